@@ -1,0 +1,42 @@
+"""What imil says when something is wrong: one sentence, never a traceback.
+
+Every message names the value, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class ImilError(Exception):
+    """Something a person can put right. The command line prints it and exits with 2."""
+
+
+class DataError(ImilError):
+    """An image, a label, a mask or a table cannot be used as it is."""
+
+
+class SettingsError(ImilError):
+    """A setting is out of range, or contradicts another."""
+
+
+class SquareError(ImilError):
+    """A square does not exist in the grid, or the text is no list of squares."""
+
+
+class ShapeError(ImilError):
+    """Arrays do not fit together."""
+
+
+class StoreError(ImilError):
+    """The store cannot be opened, read or written."""
+
+
+class RoundClosed(StoreError):
+    """The round takes no more readings."""
+
+
+class StoreBusy(StoreError):
+    """The store cannot be written just now: locked, full or write-protected. Try again later."""
+
+
+class RoundPaused(ImilError):
+    """The reader stopped before the last case; every reading so far is stored."""

@@ -1,0 +1,127 @@
+"""The house: imports only go down, and the lower floors need no framework."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import imil
+
+PACKAGE = Path(imil.__file__).parent
+
+# a module imports from floors below its own, never from its own; docs/ARCHITECTURE.md
+FLOORS = {
+    "errors": 0,
+    "grid": 0.5,  # floor 0 as well, but it may raise
+    **dict.fromkeys(["cases", "outliers", "fills", "agreement"], 1),
+    **dict.fromkeys(["images", "store"], 2),
+    "rounds": 3,
+    **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
+    "lightning": 4.5,  # a skin over imil.pytorch
+    **dict.fromkeys(["training", "study"], 5),
+    "cli": 6,
+}
+# Lightning's floor lies above the others of floor 4, but these stay strangers to it
+STRANGERS = {("lightning", "readers"), ("lightning", "keras"), ("lightning", "web")}
+BELOW_THE_ADAPTERS = [name for name, floor in FLOORS.items() if floor < 4]
+
+HEAVY = {
+    *("torch", "torchvision", "lightning", "pytorch_lightning", "keras", "tensorflow", "jax"),
+    *("matplotlib", "pandas", "pyarrow", "fastapi", "starlette", "uvicorn", "typer"),
+}
+
+
+def dotted(path):
+    """`src/imil/store/rows.py` as ["imil", "store", "rows"]."""
+    parts = ["imil", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imported(tree):
+    """Dotted names that the file imports, wherever in the file; `from a import b` is a.b."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                assert level == 0, f"line {node.lineno}: relative imports hide the floor"
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.Call(
+                func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield name
+
+
+def faults(importer, source):
+    """What is wrong with the imports of a file that belongs to the module `importer`."""
+    for name in imported(ast.parse(source)):
+        root, *rest = name.split(".")
+        if root != "imil" or rest[:1] in (["__version__"], [importer]):
+            continue
+        target = rest[0] if rest else ""
+        if target not in FLOORS:
+            yield f"{name}: name the module it comes from (`__version__` alone comes from imil)"
+        elif FLOORS[target] >= FLOORS[importer] or (importer, target) in STRANGERS:
+            yield f"{name}: {target} (floor {FLOORS[target]}) is not below {importer}"
+
+
+def heavy_after(statement):
+    """Heavy packages that a fresh Python has loaded after the statement."""
+    code = f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert fresh.returncode == 0, fresh.stderr
+    return HEAVY & set(fresh.stdout.split())
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(dotted(path)[1:]))
+def test_imports_only_go_down(path):
+    importer = dotted(path)[1]
+    assert importer in FLOORS, f"{importer} has no floor yet: give it one in this test"
+    assert list(faults(importer, path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "source"),
+    [
+        ("grid", "from imil.cases import Case"),
+        ("outliers", "import imil.cases"),
+        ("rounds", "def f():\n    from imil.pytorch.model import TorchModel"),
+        ("web", "from imil import readers"),
+        ("keras", "import imil.pytorch as p"),
+        ("lightning", "from imil.web.app import app"),
+        ("store", "importlib.import_module('imil.rounds')"),
+        ("cli", "from imil import Grid"),
+    ],
+)
+def test_an_import_that_does_not_go_down_is_found(importer, source):
+    assert len(list(faults(importer, source))) == 1
+
+
+@pytest.mark.parametrize(
+    ("importer", "source"),
+    [
+        ("lightning", "from imil.pytorch import Corrections"),
+        ("store", "from imil.store import schema; from imil import cases, __version__"),
+        ("cli", "from imil.training.loop import train; import imil.web"),
+        ("readers", "import torch"),
+    ],
+)
+def test_an_import_that_goes_down_is_welcome(importer, source):
+    assert list(faults(importer, source)) == []
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert heavy_after("import imil") == set()
+
+
+def test_everything_below_the_adapters_works_without_a_framework():
+    there = [
+        n for n in BELOW_THE_ADAPTERS if list(PACKAGE.glob(f"{n}.py")) or (PACKAGE / n).is_dir()
+    ]
+    assert heavy_after("import imil; " + "; ".join(f"import imil.{n}" for n in there)) == set()

@@ -1,0 +1,106 @@
+"""Squares to pixels: the one place where both are defined."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imil.errors import SettingsError, SquareError
+from imil.grid import Grid, edge
+
+grids = st.builds(Grid, st.integers(1, 64), st.integers(1, 64))
+sizes = st.tuples(st.integers(1, 300), st.integers(1, 300))
+
+
+@given(grids, sizes)
+def test_pixels_belong_to_exactly_one_square(grid, size):
+    seen = np.zeros(size, int)
+    for square in range(1, grid.squares + 1):
+        top, left, bottom, right = grid.box(square, *size)
+        seen[top:bottom, left:right] += 1
+    assert (seen == 1).all()
+
+
+@given(grids, sizes, st.data())
+def test_the_mask_is_the_union_of_the_boxes(grid, size, data):
+    squares = data.draw(st.sets(st.integers(1, grid.squares), max_size=6))
+    union = np.zeros(size, bool)
+    for square in squares:
+        top, left, bottom, right = grid.box(square, *size)
+        union[top:bottom, left:right] = True
+    assert (grid.mask(squares, *size) == union).all()
+
+
+@given(grids, sizes)
+def test_labels_agree_with_masks(grid, size):
+    labels = grid.labels(*size)
+    middle = (grid.squares + 1) // 2
+    assert ((labels == middle) == grid.mask([middle], *size)).all()
+
+
+def test_squares_are_numbered_row_by_row_from_one():
+    # paper 3.1: a 4×4 grid, so square 6 is the second of the second row
+    assert Grid(4, 4).box(6, 224, 224) == (56, 56, 112, 112)
+    assert Grid(2, 3).labels(2, 3).tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_edges_round_half_up_at_every_resolution():
+    # 10 pixels in 4: 0, 2.5, 5, 7.5, 10
+    assert [edge(i, 4, 10) for i in range(5)] == [0, 3, 5, 8, 10]
+
+
+def test_an_image_smaller_than_the_grid_has_empty_squares_but_loses_no_pixel():
+    assert Grid(64, 64).mask(range(1, 4097), 5, 7).all()
+
+
+def test_shares_are_the_covered_part_of_each_square():
+    mask = np.zeros((4, 4), bool)
+    mask[0, :3] = True
+    assert Grid(2, 2).shares(mask).tolist() == [0.5, 0.25, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "grid"), [("4", (4, 4)), (4, (4, 4)), ("4x6", (4, 6)), ("1×64", (1, 64))]
+)
+def test_grids_are_read_as_people_write_them(text, grid):
+    assert Grid.parse(text) == Grid(*grid)
+
+
+@pytest.mark.parametrize("text", ["", "4x", "0", "65", "4x65", "-4", "four", "4.5", "4x6x2", 0])
+def test_a_grid_that_cannot_be_says_what_can(text):
+    with pytest.raises(SettingsError, match="give 1 to 64"):
+        Grid.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "squares"),
+    [
+        ("2 3 6 7", (2, 3, 6, 7)),
+        ("5-8", (5, 6, 7, 8)),
+        ("5 - 8", (5, 6, 7, 8)),
+        ("7,2, 2", (2, 7)),
+        ("ALL", tuple(range(1, 17))),
+        ("", ()),
+    ],
+)
+def test_squares_are_read_as_people_type_them(text, squares):
+    assert Grid().read(text) == squares
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("17", "squares {17} lie outside a 4×4 grid"),
+        ("0", "squares {0} lie outside"),
+        ("8-5", "write 5-8"),
+        ("two", "'two' is no square"),
+        ("1.5", "'1.5' is no square"),
+        ("-3", "'-3' is no square"),
+        ("99999", "'99999' is no square"),
+    ],
+)
+def test_senseless_squares_get_one_sentence(text, said):
+    with pytest.raises(SquareError, match=re.escape(said)):
+        Grid().read(text)

@@ -1,0 +1,135 @@
+"""Make .venv ready, or leave it as it is when nothing changed: make setup.
+
+Runs on a bare Python with the standard library alone. A GPU build of torch that
+this Python already has is used; otherwise the pinned torch is installed, and its
+CUDA packages only if that build of torch asks for them.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this is where it is found out
+    sys.stderr.write("imil needs Python 3.11 or newer: make setup PYTHON=python3.12\n")
+    raise SystemExit(2)
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import re
+import shutil
+import subprocess
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / ".stamp"
+PINS, CUDA_PINS = ROOT / "requirements.txt", ROOT / "requirements-cuda.txt"
+# the stamp's first line: another Python or another place means another .venv
+MADE_BY = f"{sys.version.split()[0]} {sys.base_prefix} {VENV}"
+
+# prints the packages that need no pin, if there is a GPU build of torch, new enough
+FIND_GPU_TORCH = """
+import importlib.util, sys, torch
+from importlib.metadata import version
+new_enough = [int(n) for n in version("torch").split(".")[:2]] >= [int(n) for n in sys.argv[1:]]
+if new_enough and (torch.version.cuda or torch.version.hip):
+    print(*[name for name in ("torch", "torchvision") if importlib.util.find_spec(name)])
+"""
+
+# succeeds if the installed torch asks for CUDA packages on this machine
+WANTS_CUDA = """
+import re, sys
+from importlib.metadata import requires
+from packaging.requirements import Requirement
+asked = [Requirement(text) for text in requires("torch")]
+names = [r.name for r in asked if not r.marker or r.marker.evaluate({"extra": ""})]
+sys.exit(not any(re.match(r"nvidia-|cuda-|triton$", name) for name in names))
+"""
+
+
+def packages_of_gpu_torch():
+    """Names that a venv of this Python sees already; empty without a GPU build of torch."""
+    oldest = re.search(r'"torch>=(\d+)\.(\d+)', (ROOT / "pyproject.toml").read_text()).groups()
+    with tempfile.TemporaryDirectory() as probe:
+        venv.create(probe, system_site_packages=True)
+        command = [Path(probe, "bin", "python"), "-c", FIND_GPU_TORCH, *oldest]
+        return subprocess.run(command, capture_output=True, text=True).stdout.split()
+
+
+def pip_install(*arguments):
+    command = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*command, *arguments], check=True)
+
+
+def entries(file):
+    """The pins of a requirements file, each with its hashes."""
+    return re.split(r"^(?=\w)", file.read_text(), flags=re.MULTILINE)
+
+
+def install_pins(pins, *options):
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.writelines(pins)
+        file.flush()
+        pip_install(*options, "--require-hashes", "-r", file.name)
+
+
+def try_cpu_build_of_torch():
+    """Install it if pip is set up to find it. Named, for pip with hashes prefers the index."""
+    torch = next(pin for pin in entries(PINS) if pin.startswith("torch=="))
+    with contextlib.suppress(subprocess.CalledProcessError):  # -q: not to find it is no error
+        install_pins([re.sub(r"(==[\w.]+)", r"\1+cpu", torch, count=1)], "-q")
+
+
+def install(fresh):
+    present = packages_of_gpu_torch()
+    if fresh:
+        builder = venv.EnvBuilder(
+            clear=True, with_pip=True, symlinks=True, system_site_packages=bool(present)
+        )
+        builder.create(VENV)
+    if present:
+        print(f"using what this Python has already: {', '.join(present)}")
+    print("installing the pinned packages into .venv: minutes the first time", flush=True)
+    if not present and not shutil.which("nvidia-smi"):
+        try_cpu_build_of_torch()
+    install_pins(pin for pin in entries(PINS) if pin.split("==")[0] not in present)
+    if not present and subprocess.run([PYTHON, "-c", WANTS_CUDA]).returncode == 0:
+        print("installing the CUDA packages of torch: several GB the first time", flush=True)
+        install_pins(entries(CUDA_PINS))
+    pip_install("--no-build-isolation", "--editable", str(ROOT))
+
+
+def made_by_and_installed():
+    """The two lines of the stamp; empty if .venv is missing or half made."""
+    return STAMP.read_text().split("\n") if STAMP.exists() else ["", ""]
+
+
+def make_ready():
+    inputs = [PINS, CUDA_PINS, ROOT / "pyproject.toml"]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
+    made_by, installed = made_by_and_installed()
+    if (made_by, installed) == (MADE_BY, digest):
+        return
+    if not importlib.util.find_spec("ensurepip"):
+        sys.exit("this Python cannot make virtual environments: apt-get install python3-venv")
+    STAMP.unlink(missing_ok=True)  # without a stamp it is half made, and is made anew
+    install(fresh=made_by != MADE_BY)
+    STAMP.write_text(f"{MADE_BY}\n{digest}")
+
+
+def main():
+    with PINS.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second terminal waits, and finds it made
+        try:
+            make_ready()
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"set-up stopped: pip said why above (exit {error.returncode})")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
