@@ -1,0 +1,149 @@
+"""The round: predict, choose, explain, ask, correct.
+
+This file is the product; everything else plugs into it. A round survives being stopped
+anywhere: what is in the store is never asked again, and correcting twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imil.cases import Case, Kept, Model, Reader, Round, RoundSettings, Samples
+from imil.outliers import choice
+from imil.store import Store, name_round
+
+Say = Callable[[str], None]
+S = TypeVar("S", bound=Samples)
+
+
+def _quiet(_text: str) -> None:
+    """Say nothing."""
+
+
+def run_round(
+    model: Model[S],
+    samples: S,
+    ask: Reader,
+    store: Store,
+    *,
+    run: str,
+    epoch: int,
+    settings: RoundSettings,
+    say: Say = _quiet,
+) -> Round:
+    """The round after `epoch` completed epochs: `applied`, or `open` if the reader stopped early.
+
+    A round that the store already has goes on where it was: its cases stay as they were
+    chosen, and only the unread ones are put to the reader.
+
+    Args:
+        model: predicts and explains; left as it was.
+        samples: the training set; its corrections change once all cases are read.
+        ask: the reader.
+        store: must know the run (`Store.add_run`).
+        run: name of the run.
+        epoch: completed epochs.
+        settings: how many, which grid, which choice and fill.
+        say: takes a line for the person who is watching.
+    Source: paper 3.1.
+    """
+    round_ = store.find_round(run, epoch) or _open(model, samples, store, run, epoch, settings, say)
+    if round_.state == "open":
+        unread = store.unread(round_.id)
+        for reading in ask(unread) if unread else ():
+            store.add(reading)
+        # a page may have closed it meanwhile; what was unread then counts as skipped
+        round_ = store.find_round(run, epoch) or round_
+    if round_.state == "open":
+        if store.unread(round_.id):
+            return round_
+        round_ = store.mark(round_, "closed")
+    correct(samples, round_, store)
+    return round_ if round_.state == "applied" else store.mark(round_, "applied")
+
+
+def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Round]:
+    """The finished rounds of a run up to `epoch`, after putting their corrections back."""
+    done = [r for r in store.rounds(run) if r.epoch <= epoch and r.state != "open"]
+    for round_ in done:
+        correct(samples, round_, store)
+    return done
+
+
+def correct(samples: Samples, round_: Round, store: Store) -> None:
+    """Keep, of each sample that has a standing `focus` reading, only the selected squares.
+
+    Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
+    """
+    positions = {samples.key(i): i for i in range(len(samples))}
+    readings = store.standing(round_.id)
+    for case in store.cases(round_.id):
+        reading = readings.get(case.id)
+        if reading is not None and reading.verdict == "focus":
+            kept = Kept(case.grid, reading.squares, round_.settings.fill)
+            samples.correct(positions[case.key], kept)
+
+
+def _open(
+    model: Model[S],
+    samples: S,
+    store: Store,
+    run: str,
+    epoch: int,
+    settings: RoundSettings,
+    say: Say,
+) -> Round:
+    """The new round, on disk with all its cases."""
+    probs = np.asarray(model.predict(samples), np.float64)
+    keys = [samples.key(i) for i in range(len(samples))]
+    chosen = choice(settings.choice)(probs, samples.labels, keys, settings.num_outliers)
+    wrong = int((probs.argmax(axis=1) != samples.labels).sum())
+    if len(chosen) < settings.num_outliers:
+        say(
+            f"Epoch {epoch}: the model gets {wrong} of {len(samples)} training images wrong, "
+            f"fewer than num_outliers = {settings.num_outliers}; "
+            + (f"the round has {len(chosen)} cases." if chosen else "there is nothing to ask.")
+        )
+    cases = _make_cases(model, samples, probs, chosen, name_round(run, epoch), settings)
+    return store.open_round(run, epoch, settings, cases)
+
+
+def _make_cases(
+    model: Model[S],
+    samples: S,
+    probs: NDArray[np.float64],
+    chosen: Sequence[int],
+    round_id: str,
+    settings: RoundSettings,
+) -> list[Case]:
+    predicted = probs.argmax(axis=1)
+    both = [(i, int(c)) for i in chosen for c in (predicted[i], samples.labels[i])]
+    cams = model.explain(samples, [i for i, _ in both], [c for _, c in both]) if both else []
+    return [
+        Case(
+            id=f"{round_id}#{number}",
+            number=number,
+            key=samples.key(i),
+            label=int(samples.labels[i]),
+            predicted=int(predicted[i]),
+            confidence=float(probs[i].max()),
+            class_names=tuple(samples.class_names),
+            grid=settings.grid,
+            cam_predicted=cams[2 * number - 2],
+            cam_true=cams[2 * number - 1],
+            load_image=partial(samples.image, i),
+            earlier=_earlier(samples, i, settings),
+        )
+        for number, i in enumerate(chosen, start=1)
+    ]
+
+
+def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:
+    """The squares marked earlier; those of another grid could not be shown on this one."""
+    kept = samples.corrected(i)
+    return kept.squares if kept is not None and kept.grid == settings.grid else None

@@ -1,0 +1,225 @@
+"""Who may come in: links with a secret each, and the browsers in which they were opened.
+
+A secret is shown once, to whoever made the link; the store keeps its SHA-256. Secrets are 256
+random bits, so a plain hash cannot be searched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, RowMapping, func, select, update
+
+from imil.errors import SettingsError, StoreError
+from imil.store import schema
+from imil.store.audit import record
+from imil.store.clock import now
+from imil.store.store import Store
+
+Kind = Literal["reader", "owner"]
+DAYS = 30  # a link's life unless told otherwise
+LONGEST = 3650  # days
+NAME = 80  # characters
+
+
+class NoEntry(StoreError):
+    """The link is unknown."""
+
+
+class LinkOver(NoEntry):
+    """The link was good once: it expired or was revoked."""
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """A link as the owner sees it; times are UTC, ISO 8601."""
+
+    id: str
+    run: str
+    kind: Kind
+    name: str
+    created: str
+    expires: str
+    revoked: str | None
+    used: str | None
+
+    @property
+    def good(self) -> bool:
+        """Whether the link opens the door now."""
+        return self.revoked is None and self.expires > now()
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Whoever sits at a browser: what the cookie says, and nothing the browser says."""
+
+    name: str
+    kind: Kind
+    run: str
+    session: str  # hash of the cookie
+    last_seen: str
+
+
+def invite(
+    store: Store, run: str, name: str, *, kind: Kind = "reader", days: float = DAYS, by: str
+) -> tuple[Invitation, str]:
+    """The new invitation and its secret, which is shown now and never again.
+
+    Args:
+        run: name of the run that the link opens.
+        name: of the person; readings carry it.
+        kind: a reader reads, the owner also sees the lobby.
+        days: until the link expires, above 0 and at most 3650.
+        by: who invites, for the audit.
+    Raises:
+        SettingsError: name or days make no sense.
+        StoreError: there is no such run.
+    """
+    invitation = Invitation(
+        secrets.token_hex(4), run, kind, _checked(name), now(), _end(days), None, None
+    )
+    secret = secrets.token_urlsafe(32)
+    with store.write() as db:
+        if not db.execute(select(schema.runs.c.name).where(schema.runs.c.name == run)).first():
+            raise StoreError(f"there is no run '{run}' in the store: `imil rounds` lists them")
+        row = invitation.__dict__ | {"secret_hash": digest(secret)}
+        db.execute(schema.invitations.insert().values(row))
+        until = f"until {invitation.expires[:10]}"
+        record(db, run, by, "invitation", f"{kind} {invitation.name}, {until}")
+    return invitation, secret
+
+
+def invitations(store: Store, run: str) -> list[Invitation]:
+    """Every link of a run, oldest first."""
+    table = schema.invitations.c
+    query = select(schema.invitations).where(table.run == run).order_by(table.created)
+    with store.read() as db:
+        return [_invitation(row) for row in db.execute(query).mappings()]
+
+
+def revoke(store: Store, run: str, invitation: str, *, by: str) -> None:
+    """Make a link useless and end its sessions. Doing it again changes nothing.
+
+    Raises: NoEntry: the run has no such invitation.
+    """
+    table = schema.invitations
+    with store.write() as db:
+        query = select(table).where(table.c.id == invitation, table.c.run == run)
+        row = db.execute(query).mappings().one_or_none()
+        if row is None:
+            raise NoEntry(f"there is no invitation {invitation}: the lobby lists them")
+        if row["revoked"] is not None:
+            return
+        db.execute(update(table).where(table.c.id == invitation).values(revoked=now()))
+        sessions = schema.sessions.c
+        over = update(schema.sessions).where(sessions.invitation == invitation)
+        db.execute(over.where(sessions.ended.is_(None)).values(ended=now()))
+        record(db, run, by, "revocation", f"{row['kind']} {row['name']}")
+
+
+def sign_in(store: Store, secret: str) -> tuple[str, Invitation]:
+    """A new session's token, for the cookie, in exchange for a link's secret.
+
+    Raises:
+        NoEntry: there is no such link.
+        LinkOver: it expired or was revoked.
+    """
+    table = schema.invitations
+    query = select(table).where(table.c.secret_hash == digest(secret))
+    with store.read() as db:  # first without the write lock: a wrong link must cost nothing
+        row = db.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NoEntry("This link is not known here: open the link exactly as it was given to you.")
+    invitation = _invitation(row)
+    if not invitation.good:
+        over = "was withdrawn" if invitation.revoked else "has expired"
+        raise LinkOver(f"This link {over}: ask the person who gave it to you for a new one.")
+    token = secrets.token_urlsafe(32)
+    with store.write() as db:
+        moment = now()
+        values = {"token_hash": digest(token), "invitation": invitation.id}
+        seen = {"created": moment, "last_seen": moment}
+        db.execute(schema.sessions.insert().values(values | seen))
+        db.execute(update(table).where(table.c.id == invitation.id).values(used=moment))
+        record(db, invitation.run, invitation.name, "sign-in", invitation.kind)
+    return token, invitation
+
+
+def visitor(store: Store, token: str) -> Visitor | None:
+    """Who holds this token, or None if the session ended or its link is no longer good."""
+    invited, session = schema.invitations.c, schema.sessions.c
+    query = (
+        select(invited.name, invited.kind, invited.run, session.last_seen)
+        .join(schema.sessions, session.invitation == invited.id)
+        .where(session.token_hash == digest(token), session.ended.is_(None))
+        .where(invited.revoked.is_(None), invited.expires > now())
+    )
+    with store.read() as db:
+        row = db.execute(query).mappings().one_or_none()
+    return None if row is None else Visitor(session=digest(token), **row)
+
+
+def touch(db: Connection, who: Visitor) -> None:
+    """Note that the visitor was here."""
+    sessions = schema.sessions.c
+    seen = update(schema.sessions).where(sessions.token_hash == who.session)
+    db.execute(seen.values(last_seen=now()))
+
+
+def sign_out(store: Store, who: Visitor) -> None:
+    """End the visitor's session; the link stays good."""
+    sessions = schema.sessions.c
+    with store.write() as db:
+        ended = update(schema.sessions).where(sessions.token_hash == who.session)
+        db.execute(ended.values(ended=now()))
+        record(db, who.run, who.name, "sign-out")
+
+
+def visited(store: Store, run: str, since: str) -> bool:
+    """Whether anybody has opened a link of the run, or come back, since then (UTC, ISO 8601)."""
+    invited, session = schema.invitations.c, schema.sessions.c
+    query = (
+        select(session.token_hash)
+        .join(schema.invitations, session.invitation == invited.id)
+        .where(invited.run == run, session.last_seen >= since)
+    )
+    with store.read() as db:
+        return db.execute(query.limit(1)).first() is not None
+
+
+def last_seen(store: Store, run: str) -> dict[str, str]:
+    """Name to when a browser of theirs last asked for something."""
+    invited, session = schema.invitations.c, schema.sessions.c
+    query = (
+        select(invited.name, func.max(session.last_seen))
+        .join(schema.sessions, session.invitation == invited.id)
+        .where(invited.run == run)
+        .group_by(invited.name)
+    )
+    with store.read() as db:
+        return {row[0]: row[1] for row in db.execute(query)}
+
+
+def digest(secret: str) -> str:
+    """What is stored in place of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def _invitation(row: RowMapping) -> Invitation:
+    return Invitation(**{name: value for name, value in row.items() if name != "secret_hash"})
+
+
+def _checked(name: str) -> str:
+    tidy = " ".join(name.split())
+    if not 1 <= len(tidy) <= NAME or not tidy.isprintable():
+        raise SettingsError(f"a reader's name has 1 to {NAME} printable characters: give one")
+    return tidy
+
+
+def _end(days: float) -> str:
+    if not 0 < days <= LONGEST:
+        raise SettingsError(f"a link cannot last {days} days: give a number up to {LONGEST}")
+    return now(days=days)

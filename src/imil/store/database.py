@@ -1,0 +1,136 @@
+"""Opening the store's file: journal, safety, schema version, and errors in one sentence."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from imil.errors import StoreBusy, StoreError
+from imil.store.schema import HEAD
+
+BUSY = 30  # seconds to wait for another process that is writing
+PASSES = ("full", "readonly", "read-only", "locked", "I/O")  # what may be well again later
+WAYS_OUT = {
+    "full": "is on a full disk: free some space; every reading stored so far is safe",
+    "readonly": "cannot be written: check the permissions of the file and of its folder",
+    "read-only": "cannot be written: check the permissions of the file and of its folder",
+    "locked": "has been locked by another process for too long: end that process or try again",
+    "I/O": "is on a disk that does not answer: check the disk, then try again",
+    "unable to open": "cannot be opened: check that its folder exists and can be written",
+    "not a database": "is no imil store: name the imil.sqlite of a run",
+    "malformed": "is damaged: restore it from a backup, imil.sqlite-wal included",
+    "no such table": "is no imil store: name the imil.sqlite of a run",
+}
+
+
+def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> Engine:
+    """An engine on the store at `path`; a new or an older one is brought to `HEAD` first.
+
+    Args:
+        path: the SQLite file.
+        readonly: open what is there and change nothing.
+        patience: seconds to wait for another process that is writing.
+    Raises: StoreError: not a store, made by a newer imil, or not writable.
+    """
+    with sentences(path):
+        version = _look(path)
+    if readonly and version != HEAD:
+        raise StoreError(
+            f"the store {path} has schema {version or 'none'}, this imil needs {HEAD}: "
+            "open it once with write access to bring it up to date"
+        )
+    engine = create_engine(
+        URL.create("sqlite", database=str(path.absolute())),
+        creator=lambda: _raw(path, "ro" if readonly else "rwc", patience),
+    )
+
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see `begin`
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not readonly:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # on disk before the screen says so
+
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE takes the write lock at once: a reader that turns writer could deadlock.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    if version != HEAD:
+        with sentences(path):
+            _migrate(engine)
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine, path: Path, *, writes: bool = False) -> Iterator[Connection]:
+    """One transaction: all of it is on disk afterwards, or nothing."""
+    with sentences(path), engine.connect().execution_options(writes=writes) as connection:
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def sentences(path: Path) -> Iterator[None]:
+    """Turn what the database says into what a person can do about it."""
+    try:
+        yield
+    except DBAPIError as error:
+        said = str(error.orig)
+        for sign, way_out in WAYS_OUT.items():
+            if sign in said:
+                kind = StoreBusy if sign in PASSES else StoreError
+                raise kind(f"the store {path} {way_out}") from error
+        raise
+
+
+def _raw(path: Path, mode: str, patience: float = BUSY) -> sqlite3.Connection:
+    # as_uri escapes what a path may hold and a URI may not
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=patience, check_same_thread=False)
+
+
+def _look(path: Path) -> str | None:
+    """The schema version of what is there, or None for nothing; changes nothing.
+
+    Raises: StoreError: it is no store, or a newer imil made it.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return None
+    raw = _raw(path, "ro")
+    try:
+        tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master")}
+        if not tables:  # another process is making it
+            return None
+        found = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise DBAPIError(None, None, error) from error
+    finally:
+        raw.close()
+    version = str(found[0])
+    if version > HEAD:
+        raise StoreError(
+            f"the store {path} has schema {version}, this imil knows {HEAD}: install a newer imil"
+        )
+    return version
+
+
+def _migrate(engine: Engine) -> None:
+    # imported here: a store that is up to date needs no Alembic
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "imil:store/migrations")
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        # under the write lock: another process that was faster left nothing to do
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,138 @@
+"""How far a run is and what it found: written by the training, shown by the reading room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+
+from imil.errors import StoreError
+from imil.store import schema
+from imil.store.audit import record
+from imil.store.clock import now
+from imil.store.store import Store
+
+Protocol = Literal["paper", "blind-first"]
+Doing = Literal["running", "waiting", "finished"]
+Seen = Literal["running", "waiting", "finished", "gone"]
+BEAT = 10.0  # seconds between two signs of life
+GONE = 45.0  # seconds without one after which nobody is training
+
+
+@dataclass(frozen=True)
+class Training:
+    """How far a run is; `gone` when its process gives no sign of life and had not finished."""
+
+    state: Seen
+    epoch: int | None
+    epochs: int | None
+
+
+class Progress:
+    """The progress of the runs of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def report(
+        self,
+        run: str,
+        *,
+        state: Doing | None = None,
+        epoch: int | None = None,
+        epochs: int | None = None,
+    ) -> None:
+        """Say how far the run is; what is None stays as it was. Each report is a sign of life.
+
+        Args:
+            state: `running`, `waiting` for readers, or `finished`.
+            epoch: completed epochs.
+            epochs: how many there will be.
+        """
+        told = {"state": state, "epoch": epoch, "epochs": epochs}
+        given = {name: value for name, value in told.items() if value is not None}
+        self._put(run, given | {"heartbeat": now()})
+
+    @contextmanager
+    def alive(self, run: str) -> Iterator[None]:
+        """Give a sign of life every ten seconds while the block runs, however long it takes."""
+        done = Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT):
+                with suppress(StoreError):  # a locked store must not end the training
+                    self.report(run)
+
+        thread = Thread(target=beat, name="imil-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def training(self, run: str) -> Training:
+        """How far the run is."""
+        row = self._row(run)
+        state: Seen = row.get("state") or "gone"
+        if state != "finished" and (row.get("heartbeat") or "") < now(seconds=-GONE):
+            state = "gone"
+        return Training(state, row.get("epoch"), row.get("epochs"))
+
+    def set_protocol(self, run: str, protocol: Protocol, *, by: str) -> None:
+        """Choose whether readers see the model's opinion at once (`paper`) or after their own."""
+        if self.protocol(run) != protocol:
+            self._put(run, {"protocol": protocol})
+            with self._store.write() as db:
+                record(db, run, by, "protocol", protocol)
+
+    def protocol(self, run: str) -> Protocol:
+        """Whether readers see the model's opinion at once or after their own."""
+        return "blind-first" if self._row(run).get("protocol") == "blind-first" else "paper"
+
+    def set_address(self, run: str, address: str) -> None:
+        """Note where the reading room is served, so that links can name it."""
+        self._put(run, {"address": address})
+
+    def address(self, run: str) -> str | None:
+        """Where the reading room was served last."""
+        found: str | None = self._row(run).get("address")
+        return found
+
+    def add_result(
+        self, run: str, epoch: int, metrics: Mapping[str, float], *, split: str = "test"
+    ) -> None:
+        """Record what an evaluation found; the page shows the first and the last of a run."""
+        finite = {name: _finite(value) for name, value in metrics.items()}
+        row = {"run": run, "epoch": epoch, "split": split, "metrics": finite, "created": now()}
+        with self._store.write() as db:
+            db.execute(schema.results.insert().values(row))
+
+    def results(self, run: str, *, split: str = "test") -> list[tuple[int, dict[str, Any]]]:
+        """Completed epochs and metrics of every evaluation, oldest first."""
+        table = schema.results.c
+        query = select(table.epoch, table.metrics).where(table.run == run, table.split == split)
+        with self._store.read() as db:
+            return [(row.epoch, row.metrics) for row in db.execute(query.order_by(table.sequence))]
+
+    def _row(self, run: str) -> dict[str, Any]:
+        query = select(schema.progress).where(schema.progress.c.run == run)
+        with self._store.read() as db:
+            row = db.execute(query).mappings().one_or_none()
+        return dict(row) if row else {}
+
+    def _put(self, run: str, values: Mapping[str, object]) -> None:
+        made = insert(schema.progress).values(run=run, **values)
+        with self._store.write() as db:
+            db.execute(made.on_conflict_do_update(index_elements=["run"], set_=dict(values)))
+
+
+def _finite(value: float) -> float | None:
+    # JSON has no NaN; an AUROC of one class alone is one
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,126 @@
+"""Between the types of `imil.cases` and the rows of the tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.dialects.sqlite import insert
+
+from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings
+from imil.store import schema
+
+Row = dict[str, Any]
+FAST = 1  # deflate level: films shrink by half at a tenth of the time of level 9
+
+
+def deflate(array: NDArray[Any]) -> bytes:
+    """Raw little-endian values, row by row, deflated."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return zlib.compress(little.tobytes(), FAST)
+
+
+def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
+    """The array that `deflate` wrote."""
+    little = np.dtype(dtype).newbyteorder("<")
+    raw = np.frombuffer(zlib.decompress(data), little).reshape(shape)
+    return raw.astype(dtype)  # a copy: writable, and in the machine's own byte order
+
+
+def keep_image(db: Connection, image: Image) -> str:
+    """Store the pixels unless they are there; their name is the hash of what they are."""
+    head = json.dumps([image.dtype.name, list(image.shape)]).encode()
+    little = np.ascontiguousarray(image, image.dtype.newbyteorder("<"))
+    name = hashlib.sha256(head + little.tobytes()).hexdigest()
+    row = {
+        "sha256": name,
+        "dtype": image.dtype.name,
+        "shape": list(image.shape),
+        "pixels": deflate(image),
+        "low": int(image.min()),
+        "high": int(image.max()),
+    }
+    db.execute(insert(schema.images).values(row).on_conflict_do_nothing())
+    return name
+
+
+def case_row(db: Connection, round_id: str, case: Case) -> Row:
+    """The row of a case; its image is stored with it."""
+    return {
+        "id": case.id,
+        "round": round_id,
+        "number": case.number,
+        "key": case.key,
+        "label": case.label,
+        "predicted": case.predicted,
+        "confidence": case.confidence,
+        "image": keep_image(db, case.image),
+        "cam_shape": list(case.cam_predicted.shape),
+        "cam_predicted": deflate(case.cam_predicted.astype(np.float32)),
+        "cam_true": deflate(case.cam_true.astype(np.float32)),
+        "earlier": None if case.earlier is None else list(case.earlier),
+    }
+
+
+def case_of(row: RowMapping, image: Callable[[str], Image]) -> Case:
+    """The case of a row that was joined with its round's settings and its run's classes."""
+
+    def cam(name: str) -> HeatMap:
+        return inflate(row[name], "float32", row["cam_shape"])
+
+    return Case(
+        id=row["id"],
+        number=row["number"],
+        key=row["key"],
+        label=row["label"],
+        predicted=row["predicted"],
+        confidence=row["confidence"],
+        class_names=tuple(row["class_names"]),
+        grid=RoundSettings.from_dict(row["settings"]).grid,
+        cam_predicted=cam("cam_predicted"),
+        cam_true=cam("cam_true"),
+        load_image=partial(image, row["image"]),
+        earlier=None if row["earlier"] is None else tuple(row["earlier"]),
+    )
+
+
+def round_of(row: RowMapping) -> Round:
+    """The round of a row that carries the number of its cases."""
+    return Round(
+        id=row["id"],
+        run=row["run"],
+        epoch=row["epoch"],
+        settings=RoundSettings.from_dict(row["settings"]),
+        state=row["state"],
+        cases=row["cases"],
+    )
+
+
+def reading_row(reading: Reading) -> Row:
+    """The row of a reading."""
+    before = reading.squares_before
+    return asdict(reading) | {
+        "squares": list(reading.squares),
+        "squares_before": None if before is None else list(before),
+    }
+
+
+def reading_of(row: RowMapping) -> Reading:
+    """The reading of a row."""
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    before = values["squares_before"]
+    return Reading(
+        **values
+        | {
+            "squares": tuple(values["squares"]),
+            "squares_before": None if before is None else tuple(before),
+        }
+    )

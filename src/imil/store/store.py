@@ -1,0 +1,227 @@
+"""What can be put into the store and asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from imil.cases import Case, Image, Reading, Round, RoundSettings, State
+from imil.errors import Missing, StoreBusy, StoreError
+from imil.store import schema
+from imil.store.database import BUSY, WAYS_OUT, connect, transaction
+from imil.store.readings import keep
+from imil.store.rows import case_of, case_row, inflate, reading_of, round_of
+
+
+class Store:
+    """A store on a SQLite file, made where there is none.
+
+    Safe to use from several processes and threads at once, on one machine.
+
+    Args:
+        path: the file, usually `imil.sqlite` in the run's folder.
+        readonly: open what is there and change nothing.
+        patience: seconds to wait for another process that is writing.
+    Raises: StoreError: it cannot be opened, or is no store.
+    """
+
+    def __init__(self, path: Path | str, *, readonly: bool = False, patience: float = BUSY) -> None:
+        self.path = Path(path)
+        if readonly and not self.path.is_file():
+            raise StoreError(f"there is no store at {self.path}: name a run folder or its store")
+        self._engine = connect(self.path, readonly=readonly, patience=patience)
+        self._patience = patience
+        self._turn = Lock()
+
+    def close(self) -> None:
+        """Let go of the file; what is stored stays."""
+        self._engine.dispose()
+
+    def add_run(
+        self,
+        run: str,
+        *,
+        class_names: Sequence[str],
+        settings: Mapping[str, Any],
+        versions: Mapping[str, str],
+    ) -> None:
+        """Record a run; recording it again changes nothing.
+
+        Raises: StoreError: a run of that name has other classes.
+        """
+        with self.write() as db:
+            row = {
+                "name": run,
+                "created": _now(),
+                "class_names": list(class_names),
+                "settings": dict(settings),
+                "versions": dict(versions),
+            }
+            db.execute(insert(schema.runs).values(row).on_conflict_do_nothing())
+            stored = db.execute(
+                select(schema.runs.c.class_names).where(schema.runs.c.name == run)
+            ).scalar_one()
+        if stored != list(class_names):
+            raise StoreError(
+                f"run '{run}' in {self.path} has the classes {stored}, now {list(class_names)}: "
+                "give the run another name"
+            )
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run as recorded, oldest first."""
+        with self.read() as db:
+            found = db.execute(select(schema.runs).order_by(schema.runs.c.created))
+            return [dict(row) for row in found.mappings()]
+
+    def open_round(
+        self, run: str, epoch: int, settings: RoundSettings, cases: Sequence[Case]
+    ) -> Round:
+        """The new round with all its cases and images, in one transaction."""
+        round_id = name_round(run, epoch)
+        with self.write() as db:
+            db.execute(
+                schema.rounds.insert().values(
+                    id=round_id,
+                    run=run,
+                    epoch=epoch,
+                    settings=settings.as_dict(),
+                    state="open",
+                    opened=_now(),
+                )
+            )
+            for case in cases:
+                db.execute(schema.cases.insert().values(case_row(db, round_id, case)))
+        return Round(round_id, run, epoch, settings, "open", len(cases))
+
+    def find_round(self, run: str, epoch: int) -> Round | None:
+        """The round of that run after that epoch, or None."""
+        found = [r for r in self.rounds(run) if r.epoch == epoch]
+        return found[0] if found else None
+
+    def rounds(self, run: str | None = None) -> list[Round]:
+        """The rounds of a run, or of all runs, in order of epochs."""
+        counted = (
+            select(func.count())
+            .where(schema.cases.c.round == schema.rounds.c.id)
+            .scalar_subquery()
+            .label("cases")
+        )
+        query = select(schema.rounds, counted)
+        if run is not None:
+            query = query.where(schema.rounds.c.run == run)
+        with self.read() as db:
+            rows = db.execute(query.order_by(schema.rounds.c.run, schema.rounds.c.epoch))
+            return [round_of(row) for row in rows.mappings()]
+
+    def round_of(self, case: Case) -> Round:
+        """The round that a case belongs to, in its state now."""
+        query = select(schema.cases.c.round).where(schema.cases.c.id == case.id)
+        with self.read() as db:
+            round_id = db.execute(query).scalar_one_or_none()
+        found = [r for r in self.rounds() if r.id == round_id]
+        if not found:
+            raise StoreError(f"there is no case '{case.id}' in {self.path}")
+        return found[0]
+
+    def mark(self, round_: Round, state: State) -> Round:
+        """The round in its new state: `closed` (no more readings) or `applied`."""
+        closed = {"closed": _now()} if state == "closed" else {}
+        with self.write() as db:
+            db.execute(
+                update(schema.rounds)
+                .where(schema.rounds.c.id == round_.id)
+                .values(state=state, **closed)
+            )
+        return replace(round_, state=state)
+
+    def cases(self, round_id: str) -> list[Case]:
+        """The cases of a round in reading order; images are read when they are looked at."""
+        query = (
+            select(schema.cases, schema.rounds.c.settings, schema.runs.c.class_names)
+            .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
+            .join(schema.runs, schema.runs.c.name == schema.rounds.c.run)
+            .where(schema.cases.c.round == round_id)
+            .order_by(schema.cases.c.number)
+        )
+        with self.read() as db:
+            return [case_of(row, self.image) for row in db.execute(query).mappings()]
+
+    def unread(self, round_id: str) -> list[Case]:
+        """The cases of a round that have no reading yet, in reading order."""
+        read = {reading.case for reading in self.readings(round_id)}
+        return [case for case in self.cases(round_id) if case.id not in read]
+
+    def image(self, sha256: str) -> Image:
+        """An image as it was shown, pixel for pixel.
+
+        Raises: Missing: there is none of that name.
+        """
+        with self.read() as db:
+            query = select(schema.images).where(schema.images.c.sha256 == sha256)
+            row = db.execute(query).mappings().one_or_none()
+        if row is None:
+            raise Missing(f"the store {self.path} has no image {sha256[:12]}…")
+        return inflate(row["pixels"], row["dtype"], row["shape"])
+
+    def add(self, reading: Reading) -> None:
+        """Store a reading; it is on disk when this returns. The same id is stored once.
+
+        Raises:
+            RoundClosed: its round is closed.
+            StoreError: no such case, or the id belongs to another reading.
+            SquareError, SettingsError: the reading makes no sense for the case's grid.
+        """
+        with self.write() as db:
+            keep(db, reading)
+
+    def readings(self, round_id: str) -> list[Reading]:
+        """Every reading of a round, oldest first, those that were changed later included."""
+        query = (
+            select(schema.readings)
+            .join(schema.cases, schema.cases.c.id == schema.readings.c.case)
+            .where(schema.cases.c.round == round_id)
+            .order_by(schema.readings.c.sequence)
+        )
+        with self.read() as db:
+            return [reading_of(row) for row in db.execute(query).mappings()]
+
+    def standing(self, round_id: str) -> dict[str, Reading]:
+        """Case id to the newest reading of it: the one that counts."""
+        return {reading.case: reading for reading in self.readings(round_id)}
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state of the store, whatever others write meanwhile."""
+        return transaction(self._engine, self.path)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that changes the store: all of it is on disk afterwards, or nothing.
+
+        Raises: StoreBusy: locked, full or write-protected.
+        """
+        # One writer of this process at a time: SQLite lets the others sleep up to 0.1 s a try,
+        # a lock wakes the next one at once.
+        if not self._turn.acquire(timeout=self._patience):
+            raise StoreBusy(f"the store {self.path} {WAYS_OUT['locked']}")
+        try:
+            with transaction(self._engine, self.path, writes=True) as db:
+                yield db
+        finally:
+            self._turn.release()
+
+
+def name_round(run: str, epoch: int) -> str:
+    """The id of a round: one for each run and epoch, and readable in a log."""
+    return f"{run}@{epoch}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,254 @@
+"""The store on a real file: nothing lost, nothing altered, nothing asked of a wrong file."""
+
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from imil.cases import Case, Reading, RoundSettings
+from imil.errors import SettingsError, SquareError, StoreError
+from imil.grid import Grid
+from imil.store import Store, schema
+
+
+def make_case(number, *, round_id="r@3", image=None, grid=Grid(), earlier=None):
+    pixels = np.full((4, 5), number, np.uint8) if image is None else image
+    return Case(
+        id=f"{round_id}#{number}",
+        number=number,
+        key=f"film-{number}",
+        label=0,
+        predicted=1,
+        confidence=0.9,
+        class_names=("normal", "TB"),
+        grid=grid,
+        cam_predicted=np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3),
+        cam_true=np.zeros((2, 3), np.float32),
+        load_image=lambda: pixels,
+        earlier=earlier,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "imil.sqlite"
+
+
+@pytest.fixture
+def store(path):
+    made = Store(path)
+    made.add_run("r", class_names=["normal", "TB"], settings={"lr": 0.1}, versions={"imil": "0"})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def held(store):
+    return store.open_round("r", 3, RoundSettings(grid=Grid(4, 6)), [make_case(1), make_case(2)])
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.arange(20, dtype=np.uint8).reshape(4, 5),
+        np.arange(20, dtype=np.uint16).reshape(4, 5) * 3000,
+        np.arange(60, dtype=np.uint8).reshape(4, 5, 3),
+    ],
+)
+def test_an_image_comes_back_as_it_was_shown_pixel_for_pixel(store, pixels):
+    held = store.open_round("r", 3, RoundSettings(), [make_case(1, image=pixels)])
+    back = store.cases(held.id)[0].image
+    assert back.dtype == pixels.dtype
+    assert (back == pixels).all()
+
+
+def test_a_case_comes_back_with_everything_the_reader_needs(store):
+    store.open_round("r", 3, RoundSettings(grid=Grid(4, 6)), [make_case(7, earlier=(2, 3))])
+    case = store.cases("r@3")[0]
+    assert case == replace(make_case(7, earlier=(2, 3)), grid=Grid(4, 6))
+    assert (case.cam_predicted == make_case(7).cam_predicted).all()
+
+
+def test_the_same_image_is_stored_once(store, path):
+    same = np.ones((4, 4), np.uint8)
+    store.open_round("r", 3, RoundSettings(), [make_case(i, image=same) for i in (1, 2)])
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT count(*) FROM images").fetchone() == (1,)
+
+
+def test_a_reading_is_seen_by_another_process_as_soon_as_add_returns(store, held, path):
+    store.add(Reading("r@3#1", "Lee", "focus", (3, 2), reason="the letter", seconds=4.5))
+    script = (
+        "import sys; from imil.store import Store\n"
+        "print(Store(sys.argv[1], readonly=True).readings('r@3')[0].squares)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "(2, 3)"
+
+
+def test_readings_are_on_the_disk_and_not_in_the_systems_memory(store):
+    with store.read() as db:
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert db.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_a_changed_mind_is_a_new_reading_and_the_newest_counts(store, held):
+    store.add(Reading("r@3#1", "Lee", "focus", (1,)))
+    store.add(Reading("r@3#1", "Lee", "skip"))
+    assert [r.verdict for r in store.readings(held.id)] == ["focus", "skip"]
+    assert store.standing(held.id)["r@3#1"].verdict == "skip"
+
+
+@pytest.mark.parametrize("change", ["UPDATE readings SET reason = 'x'", "DELETE FROM readings"])
+def test_a_stored_reading_can_be_neither_altered_nor_deleted(store, held, path, change):
+    store.add(Reading("r@3#1", "Lee", "focus", (1,)))
+    with sqlite3.connect(path) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute(change)
+
+
+def test_the_same_reading_sent_twice_is_stored_once(store, held):
+    reading = Reading("r@3#1", "Lee", "focus", (1,))
+    store.add(reading)
+    store.add(reading)
+    assert len(store.readings(held.id)) == 1
+
+
+def test_unread_cases_come_in_reading_order(store, held):
+    store.add(Reading("r@3#1", "Lee", "skip"))
+    assert [case.number for case in store.unread(held.id)] == [2]
+
+
+def test_a_closed_round_takes_no_reading_but_confirms_one_it_has(store, held):
+    reading = Reading("r@3#1", "Lee", "skip")
+    store.add(reading)
+    store.mark(held, "closed")
+    store.add(reading)
+    with pytest.raises(StoreError, match="only while it is open"):
+        store.add(Reading("r@3#2", "Lee", "skip"))
+
+
+@pytest.mark.parametrize(
+    ("reading", "error", "said"),
+    [
+        (Reading("r@3#1", "Lee", "focus", (25,)), SquareError, "outside a 4×6 grid"),
+        (Reading("r@3#1", "Lee", "focus"), SettingsError, "select at least one"),
+        (Reading("r@3#1", "Lee", "maybe"), SettingsError, "is no verdict"),
+        (Reading("r@3#9", "Lee", "skip"), StoreError, "no case 'r@3#9'"),
+    ],
+)
+def test_a_reading_that_makes_no_sense_is_refused(store, held, reading, error, said):
+    with pytest.raises(error, match=said):
+        store.add(reading)
+    assert store.readings(held.id) == []
+
+
+def test_a_round_is_stored_whole_or_not_at_all(store):
+    twice = [make_case(1), make_case(1)]
+    with pytest.raises(Exception, match="UNIQUE"):
+        store.open_round("r", 3, RoundSettings(), twice)
+    assert store.rounds() == []
+
+
+def test_rounds_are_found_by_run_and_epoch(store, held):
+    assert store.find_round("r", 3) == held
+    assert store.find_round("r", 4) is None
+    assert store.mark(held, "closed").state == "closed"
+    assert [r.state for r in store.rounds("r")] == ["closed"]
+    assert store.rounds("other") == []
+
+
+def test_a_run_of_other_classes_is_refused(store):
+    with pytest.raises(StoreError, match="another name"):
+        store.add_run("r", class_names=["a", "b", "c"], settings={}, versions={})
+
+
+def test_an_image_that_is_not_there_is_named(store):
+    with pytest.raises(StoreError, match="no image abc"):
+        store.image("abc")
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(store, path):
+    with create_engine(f"sqlite:///{path}").connect() as db:
+        assert compare_metadata(MigrationContext.configure(db), schema.metadata) == []
+    assert ScriptDirectory("src/imil/store/migrations").get_current_head() == schema.HEAD
+
+
+def test_a_store_of_a_newer_imil_is_refused_and_not_touched(store, path):
+    store.close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="install a newer imil"):
+        Store(path)
+
+
+def test_a_file_that_is_no_store_is_refused_and_not_touched(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database at all, but long enough to look at" * 50)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as raw:
+        raw.execute("CREATE TABLE recipes (name)")
+    for path in (text, other):
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="is no imil store"):
+            Store(path)
+        assert path.read_bytes() == before
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking_at_it(tmp_path):
+    with pytest.raises(StoreError, match="there is no store"):
+        Store(tmp_path / "none.sqlite", readonly=True)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path / "no folder" / "imil.sqlite")
+
+
+def test_a_readonly_store_cannot_be_written(store, held, path):
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(path, readonly=True).add(Reading("r@3#1", "Lee", "skip"))
+
+
+def test_a_path_with_odd_characters_is_a_path(tmp_path):
+    odd = tmp_path / "a b?c#d%e.sqlite"
+    Store(odd).close()
+    assert odd.is_file()
+
+
+def _open_and_add(path, number, start):
+    start.wait()
+    store = Store(path)
+    store.add_run("r", class_names=["normal", "TB"], settings={}, versions={})
+    for _ in range(10):
+        store.add(Reading("r@3#1", f"reader {number}", "skip"))
+
+
+def test_many_processes_write_at_once_and_nothing_is_lost(store, held, path):
+    context = multiprocessing.get_context("spawn")
+    start = context.Event()
+    writers = [context.Process(target=_open_and_add, args=(path, i, start)) for i in range(3)]
+    for writer in writers:
+        writer.start()
+    start.set()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    assert len(store.readings(held.id)) == 30
+
+
+def test_two_processes_can_make_the_same_store_at_once(tmp_path):
+    script = "import sys; from imil.store import Store; print(Store(sys.argv[1]).rounds())"
+    path = tmp_path / "new.sqlite"
+    starts = [
+        subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [p.communicate()[0].strip() for p in starts] == ["[]"] * 3
