@@ -1,0 +1,1 @@
+"""Images: loading them, and drawing what a reader sees."""

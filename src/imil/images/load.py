@@ -1,0 +1,201 @@
+"""Image files to arrays, lossless, at the depth in which they are stored.
+
+A file that cannot be used is refused in one sentence. Nothing is guessed: an image that would
+have to be cut to 8 bits, or stretched, to fit is not an image we read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from imil.cases import Image
+from imil.errors import DataError
+from imil.images.deep import SAVE_IT_AS, Pixels, colour_png, inverted, over_black, tiff_page, turned
+
+MOST_PIXELS = 100_000_000  # 10,000 × 10,000; a mammogram has 25 million
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+# TIFF 6.0 tags; EXIF has the first of them too
+ORIENTATION, BITS, PHOTOMETRIC, SAMPLE_FORMAT, DEPTH = 274, 258, 262, 339, 32997
+
+
+def load_image(path: str | os.PathLike[str]) -> Image:
+    """The image as stored: uint8 or uint16, (H, W) if grey or (H, W, 3), turned upright.
+
+    PNG and TIFF of 8 and 16 bits, JPEG. A colour file whose channels are equal comes back
+    grey. Palettes and CMYK become RGB; 1-bit becomes 0 and 255; what is transparent is black;
+    where a TIFF stores white as 0 it is inverted; EXIF orientation is followed.
+
+    Args:
+        path: a file of at most 100 million pixels.
+    Raises: DataError: there is no such file, it is damaged, or it holds something else.
+    """
+    with _one_sentence(Path(path)), Path(path).open("rb") as file:
+        image = _open(file)
+        if image is not None:
+            _check(image)
+        if image is None or _is_deep_colour(image):
+            return _grey_if_equal(tiff_page(file, MOST_PIXELS))
+        if isinstance(image, PngImageFile) and _png_depth(file) == 16 and image.mode != "I;16":
+            pixels: Pixels = over_black(colour_png(file))
+        else:
+            image.load()
+            pixels = _pixels(image)
+        # Pillow turns a TIFF by itself while it loads it
+        orientation = 1 if isinstance(image, TiffImageFile) else _orientation(image)
+        return _grey_if_equal(turned(pixels, orientation))
+
+
+def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """True where the image is not black (`> 0` in any channel), (H, W).
+
+    Raises: DataError: as `load_image`.
+    """
+    pixels = load_image(path)
+    return np.asarray(pixels > 0 if pixels.ndim == 2 else (pixels > 0).any(axis=2))
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width that `load_image` would give, from the header alone.
+
+    Raises: DataError: there is no such file, or its header cannot be read.
+    """
+    with _one_sentence(Path(path)), Path(path).open("rb") as file:
+        image = _open(file)
+        if image is None:
+            return tiff_page(file, MOST_PIXELS).shape[:2]
+        width, height = image.size
+        if isinstance(image, TiffImageFile):  # newer versions of Pillow turn `size` already
+            width, height = image.tag_v2[256], image.tag_v2[257]
+        return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    """Every error that a file can cause becomes a DataError that names it."""
+    try:
+        _check_file(path)
+        yield
+    except DataError as error:
+        raise DataError(f"'{path}' {error}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"'{path}' is not there") from None
+    except PermissionError:
+        raise DataError(f"'{path}' may not be read by you: change its permissions") from None
+    except MemoryError:
+        raise DataError(f"'{path}' does not fit into the memory that is free") from None
+    except Exception as error:  # decoders raise whatever they like when a file is damaged
+        why = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(f"'{path}' is damaged or cut short ({why})") from error
+
+
+def _check_file(path: Path) -> None:
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise DataError("is a folder, not an image")
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError("is no file")
+    if found.st_size == 0:
+        raise DataError("is empty")
+
+
+def _open(file: IO[bytes]) -> ImageFile | None:
+    """The header, by the first bytes and not by the name; None for a TIFF that Pillow lacks.
+
+    The plug-ins are called directly: `PIL.Image.open` tries formats we do not want, and warns
+    of large images by the global state of the warnings module.
+    """
+    start = file.read(8)
+    file.seek(0)
+    if start == b"\x89PNG\r\n\x1a\n":
+        return PngImageFile(file)
+    if start[:3] == b"\xff\xd8\xff":
+        return JpegImageFile(file)
+    if start[:4] == b"MM\0+":  # a BigTIFF, which Pillow mistakes for a small one
+        return None
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0"):
+        try:
+            return TiffImageFile(file)
+        except (SyntaxError, KeyError):  # an unknown pixel mode, an unknown compression
+            return None
+    raise DataError("is no image that can be read here: give PNG, JPEG or TIFF")
+
+
+def _check(image: ImageFile) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError(
+            f"has {image.height} × {image.width} pixels: at most {MOST_PIXELS:,} can be read"
+        )
+    if isinstance(image, JpegImageFile):
+        return
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    if getattr(image, "n_frames", 1) > 1 or tags.get(DEPTH, 1) > 1:
+        raise DataError("holds several images: save each in a file of its own")
+    if set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:  # 1: unsigned
+        raise DataError(f"holds signed or floating-point values: {SAVE_IT_AS}")
+
+
+def _is_deep_colour(image: ImageFile) -> bool:
+    """True for a TIFF that Pillow would cut to 8 bits without a word."""
+    if not isinstance(image, TiffImageFile) or image.mode.startswith("I"):
+        return False
+    return bool(max(image.tag_v2.get(BITS, (1,))) > 8)
+
+
+def _png_depth(file: IO[bytes]) -> int:
+    file.seek(24)  # signature 8, chunk head 8, width 4, height 4
+    return file.read(1)[0]
+
+
+def _orientation(image: ImageFile) -> int:
+    """1 to 8, as EXIF numbers them; 1 where it is not said."""
+    if isinstance(image, TiffImageFile):
+        return int(image.tag_v2.get(ORIENTATION, 1))
+    exif = PIL.Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(ORIENTATION, 1))
+    except Exception:  # EXIF that is damaged says nothing; the pixels are whole
+        return 1
+
+
+def _pixels(image: ImageFile) -> Pixels:
+    """The loaded image as grey or RGB."""
+    mode = image.mode
+    if mode == "1":
+        return np.array(image).astype(np.uint8) * np.uint8(255)
+    if mode in ("L", "RGB"):
+        return np.array(image)
+    if mode.startswith("I;16"):
+        deep: NDArray[np.uint16] = np.array(image).astype(np.uint16)
+        tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+        return inverted(deep, tags[BITS][0]) if tags.get(PHOTOMETRIC) == 0 else deep
+    if mode in ("P", "PA"):
+        has_alpha = mode == "PA" or "transparency" in image.info
+        return over_black(np.array(image.convert("RGBA" if has_alpha else "RGB")))
+    if mode in ("LA", "RGBA"):
+        return over_black(np.array(image))
+    if mode in ("RGBX", "RGBa", "La"):  # a small `a`: multiplied by alpha, so over black already
+        return np.array(image)[..., :-1].squeeze()
+    if mode in ("CMYK", "YCbCr"):
+        return np.array(image.convert("RGB"))
+    raise DataError(f"holds {'32-bit' if mode == 'I' else mode} values: {SAVE_IT_AS}")
+
+
+def _grey_if_equal(pixels: Pixels) -> Image:
+    if pixels.ndim == 3:
+        red, green, blue = np.moveaxis(pixels, 2, 0)
+        pixels = red if np.array_equal(red, green) and np.array_equal(red, blue) else pixels
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,46 @@
+"""An image at the training size: what the model sees of it.
+
+Training and the reading room's preview share it, so that a reader sees the very blackout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from imil.cases import Image
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's mode L
+GAP = 3.0  # Pillow averages boxes first, down to 3 times the size; then it interpolates
+
+
+def squash(image: Image, size: int, channels: int) -> NDArray[np.uint8]:
+    """The image as uint8 (S, S), or (S, S, 3), whatever its shape was (the paper resizes).
+
+    Antialiased bilinear. 16 bits become 8 on the line from the image's own darkest value (0)
+    to its brightest (255), all channels alike; an image of one value becomes 0.
+
+    Args:
+        image: uint8 or uint16, (H, W) or (H, W, 3).
+        size: S, in pixels.
+        channels: 1 makes colours grey, 3 repeats grey.
+    """
+    if image.dtype == np.uint8:
+        picture = PIL.Image.fromarray(image).convert("L" if channels == 1 else "RGB")
+        return np.asarray(_resized(picture, size), np.uint8)
+    low, high = int(image.min()), int(image.max())
+    values = image.astype(np.float32)
+    if values.ndim == 3 and channels == 1:
+        values = values @ LUMA
+    planes = [values] if values.ndim == 2 else list(np.moveaxis(values, 2, 0))
+    small = np.dstack([np.asarray(_resized(PIL.Image.fromarray(p), size)) for p in planes])
+    scaled = (small - low) * (255 / max(high - low, 1))
+    eight_bits = np.rint(scaled).clip(0, 255).astype(np.uint8)
+    if channels == 1:
+        return eight_bits[..., 0]
+    return np.ascontiguousarray(np.broadcast_to(eight_bits, (size, size, 3)))
+
+
+def _resized(picture: PIL.Image.Image, size: int) -> PIL.Image.Image:
+    return picture.resize((size, size), PIL.Image.Resampling.BILINEAR, reducing_gap=GAP)
