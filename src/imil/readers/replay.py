@@ -1,0 +1,146 @@
+"""Readings that were given before: from a table, or from another run's store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imil.cases import Case, Reader, Reading, Round
+from imil.errors import DataError
+from imil.readers.epoch import epoch_of
+from imil.readers.table import Row, load_rows, squares_text, write_rows
+from imil.store import Store
+
+STORE = "imil.sqlite"  # in the folder of a run
+MAGIC = b"SQLite format 3\0"
+TABLES = (".csv", ".json")
+
+
+def replay(path: Path | str, *, run: str | None = None) -> Reader:
+    """A reader that answers as the file does.
+
+    A case is matched by its sample and, where the file has epochs, by the epoch of its round.
+    A case that the file does not have is skipped, with a reason that says so.
+
+    Args:
+        path: CSV or JSON (see `imil.readers.table`), a store, or the folder of a run.
+        run: which run of a store; None: the only one.
+    Raises:
+        DataError: there is no such file, or a row makes no sense. The reader itself raises it
+            where a round begins and the file has none of its cases.
+        StoreError: the store cannot be opened.
+    """
+    path = Path(path)
+    path = path / STORE if path.is_dir() else path
+    if not path.is_file():
+        raise DataError(f"there are no readings at {path}: name a CSV, a JSON or a run's folder")
+    if _is_store(path):
+        return _Replay(path, _stored(path, run))
+    if path.suffix.lower() not in TABLES:
+        raise DataError(f"{path} is no file of readings: give a .csv, a .json or a run's {STORE}")
+    return _Replay(path, load_rows(path))
+
+
+def write_readings(path: Path | str, store: Store, run: str) -> int:
+    """How many readings of the run were written, as JSON or CSV by the file's name.
+
+    All of them, oldest first, those that were changed later included: `replay` of the file
+    answers as the run's readers did.
+
+    Raises: DataError: the store has no such run, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TABLES:
+        raise DataError(f"readings cannot be written to {path}: name a .csv or a .json")
+    _known_run(store, run)
+    rows = _rows(store, store.rounds(run))
+    write_rows(path, rows)
+    return len(rows)
+
+
+class _Replay:
+    def __init__(self, path: Path, rows: Sequence[Row]) -> None:
+        self._path = path
+        self._at = {(row.key, row.epoch): row for row in rows}  # the last of a sample counts
+        self._last = {row.key: row for row in rows}
+
+    def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
+        found = [self._row(case) for case in cases]
+        # later on, what is left of a round may well be the cases that the file does not have
+        if any(case.number == 1 for case in cases) and not any(found):
+            raise DataError(self._nothing(cases[0]))
+        for case, row in zip(cases, found, strict=True):
+            yield row.reading(case) if row else self._skip(case)
+
+    def _row(self, case: Case) -> Row | None:
+        epoch = epoch_of(case)
+        if epoch is None:
+            return self._last.get(case.key)
+        return self._at.get((case.key, epoch)) or self._at.get((case.key, None))
+
+    def _skip(self, case: Case) -> Reading:
+        return Reading(case.id, "replay", "skip", reason=f"{self._path.name} has no reading of it")
+
+    def _nothing(self, case: Case) -> str:
+        epochs = sorted({epoch for _, epoch in self._at if epoch is not None})
+        if not any(row_key == case.key for row_key, _ in self._at) or not epochs:
+            return (
+                f"{self._path} has no reading of any case of this round (the first is "
+                f"'{case.key}'): give the readings of the same samples"
+            )
+        return (
+            f"{self._path} has no reading of any case of the round after epoch {epoch_of(case)}, "
+            f"only after {', '.join(map(str, epochs))}: leave the column epoch out to use them "
+            "in any round"
+        )
+
+
+def _is_store(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _stored(path: Path, run: str | None) -> list[Row]:
+    store = Store(path, readonly=True)
+    try:
+        names = [str(row["name"]) for row in store.runs()]
+        if run is None and len(names) > 1:
+            raise DataError(f"{path} has the runs {', '.join(names)}: name one of them")
+        if run is not None:
+            _known_run(store, run)
+        return _rows(store, store.rounds(run))
+    finally:
+        store.close()
+
+
+def _known_run(store: Store, run: str) -> None:
+    names = [str(row["name"]) for row in store.runs()]
+    if run not in names:
+        raise DataError(
+            f"there is no run '{run}' in {store.path}: it has {', '.join(names) or 'none'}"
+        )
+
+
+def _rows(store: Store, rounds: Sequence[Round]) -> list[Row]:
+    """Every reading of the rounds, oldest first."""
+    rows = []
+    for round_ in rounds:
+        keys = {case.id: case.key for case in store.cases(round_.id)}
+        for reading in store.readings(round_.id):
+            rows.append(_row(keys[reading.case], round_.epoch, reading, store.path))
+    return rows
+
+
+def _row(key: str, epoch: int, reading: Reading, path: Path) -> Row:
+    before = reading.squares_before
+    return Row(
+        key=key,
+        epoch=epoch,
+        verdict=reading.verdict,
+        squares=squares_text(reading.squares),
+        squares_before=None if before is None else squares_text(before),
+        reason=reading.reason,
+        seconds=reading.seconds,
+        reader=reading.reader,
+        place=f"{path}, '{key}' after epoch {epoch}",
+    )

@@ -1,0 +1,220 @@
+"""Readings as a table that people can open: CSV or JSON, one row per reading.
+
+| column | |
+|---|---|
+| `key` | the sample's key; the only one that is needed besides `squares` |
+| `epoch` | completed epochs at the round; empty: any round |
+| `verdict` | `focus` (also if empty), `skip`, `wrong label`, `not assessable` |
+| `squares` | `2 3 6 7`, ranges such as `5-8`, `all`; in JSON a list as well |
+| `squares_before` | those chosen before the model's opinion was shown, `none` if none was |
+| `reason`, `seconds`, `reader` | may be missing |
+
+Where a sample is read twice in a round, the last row counts. Other columns are passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imil.cases import VERDICTS, Case, Reading, Verdict
+from imil.errors import DataError, SquareError
+from imil.grid import MOST, Grid
+
+COLUMNS = (
+    "key",
+    "epoch",
+    "verdict",
+    "squares",
+    "squares_before",
+    "reason",
+    "seconds",
+    "reader",
+)
+NONE = "none"
+LARGEST = Grid(MOST, MOST)  # what a row is checked against before its case is known
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reading of the table; squares are text until the grid of the case is known."""
+
+    key: str
+    epoch: int | None
+    verdict: Verdict
+    squares: str
+    squares_before: str | None
+    reason: str
+    seconds: float
+    reader: str
+    place: str = ""  # such as `a.csv, row 3`
+
+    def reading(self, case: Case) -> Reading:
+        """A new reading of the case.
+
+        Raises: DataError: a square lies outside the case's grid.
+        """
+        before = self.squares_before
+        try:
+            return Reading(
+                case.id,
+                self.reader,
+                self.verdict,
+                case.grid.read(self.squares) if self.verdict == "focus" else (),
+                self.reason,
+                self.seconds,
+                None if before is None else case.grid.read(before),
+            )
+        except SquareError as error:
+            raise DataError(f"{self.place}: {error}") from error
+
+
+def load_rows(path: Path) -> list[Row]:
+    """The rows of a CSV or JSON file, in order.
+
+    Raises: DataError: it cannot be read, or a row makes no sense.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # line ends in a reason stay as they are
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise DataError(f"the readings {path} cannot be read: {why}") from error
+    entries = _json(path, text) if path.suffix.lower() == ".json" else _csv(path, text)
+    return [_row(entry, place) for place, entry in entries]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write the rows as JSON if the file is named so, else as CSV.
+
+    Raises: DataError: the file cannot be written.
+    """
+    entries = [{name: getattr(row, name) for name in COLUMNS} for row in rows]
+    for entry in entries:  # asked, but none chosen, is not the same as not asked
+        entry["squares_before"] = NONE if entry["squares_before"] == "" else entry["squares_before"]
+    if path.suffix.lower() == ".json":
+        text = json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+    else:
+        page = io.StringIO(newline="")
+        table = csv.DictWriter(page, COLUMNS)
+        table.writeheader()
+        table.writerows(entries)
+        text = page.getvalue()
+    try:
+        path.write_bytes(text.encode())
+    except OSError as error:
+        raise DataError(
+            f"the readings cannot be written to {path} ({error.strerror}): name another file"
+        ) from error
+
+
+def squares_text(squares: Sequence[object]) -> str:
+    """The squares one by one: a spreadsheet would take a range such as 5-8 for a date."""
+    return " ".join(map(str, squares))
+
+
+def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    first = next(iter(text.splitlines()), "")
+    # spreadsheets of many countries write semicolons
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(f"the readings {path} are no CSV table: {error}") from error
+    names = [name.strip() for name in lines[0]] if lines else []
+    for needed in ("key", "squares"):
+        if needed not in names:
+            raise DataError(
+                f"the readings {path} have no column '{needed}': "
+                "give at least key,squares in the first row"
+            )
+    for number, line in enumerate(lines[1:], start=2):  # as a spreadsheet counts: 1 is the head
+        if any(line):
+            yield f"{path}, row {number}", dict(zip(names, line, strict=False))
+
+
+def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"the readings {path} are no JSON: {error}") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f"the readings {path} are no JSON list of objects with key and squares")
+    for number, entry in enumerate(entries, start=1):
+        yield f"{path}, entry {number}", entry
+
+
+def _row(entry: Mapping[str, object], place: str) -> Row:
+    key = entry.get("key")
+    if not isinstance(key, str) or not key:
+        raise DataError(f"{place}: key is {key!r}: give the key of a sample")
+    verdict = _verdict(entry.get("verdict"), place)
+    squares = _squares(entry.get("squares"), place)
+    if verdict == "focus" and not squares:
+        raise DataError(f"{place}: no square is given for '{key}': give some, or the verdict skip")
+    before = entry.get("squares_before")
+    return Row(
+        key=key,
+        epoch=_epoch(entry.get("epoch"), place),
+        verdict=verdict,
+        squares=squares,
+        squares_before=None if before in (None, "") else _squares(before, place),
+        reason=str(entry.get("reason") or ""),
+        seconds=_seconds(entry.get("seconds"), place),
+        reader=str(entry.get("reader") or "replay"),
+        place=place,
+    )
+
+
+def _verdict(value: object, place: str) -> Verdict:
+    if value in (None, ""):
+        return "focus"
+    for verdict in VERDICTS:
+        if value == verdict:
+            return verdict
+    raise DataError(f"{place}: '{value}' is no verdict: give one of {', '.join(VERDICTS)}")
+
+
+def _squares(value: object, place: str) -> str:
+    """The text of the squares; empty if there is none."""
+    if isinstance(value, list):
+        value = squares_text(value)
+    text = "" if value in (None, NONE) else str(value).strip()
+    try:
+        return text if LARGEST.read(text) else ""
+    except SquareError as error:
+        raise DataError(
+            f"{place}: squares is '{text}': give numbers such as 2 3 6 7, ranges such as 5-8, "
+            "or all"
+        ) from error
+
+
+def _epoch(value: object, place: str) -> int | None:
+    if value in (None, ""):
+        return None
+    number = _number(value)
+    if number is None or number < 0 or number != int(number):
+        raise DataError(f"{place}: epoch is '{value}': give a whole number, or nothing")
+    return int(number)
+
+
+def _seconds(value: object, place: str) -> float:
+    number = 0.0 if value in (None, "") else _number(value)
+    if number is None or number < 0:
+        raise DataError(f"{place}: seconds is '{value}': give a number, or nothing")
+    return number
+
+
+def _number(value: object) -> float | None:
+    """The finite number that is meant, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

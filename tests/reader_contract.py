@@ -1,0 +1,55 @@
+"""What every reader keeps to, whoever it is, and cases to try it on."""
+
+import math
+from itertools import islice
+
+import numpy as np
+
+from imil.cases import VERDICTS, Case
+from imil.grid import Grid
+
+
+def make_case(number=1, *, key=None, run="r", epoch=70, grid=Grid(), earlier=None, image=None):
+    pixels = np.full((40, 40), 10 * number, np.uint8) if image is None else image
+    return Case(
+        id=f"{run}@{epoch}#{number}",
+        number=number,
+        key=key or f"film-{number}",
+        label=0,
+        predicted=1,
+        confidence=0.987,
+        class_names=("normal", "TB"),
+        grid=grid,
+        cam_predicted=np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7),
+        cam_true=np.zeros((7, 7), np.float32),
+        load_image=lambda: pixels,
+        earlier=earlier,
+    )
+
+
+def check_reader(make_reader, cases):
+    """The readings of a reader that keeps to the contract.
+
+    Args:
+        make_reader: gives a fresh reader, so that it can be asked twice.
+        cases: what it is asked.
+    """
+    assert list(make_reader()([])) == [], "no case, no reading"
+    first = next(iter(make_reader()(cases)))
+    assert first.case == cases[0].id, "readings come one by one, in the order of the cases"
+
+    readings = list(islice(make_reader()(cases), 1000))
+    assert len(readings) < 1000, "a reader comes to an end"
+    grids = {case.id: case.grid for case in cases}
+    assert {reading.case for reading in readings} <= set(grids), "only what was asked"
+    assert len({reading.id for reading in readings}) == len(readings), "each is a new reading"
+    once = list(dict.fromkeys(reading.case for reading in readings))
+    assert once == [case.id for case in cases][: len(once)], "no case is passed over"
+    for reading in readings:
+        assert reading.verdict in VERDICTS
+        assert reading.checked(grids[reading.case]) == reading, "squares in order, in the grid"
+        assert bool(reading.squares) == (reading.verdict == "focus")
+        assert reading.reader
+        assert math.isfinite(reading.seconds)
+        assert reading.seconds >= 0
+    return readings
