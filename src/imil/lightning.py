@@ -1,0 +1,82 @@
+"""IMIL as a callback for Lightning.
+
+train = CorrectedDataset(raw, transform=augment, view=normalise)
+imil = IMIL(train, ask, store="run/imil.sqlite", imil_epoch=70)
+Trainer(max_epochs=100, callbacks=[imil]).fit(module, DataLoader(train, 64, shuffle=True))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from imil.pytorch.vision import import_torchvision
+
+import_torchvision()  # Lightning imports it too, and would stop where it does not fit torch
+from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
+
+from imil import pytorch  # noqa: E402
+from imil.cases import Reader  # noqa: E402
+from imil.errors import SettingsError  # noqa: E402
+from imil.grid import Grid  # noqa: E402
+from imil.pytorch import CorrectedDataset  # noqa: E402
+from imil.pytorch.loop import check_epochs  # noqa: E402
+from imil.rounds import Say  # noqa: E402
+from imil.store import Store  # noqa: E402
+
+
+class IMIL(Callback):
+    """The paper's training callback (section 3.1), for Lightning.
+
+    The module's `forward` must give logits (B, K). A checkpoint that is resumed from finds
+    earlier corrections in the store, and a round that was stopped goes on where it was.
+
+    Args:
+        samples, ask, store, run, imil_epoch, num_outliers, grid_size, layer, batch_size, say:
+            as for `imil.pytorch.IMIL`.
+    Raises: SettingsError: a setting is out of range, or training runs on several devices.
+    """
+
+    def __init__(
+        self,
+        samples: CorrectedDataset,
+        ask: Reader,
+        *,
+        store: Store | Path | str,
+        run: str = "run",
+        imil_epoch: int | Sequence[int] = 70,
+        num_outliers: int = 20,
+        grid_size: int | str | Grid = 4,
+        layer: str | None = None,
+        batch_size: int = 64,
+        say: Say = print,
+    ) -> None:
+        self._make = lambda module: pytorch.IMIL(
+            samples,
+            module,
+            ask,
+            store=store,
+            run=run,
+            imil_epoch=imil_epoch,
+            num_outliers=num_outliers,
+            grid_size=grid_size,
+            layer=layer,
+            batch_size=batch_size,
+            say=say,
+        )
+        check_epochs(imil_epoch)  # said now rather than when training starts
+        Grid.parse(grid_size)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put back what earlier rounds corrected, and hold a round that is due."""
+        if trainer.world_size > 1:
+            raise SettingsError(
+                f"training runs on {trainer.world_size} devices: IMIL needs one (devices=1)"
+            )
+        self._imil = self._make(pl_module)
+        if trainer.current_epoch > 0:
+            self._imil.restore(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hold the round that is due after this epoch."""
+        self._imil.after_epoch(trainer.current_epoch + 1)

@@ -1,0 +1,166 @@
+"""Where a model looks: Grad-CAM of several classes for a whole batch at once.
+
+One forward pass; then, for each class asked about, the gradient of its score with respect to
+one layer's output alone. No parameter's gradient is computed, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from imil.errors import SettingsError, ShapeError
+from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
+from imil.pytorch.logits import logits_of
+from imil.pytorch.maps import Layout, as_map, layout_of
+from imil.pytorch.undisturbed import recording, undisturbed
+
+__all__ = ["find_layer", "grad_cam"]
+
+
+def grad_cam(
+    module: nn.Module,
+    inputs: torch.Tensor,
+    classes: torch.Tensor | NDArray[np.integer[Any]],
+    *,
+    layer: str | None = None,
+) -> NDArray[np.float32]:
+    """Heat-maps (B, P, H, W) in [0, 1], each divided by its own maximum; 0 where all is 0.
+
+    The module is run in evaluation mode, so that the images of a batch do not influence one
+    another, and in full precision.
+
+    Args:
+        module: returns logits (B, K), before softmax; see `logits_of` for other outputs.
+        inputs: (B, C, H, W), as the module takes them, on its device.
+        classes: int (B, P), in [0, K): the classes to explain in each image.
+        layer: a name as in `module.named_modules()`; found by `find_layer` if None.
+    Raises:
+        ShapeError: shapes do not fit, a class is out of range, or a map is not a number.
+        SettingsError: the layer is unknown, does not run, or gives no map of the image.
+    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly.
+    """
+    chosen = _checked(inputs, classes)
+    if not len(inputs):
+        return np.zeros((*chosen.shape, *inputs.shape[2:]), np.float32)
+    layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
+    module = unwrapped(module)
+    with undisturbed(module), recording(inputs.device):
+        activation, logits = _forward(module, inputs, layer)
+        layout = layout_of(module, layer, *inputs.shape[2:])
+        scores = _scores(logits, chosen)
+        gradients = _gradients(scores, activation, layer)
+    cams = [_cam(activation.detach(), gradient, layout, layer) for gradient in gradients]
+    return _enlarged(torch.stack(cams, 1), inputs.shape[2], inputs.shape[3])
+
+
+def _checked(
+    inputs: torch.Tensor, classes: torch.Tensor | NDArray[np.integer[Any]]
+) -> torch.Tensor:
+    if inputs.ndim != 4:
+        raise ShapeError(
+            f"images of shape {tuple(inputs.shape)} cannot be explained: "
+            "give a batch (images, channels, height, width)"
+        )
+    chosen = torch.as_tensor(classes)
+    if chosen.ndim != 2 or len(chosen) != len(inputs) or not chosen.shape[1]:
+        raise ShapeError(
+            f"classes of shape {tuple(chosen.shape)} do not fit {len(inputs)} images: "
+            "give (images, classes per image)"
+        )
+    if chosen.is_floating_point():
+        raise ShapeError(f"classes are {chosen.dtype}: give whole numbers, 0 for the first class")
+    return chosen.long()
+
+
+def _forward(
+    module: nn.Module, inputs: torch.Tensor, layer: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The layer's output in its last call, and the logits with the graph that leads to it."""
+    kept: list[torch.Tensor] = []
+
+    def keep(part: nn.Module, args: Any, output: object) -> object:
+        if (tensor := first_tensor(output)) is None:
+            raise SettingsError(
+                f"layer '{layer}' gives a {type(output).__name__}, not a map: name a layer in it"
+            )
+        torch.set_grad_enabled(True)  # a frozen part may run under no_grad
+        kept[:] = [tensor.detach().clone().requires_grad_()]
+        return with_first(output, kept[0].clone())  # a ReLU may overwrite what it is given
+
+    hook = module.get_submodule(layer).register_forward_hook(keep)
+    try:
+        output = module(inputs.detach().clone())
+    finally:
+        hook.remove()
+    if not kept:
+        raise SettingsError(
+            f"layer '{layer}' does not run when {type(module).__name__} is given an image: "
+            "name one that does"
+        )
+    return kept[0], logits_of(output, len(inputs))
+
+
+def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """The logit of each class asked about, (B, P)."""
+    if logits.shape[1] == 1:  # it speaks for class 1, and as much against class 0
+        logits = torch.cat([-logits, logits], dim=1)
+    outside = classes[(classes < 0) | (classes >= logits.shape[1])]
+    if len(outside):
+        raise ShapeError(
+            f"class {int(outside[0])} cannot be explained: "
+            f"the model knows classes 0 to {logits.shape[1] - 1}"
+        )
+    # a copy: a tensor made in inference mode could not be used
+    return logits.gather(1, classes.to(logits.device, copy=True))
+
+
+def _gradients(scores: torch.Tensor, activation: torch.Tensor, layer: str) -> list[torch.Tensor]:
+    """The gradient of each column of scores with respect to the activation."""
+    gradients: list[torch.Tensor] = []
+    for column in scores.unbind(1) if scores.requires_grad else []:
+        # an image's score depends on that image alone, so that the sum keeps them apart
+        found = torch.autograd.grad(column.sum(), activation, retain_graph=True, allow_unused=True)
+        gradients += [gradient for gradient in found if gradient is not None]
+    if len(gradients) < scores.shape[1]:
+        raise SettingsError(
+            f"the class scores do not depend on layer '{layer}', or the model detaches what "
+            "follows it: name a layer through which they are computed"
+        )
+    return gradients
+
+
+def _cam(
+    activation: torch.Tensor, gradient: torch.Tensor, layout: Layout, layer: str
+) -> torch.Tensor:
+    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32."""
+    maps, slopes = as_map(activation, layout), as_map(gradient, layout)
+    if maps is None or slopes is None:
+        raise SettingsError(
+            f"layer '{layer}' gives {tuple(activation.shape)}, which is no map of the image: "
+            "name a layer before the pooling"
+        )
+    weights = slopes.float().mean(dim=(2, 3), keepdim=True)
+    cam = (weights * maps.float()).sum(dim=1)
+    wrong = ~torch.isfinite(cam).flatten(1).all(dim=1)
+    if wrong.any():  # before the ReLU, which would hide -inf
+        raise ShapeError(
+            f"the heat-map of image {int(wrong.nonzero()[0])} of the batch is not a number: "
+            "the image or the weights hold NaN or infinity; "
+            "if training has diverged, lower the learning rate"
+        )
+    return cam.relu()
+
+
+def _enlarged(cams: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
+    """The maps (B, P, rows, cols) at the image's size, each divided by its maximum."""
+    large = functional.interpolate(cams, size=(height, width), mode="bilinear", align_corners=False)
+    highest = large.amax(dim=(2, 3), keepdim=True)
+    scaled = torch.where(highest > 0, large / highest, torch.zeros_like(large))
+    result: NDArray[np.float32] = scaled.cpu().numpy()
+    return result

@@ -1,0 +1,173 @@
+"""Which layer of a model a heat-map is drawn from: found by itself, or named by the user."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from imil.errors import SettingsError
+from imil.pytorch.logits import logits_of
+from imil.pytorch.maps import Layout, as_map, layout_of
+from imil.pytorch.undisturbed import recording, undisturbed
+
+# a map is taken before it is pooled, also where the enclosing block ends in the pool
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d)
+# these norms have the channels of a sequence before its positions
+CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
+    """The name of the last layer whose output is a map of the image that the scores depend on.
+
+    Layers are tried from the last that runs to the first; one forward and one backward pass
+    serve them all. Tokens count only as a normalisation layer leaves them. Behind the last
+    attention of a model that reads a class token, patches no longer reach the scores and their
+    gradient is zero: the search goes back to the norm before it.
+
+    Args:
+        module: returns logits (B, K) for inputs (B, C, H, W).
+        inputs: (B, C, H, W), at least one image; the first four are used.
+    Returns: a name as in `named_modules()` of the module without its wrappers.
+    Raises: SettingsError: no layer gives a map.
+    """
+    module = unwrapped(module)
+    with undisturbed(module), recording(inputs.device):
+        calls, score = _trace(module, inputs[:4])
+        candidates = list(_candidates(module, calls, inputs[:4]))
+        gradients = _gradients(score, [output for _, output, _ in candidates])
+    reached = []
+    for (name, _, layout), gradient in zip(candidates, gradients, strict=True):
+        if gradient is not None and (on_map := as_map(gradient, layout)) is not None:
+            if on_map.any():
+                return name
+            reached.append(name)
+    if reached:  # every gradient is zero, as under a head of zeros: so will be every map
+        return reached[0]
+    raise SettingsError(
+        f"no layer of {type(module).__name__} gives a map of the image that the class scores "
+        "depend on: name a layer, as model.named_modules() names it"
+    )
+
+
+def checked_layer(module: nn.Module, layer: str) -> str:
+    """The layer's name in the module without its wrappers.
+
+    Raises: SettingsError: there is no such layer.
+    """
+    inner = dict(unwrapped(module).named_modules(remove_duplicate=False))
+    wanted = (dict(module.named_modules(remove_duplicate=False)) | inner).get(layer)
+    for name, part in inner.items():
+        if name and part is wanted:
+            return name
+    near = difflib.get_close_matches(layer, filter(None, inner), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}" if near else "model.named_modules() lists them"
+    raise SettingsError(f"'{layer}' is no layer of {type(unwrapped(module)).__name__}: {hint}")
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module inside DataParallel, DistributedDataParallel or torch.compile."""
+    while True:
+        inner: object = getattr(module, "_orig_mod", None)  # torch.compile
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
+
+
+def first_tensor(values: object) -> torch.Tensor | None:
+    """The tensor itself, or the first of a tuple; None if there is no float tensor there."""
+    first = values[0] if isinstance(values, tuple) and values else values
+    return first if isinstance(first, torch.Tensor) and first.is_floating_point() else None
+
+
+def with_first(values: object, tensor: torch.Tensor) -> object:
+    """The same output with the tensor in the place where `first_tensor` found one."""
+    return (tensor, *values[1:]) if isinstance(values, tuple) else tensor
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The last call of a part of the module: the shape that went in, and what came out."""
+
+    part: nn.Module
+    took: tuple[int, ...]
+    output: torch.Tensor
+
+
+def _trace(module: nn.Module, inputs: torch.Tensor) -> tuple[dict[str, _Call], torch.Tensor]:
+    """The last call of each part in order of completion, and a score that depends on them."""
+    calls: dict[str, _Call] = {}
+
+    def before(part: nn.Module, args: Any) -> None:
+        torch.set_grad_enabled(True)  # a frozen part may run under no_grad
+
+    def after(name: str, part: nn.Module, args: Any, kwargs: Any, output: object) -> object:
+        calls.pop(name, None)
+        if (tensor := first_tensor(output)) is None:
+            return None
+        exposed = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+        took = first_tensor((*args, *kwargs.values()))
+        calls[name] = _Call(part, () if took is None else tuple(took.shape), exposed)
+        return None if exposed is tensor else with_first(output, exposed.clone())
+
+    with ExitStack() as hooks:
+        for name, part in module.named_modules():
+            hooks.callback(part.register_forward_pre_hook(before).remove)
+            watch = partial(after, name)
+            hooks.callback(part.register_forward_hook(watch, with_kwargs=True).remove)
+        logits = logits_of(module(inputs.detach().clone()), len(inputs))
+    # unequal weights: where the module ends in a softmax, the plain sum depends on nothing
+    weights = torch.arange(1, logits.shape[1] + 1, device=logits.device, dtype=logits.dtype)
+    return calls, (logits * weights).sum()
+
+
+def _candidates(
+    module: nn.Module, calls: dict[str, _Call], inputs: torch.Tensor
+) -> Iterator[tuple[str, torch.Tensor, Layout]]:
+    """Name, output and layout of the calls that gave a map of the image, last call first."""
+    pooled = {id(call.output) for call in calls.values() if isinstance(call.part, POOLS)}
+    for name, call in reversed(calls.items()):
+        if not name or id(call.output) in pooled or call.output.ndim not in (3, 4):
+            continue
+        if len(call.output) != len(inputs):
+            continue  # windows or pieces of the images
+        layout = layout_of(module, name, *inputs.shape[2:])
+        if _shows_image(name, call, calls, layout) and as_map(call.output, layout) is not None:
+            yield name, call.output, layout
+
+
+def _shows_image(name: str, call: _Call, calls: dict[str, _Call], layout: Layout) -> bool:
+    """Whether the output lies over the image, as far as one can tell from outside."""
+    blocks = [calls[path].took for path in _paths_around(name) if path in calls]
+    token_blocks = [took for took in blocks if len(took) == 3 and took[0] == len(call.output)]
+    if call.output.ndim == 4:
+        # what attention makes of tokens, such as (B, heads, N, N), looks like a map and is none
+        return not token_blocks and layout.resembles(call.output.shape)
+    kind, own_name = type(call.part), name.rpartition(".")[2]
+    is_norm = "norm" in kind.__name__.lower() or "norm" in own_name.lower()
+    # a norm of another width than its block is one inside an MLP
+    is_inside = bool(token_blocks) and token_blocks[0][2] != call.output.shape[-1]
+    return is_norm and not is_inside and not issubclass(kind, CHANNELS_FIRST)
+
+
+def _paths_around(name: str) -> Iterator[str]:
+    """The names of the enclosing modules, innermost first."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _gradients(
+    score: torch.Tensor, outputs: Sequence[torch.Tensor]
+) -> Sequence[torch.Tensor | None]:
+    if not outputs or not score.requires_grad:
+        return [None] * len(outputs)
+    return torch.autograd.grad(score, outputs, allow_unused=True)

@@ -1,0 +1,130 @@
+"""IMIL in a training loop of your own.
+
+train = CorrectedDataset(raw, transform=augment, view=normalise)         # 1
+imil = IMIL(train, model, ask, store="run/imil.sqlite", imil_epoch=70)   # 2
+for epoch in range(100):
+    ...                                                                  # train one epoch
+    imil.after_epoch(epoch + 1)                                          # 3
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from imil.cases import Reader, Round, RoundSettings
+from imil.errors import RoundPaused, SettingsError
+from imil.grid import Grid
+from imil.pytorch.dataset import CorrectedDataset
+from imil.pytorch.model import TorchModel
+from imil.rounds import Say, restore, run_round
+from imil.store import Store
+
+RECORDED = ("imil", "numpy", "pillow", "sqlalchemy", "torch", "torchvision", "timm", "lightning")
+
+
+class IMIL:
+    """The paper's training callback (section 3.1), for a loop that you write.
+
+    Nothing random is consumed and nothing in the model changes: with no outlier, training goes
+    on bit for bit as without it.
+
+    Args:
+        samples: the training set that your `DataLoader` draws from.
+        model: gives logits (B, K); anything on the device where it trains.
+        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
+        store: file of the store, or an open `Store`. Every reading is on disk in it before
+            the next case is shown.
+        run: name of this training in the store.
+        imil_epoch: after how many completed epochs a round is held; one number, or several.
+        num_outliers: mistakes put to the reader in a round (paper: 20).
+        grid_size: 4 for 4×4, or "4x6" (paper: 4).
+        layer: the layer to explain, as in `model.named_modules()`; found by itself if None.
+        batch_size: images at a time when predicting.
+        say: takes a line for the person who is watching.
+    Raises: SettingsError: a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        samples: CorrectedDataset,
+        model: nn.Module,
+        ask: Reader,
+        *,
+        store: Store | Path | str,
+        run: str = "run",
+        imil_epoch: int | Sequence[int] = 70,
+        num_outliers: int = 20,
+        grid_size: int | str | Grid = 4,
+        layer: str | None = None,
+        batch_size: int = 64,
+        say: Say = print,
+    ) -> None:
+        self.imil_epoch = check_epochs(imil_epoch)
+        self.settings = RoundSettings(num_outliers, Grid.parse(grid_size))
+        self.samples, self.ask, self.run, self.say = samples, ask, run, say
+        self.model = TorchModel(model, batch_size=batch_size, layer=layer)
+        self.store = store if isinstance(store, Store) else Store(store)
+        self.store.add_run(
+            run,
+            class_names=samples.class_names,
+            settings={"imil_epoch": list(self.imil_epoch), **self.settings.as_dict()},
+            versions=versions(),
+        )
+
+    def after_epoch(self, epoch: int) -> Round | None:
+        """The round held after `epoch` completed epochs, or None where none is due.
+
+        Raises: RoundPaused: the reader stopped; call again with the same model to go on.
+        """
+        if epoch not in self.imil_epoch:
+            return None
+        round_ = run_round(
+            self.model,
+            self.samples,
+            self.ask,
+            self.store,
+            run=self.run,
+            epoch=epoch,
+            settings=self.settings,
+            say=self.say,
+        )
+        if round_.state == "open":
+            left = len(self.store.unread(round_.id))
+            raise RoundPaused(
+                f"the round after epoch {epoch} is paused with {left} of {round_.cases} cases "
+                "unread; every reading so far is stored"
+            )
+        return round_
+
+    def restore(self, epoch: int) -> Round | None:
+        """Go on after `epoch` completed epochs: earlier corrections, then the round due now."""
+        restore(self.samples, self.store, run=self.run, epoch=epoch)
+        return self.after_epoch(epoch)
+
+
+def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:
+    """The epochs in order, each once. Raises: SettingsError: one is less than 1."""
+    epochs = (imil_epoch,) if isinstance(imil_epoch, int) else tuple(imil_epoch)
+    for epoch in epochs:
+        if epoch < 1:
+            raise SettingsError(
+                f"imil_epoch {epoch} is not possible: it counts completed epochs, from 1"
+            )
+    return tuple(sorted(set(epochs)))
+
+
+def versions() -> dict[str, Any]:
+    """Versions of Python and of the libraries that a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in RECORDED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

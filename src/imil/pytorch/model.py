@@ -1,0 +1,85 @@
+"""A PyTorch module as a round sees it: predicts, explains, and is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from imil.cases import HeatMap
+from imil.pytorch.dataset import CorrectedDataset
+from imil.pytorch.gradcam import grad_cam
+from imil.pytorch.layers import find_layer
+from imil.pytorch.logits import logits_of
+from imil.pytorch.undisturbed import undisturbed
+
+
+class TorchModel:
+    """A module that gives logits (B, K), or (B, 1) for two classes.
+
+    Args:
+        module: on the device where it is to run.
+        batch_size: images at a time, for predicting; explaining takes a quarter of it.
+        layer: the layer to explain, as in `module.named_modules()`; found by itself if None.
+    """
+
+    def __init__(self, module: nn.Module, *, batch_size: int = 64, layer: str | None = None):
+        self.module = module
+        self._batch_size = batch_size
+        self._layer = layer
+
+    def predict(self, samples: CorrectedDataset) -> NDArray[np.float64]:
+        """Probabilities (N, K) of the originals; each row sums to 1.
+
+        In evaluation mode, without random transforms or mixed precision (paper 3.1, step 1).
+
+        Raises: ShapeError: the module's output is no (B, K).
+        """
+        # confidences are compared across images: full precision, whatever training uses
+        kind = next(self.module.parameters()).device.type
+        with undisturbed(self.module), torch.no_grad(), torch.autocast(kind, enabled=False):
+            rows = [
+                _probabilities(logits_of(self.module(batch), len(batch)))
+                for batch in self._batches(samples, range(len(samples)), self._batch_size)
+            ]
+        return torch.cat(rows).numpy()
+
+    def explain(
+        self, samples: CorrectedDataset, indices: Sequence[int], classes: Sequence[int]
+    ) -> list[HeatMap]:
+        """One Grad-CAM heat-map per pair of sample and class, (h, w) of the view, in [0, 1]."""
+        if not indices:
+            return []
+        size = max(1, self._batch_size // 4)  # activations and their gradients are kept
+        maps: list[HeatMap] = []
+        with undisturbed(self.module):
+            for start, batch in zip(
+                range(0, len(indices), size),
+                self._batches(samples, indices, size),
+                strict=True,
+            ):
+                if self._layer is None:
+                    self._layer = find_layer(self.module, batch[:1])
+                asked = torch.tensor(classes[start : start + size])[:, None]
+                cams = grad_cam(self.module, batch, asked, layer=self._layer)
+                maps += [np.asarray(cam[0], np.float32) for cam in cams]
+        return maps
+
+    def _batches(
+        self, samples: CorrectedDataset, indices: Sequence[int], size: int
+    ) -> Iterator[torch.Tensor]:
+        """Views of the samples, as the module takes them."""
+        parameter = next(self.module.parameters())
+        for start in range(0, len(indices), size):
+            views = [samples.view(i) for i in indices[start : start + size]]
+            yield torch.stack(views).to(parameter.device, parameter.dtype)
+
+
+def _probabilities(logits: torch.Tensor) -> torch.Tensor:
+    logits = logits.cpu().double()  # in this order: not every device knows doubles
+    if logits.shape[1] == 1:  # one logit for two classes
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    return logits.softmax(dim=1)

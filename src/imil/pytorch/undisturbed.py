@@ -1,0 +1,70 @@
+"""Looking at a model without leaving a trace."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """A block in which the module is in evaluation mode; afterwards all is as it was.
+
+    Put back, also after an exception: the training flag of every submodule, the random states
+    of Python, NumPy and torch (CPU, and every CUDA device if CUDA is in use), and whether
+    gradients are recorded. Parameters, their gradients, buffers and hooks are not touched.
+
+    Args:
+        module: any module; some of its parts may be in evaluation mode already.
+    """
+    flags = [(part, part.training) for part in module.modules()]
+    was_recording = torch.is_grad_enabled()
+    restore_random = _remember_random()
+    try:
+        for part, _ in flags:
+            # the flag alone: a module's own train() may do more, such as merging adapters
+            part.training = False
+        yield
+    finally:
+        for part, training in flags:
+            part.training = training
+        restore_random()
+        torch.set_grad_enabled(was_recording)
+
+
+@contextmanager
+def recording(device: torch.device) -> Iterator[None]:
+    """A block that records gradients in full precision, whatever surrounds it.
+
+    Args:
+        device: where the module computes.
+    """
+    eager: AbstractContextManager[object] = nullcontext()
+    if "torch._dynamo" in sys.modules:  # compiled code would run past hooks
+        eager = torch.compiler.set_stance("force_eager")
+    with eager, torch.inference_mode(False), torch.enable_grad():
+        with torch.autocast(device.type, enabled=False):
+            yield
+
+
+def _remember_random() -> Callable[[], None]:
+    """A function that puts the global random states back to what they are now."""
+    python, cpu = random.getstate(), torch.get_rng_state()
+    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - the user's own is kept
+    # only where CUDA runs already: to ask for its state would start it
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+    def restore() -> None:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 - the user's own is put back
+        torch.set_rng_state(cpu)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+    return restore

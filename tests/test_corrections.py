@@ -1,0 +1,143 @@
+"""The table of corrections: what a worker draws is what a round decided."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from imil.cases import Kept
+from imil.errors import DataError
+from imil.grid import Grid
+from imil.pytorch import CorrectedDataset, Corrections
+
+HALF = Kept(Grid(1, 2), (2,))  # the right half
+
+
+class Ones:
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return np.ones((4, 4), np.uint8), 0
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_that_live_on_see_a_correction_in_the_next_epoch(context):
+    samples = CorrectedDataset(Ones(), keys="abcdef")
+    loader = DataLoader(
+        samples, 2, num_workers=2, persistent_workers=True, multiprocessing_context=context
+    )
+    before = torch.cat([images for images, _ in loader]) * 255
+    workers = [worker.pid for worker in loader._iterator._workers]
+    samples.correct(3, HALF)
+    after = torch.cat([images for images, _ in loader]) * 255
+    samples.correct(3, None)
+    restored = torch.cat([images for images, _ in loader]) * 255
+    assert [worker.pid for worker in loader._iterator._workers] == workers
+    del loader
+    assert (before == 1).all()
+    assert (after[3, 0] == torch.tensor([[0.0, 0, 1, 1]] * 4)).all()
+    assert (after[[0, 1, 2, 4, 5]] == 1).all()
+    assert (restored == 1).all()
+
+
+@given(st.integers(1, 64), st.integers(1, 64), st.data())
+def test_what_is_kept_comes_back_for_any_grid(rows, cols, data):
+    grid = Grid(rows, cols)
+    squares = data.draw(st.sets(st.integers(1, grid.squares), min_size=1))
+    kept = Kept(grid, tuple(sorted(squares)))
+    table = Corrections(2)
+    table.set(1, kept)
+    assert table.get(1) == kept
+    assert table.get(0) is None
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((4, 6), 9, np.uint8),
+        np.full((4, 6, 3), 9, np.uint16),
+        torch.full((1, 4, 6), 9, dtype=torch.uint8),
+        torch.full((3, 4, 6), 0.5),
+        torch.full((4, 6), 9),
+        Image.new("L", (6, 4), 9),
+        Image.new("RGB", (6, 4), (9, 9, 9)),
+    ],
+    ids=lambda image: f"{type(image).__name__}-{getattr(image, 'shape', image)}",
+)
+def test_every_kind_of_raw_image_keeps_its_kind(image):
+    table = Corrections(1)
+    assert table.apply(image, 0) is image
+    table.set(0, HALF)
+    out = table.apply(image, 0)
+    assert type(out) is (type(image) if not isinstance(image, Image.Image) else Image.Image)
+    values, originals = np.asarray(out), np.asarray(image)
+    assert values.shape == originals.shape
+    assert values.dtype == originals.dtype
+    if isinstance(image, torch.Tensor) and image.ndim == 3:
+        values, originals = values.transpose(1, 2, 0), originals.transpose(1, 2, 0)
+    assert (values[:, :3] == 0).all()
+    assert (values[:, 3:] == originals[:, 3:]).all()
+
+
+def test_a_batch_on_any_device_is_corrected_like_its_samples():
+    table = Corrections(5)
+    table.set(2, HALF)
+    batch = torch.rand(3, 2, 4, 4) + 1
+    out = table.apply_batch(batch, torch.tensor([4, 2, 0]))
+    assert (out[[0, 2]] == batch[[0, 2]]).all()
+    assert (out[1, :, :, :2] == 0).all()
+    assert (out[1, :, :, 2:] == batch[1, :, :, 2:]).all()
+    assert (batch >= 1).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_batch_stays_on_the_gpu():
+    table = Corrections(1)
+    table.set(0, HALF)
+    out = table.apply_batch(torch.ones(1, 1, 4, 4, device="cuda"), torch.tensor([0]))
+    assert out.is_cuda
+    assert out.sum() == 8
+
+
+def test_correction_comes_before_the_transform():
+    samples = CorrectedDataset(
+        Ones(),
+        transform=lambda image: torch.from_numpy(image[None].astype(np.float32) - 0.5),
+        view=lambda image: torch.from_numpy(image[None].astype(np.float32)),
+        keys="abcdef",
+    )
+    samples.correct(0, HALF)
+    assert samples[0][0][0, 0].tolist() == [-0.5, -0.5, 0.5, 0.5]  # black, then normalised
+    assert (samples.view(0) == 1).all()  # the original
+    assert (samples.image(0) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"keys": "abc"}, "3 keys"),
+        ({"keys": "abcdea"}, "the key 'a' names more than one sample"),
+        ({"labels": [0, 1]}, "2 labels"),
+        ({"labels": [0, 1, 2, 0, 0, 0], "class_names": ["a", "b"]}, "label 2 is no class"),
+        ({"transform": np.asarray}, "give `view` too"),
+    ],
+)
+def test_a_training_set_that_does_not_fit_is_refused(more, said):
+    with pytest.raises(DataError, match=said):
+        CorrectedDataset(Ones(), **more)
+
+
+def test_labels_names_and_keys_are_taken_from_the_data_set_where_it_has_them():
+    class Folder(Ones):
+        targets = (0, 1, 0, 1, 0, 1)
+        classes = ("normal", "TB")
+        samples = tuple((f"{i}.png", i % 2) for i in range(6))
+
+    samples = CorrectedDataset(Folder())
+    assert samples.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert samples.class_names == ("normal", "TB")
+    assert samples.key(3) == "3.png"

@@ -1,0 +1,101 @@
+"""IMIL as a Lightning callback."""
+
+import contract
+import pytest
+import torch
+from test_loop import Positions
+from torch import nn
+from torch.utils.data import DataLoader
+
+from imil.errors import RoundPaused, SettingsError
+from imil.lightning import IMIL  # before Lightning, which needs torchvision mended
+from imil.store import Store
+
+pl = pytest.importorskip("lightning.pytorch")
+
+
+class Module(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = contract.make_net()
+        self.drawn = []
+
+    def forward(self, images):
+        return self.net(images)
+
+    def on_train_epoch_start(self):
+        self.drawn.append({})
+
+    def training_step(self, batch, _index):
+        i, images, labels = batch
+        self.drawn[-1] |= {int(n): image[0].numpy() for n, image in zip(i, images, strict=True)}
+        return nn.functional.cross_entropy(self(images), labels)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1, momentum=0.9)
+
+
+def trainer(epochs, *callbacks, folder=None):
+    return pl.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5):
+    module = Module()
+    callbacks = []
+    if ask:
+        callbacks = [
+            IMIL(samples, ask, store=store, imil_epoch=imil_epoch, num_outliers=num_outliers)
+        ]
+    torch.manual_seed(1)
+    trainer(epochs, *callbacks).fit(module, DataLoader(Positions(samples), 8, shuffle=True))
+    return module.state_dict(), module.drawn
+
+
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_the_contract(check, tmp_path):
+    check(fit, tmp_path)
+
+
+def test_resuming_from_a_checkpoint_puts_corrections_back_and_goes_on_with_the_round(tmp_path):
+    store = Store(tmp_path / "s")
+
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            trainer.save_checkpoint(tmp_path / f"{trainer.current_epoch + 1}.ckpt")
+
+    def two(cases):
+        yield from contract.Fixed()(cases[:2])
+
+    samples = contract.make_samples()
+    loader = DataLoader(Positions(samples), 8)
+    stopping = IMIL(samples, two, store=store, imil_epoch=2, num_outliers=5)
+    with pytest.raises(RoundPaused, match="3 of 5"):
+        trainer(4, Save(), stopping).fit(Module(), loader)
+    asked = []
+
+    def rest(cases):
+        asked.extend(case.number for case in cases)
+        yield from contract.Fixed()(cases)
+
+    samples = contract.make_samples()
+    loader = DataLoader(Positions(samples), 8)
+    going_on = IMIL(samples, rest, store=store, imil_epoch=2, num_outliers=5)
+    module = Module()
+    trainer(4, going_on).fit(module, loader, ckpt_path=tmp_path / "2.ckpt")
+    assert asked == [3, 4, 5]
+    assert len(module.drawn) == 2  # epochs 3 and 4
+    assert sum(samples.corrected(i) is not None for i in range(len(samples))) == 5
+
+
+def test_settings_are_checked_before_training_starts(tmp_path):
+    for wrong in ({"imil_epoch": 0}, {"grid_size": 65}, {"num_outliers": 0}):
+        with pytest.raises(SettingsError):
+            IMIL(contract.make_samples(), contract.Fixed(), store=tmp_path / "s", **wrong)

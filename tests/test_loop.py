@@ -1,0 +1,163 @@
+"""IMIL in a loop of one's own."""
+
+import contract
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from imil.cases import Reading
+from imil.errors import RoundPaused, SettingsError
+from imil.pytorch import IMIL
+from imil.store import Store
+
+
+def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5):
+    net = contract.make_net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    loader = DataLoader(Positions(samples), 8, shuffle=True)
+    imil = ask and IMIL(
+        samples, net, ask, store=store, imil_epoch=imil_epoch, num_outliers=num_outliers
+    )
+    drawn = []
+    torch.manual_seed(1)
+    for epoch in range(epochs):
+        drawn.append({})
+        net.train()
+        for i, images, labels in loader:
+            drawn[-1] |= {int(n): image[0].numpy() for n, image in zip(i, images, strict=True)}
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(images), labels).backward()
+            optimizer.step()
+        if imil:
+            imil.after_epoch(epoch + 1)
+    return net.state_dict(), drawn
+
+
+class Positions(torch.utils.data.Dataset):
+    """The samples with their positions, so that a test sees which was drawn."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        return i, *self.samples[i]
+
+
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_the_contract(check, tmp_path):
+    check(fit, tmp_path)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_round_leaves_modes_gradients_and_random_states_as_they_were(tmp_path, mode):
+    net = contract.make_net()
+    net.train(mode)
+    net[1].eval()  # a frozen batch norm, as fine-tuning has it
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = torch.get_rng_state()
+    imil = IMIL(
+        contract.make_samples(),
+        net,
+        contract.Fixed(),
+        store=tmp_path / "s",
+        imil_epoch=1,
+    )
+    assert imil.after_epoch(1).cases > 0
+    assert [m.training for m in net.modules()] == [
+        mode if m is not net[1] else False for m in net.modules()
+    ]
+    assert all((p.grad == 1).all() for p in net.parameters())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_reader_who_stops_is_asked_only_what_is_left(tmp_path):
+    samples, net = contract.make_samples(), contract.make_net()
+
+    def two(cases):
+        yield from contract.Fixed()(cases[:2])
+
+    imil = IMIL(samples, net, two, store=tmp_path / "s", imil_epoch=1, num_outliers=5)
+    with pytest.raises(RoundPaused, match="3 of 5 cases unread"):
+        imil.after_epoch(1)
+    assert all(samples.corrected(i) is None for i in range(len(samples)))  # not half a round
+    asked = []
+
+    def rest(cases):
+        asked.extend(case.number for case in cases)
+        yield from contract.Fixed()(cases)
+
+    again = IMIL(samples, net, rest, store=tmp_path / "s", imil_epoch=1, num_outliers=5)
+    assert again.restore(1).state == "applied"
+    assert asked == [3, 4, 5]
+    assert sum(samples.corrected(i) is not None for i in range(len(samples))) == 5
+
+
+def test_corrections_come_back_from_the_store_alone(tmp_path):
+    net = contract.make_net()
+    first, later = contract.make_samples(), contract.make_samples()
+    IMIL(first, net, contract.Fixed(), store=tmp_path / "s", imil_epoch=1).after_epoch(1)
+    IMIL(later, net, contract.nobody, store=tmp_path / "s", imil_epoch=1).restore(2)
+    kept = [first.corrected(i) for i in range(len(first))]
+    assert [later.corrected(i) for i in range(len(later))] == kept
+    assert any(kept)
+
+
+def test_any_verdict_but_focus_leaves_the_sample_alone(tmp_path):
+    samples = contract.make_samples()
+
+    def doubt(cases):
+        for case in cases:
+            yield Reading(case.id, "r", "wrong label")
+
+    imil = IMIL(samples, contract.make_net(), doubt, store=tmp_path / "s", imil_epoch=1)
+    assert imil.after_epoch(1).state == "applied"
+    assert all(samples.corrected(i) is None for i in range(len(samples)))
+
+
+def test_a_skipped_case_keeps_its_earlier_correction(tmp_path):
+    samples, net = contract.make_samples(), contract.make_net()
+    store = Store(tmp_path / "s")
+
+    def ask(cases):
+        for case in cases:
+            focus = store.rounds()[-1].epoch == 1
+            yield Reading(case.id, "r", *(("focus", (4,)) if focus else ("skip",)))
+
+    imil = IMIL(samples, net, ask, store=store, imil_epoch=[1, 2])
+    imil.after_epoch(1)
+    kept = [samples.corrected(i) for i in range(len(samples))]
+    imil.after_epoch(2)
+    assert [samples.corrected(i) for i in range(len(samples))] == kept
+
+
+def test_fewer_mistakes_than_outliers_are_said_in_one_line(tmp_path):
+    said = []
+    imil = IMIL(
+        contract.make_samples(),
+        contract.make_net(),
+        contract.Fixed(),
+        store=tmp_path / "s",
+        imil_epoch=1,
+        num_outliers=500,
+        say=said.append,
+    )
+    held = imil.after_epoch(1)
+    assert len(said) == 1
+    assert f"the round has {held.cases} cases" in said[0]
+
+
+@pytest.mark.parametrize("epoch", [0, -1, [3, 0]])
+def test_an_epoch_that_cannot_be_is_refused(tmp_path, epoch):
+    with pytest.raises(SettingsError, match="counts completed epochs"):
+        IMIL(
+            contract.make_samples(),
+            contract.make_net(),
+            contract.Fixed(),
+            store=tmp_path / "s",
+            imil_epoch=epoch,
+        )
