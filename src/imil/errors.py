@@ -30,6 +30,10 @@ class StoreError(ImilError):
     """The store cannot be opened, read or written."""
 
 
+class Missing(StoreError):
+    """What was asked for is not, or no longer, in the store."""
+
+
 class RoundClosed(StoreError):
     """The round takes no more readings."""
 

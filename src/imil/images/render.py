@@ -114,14 +114,14 @@ def case_panel(
 
 
 def review_strip(
-    case: Case, squares: Sequence[int], verdict: Verdict, *, height: int = 320
+    case: Case, squares: Sequence[int], verdict: Verdict | None, *, height: int = 320
 ) -> Pillow.Image:
     """What was asked, answered and done: image, heat-map, squares, blackout side by side.
 
     Args:
         case: the case.
         squares: those selected; none unless the verdict is `focus`.
-        verdict: the reader's.
+        verdict: the reader's; None for a case that is unread.
         height: of each image, in pixels.
     Source: paper, figure 5.
     """
@@ -135,7 +135,7 @@ def review_strip(
         [
             Panel(Pillow.fromarray(image), "image"),
             Panel(_heat(case, image), f"{NOT_TRUTH} ({case.predicted_name})"),
-            Panel(chosen, f"squares {squares_as_text(squares)}" if focus else verdict),
+            Panel(chosen, f"squares {squares_as_text(squares)}" if focus else verdict or "unread"),
             Panel(Pillow.fromarray(done), note if kept else "unchanged"),
         ],
     )

@@ -1,0 +1,79 @@
+"""IMIL as a callback for Lightning, on chest films that imil draws.
+
+python examples/lightning_callback.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+from imil.lightning import IMIL  # isort: split
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from imil.images.load import load_image, load_mask
+from imil.pytorch import CorrectedDataset
+from imil.readers.simulated import Simulated
+from imil.training.phantom import write_phantoms
+from imil.training.table import read_data
+
+folder = Path(sys.argv[1])
+table = read_data(write_phantoms(folder / "films", n=80, size=64, seed=0, letter=0.9))
+films = table.select([i for i, split in enumerate(table.splits) if split == "train"])
+
+
+class Films(torch.utils.data.Dataset):
+    """Raw 8-bit pixels and labels."""
+
+    def __len__(self):
+        return len(films)
+
+    def __getitem__(self, i):
+        return load_image(films.images[i]), int(films.labels[i])
+
+
+class Classifier(pl.LightningModule):
+    """A small network; `forward` gives logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 16, 5, stride=2), nn.ReLU(),
+            nn.Conv2d(16, 32, 5, stride=2), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2),
+        )  # fmt: skip
+
+    def forward(self, images):
+        return self.net(images)
+
+    def training_step(self, batch, _index):
+        images, labels = batch
+        return nn.functional.cross_entropy(self(images), labels)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.05)
+
+
+def lesions_then_lungs(key):
+    """The masks of a film, best first, for a reader who is simulated."""
+    row = films.keys.index(key)
+    paths = [films.masks[name][row] for name in ("lesion_mask", "lung_mask")]
+    return [load_mask(path) if path else None for path in paths]
+
+
+train = CorrectedDataset(
+    Films(), labels=films.labels, class_names=films.class_names, keys=films.keys
+)
+imil = IMIL(
+    train,
+    Simulated(masks=lesions_then_lungs, seed=0),
+    store=folder / "imil.sqlite",
+    imil_epoch=2,
+    num_outliers=5,
+)
+pl.seed_everything(0)
+trainer = pl.Trainer(max_epochs=4, callbacks=[imil], logger=False, enable_checkpointing=False)
+trainer.fit(Classifier(), DataLoader(train, batch_size=16, shuffle=True))
+print(f"{sum(train.corrected(i) is not None for i in range(len(train)))} films corrected")

@@ -1,0 +1,42 @@
+"""`imil`: every command, and nothing heavy until one of them runs."""
+
+from __future__ import annotations
+
+import typer
+
+from imil import __version__
+from imil.cli.demo import demo
+from imil.cli.invite import invite
+from imil.cli.resume import resume
+from imil.cli.rounds import rounds
+from imil.cli.serve import serve
+from imil.cli.train import train
+
+app = typer.Typer(
+    name="imil",
+    help="Train an image classifier, and let a reader show it where to look.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Say which version this is, and stop."),
+) -> None:
+    """Train an image classifier, and let a reader show it where to look."""
+    if show:
+        typer.echo(f"imil {__version__}")
+        raise typer.Exit
+
+
+for command in (train, resume, rounds, serve, invite, demo):
+    app.command(command.__name__)(command)
+
+
+def main() -> None:
+    """The console script."""
+    app()

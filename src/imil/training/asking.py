@@ -1,0 +1,104 @@
+"""The reader that a run's settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from imil.cases import Reader
+from imil.errors import SettingsError
+from imil.readers.console import Console as AtConsole
+from imil.readers.replay import replay
+from imil.readers.simulated import Inverted, RandomSquares, Simulated
+from imil.readers.web import Web
+from imil.store import Store
+from imil.training.data import Prepared
+
+if TYPE_CHECKING:
+    from imil.training.run import Run
+
+
+@contextmanager
+def reading_room(
+    run: Run, store: Store, console: Console, *, otherwise: Reader | None = None
+) -> Iterator[Reader]:
+    """A reader at a web page, served beside the training while the block runs.
+
+    Args:
+        run: from here the page knows what to call the run, and the protocol.
+        store: where the training and the page meet.
+        console: is told the links.
+        otherwise: answers if nobody opens the page within a minute.
+    Raises: SettingsError: the web part is not installed.
+    """
+    try:
+        from imil.web.beside import start_beside
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--reader web needs {error.name}: pip install 'imil[web]', or use another reader"
+        ) from error
+    with start_beside(store.path, run.name, protocol=run.settings.protocol) as room:
+        for line in room.said:
+            console.print(line)
+        if room.links.reader:
+            console.print(f"Read here:        {room.links.reader}", soft_wrap=True)
+        console.print(f"Watch and invite: {room.links.owner}", soft_wrap=True)
+        yield Web(store, otherwise=otherwise, say=console.print)
+
+
+SKILLS = ("miss", "false", "threshold")  # numbers; "one-region" stands alone
+PLAYED = ("simulated", "random", "inverted")
+
+
+def make_reader(name: str, *, person: str, seed: int, data: Prepared, folder: Path) -> Reader:
+    """The reader of that name.
+
+    Args:
+        name: `console`, `replay:FILE`, or one that is played from masks: `simulated`, `random`
+            or `inverted`, with skills as in `simulated:miss=0.2,false=0.05,one-region`.
+        person: the name stored with a person's readings.
+        seed: of a played reader.
+        data: holds the masks.
+        folder: where the console puts its pictures.
+    Raises: SettingsError: no such reader or skill, or no masks to play from.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "replay" and rest:
+        return replay(Path(rest))
+    if name == "console":
+        return AtConsole(person, folder)
+    if kind not in PLAYED:
+        raise SettingsError(
+            f"--reader is '{name}': give console, web, simulated, random, inverted, none or "
+            "replay:FILE"
+        )
+    if not any(path for column in data.table.masks.values() for path in column):
+        raise SettingsError(
+            f"--reader {kind} selects squares by masks, and the data has none: give "
+            "--mask-columns, or another --reader"
+        )
+    played = Simulated(masks=data.masks, seed=seed, **_skills(rest))
+    if kind == "random":
+        return RandomSquares(seed=seed, reference=played)
+    return Inverted(reference=played) if kind == "inverted" else played
+
+
+def _skills(text: str) -> dict[str, Any]:
+    skills: dict[str, Any] = {}
+    for word in filter(None, text.split(",")):
+        name, _, value = word.strip().partition("=")
+        try:
+            if name == "one-region" and not value:
+                skills["one_region"] = True
+            else:
+                skills[SKILLS[SKILLS.index(name)]] = float(value)
+        except ValueError:
+            raise SettingsError(
+                f"'{word}' is no skill of a simulated reader: give miss=0.2, false=0.05, "
+                "threshold=0.1 or one-region"
+            ) from None
+    return skills

@@ -1,0 +1,144 @@
+"""What happens around an epoch of `imil train`: seed, history, checkpoint, predictions, bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from imil.training.folder import RunFolder, replacing, write_table
+
+
+class EpochSeed(Callback):
+    """Seeds torch and NumPy for each epoch from the run's seed, so that any epoch can be redone."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed the global generators: mixes and dropout draw from them."""
+        epoch_seed = np.random.SeedSequence([self._seed, trainer.current_epoch])
+        torch.manual_seed(int(epoch_seed.generate_state(1)[0]))
+
+
+class Evaluation(Callback):
+    """Calls `evaluate(epoch)` before each round, also when training resumes right there."""
+
+    def __init__(self, epochs: tuple[int, ...], evaluate: Callable[[int], None]) -> None:
+        self._epochs, self._evaluate = epochs, evaluate
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate if the run was stopped between a checkpoint and its evaluation."""
+        self._at(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate if a round follows."""
+        self._at(trainer.current_epoch + 1)
+
+    def _at(self, epoch: int) -> None:
+        if epoch in self._epochs:
+            self._evaluate(epoch)
+
+
+class History(Callback):
+    """Loss and accuracy of each epoch, in the checkpoint and as a table in the run's folder."""
+
+    def __init__(self, folder: RunFolder, validate: Callable[[], dict[str, float]]) -> None:
+        self._folder, self._validate = folder, validate
+        self._rows: list[dict[str, Any]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far: a resumed run goes on below them."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the checkpoint."""
+        self._rows = list(state_dict["rows"])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add a row and write the table."""
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
+        row |= {f"train_{k}": float(trainer.callback_metrics[k]) for k in ("loss", "accuracy")}
+        self._rows.append(row | {f"val_{k}": v for k, v in self._validate().items()})
+        write_table(self._folder.history, pd.DataFrame(self._rows))
+
+
+class Checkpoints(Callback):
+    """A checkpoint after each epoch, and one that stays before each round."""
+
+    def __init__(self, folder: RunFolder, rounds: tuple[int, ...]) -> None:
+        self._folder, self._rounds = folder, rounds
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write it whole or not at all: a kill leaves the one before."""
+        epoch = trainer.current_epoch + 1
+        targets = [self._folder.last] + [self._folder.at(epoch)] * (epoch in self._rounds)
+        for target in reversed(targets):
+            with replacing(target) as half:
+                trainer.save_checkpoint(half)
+
+
+class Bar(Callback):
+    """A progress bar over epochs; one line now and then where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar from the epoch where training starts."""
+        self.show(trainer.current_epoch, trainer.max_epochs or 0)
+
+    def show(self, done: int, epochs: int) -> None:
+        """Show the bar."""
+        self._done, self._epochs = done, epochs
+        self._bar = epoch_bar(self._console)
+        self._task = self._bar.add_task("Training", total=epochs, completed=done, said="")
+        self._bar.start()
+
+    def hide(self) -> None:
+        """Take the bar away, so that a reader has the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Move on by an epoch."""
+        self._done = trainer.current_epoch + 1
+        if self._bar is None:  # a reader had the screen
+            self.show(self._done, self._epochs)
+        assert self._bar is not None
+        loss, right = (float(trainer.callback_metrics[k]) for k in ("loss", "accuracy"))
+        said = f"loss {loss:.3f}  accuracy {right:.3f}"
+        self._bar.update(self._task, completed=self._done, said=said)
+        if not self._console.is_terminal and self._done % max(1, self._epochs // 10) == 0:
+            self._console.print(f"Epoch {self._done} of {self._epochs}: {said}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the finished bar on the screen."""
+        self.hide()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the terminal back."""
+        self.hide()
+
+
+def epoch_bar(console: Console) -> Progress:
+    """The bar over epochs."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

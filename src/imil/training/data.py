@@ -1,0 +1,118 @@
+"""From a table or folder of images to corrected training samples and a test set, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imil.cases import Image
+from imil.images.load import load_image, load_mask
+from imil.pytorch import CorrectedDataset
+from imil.training.cache import decode
+from imil.training.folder import RunFolder
+from imil.training.settings import TrainSettings
+from imil.training.splits import read_splits, split, write_splits
+from imil.training.table import Table, check_masks, read_data
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Every image at the training size, and which split it is in."""
+
+    table: Table
+    pixels: NDArray[np.uint8]  # (N, S, S) or (N, S, S, 3), usually mapped from the cache's file
+    split_of: tuple[str, ...]
+    bad: tuple[tuple[str, str], ...]  # key and reason of what was left out
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names."""
+        return self.table.class_names
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have samples, train first."""
+        return tuple(name for name in ("train", "val", "test") if name in self.split_of)
+
+    def samples(self, name: str) -> CorrectedDataset:
+        """The samples of a split."""
+        rows = np.flatnonzero(np.asarray(self.split_of) == name)
+        paths = [self.table.images[i] for i in rows]
+
+        def original(i: int) -> Image:
+            return load_image(paths[i])
+
+        return CorrectedDataset(
+            Pixels(self.pixels, rows, self.table.labels[rows]),
+            transform=to_pixels,
+            view=to_pixels,
+            labels=self.table.labels[rows],
+            class_names=self.class_names,
+            keys=[self.table.keys[i] for i in rows],
+            original=original,
+        )
+
+    def masks(self, key: str) -> list[NDArray[np.bool_] | None]:
+        """The masks of a sample, in the order of the table's mask columns."""
+        row = self.table.keys.index(key)
+        paths = [column[row] for column in self.table.masks.values()]
+        return [None if path is None else load_mask(path) for path in paths]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Some rows of the decoded images, with their labels."""
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.intp]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[NDArray[np.uint8], int]:
+        """Raw pixels and label of the i-th sample."""
+        return self.pixels[self.rows[i]], int(self.labels[i])
+
+
+def to_pixels(image: NDArray[np.uint8]) -> torch.Tensor:
+    """Raw pixels as uint8 (C, S, S); `Classifier` scales and normalises whole batches."""
+    array = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    return torch.from_numpy(np.array(array))
+
+
+def prepare(
+    settings: TrainSettings, folder: RunFolder, *, cache: Path, progress: Progress
+) -> Prepared:
+    """Read, split and decode. A run that has its split written keeps it.
+
+    Raises: DataError: whatever is wrong with the data, before any training.
+    """
+    table = read_data(Path(settings.data), settings.columns())
+    decoded = decode(
+        table,
+        size=settings.image_size,
+        channels=settings.channels,
+        folder=cache,
+        skip_bad=settings.skip_bad,
+        progress=progress,
+    )
+    bad = {key for key, _ in decoded.bad}
+    table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
+    check_masks(table)
+    if folder.splits.exists():
+        split_of = read_splits(folder.splits, table)
+    else:
+        split_of = split(
+            table, test=settings.test_share, val=settings.val_share, seed=settings.seed
+        )
+        write_splits(folder.splits, table, split_of)
+    return Prepared(table, decoded.array, split_of, decoded.bad)

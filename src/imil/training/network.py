@@ -1,0 +1,110 @@
+"""The network that is trained: any timm model, with weights from nowhere, ImageNet or a file."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from imil.errors import DataError, SettingsError
+
+PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of our checkpoints, of others'
+
+
+def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Module:
+    """A timm model with `classes` logits, initialised from torch's global random state.
+
+    Args:
+        name: as timm knows it.
+        classes: K, at least 2.
+        image_size: height and width of its input, in pixels.
+        weights: `none`, `imagenet` (needs a network), or a file of weights.
+    Raises: SettingsError, DataError: unknown model, no network, or a file that does not fit.
+    """
+    if not timm.is_model(name.split(".")[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), 3)
+        hint = f"did you mean {' or '.join(near)}" if near else "see timm.list_models()"
+        raise SettingsError(f"--model '{name}' is not known to timm: {hint}")
+    net = _create(name, classes, image_size, pretrained=weights == "imagenet")
+    if weights not in ("none", "imagenet"):
+        load_weights(net, Path(weights))
+    return net
+
+
+def _create(name: str, classes: int, image_size: int, *, pretrained: bool) -> nn.Module:
+    def create(**more: Any) -> nn.Module:
+        net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=classes, **more)
+        return net
+
+    try:
+        try:
+            return create(img_size=image_size)  # transformers fix their size when they are made
+        except TypeError:
+            return create()
+    except Exception as error:  # the hub raises its own kinds, and others' from below
+        if pretrained:
+            raise SettingsError(
+                f"the ImageNet weights of {name} could not be fetched "
+                f"({type(error).__name__}): without a network, give --weights FILE"
+            ) from error
+        raise SettingsError(
+            f"{name} cannot be built for --image-size {image_size}: {error}"
+        ) from error
+
+
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Load a file of weights (.safetensors, .pt, .pth, .ckpt) into the network.
+
+    A head for another number of classes is left out: the new one stays as initialised.
+
+    Raises: DataError: not such a file, or layers are missing or of another shape.
+    """
+    weights = _read(path)
+    own = net.state_dict()
+    head = [name for name in own if name.startswith(f"{_head(net)}.")]
+    if any(name in weights and weights[name].shape != own[name].shape for name in head):
+        weights |= {name: own[name] for name in head}
+    odd = [n for n in own if n not in weights or weights[n].shape != own[n].shape]
+    odd += [n for n in weights if n not in own]
+    if odd:
+        shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
+        raise DataError(
+            f"the weights in {path} do not fit the model: layers {shown} are missing, unknown "
+            "or of another shape; name the --model that they were saved from"
+        )
+    net.load_state_dict(weights)
+
+
+def _head(net: nn.Module) -> str:
+    config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
+    found = config.get("classifier", "fc")
+    return found if isinstance(found, str) else str(found[0])
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise DataError(f"--weights {path} is no file: give none, imagenet or a file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        read = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise DataError(
+            f"{path} holds no weights that can be read safely ({type(error).__name__}): "
+            "give a .safetensors file or a state_dict saved with torch.save"
+        ) from error
+    for name in ("state_dict", "model", "model_state_dict"):
+        if isinstance(read, dict) and isinstance(read.get(name), dict):
+            read = read[name]
+    if not isinstance(read, dict) or not all(isinstance(v, Tensor) for v in read.values()):
+        raise DataError(f"{path} holds no state_dict: save one with torch.save(net.state_dict())")
+    for prefix in PREFIXES:
+        if read and all(name.startswith(prefix) for name in read):
+            read = {name.removeprefix(prefix): value for name, value in read.items()}
+    return read

@@ -1,0 +1,88 @@
+"""The columns of a CSV or Parquet file as text: what a cell means is decided in one place."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from imil.errors import DataError
+
+TextColumns = dict[str, list[str]]  # equally long; an empty cell is ""
+# what R, pandas and spreadsheets write for nothing; "none" may be a class
+MISSING = {"", "na", "n/a", "nan", "<na>", "null", "#n/a"}
+
+
+def read_rows(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
+    """The names of all columns, and the cells of those wanted columns that are there.
+
+    Args:
+        path: .csv or .tsv (UTF-8; commas, semicolons or tabs), or .parquet.
+        wanted: names of columns; others are not kept in memory.
+    Raises: DataError: the file is not there, is empty, or is no such table.
+    """
+    if not path.exists():
+        raise DataError(f"'{path}' is not there: give a table of images or a folder")
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
+        raise DataError(
+            f"'{path}' is no table that can be read: give .csv or .parquet, or a folder"
+        )
+    try:
+        names, columns = (_csv if kind in (".csv", ".tsv", ".txt") else _parquet)(path, wanted)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DataError(f"'{path}' has two columns '{twice[0]}': rename one of them")
+    return names, {
+        name: ["" if cell.strip().lower() in MISSING else cell.strip() for cell in cells]
+        for name, cells in columns.items()
+    }
+
+
+def _csv(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            head = file.readline()
+            file.seek(0)
+            lines = csv.reader(file, delimiter=max(",;\t", key=head.count), strict=True)
+            names = [name.strip() for name in next(lines, [])]
+            if not names:
+                raise DataError(f"'{path}' is empty: its first line must name the columns")
+            kept = {name: i for i, name in enumerate(names) if name in wanted}
+            columns: TextColumns = {name: [] for name in kept}
+            for cells in lines:
+                if not "".join(cells).strip():
+                    continue
+                if len(cells) != len(names):
+                    raise DataError(
+                        f"line {lines.line_num} of '{path}' has {len(cells)} cells where the "
+                        f"first line names {len(names)} columns: put cells with commas in quotes"
+                    )
+                for name, i in kept.items():
+                    columns[name].append(cells[i])
+            return names, columns
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not in UTF-8: save it as CSV UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"'{path}' is no CSV: {error}") from error
+
+
+def _parquet(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            table = file.read(columns=[name for name in names if name in wanted])
+    except pyarrow.ArrowException as error:
+        raise DataError(f"'{path}' is no Parquet file, or is damaged") from error
+    return names, {name: list(map(_text, table[name].to_pylist())) for name in table.column_names}
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)

@@ -1,0 +1,233 @@
+"""A run from the first image to the last table: what `imil train` and `imil resume` do."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader
+
+from imil.cases import Reader
+from imil.errors import SettingsError
+from imil.lightning import IMIL
+from imil.pytorch import TorchModel
+from imil.pytorch.loop import versions
+from imil.store import Store
+from imil.store.progress import Progress
+from imil.training.beacon import Beacon
+from imil.training.callbacks import Bar, Checkpoints, EpochSeed, Evaluation, History
+from imil.training.classifier import Classifier, EpochOrder
+from imil.training.data import Prepared
+from imil.training.evaluation import read_predictions, write_metrics, write_predictions
+from imil.training.figures import cases_page, training_curve
+from imil.training.folder import RunFolder, replacing
+from imil.training.metrics import evaluate
+from imil.training.mixes import mix
+from imil.training.network import build
+from imil.training.settings import TrainSettings
+
+
+@dataclass
+class Run:
+    """A training that is prepared: its folder, settings, data and network."""
+
+    folder: RunFolder
+    settings: TrainSettings
+    data: Prepared
+    console: Console
+    rounds: tuple[int, ...] = field(init=False)
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
+        self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
+        self.samples = {name: self.data.samples(name) for name in self.data.splits}
+        self.loader = self._make_loader()
+        pl.seed_everything(self.settings.seed, verbose=False)
+        self.net = build(
+            self.settings.model,
+            classes=len(self.data.class_names),
+            image_size=self.settings.image_size,
+            # a resumed run has its weights in the checkpoint
+            weights="none" if self.folder.last.exists() else self.settings.weights,
+        )
+        self.module = Classifier(
+            self.net,
+            optimizer=self.settings.optimizer,
+            lr=self.settings.lr,
+            momentum=self.settings.momentum,
+            mix=mix(self.settings.mix, len(self.data.class_names)),
+        )
+
+    def open_store(self) -> Store:
+        """The run's store, in which the run is recorded under the name it got at its start."""
+        store = Store(self.folder.store)
+        self.name = next((row["name"] for row in store.runs()), self.folder.name)
+        store.add_run(
+            self.name,
+            class_names=self.data.class_names,
+            settings=self.settings.model_dump(mode="json"),
+            versions=versions(),
+        )
+        return store
+
+    def train(self, reader: Reader | None, store: Store | None) -> dict[str, Any]:
+        """Train from the newest checkpoint, or from the start, to the end; returns the metrics.
+
+        Args:
+            reader: who answers the rounds; without one none is held.
+            store: from `open_store`; needed with a reader.
+        Raises: RoundPaused: the reader stopped; the run can be resumed.
+        """
+        bar = Bar(self.console)
+        callbacks = [
+            EpochSeed(self.settings.seed),
+            History(self.folder, self._validate),
+            Checkpoints(self.folder, self.rounds),
+            bar,
+            Evaluation(self.rounds, self._predict_at),
+        ]
+        if reader is None or store is None or not self.rounds:
+            self._fit(callbacks)
+            return self._finish()
+        beacon = Beacon(Progress(store), self.name, self._test_metrics)
+        with beacon.alive():
+            self._fit([*callbacks, beacon, self._imil(beacon.waiting(reader), store, bar)])
+            metrics = self._finish()
+            beacon.finished(self.settings.epochs, metrics["end"]["test"])
+        return metrics
+
+    def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
+        def ask(cases: Any) -> Any:
+            bar.hide()  # the reader has the screen
+            return reader(cases)
+
+        return IMIL(
+            self.samples["train"],
+            ask,
+            store=store,
+            run=self.name,
+            imil_epoch=self.rounds,
+            num_outliers=self.settings.num_outliers,
+            grid_size=self.settings.grid_size,
+            batch_size=self.settings.batch_size,
+            say=self.console.print,
+        )
+
+    def _test_metrics(self, epoch: int) -> dict[str, Any] | None:
+        """What the test set gave before the round after that epoch; None where there is none."""
+        path = self.folder.predictions(f"epoch-{epoch:03}", "test")
+        return evaluate(*read_predictions(path)) if epoch in self.rounds else None
+
+    def _fit(self, callbacks: list[pl.Callback]) -> None:
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
+        trainer = pl.Trainer(
+            max_epochs=self.settings.epochs,
+            accelerator="auto",
+            devices=1,
+            precision=precision(self.settings.precision),
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,  # ours are written before a round, and whole
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            deterministic="warn",  # some operations on a GPU have no deterministic form
+        )
+        last = self.folder.last if self.folder.last.exists() else None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")  # advice for other uses of it
+            try:
+                trainer.fit(self.module, self.loader, ckpt_path=last, weights_only=True)
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from None
+
+    def _make_loader(self) -> DataLoader[Any]:
+        samples, size = self.samples["train"], self.settings.batch_size
+        if len(samples) < size:
+            raise SettingsError(
+                f"{len(samples)} training images are fewer than a batch of {size}: "
+                f"lower --batch-size to {len(samples)} or less"
+            )
+        return DataLoader(
+            samples,
+            size,
+            sampler=EpochOrder(len(samples), self.settings.seed),
+            drop_last=len(samples) % size == 1,  # batch normalisation needs two
+            generator=torch.Generator(),  # or the loader would draw from the global one
+        )
+
+    def _predict(self, split: str) -> np.ndarray:
+        return TorchModel(self.module, batch_size=self.settings.batch_size).predict(
+            self.samples[split]
+        )
+
+    def _validate(self) -> dict[str, float]:
+        if "val" not in self.samples:
+            return {}
+        probs, labels = self._predict("val"), self.samples["val"].labels
+        picked = np.clip(probs[np.arange(len(labels)), labels], 1e-12, None)
+        right = float((probs.argmax(axis=1) == labels).mean())
+        return {"loss": float(-np.log(picked).mean()), "accuracy": right}
+
+    def _predict_at(self, epoch: int) -> None:
+        self._predict_all(f"epoch-{epoch:03}")
+
+    def _predict_all(self, when: str) -> None:
+        for name, samples in self.samples.items():
+            path = self.folder.predictions(when, name)
+            if not path.exists():
+                keys = [samples.key(i) for i in range(len(samples))]
+                write_predictions(path, keys, samples.labels, self._predict(name))
+
+    def _finish(self) -> dict[str, Any]:
+        self._predict_all("end")
+        with replacing(self.folder.weights) as half:
+            save_file({k: v.contiguous() for k, v in self.net.state_dict().items()}, half)
+        return redraw(self.folder, seed=self.settings.seed)
+
+
+def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
+    """Every figure and table of a finished run, from its files alone; returns the metrics."""
+    held = []
+    if folder.store.exists():
+        store = Store(folder.store, readonly=True)
+        held = [
+            {"run": r.run, "epoch": r.epoch, "cases": r.cases, **_verdicts(store, r.id)}
+            for r in store.rounds()
+        ]
+        if held:
+            cases_page(store, held[0]["run"], folder.page)
+        store.close()
+    training_curve(folder.history, [h["epoch"] for h in held], folder.curve)
+    return write_metrics(folder, seed=seed, rounds=held)
+
+
+def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
+    verdicts = [reading.verdict for reading in store.standing(round_id).values()]
+    return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}
+
+
+def precision(asked: str) -> Literal["32-true", "bf16-mixed"]:
+    """Lightning's name for the precision; `auto` takes bfloat16 where the hardware has it."""
+    if asked == "32":
+        return "32-true"
+    if asked == "bf16":
+        return "bf16-mixed"
+    return "bf16-mixed" if has_bfloat16() else "32-true"
+
+
+def has_bfloat16() -> bool:
+    """Whether the device that trains multiplies in bfloat16, rather than imitating it."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if torch.backends.mps.is_available():
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,390 @@
+"""The command line, as a person types it: exit codes, one sentence for a mistake, nothing lost."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from processes import command
+
+from imil.store import Store
+from imil.training.phantom import write_phantoms
+
+IMIL = [str(Path(sys.executable).with_name("imil"))]
+SMALL = [
+    *("--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--batch-size", "16"),
+    *("--lr", "0.05", "--imil-epoch", "2", "--num-outliers", "4"),
+]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return write_phantoms(
+        tmp_path_factory.mktemp("drawn") / "films", n=40, size=48, seed=0, letter=0.9
+    )
+
+
+@pytest.fixture
+def imil(tmp_path):
+    return lambda *words: run(tmp_path, *words)
+
+
+def run(home, *words):
+    return command(words, home, IMIL_CACHE=str(home / "cache"), COLUMNS="120")
+
+
+@pytest.fixture(scope="module")
+def trained(films, tmp_path_factory):
+    """A run that went through, and what it said."""
+    home = tmp_path_factory.mktemp("trained")
+    said = run(home, "train", films, *SMALL, "--reader", "simulated", "--out", "run")
+    assert said.returncode == 0, said.stderr
+    return home / "run", said.stdout
+
+
+def test_training_ends_with_a_table_and_says_how_far_to_trust_it(trained):
+    _, said = trained
+    assert "before the round after epoch 2" in said
+    assert re.search(r"at the end\s+│\s+[01]\.\d{3}", said)
+    assert "95 % interval" in said
+
+
+def test_a_runs_folder_explains_itself(trained):
+    run, _ = trained
+    for name in (
+        "config.toml",
+        "split.csv",
+        "imil.sqlite",
+        "history.csv",
+        "metrics.json",
+        "cases.html",
+        "curve.png",
+        "model.safetensors",
+        "checkpoints/last.ckpt",
+        "checkpoints/epoch-002.ckpt",
+        "predictions/epoch-002/test.parquet",
+        "predictions/end/train.parquet",
+    ):
+        assert (run / name).stat().st_size > 0, name
+    assert "seed = 0" in (run / "config.toml").read_text()
+
+
+def test_metrics_agree_with_the_predictions_that_lie_beside_them(trained):
+    run, _ = trained
+    metrics = json.loads((run / "metrics.json").read_text())
+    for when, values in (
+        ("end", metrics["end"]["test"]),
+        ("epoch-002", metrics["rounds"][0]["before"]["test"]),
+    ):
+        table = pd.read_parquet(run / "predictions" / when / "test.parquet")
+        assert values["accuracy"] == pytest.approx((table.label == table.predicted).mean())
+        picked = np.where(table.label == 1, table.prob_1, table.prob_0)
+        assert values["nll"] == pytest.approx(-np.log(picked).mean())
+        assert values["n"] == len(table)
+        assert set(values) >= {"accuracy", "auroc", "ece", "brier", "nll"}
+
+
+def test_the_rounds_outliers_are_the_most_confident_mistakes_of_the_predictions(trained):
+    run, _ = trained
+    table = pd.read_parquet(run / "predictions" / "epoch-002" / "train.parquet")
+    table["confidence"] = table[["prob_0", "prob_1"]].max(axis=1)
+    wrong = table[table.predicted != table.label]
+    expected = wrong.sort_values(["confidence", "key"], ascending=[False, True]).key[:4].tolist()
+    store = Store(run / "imil.sqlite", readonly=True)
+    assert [case.key for case in store.cases(store.rounds()[0].id)] == expected
+
+
+def test_rounds_are_shown_as_a_table(trained, imil):
+    run, _ = trained
+    said = imil("rounds", run)
+    assert said.returncode == 0
+    assert "round after epoch 2: 4 of 4 cases read, applied, grid 4×4" in said.stdout
+    assert said.stdout.count("focus") == 4
+
+
+def test_a_finished_run_needs_no_resuming(trained, imil):
+    said = imil("resume", trained[0])
+    assert said.returncode == 0
+    assert "is finished" in said.stdout
+
+
+def test_the_same_command_gives_the_same_numbers(trained, films, imil, tmp_path):
+    said = imil("train", films, *SMALL, "--reader", "simulated", "--out", "run")
+    assert said.returncode == 0
+    for name in ("metrics.json", "history.csv", "model.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (trained[0] / name).read_bytes(), name
+
+
+def test_a_run_can_be_replayed_from_its_store(trained, films, imil, tmp_path):
+    store = trained[0] / "imil.sqlite"
+    said = imil("train", films, *SMALL, "--reader", f"replay:{store}", "--out", "run")
+    assert said.returncode == 0, said.stderr
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (
+        trained[0] / "model.safetensors"
+    ).read_bytes()
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _table(change):
+    def spoil(films):
+        table = pd.read_csv(films)
+        change(table).to_csv(films, index=False)
+
+    return spoil
+
+
+def _image(spoil):
+    return lambda films: spoil(films.parent / pd.read_csv(films).image[3])
+
+
+def _set(column, value, rows=slice(None)):
+    def change(table):
+        table = table.astype({column: object})
+        table.loc[rows, column] = value
+        return table
+
+    return _table(change)
+
+
+BAD_DATA = {
+    "missing file": (_image(lambda path: path.unlink()), "P00004.png"),
+    "empty file": (_image(lambda path: path.write_bytes(b"")), "P00004.png"),
+    "truncated file": (_image(_cut), "P00004.png"),
+    "not an image": (_image(lambda path: path.write_text("hello")), "P00004.png"),
+    "one class": (_table(lambda t: t[t.label == 0]), "class"),
+    "label that is no class": (_set("label", "x7", 2), "label"),
+    "fractional label": (_set("label", 0.5, 2), "0.5"),
+    "no label": (_set("label", np.nan, 2), "label"),
+    "duplicate": (_table(lambda t: pd.concat([t, t[:1]])), "P00001.png"),
+    "no rows": (_table(lambda t: t[:0]), "manifest.csv"),
+    "no image column": (_table(lambda t: t.rename(columns={"image": "picture"})), "picture"),
+    "class missing from a split": (_table(lambda t: t[(t.split != "test") ^ (t.label == 0)]), "t"),
+    "unknown split": (_set("split", "holdout", 2), "holdout"),
+    "patient in two splits": (_set("patient", "P1"), "P1"),
+    "fewer than a batch": (_table(lambda t: t.groupby(["split", "label"]).head(3)), "batch"),
+    "mask of another size": (
+        lambda films: Image.new("L", (9, 9)).save(
+            films.parent / pd.read_csv(films).lung_mask[3]
+        ),
+        "9",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_DATA)
+def test_bad_data_gets_one_sentence_before_training_and_changes_nothing(what, imil, tmp_path):
+    spoil, named = BAD_DATA[what]
+    films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
+    spoil(films)
+    check_refused(imil("train", films, *SMALL, "--reader", "none", "--out", "run"), named)
+    left = [p.name for p in (tmp_path / "run").rglob("*")] if (tmp_path / "run").exists() else []
+    assert left in ([], [".lock"])
+
+
+def test_unreadable_images_can_be_skipped_and_are_listed(imil, tmp_path):
+    films = write_phantoms(tmp_path / "films", n=44, size=48, seed=0)
+    _cut(films.parent / pd.read_csv(films).image[3])
+    said = imil("train", films, *SMALL, "--reader", "none", "--skip-bad", "--out", "run")
+    assert said.returncode == 0, said.stderr
+    assert "Left out: images/P00004.png" in said.stdout
+    assert "43 images" in said.stdout
+
+
+BAD_FLAGS = {
+    "--lr -1": "--lr is -1",
+    "--model resnet19": "did you mean resnet18",
+    "--grid-size 65": "a grid of 65",
+    "--reader psychic": "--reader is 'psychic'",
+    "--reader replay:nowhere.csv": "nowhere.csv",
+    "--reader simulated:luck=1": "'luck=1' is no skill",
+    "--weights nowhere.pt": "nowhere.pt is no file",
+    "--config nowhere.toml": "nowhere.toml cannot be read",
+    "--imil-epoch never": "--imil-epoch",
+    "--mask-columns shadow": "shadow",
+}
+
+
+@pytest.mark.parametrize("words", BAD_FLAGS)
+def test_a_bad_flag_gets_one_sentence(words, films, imil):
+    # the last of two values counts
+    check_refused(imil("train", films, *SMALL, *words.split(), "--out", "run"), BAD_FLAGS[words])
+
+
+def test_without_a_network_imagenet_weights_are_asked_for_as_a_file(films, tmp_path):
+    said = subprocess.run(
+        [*IMIL, "train", films, *SMALL, "--weights", "imagenet", "--out", "run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")},
+    )
+    check_refused(said, "without a network, give --weights FILE")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train", "data is missing"),
+        ("train nowhere.csv", "nowhere.csv"),
+        ("resume nowhere", "there is no run in nowhere"),
+        ("rounds nowhere", "there is no store"),
+    ],
+)
+def test_what_is_not_there_is_named(words, said, imil):
+    check_refused(imil(*words.split()), said)
+
+
+def test_a_folder_that_holds_a_run_is_left_as_it_is(trained, films, imil):
+    run = trained[0]
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
+    again = imil("train", films, *SMALL, "--reader", "simulated", "--out", run)
+    check_refused(again, "holds this run already: go on with `imil resume")
+    other = imil("train", films, *SMALL, "--reader", "simulated", "--seed", "3", "--out", run)
+    check_refused(other, "holds a run with other settings (seed 0, now 3)")
+    assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(films, imil, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    check_refused(imil("train", films, *SMALL, "--out", "run"), "is not empty")
+    (tmp_path / "file").write_text("x")
+    check_refused(imil("train", films, *SMALL, "--out", "file"), "is a file")
+
+
+def check_refused(said, named):
+    """Exit code 2, one sentence on standard error that names the trouble, no traceback."""
+    assert said.returncode == 2, said.stderr + said.stdout
+    assert "Traceback" not in said.stderr
+    sentence = said.stderr.strip()
+    assert sentence.startswith("imil: ")
+    assert len(sentence.splitlines()) == 1
+    assert named in sentence, sentence
+
+
+class Terminal:
+    """A person at a terminal."""
+
+    def __init__(self, *words, cwd):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.environ.update(IMIL_CACHE=str(cwd / "cache"), COLUMNS="100", TERM="xterm")
+            os.environ.pop("DISPLAY", None)
+            os.execv(IMIL[0], [*IMIL, *map(str, words)])
+        self.seen = ""
+
+    def wait_for(self, text, seconds=120):
+        """Read until the text appears after what was read before."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            assert time.monotonic() < end, f"no {text!r} in {self.seen[-2000:]!r}"
+            if select.select([self.fd], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
+                except OSError:  # the program has ended
+                    assert text in self.seen, self.seen[-2000:]
+        self.seen = self.seen[self.seen.index(text) + len(text) :]
+
+    def type(self, line):
+        os.write(self.fd, f"{line}\n".encode())
+
+    def end(self):
+        """The exit code, once all output is read."""
+        while True:
+            try:
+                if not os.read(self.fd, 65536):
+                    break
+            except OSError:
+                break
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
+    person = Terminal("train", films, *SMALL, "--out", "run", cwd=tmp_path)
+    person.wait_for("ase 1 of 4")
+    person.type("2 3 6 7")
+    person.type("the letter, not the lung")
+    person.wait_for("ase 2 of 4")
+    person.type("17")
+    person.wait_for("outside a 4×4 grid")
+    person.type("q")
+    assert person.end() == 0
+    store = Store(tmp_path / "run" / "imil.sqlite")
+    held = store.rounds()[0]
+    assert [r.squares for r in store.readings(held.id)] == [(2, 3, 6, 7)]
+    assert store.readings(held.id)[0].reason == "the letter, not the lung"
+
+    person = Terminal("resume", "run", cwd=tmp_path)
+    person.wait_for("ase 2 of 4")
+    person.type("w")
+    person.wait_for("ase 3 of 4")
+    os.kill(person.pid, signal.SIGINT)
+    assert person.end() == 130
+
+    person = Terminal("resume", "run", cwd=tmp_path)
+    person.wait_for("ase 3 of 4")
+    person.type("s")
+    person.wait_for("ase 4 of 4")
+    person.type("all")
+    person.type("")  # no reason
+    person.type("")  # done
+    person.wait_for("at the end")
+    assert person.end() == 0
+    verdicts = [r.verdict for r in store.readings(held.id)]
+    assert verdicts == ["focus", "wrong label", "skip", "focus"]
+    assert (tmp_path / "run" / "cases" / "case-001.png").exists()
+
+
+def test_ctrl_c_while_training_ends_with_130_and_says_how_to_go_on(films, tmp_path):
+    person = Terminal("train", films, *SMALL, "--epochs", "5000", "--out", "run", cwd=tmp_path)
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        person.wait_for("")
+        time.sleep(0.1)
+    os.kill(person.pid, signal.SIGINT)
+    person.wait_for("imil resume")
+    assert person.end() == 130
+
+
+def test_two_processes_do_not_share_a_run(films, imil, tmp_path):
+    person = Terminal("train", films, *SMALL, "--out", "run", cwd=tmp_path)
+    person.wait_for("ase 1 of 4")
+    check_refused(imil("resume", "run"), "is in use by another imil process")
+    person.type("q")
+    assert person.end() == 0
+
+
+@pytest.mark.parametrize("command", ["train", "resume", "rounds", "demo"])
+def test_every_command_has_help_with_an_example(command, imil):
+    said = imil(command, "--help")
+    assert said.returncode == 0
+    assert "Example" in said.stdout
+    assert f"imil {command}" in said.stdout.split("Example")[1]
+
+
+def test_help_loads_no_framework(imil):
+    script = (
+        "import sys\nfrom imil.cli.main import app\n"
+        "try: app(['train', '--help'])\nexcept SystemExit: pass\n"
+        "print({'torch', 'lightning', 'pandas', 'timm'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert said.stdout.strip().endswith("set()")
+
+
+def test_the_installed_command_runs():
+    said = subprocess.run([*IMIL, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"imil \d+\.\d+\.\d+", said.stdout.strip())

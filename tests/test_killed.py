@@ -1,0 +1,173 @@
+"""kill -9 at any moment: nothing stored is lost or asked again, and the weights come out equal.
+
+Each run is a process of its own that kills itself, as `kill -9` would, just before or after
+the n-th call of some function.
+"""
+
+import importlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from processes import start
+from safetensors.torch import load_file
+
+from imil.store import Store
+from imil.training.phantom import write_phantoms
+
+# where it is killed: module, name there, which call, before or after
+POINTS = [
+    ("imil.training.data", "decode", 1, "before"),
+    ("imil.training.decoded", "squash", 7, "before"),  # while decoding
+    ("imil.training.data", "decode", 1, "after"),
+    ("imil.training.data", "write_splits", 1, "before"),
+    ("imil.training.data", "write_splits", 1, "after"),
+    ("imil.training.classifier", "Classifier.training_step", 1, "before"),
+    ("imil.training.classifier", "Classifier.training_step", 5, "after"),  # in epoch 3
+    ("pathlib", "Path.replace", 2, "after"),
+    ("pathlib", "Path.replace", 4, "before"),
+    ("pathlib", "Path.replace", 5, "after"),
+    ("pathlib", "Path.replace", 6, "before"),
+    ("lightning.pytorch", "Trainer.save_checkpoint", 3, "after"),  # written, not in place
+    ("imil.pytorch.model", "TorchModel.predict", 3, "before"),  # choosing
+    ("imil.pytorch.model", "TorchModel.explain", 1, "after"),
+    ("imil.store", "Store.open_round", 1, "before"),
+    ("imil.store", "Store.open_round", 1, "after"),
+    ("imil.store", "Store.add", 1, "before"),
+    ("imil.store", "Store.add", 2, "after"),  # between two readings
+    ("imil.store", "Store.add", 4, "after"),
+    ("imil.store", "Store.mark", 1, "before"),
+    ("imil.store", "Store.mark", 1, "after"),
+    ("imil.pytorch.corrections", "Corrections.set", 2, "after"),  # while correcting
+    ("imil.store", "Store.mark", 2, "before"),
+    ("imil.store", "Store.open_round", 2, "after"),  # in the second round
+    ("imil.store", "Store.add", 6, "after"),
+    ("imil.training.run", "save_file", 1, "after"),  # after the last epoch
+    ("imil.training.run", "redraw", 1, "before"),
+]
+
+
+def run(films, out, point=None, *, resumes=False):
+    """Train, or go on; killed at the point if one is given."""
+    if point is not None:
+        _kill_at(*point)
+    torch.set_num_threads(1)
+    os.chdir(out.parent)
+    from imil.training.session import continue_run, new_run, settle
+
+    cache = out.parent / "cache"
+    if resumes:
+        continue_run(out, None, cache)
+        return
+    settings, folder = settle(
+        {
+            "data": str(films),
+            "model": "test_resnet",
+            "image_size": 32,
+            "epochs": 4,
+            "batch_size": 16,
+            "lr": 0.05,
+            "imil_epoch": [2, 3],
+            "num_outliers": 4,
+            "reader": "simulated",
+            "mix": "mixup",  # draws random numbers in every step
+        },
+        None,
+        out,
+    )
+    new_run(settings, folder, cache)
+
+
+def _kill_at(module, name, nth, when):
+    home = importlib.import_module(module)
+    *path, last = name.split(".")
+    for part in path:
+        home = getattr(home, part)
+    real = getattr(home, last)
+    calls = 0
+
+    def killing(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == nth and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **kwargs)
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(home, last, killing)
+
+
+def readings(out):
+    path = out / "imil.sqlite"
+    if not path.exists() or not path.stat().st_size:
+        return []
+    store = Store(path)
+    found = [reading for held in store.rounds() for reading in store.readings(held.id)]
+    store.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return write_phantoms(tmp_path_factory.mktemp("drawn") / "films", n=40, size=48, seed=0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(films, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert start(run, films, out) == 0
+    return out
+
+
+def test_the_run_that_is_not_killed_holds_two_rounds_of_four(undisturbed):
+    assert [r.case.rpartition("#")[0] for r in readings(undisturbed)] == ["run@2"] * 4 + [
+        "run@3"
+    ] * 4
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda p: f"{p[1]}-{p[3]}-{p[2]}")
+def test_a_killed_run_goes_on_to_the_same_end(films, undisturbed, tmp_path, point):
+    out = tmp_path / "run"
+    assert start(run, films, out, point) == -signal.SIGKILL
+    stored = readings(out)
+    assert start(run, films, out, resumes=True) == 0
+    ended = readings(out)
+    assert ended[: len(stored)] == stored  # none lost, none altered
+    assert len({r.case for r in ended}) == len(ended)  # none asked again
+    assert [(r.case, r.squares) for r in ended] == [
+        (r.case, r.squares) for r in readings(undisturbed)
+    ]
+    expected = load_file(undisturbed / "model.safetensors")
+    weights = load_file(out / "model.safetensors")
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert (out / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
+    for name in ("history.csv", "split.csv"):
+        assert (out / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+def test_a_run_killed_again_and_again_gets_there(films, undisturbed, tmp_path):
+    out = tmp_path / "run"
+    deaths = [
+        ("imil.training.data", "decode", 1, "before"),
+        ("imil.training.classifier", "Classifier.training_step", 3, "after"),
+        ("imil.store", "Store.open_round", 1, "after"),
+        ("imil.store", "Store.add", 1, "after"),
+        ("imil.store", "Store.add", 1, "after"),
+        ("imil.store", "Store.mark", 1, "after"),
+        ("imil.training.run", "redraw", 1, "before"),
+    ]
+    for i, point in enumerate(deaths):
+        assert start(run, films, out, point, resumes=i > 0) == -signal.SIGKILL, point
+    assert start(run, films, out, resumes=True) == 0
+    expected = load_file(undisturbed / "model.safetensors")
+    weights = load_file(out / "model.safetensors")
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_half_written_files_are_swept_away(undisturbed):
+    assert not list(undisturbed.rglob("*.half"))
+    assert Path(undisturbed / "checkpoints" / "epoch-002.ckpt").exists()

@@ -1,0 +1,203 @@
+"""Which layer a heat-map is drawn from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from imil.errors import SettingsError
+from imil.pytorch.layers import checked_layer, find_layer, unwrapped
+
+IMAGES = torch.linspace(-1, 1, 2 * 3 * 32 * 48).reshape(2, 3, 32, 48)
+
+
+class Pass(nn.Module):
+    """A forward pass written down in a test."""
+
+    def __init__(self, forward, **parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(self.parts, x)
+
+
+class Attention(nn.Module):
+    """Plain attention whose matrix passes through a module, as where it is dropped out."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(width, 3 * width)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(2, (2, -1)).transpose(1, 2).chunk(3, dim=-1)
+        return (self.drop((q @ k.mT).softmax(-1)) @ v).transpose(1, 2).flatten(2)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.attention = nn.LayerNorm(width), Attention(width)
+        self.norm2, self.mlp = nn.LayerNorm(width), nn.Linear(width, width)
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """Two blocks over patches of 16 pixels and a class token, read by `pool`."""
+
+    def __init__(self, pool: str, width: int = 8) -> None:
+        super().__init__()
+        self.pool = pool
+        self.embed = nn.Conv2d(3, width, 16, stride=16)
+        self.token = nn.Parameter(torch.randn(1, 1, width))
+        self.blocks = nn.Sequential(Block(width), Block(width))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 3)
+
+    def forward(self, x):
+        patches = self.embed(x).flatten(2).mT
+        x = self.norm(self.blocks(torch.cat([self.token.expand(len(x), -1, -1), patches], 1)))
+        return self.head(x[:, 0] if self.pool == "token" else x[:, 1:].mean(1))
+
+
+def conv(inside: int, outside: int) -> nn.Conv2d:
+    return nn.Conv2d(inside, outside, 3, stride=2, padding=1)
+
+
+def test_the_last_map_before_pooling_is_found() -> None:
+    network = nn.Sequential(
+        conv(3, 4), nn.ReLU(), conv(4, 4), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    assert find_layer(network, IMAGES) == "3"
+
+
+def test_a_block_that_ends_in_its_pool_is_passed_over() -> None:
+    features = nn.Sequential(conv(3, 4), nn.ReLU(), nn.MaxPool2d(2))
+    network = nn.Sequential(features, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+    assert find_layer(network, IMAGES) == "0.1"
+
+
+def test_the_order_is_that_of_running_not_of_declaration() -> None:
+    network = Pass(
+        lambda parts, x: parts["first"](parts["last"](x)).mean((2, 3)),
+        first=conv(4, 3),
+        last=conv(3, 4),
+    )
+    assert find_layer(network, IMAGES) == "parts.first"
+
+
+def test_a_map_that_the_scores_do_not_depend_on_is_passed_over() -> None:
+    def forward(parts, x):
+        features = parts["body"](x)
+        parts["segmentation"](features)
+        return features.mean((2, 3))
+
+    assert find_layer(Pass(forward, body=conv(3, 4), segmentation=conv(4, 1)), IMAGES) == (
+        "parts.body"
+    )
+
+
+def test_a_class_token_leads_back_to_the_norm_before_the_last_attention() -> None:
+    torch.manual_seed(0)
+    assert find_layer(Transformer("token"), IMAGES) == "blocks.1.norm1"
+
+
+def test_pooled_patches_lead_to_the_last_norm() -> None:
+    torch.manual_seed(0)
+    assert find_layer(Transformer("mean"), IMAGES) == "norm"
+
+
+def test_attention_is_not_taken_for_a_map() -> None:
+    def forward(parts, x):  # sixteen tokens: their attention is as square as the image
+        tokens = parts["attention"](parts["embed"](x).flatten(2).mT)
+        return tokens.mean(1)
+
+    network = Pass(forward, embed=nn.Conv2d(3, 8, 8, stride=8), attention=Attention(8))
+    assert find_layer(network, torch.randn(2, 3, 32, 32)) == "parts.embed"
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_torch_s_own_encoder_is_looked_into_though_it_has_a_fused_path(norm_first: bool) -> None:
+    torch.manual_seed(0)
+    layers = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=norm_first),
+        2,
+        enable_nested_tensor=False,
+    )
+
+    def forward(parts, x):
+        patches = parts["embed"](x).flatten(2).mT
+        return parts["layers"](torch.cat([patches[:, :1] * 0, patches], 1))[:, 0]
+
+    network = Pass(forward, embed=nn.Conv2d(3, 8, 16, stride=16), layers=layers)
+    network.requires_grad_(False)
+    expected = "parts.layers.layers.1.norm1" if norm_first else "parts.layers.layers.0.norm2"
+    assert find_layer(network, IMAGES) == expected
+
+
+def test_a_norm_inside_an_mlp_is_passed_over() -> None:
+    mlp = nn.Sequential(nn.Linear(8, 32), nn.LayerNorm(32), nn.Linear(32, 8))
+
+    def forward(parts, x):
+        tokens = parts["norm"](parts["embed"](x).flatten(2).mT)
+        return parts["mlp"](tokens).mean(1)
+
+    network = Pass(forward, embed=nn.Conv2d(3, 8, 8, 8), norm=nn.LayerNorm(8), mlp=mlp)
+    assert find_layer(network, IMAGES) == "parts.norm"
+
+
+def test_a_head_of_zeros_gives_the_last_map() -> None:
+    network = nn.Sequential(conv(3, 4), conv(4, 4), nn.Flatten(), nn.Linear(4 * 8 * 12, 3))
+    nn.init.zeros_(network[3].weight)
+    assert find_layer(network, IMAGES) == "1"
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda parts, x: parts["head"](x.mean((2, 3))),
+        lambda parts, x: parts["head"](parts["body"](x).detach().mean((2, 3))),
+        lambda parts, x: x.mean((2, 3)),
+    ],
+)
+def test_where_there_is_none_the_message_says_to_name_one(forward) -> None:
+    network = Pass(forward, body=conv(3, 3), head=nn.Linear(3, 3))
+    with pytest.raises(SettingsError, match=r"no layer of Pass gives a map .*: name a layer"):
+        find_layer(network, IMAGES)
+
+
+def test_a_frozen_part_that_runs_without_gradients_is_looked_into() -> None:
+    def forward(parts, x):
+        with torch.no_grad():
+            features = parts["body"](x).mean((2, 3))
+        return parts["head"](features)
+
+    network = Pass(forward, body=conv(3, 4).requires_grad_(False), head=nn.Linear(4, 3))
+    assert find_layer(network, IMAGES) == "parts.body"
+
+
+def test_an_unknown_name_is_answered_with_near_ones() -> None:
+    network = nn.Sequential()
+    network.layer3, network.layer4 = conv(3, 4), conv(4, 4)
+    with pytest.raises(SettingsError, match=r"'layr4' is no layer of Sequential: .*layer4"):
+        checked_layer(network, "layr4")
+    with pytest.raises(SettingsError, match=r"'xyz' is no layer .*named_modules\(\)"):
+        checked_layer(network, "xyz")
+    with pytest.raises(SettingsError, match="'' is no layer"):
+        checked_layer(network, "")
+
+
+def test_names_with_and_without_a_wrapper_mean_the_same_layer() -> None:
+    network = nn.Sequential(conv(3, 4), nn.Flatten())
+    wrapped = nn.DataParallel(network)
+    compiled = torch.compile(wrapped, backend="eager")
+    assert unwrapped(compiled) is network
+    assert checked_layer(compiled, "0") == checked_layer(wrapped, "0") == "0"
+    assert checked_layer(compiled, "_orig_mod.module.0") == "0"
+    assert checked_layer(wrapped, "module.0") == "0"

@@ -1,0 +1,168 @@
+"""Metrics against hand-worked cases, written-out definitions and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+from imil.errors import ShapeError
+from imil.training.metrics import (
+    accuracy,
+    auroc,
+    brier_score,
+    evaluate,
+    expected_calibration_error,
+    negative_log_likelihood,
+)
+
+FLOAT32 = 1e-6  # torchmetrics divides in float32
+
+
+def of_class_1(*probs):
+    """Probabilities (N, 2) of two classes from those of class 1."""
+    return np.array([(1 - p, p) for p in probs], np.float64)
+
+
+def random_case(classes, n=200, seed=0, digits=None):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(classes), n)
+    if digits is not None:  # coarse: with ties
+        probs = np.round(probs, digits)
+        probs /= probs.sum(axis=1, keepdims=True)
+    return probs, np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
+
+
+def ece_as_guo_writes_it(probs, labels, bins=15):
+    """Equations 2 and 3 of Guo et al. 2017, sample by sample: bin m is ((m-1)/M, m/M]."""
+    held = {}
+    for row, label in zip(probs, labels, strict=True):
+        m = next(m for m in range(1, bins + 1) if row.max() <= m / bins)
+        held.setdefault(m, []).append((float(row.argmax() == label), row.max()))
+    return sum(
+        len(b) / len(labels) * abs(np.mean([a for a, _ in b]) - np.mean([c for _, c in b]))
+        for b in held.values()
+    )
+
+
+def test_evaluate_gives_every_number_of_a_case_worked_by_hand():
+    values = evaluate(of_class_1(0.9, 0.8, 0.3, 0.4), np.array([1, 0, 0, 1]))
+    assert values == pytest.approx(
+        {
+            "accuracy": 2 / 4,  # 0.9 and 0.3 are right
+            "auroc": 3 / 4,  # of 4 pairs only 0.4 against 0.8 is the wrong way round
+            # four bins of one sample each: confidence 0.9, 0.8, 0.7, 0.6
+            "ece": (0.1 + 0.8 + 0.3 + 0.6) / 4,
+            "brier": (0.01 + 0.64 + 0.09 + 0.36) / 4,
+            "nll": -(np.log(0.9) + np.log(0.2) + np.log(0.7) + np.log(0.4)) / 4,
+        }
+    )
+
+
+def test_perfect_predictions_score_perfectly():
+    values = evaluate(of_class_1(0, 1, 1), np.array([0, 1, 1]))
+    assert values == {"accuracy": 1, "auroc": 1, "ece": 0, "brier": 0, "nll": 0}
+
+
+def test_certain_and_always_wrong_is_the_worst():
+    values = evaluate(of_class_1(0, 1), np.array([1, 0]))
+    assert values["accuracy"] == values["auroc"] == 0
+    assert values["ece"] == values["brier"] == 1
+    assert values["nll"] == pytest.approx(52 * np.log(2))  # float64's epsilon is 2 to the -52
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_auroc_of_two_classes_is_the_mann_whitney_statistic_ties_included(digits):
+    probs, labels = random_case(2, digits=digits)
+    scores = probs[:, 1]
+    u = mannwhitneyu(scores[labels == 1], scores[labels == 0]).statistic
+    expected = u / ((labels == 1).sum() * (labels == 0).sum())
+    assert auroc(probs, labels) == pytest.approx(expected, abs=FLOAT32)
+
+
+def test_auroc_of_three_classes_is_the_mean_of_each_against_the_rest():
+    probs, labels = random_case(3, digits=1)
+    areas = []
+    for k in range(3):
+        own, rest = probs[labels == k, k], probs[labels != k, k]
+        areas.append(np.mean((own[:, None] > rest) + 0.5 * (own[:, None] == rest)))
+    assert auroc(probs, labels) == pytest.approx(np.mean(areas), abs=FLOAT32)
+
+
+def test_auroc_tells_probabilities_apart_that_float32_cannot():
+    assert auroc(of_class_1(0.5, 0.5 + 1e-10), np.array([0, 1])) == 1
+
+
+def test_auroc_is_none_where_a_class_has_no_sample():
+    assert evaluate(of_class_1(0.2, 0.7), np.array([1, 1]))["auroc"] is None
+    probs, _ = random_case(3, n=3)
+    assert evaluate(probs, np.array([0, 1, 0]))["auroc"] is None
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_ece_follows_the_definition_of_guo(classes):
+    probs, labels = random_case(classes, seed=classes)
+    expected = ece_as_guo_writes_it(probs, labels)
+    assert expected_calibration_error(probs, labels) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_confidence_on_a_border_lies_in_the_bin_below():
+    probs = of_class_1(0.6, 0.57)  # 9/15, and 8/15 < 0.57: one bin
+    assert expected_calibration_error(probs, np.array([1, 0])) == pytest.approx(0.585 - 0.5)
+
+
+def test_confidence_1_lies_in_the_last_bin_with_the_others():
+    probs = of_class_1(1.0, 0.98)
+    assert expected_calibration_error(probs, np.array([0, 1])) == pytest.approx(0.99 - 0.5)
+
+
+def test_confidence_a_hair_above_1_is_no_reason_to_fail():
+    probs = np.array([[1 + 1e-12, -1e-12], [0.1, 0.9]])
+    values = evaluate(probs, np.array([0, 1]))
+    assert values["ece"] == pytest.approx(0.1 / 2)
+    assert values["auroc"] == 1
+
+
+def test_a_calibrated_coin_has_no_calibration_error():
+    assert (
+        expected_calibration_error(of_class_1(0.75, 0.75, 0.75, 0.75), np.array([1, 1, 1, 0])) == 0
+    )
+
+
+def test_brier_of_three_classes_is_summed_over_them():
+    probs = np.array([[0.5, 0.3, 0.2]])
+    assert brier_score(probs, np.array([1])) == pytest.approx(0.25 + 0.49 + 0.04)
+
+
+def test_brier_of_two_classes_is_that_of_class_1():
+    probs, labels = random_case(2)
+    assert brier_score(probs, labels) == pytest.approx(np.mean((probs[:, 1] - labels) ** 2))
+
+
+def test_nll_is_the_cross_entropy_of_torch():
+    torch = pytest.importorskip("torch")
+    probs, labels = random_case(4)
+    expected = torch.nn.functional.nll_loss(torch.tensor(probs).log(), torch.tensor(labels)).item()
+    assert negative_log_likelihood(probs, labels) == pytest.approx(expected)
+
+
+def test_accuracy_of_a_tie_counts_the_first_class_as_a_round_does():
+    assert accuracy(of_class_1(0.5, 0.5), np.array([0, 1])) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("probs", "labels", "says"),
+    [
+        (of_class_1(0.5), [0, 1], "do not fit"),
+        (np.ones((2, 1)), [0, 0], "do not fit"),
+        (np.empty((0, 2)), [], "do not fit"),
+        (of_class_1(0.5), [2], "labels run from 2 to 2"),
+        (of_class_1(0.5), [-1], "labels run from -1"),
+        (np.array([[3.0, -2.0]]), [0], "softmax"),
+        (np.array([[0.5, 0.4]]), [0], "softmax"),
+        (np.array([[np.nan, 0.5]]), [0], "not a number"),
+    ],
+)
+def test_what_is_no_prediction_is_refused_in_one_sentence(probs, labels, says):
+    with pytest.raises(ShapeError, match=says):
+        evaluate(probs, np.array(labels, np.int64))

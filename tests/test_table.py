@@ -1,0 +1,262 @@
+"""The table of images: what is read from which file or folder, and what is refused, and how."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+
+from imil.errors import DataError
+from imil.training.table import Columns, check_masks, read_data
+
+SHENZHEN = os.environ.get("IMIL_SHENZHEN")
+
+
+def film(path, size=(8, 6)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("L", size, 9).save(path)
+    return path
+
+
+def table(folder, text, name="films.csv"):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def sentence(path, columns=None):
+    """Why the data is refused: one sentence."""
+    with pytest.raises(DataError) as caught:
+        read_data(path, columns) if columns else read_data(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_csv_becomes_a_table(tmp_path):
+    path = table(
+        tmp_path,
+        "image,label,class_name,split,patient,lung_mask,age\n"
+        "films/a.png,1,TB,train,P1,masks/a.png,45\n"
+        "/scans/b.png,0,normal,Validation,P2,,63\n"
+        "films\\c.png,0,normal,TEST,P3,NA,\n",
+    )
+    data = read_data(path)
+    assert len(data) == 3
+    assert data.keys == ("films/a.png", "/scans/b.png", "films/c.png")
+    assert data.images == (tmp_path / "films/a.png", Path("/scans/b.png"), tmp_path / "films/c.png")
+    assert data.labels.dtype == np.int64
+    assert data.labels.tolist() == [1, 0, 0]
+    assert data.class_names == ("normal", "TB")
+    assert data.splits == ("train", "val", "test")
+    assert data.patients == ("P1", "P2", "P3")
+    assert data.masks == {"lung_mask": (tmp_path / "masks/a.png", None, None)}
+
+
+def test_what_is_optional_may_be_absent(tmp_path):
+    data = read_data(table(tmp_path, "image,label\na.png,0\nb.png,1\n"))
+    assert (data.splits, data.patients, data.masks) == (None, None, {})
+    assert data.class_names == ("0", "1")
+
+
+def test_names_are_numbered_in_sorted_order(tmp_path):
+    data = read_data(table(tmp_path, "image,label\na.png,TB\nb.png,none\nc.png,TB\n"))
+    assert data.class_names == ("TB", "none")
+    assert data.labels.tolist() == [0, 1, 0]
+
+
+def test_columns_may_have_other_names(tmp_path):
+    path = table(tmp_path, "file,diagnosis,who,lesion\na.png,x,1,\nb.png,y,2,m.png\n")
+    data = read_data(path, Columns("file", "diagnosis", patient="who", masks=("lesion",)))
+    assert data.class_names == ("x", "y")
+    assert data.patients == ("1", "2")
+    assert data.masks == {"lesion": (None, tmp_path / "m.png")}
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheet_may_write_semicolons_tabs_and_a_byte_order_mark(tmp_path, separator):
+    text = "\ufeffimage,label\na.png,0\n\nb.png,1\n".replace(",", separator)
+    assert read_data(table(tmp_path, text)).keys == ("a.png", "b.png")
+
+
+def test_parquet_says_the_same_as_csv(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "image": ["a.png", "b.png", "c.png"],
+            "label": [1.0, 0.0, 1.0],
+            "split": pd.Categorical(["train", "train", "test"]),
+            "patient": [7, 8, 9],
+            "lung_mask": ["m.png", None, float("nan")],
+        }
+    )
+    frame.to_parquet(tmp_path / "films.parquet")
+    frame.to_csv(tmp_path / "films.csv", index=False)
+    parquet, csv = read_data(tmp_path / "films.parquet"), read_data(tmp_path / "films.csv")
+    assert parquet.labels.tolist() == csv.labels.tolist() == [1, 0, 1]
+    assert parquet.patients == csv.patients == ("7", "8", "9")
+    assert parquet.masks == csv.masks == {"lung_mask": (tmp_path / "m.png", None, None)}
+    assert parquet.splits == csv.splits == ("train", "train", "test")
+
+
+def test_rows_can_be_selected(tmp_path):
+    data = read_data(
+        table(
+            tmp_path,
+            "image,label,split,patient,lung_mask\n"
+            "a.png,0,train,P,\nb.png,1,test,Q,m.png\nc.png,1,train,R,\n",
+        )
+    )
+    part = data.select([2, 1])
+    assert part.keys == ("c.png", "b.png")
+    assert part.labels.tolist() == [1, 1]
+    assert part.class_names == ("0", "1")
+    assert part.splits == ("train", "test")
+    assert part.patients == ("R", "Q")
+    assert part.masks == {"lung_mask": (None, tmp_path / "m.png")}
+    assert len(data.select([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("image,label\n", "has no row"),
+        ("path,label\na.png,0\n", "no column 'image' but path, label"),
+        ("image,label,label\na.png,0,1\n", "two columns 'label'"),
+        ("image,label\na.png,0\nb.png,1,2\n", "line 3"),
+        ("image,label\na.png,0\nb.png\n", "line 3"),
+        ('image,label\n"a.png,0\n', "is no CSV"),
+        ("image,label\na.png,0\n,1\n", "row 2 names no image"),
+        ("image,label\na.png,0\nb.png,1\n./a.png,1\n", "row 3 ('a.png') names the same"),
+        ("image,label\na.png,0\nb.png,\n", "row 2 ('b.png') has no label"),
+        ("image,label\na.png,0\nb.png,NaN\n", "row 2 ('b.png') has no label"),
+        ("image,label\na.png,0\nb.png,0.5\n", "row 2 ('b.png') has the label '0.5'"),
+        ("image,label\na.png,0\nb.png,-1\n", "row 2 ('b.png') has the label '-1'"),
+        ("image,label\na.png,0\nb.png,1e999\n", "row 2 ('b.png') has the label '1e999'"),
+        ("image,label\na.png,0\nb.png,TB\n", "row 2 ('b.png') has the label 'TB'"),
+        ("image,label\na.png,0\nb.png,2\n", "no row has the label 1 (there are 0, 2)"),
+        ("image,label\na.png,1\nb.png,2\n", "no row has the label 0 (there are 1, 2)"),
+        ("image,label\na.png,1\nb.png,1\n", "every row is of the class '1'"),
+        ("image,label\na.png,TB\nb.png,TB\n", "every row is of the class 'TB'"),
+        ("image,label,class_name\na.png,0,x\nb.png,1,y\nc.png,1,z\n", "'y' in row 2 ('b.png') and"),
+        ("image,label,class_name\na.png,0,x\nb.png,1,x\n", "'x' is the name of the labels 0 and 1"),
+        ("image,label,class_name\na.png,0,x\nb.png,1,\n", "row 2 ('b.png') has no class name"),
+        ("image,label,split\na.png,0,train\nb.png,1,holdout\n", "row 2 ('b.png') has the split"),
+        ("image,label,split\na.png,0,train\nb.png,1,\n", "row 2 ('b.png') has no split"),
+        ("image,label,patient\na.png,0,P\nb.png,1,\n", "row 2 ('b.png') has no patient"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_used_is_refused_with_row_and_value(tmp_path, text, said):
+    assert said in sentence(table(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [Columns(split="fold"), Columns(patient="fold"), Columns(masks=("lung_mask", "fold"))],
+)
+def test_a_column_that_was_asked_for_must_be_there(tmp_path, columns):
+    said = sentence(table(tmp_path, "image,label\na.png,0\nb.png,1\n"), columns)
+    assert "no column 'fold' but image, label" in said
+
+
+def test_files_that_are_no_table_are_refused(tmp_path):
+    assert "is not there" in sentence(tmp_path / "films.csv")
+    assert "give .csv or .parquet" in sentence(table(tmp_path, "", "films.xlsx"))
+    assert "no Parquet" in sentence(table(tmp_path, "PAR1", "films.parquet"))
+    (tmp_path / "latin.csv").write_bytes("image,label\nLöwe.png,0\n".encode("latin-1"))
+    assert "UTF-8" in sentence(tmp_path / "latin.csv")
+
+
+def test_a_folder_of_class_folders_is_a_table(tmp_path):
+    for name in ("TB/b.png", "TB/deep/a.jpg", "normal/c.tiff", "normal/._c.tiff", "TB/Thumbs.db"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / ".cache").mkdir()
+    data = read_data(tmp_path)
+    assert data.keys == ("TB/b.png", "TB/deep/a.jpg", "normal/c.tiff")
+    assert data.class_names == ("TB", "normal")
+    assert data.labels.tolist() == [0, 0, 1]
+    assert data.images[1] == tmp_path / "TB/deep/a.jpg"
+    assert data.splits is None
+
+
+def test_class_folders_whose_names_are_numbers_are_names(tmp_path):
+    film(tmp_path / "1/a.png")
+    film(tmp_path / "3/b.png")
+    assert read_data(tmp_path).class_names == ("1", "3")
+
+
+def test_class_folders_may_lie_in_folders_of_splits(tmp_path):
+    for name in ("train/x/a.png", "train/y/a.png", "test/y/b.png", "test/x/c.png"):
+        film(tmp_path / name)
+    data = read_data(tmp_path)
+    assert data.keys == ("test/x/c.png", "test/y/b.png", "train/x/a.png", "train/y/a.png")
+    assert data.class_names == ("x", "y")
+    assert data.labels.tolist() == [0, 1, 0, 1]
+    assert data.splits == ("test", "test", "train", "train")
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    assert "no folder of images for each class" in sentence(tmp_path)
+    film(tmp_path / "TB/a.png")
+    assert "every row is of the class 'TB'" in sentence(tmp_path)
+    (tmp_path / "normal").mkdir()
+    assert f"'{tmp_path / 'normal'}' holds no image" in sentence(tmp_path)
+    table(tmp_path, "")
+    assert f"give the table itself, {tmp_path / 'films.csv'}" in sentence(tmp_path)
+
+
+@pytest.mark.parametrize("stem", ["CHNCXR", "MCUCXR"])
+def test_shenzhen_and_montgomery_are_read_as_they_are_distributed(tmp_path, stem):
+    for name in (f"{stem}_0327_1.png", f"{stem}_0001_0.png", "Thumbs.db"):
+        film(tmp_path / "CXR_png" / f"{name}.png").rename(tmp_path / "CXR_png" / name)
+    table(tmp_path, "male 45yrs\nnormal\n", f"{stem}_0001_0.txt")
+    for folder, prefix in ((tmp_path, "CXR_png/"), (tmp_path / "CXR_png", "")):
+        data = read_data(folder)
+        assert data.keys == (f"{prefix}{stem}_0001_0.png", f"{prefix}{stem}_0327_1.png")
+        assert data.labels.tolist() == [0, 1]
+        assert data.class_names == ("normal", "TB")
+        assert all(path.is_file() for path in data.images)
+
+
+def test_a_film_without_a_label_in_its_name_is_refused(tmp_path):
+    film(tmp_path / "CXR_png/CHNCXR_0001_0.png")
+    film(tmp_path / "CXR_png/CHNCXR_0001_0_mask.png")
+    assert "CHNCXR_0001_0_mask.png' is not named as" in sentence(tmp_path)
+
+
+def test_masks_must_be_there_and_as_large_as_their_image(tmp_path):
+    for name in "abcde":
+        film(tmp_path / f"{name}.png")
+    film(tmp_path / "fits.png")
+    film(tmp_path / "wide.png", size=(9, 6))
+    rows = [("a", "fits.png"), ("b", ""), ("c", "wide.png"), ("d", "gone.png"), ("e", "fits.png")]
+    lines = [f"{name}.png,{i % 2},{mask}" for i, (name, mask) in enumerate(rows)]
+    path = table(tmp_path, "\n".join(["image,label,lung_mask", *lines]))
+    data = read_data(path)
+    check_masks(data.select([0, 1, 4]))
+    with pytest.raises(DataError) as caught:
+        check_masks(data)
+    said = str(caught.value)
+    assert "2 of 4 masks in 'lung_mask'" in said
+    assert "wide.png' has 6×9 pixels, its image 6×8" in said
+    assert "gone.png' is not there" in said
+
+
+@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN does not name the folder of the real set")
+def test_the_real_set_is_read(tmp_path):
+    data = read_data(Path(SHENZHEN, "manifest.csv"))
+    assert np.bincount(data.labels).tolist() == [326, 336]
+    assert data.class_names == ("normal", "TB")
+    assert sum(mask is not None for mask in data.masks["lung_mask"]) == 566
+    assert sum(mask is not None for mask in data.masks["lesion_mask"]) == 330
+    check_masks(data)
+
+    (tmp_path / "CXR_png").mkdir()  # the same, laid out as the official download
+    for path in data.images:
+        (tmp_path / "CXR_png" / f"{path.stem}.png").symlink_to(path)
+    official = read_data(tmp_path)
+    assert official.labels.tolist() == data.labels.tolist()
+    assert official.class_names == data.class_names
