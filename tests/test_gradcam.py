@@ -78,6 +78,17 @@ def test_a_linear_network_s_maps_are_those_worked_out_by_hand() -> None:
     assert (maps[0, 2] == 0).all()
 
 
+def test_a_channel_weighs_as_much_as_its_gradient_does_on_average() -> None:
+    # the scores see the first channel's corners with weights 4 and -2, the second's all with 1
+    seen = torch.tensor([[[4.0, 0.0], [0.0, -2.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    network = Pass(lambda parts, x: (parts["body"](x) * seen).sum((1, 2, 3)), body=nn.Identity())
+    image = torch.tensor([[[[2.0, 4.0], [0.0, 0.0]], [[0.0, 2.0], [1.0, 0.0]]]])
+    # (4 - 2) / 4 times the first channel, and the second as it is
+    expected = torch.tensor([[1.0, 4.0], [1.0, 0.0]]) / 4
+    maps = grad_cam(network, image, [[1]], layer="parts.body")
+    np.testing.assert_allclose(maps[0, 0], expected, atol=1e-6)
+
+
 def test_a_coarse_map_is_enlarged_bilinearly_to_the_image() -> None:
     network = Pass(lambda parts, x: parts["body"](x).mean((2, 3)), body=nn.AvgPool2d(2))
     network.parts["body"] = nn.Conv2d(1, 1, 2, stride=2, bias=False)
@@ -166,16 +177,17 @@ CONVOLUTIONAL = [
     ("efficientnet_b0", (64, 64), "bn2"),
     ("convnext_atto", (64, 64), "norm_pre"),
     ("mobilenetv3_small_050", (96, 64), "blocks"),
-    ("vgg11", (64, 64), "features.19"),  # before the last pooling, as in the publication
+    ("vgg11", (64, 96), "features.19"),  # before the last pooling, as in the publication
     ("pvt_v2_b0", (64, 64), "stages"),
 ]
+VIT, LAST = "vit_tiny_patch16_224", "blocks.2.norm1"  # shortened to three blocks
 OTHERS = [  # the grid of patches; None where there is a map with the channels last
-    ("vit_tiny_patch16_224", (64, 64), {"img_size": 64}, "blocks.11.norm1", (4, 4)),
-    ("vit_tiny_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11.norm1", (4, 6)),
-    ("vit_tiny_patch16_224", (64, 96), {"dynamic_img_size": True}, "blocks.11.norm1", (4, 6)),
-    ("vit_tiny_patch16_224", (64, 64), {"img_size": 64, "global_pool": "avg"}, "norm", (4, 4)),
-    ("vit_small_patch14_reg4_dinov2", (70, 98), {"img_size": (70, 98)}, "blocks.11.norm1", (5, 7)),
-    ("deit_tiny_distilled_patch16_224", (64, 64), {"img_size": 64}, "blocks.11.norm1", (4, 4)),
+    (VIT, (64, 64), {"img_size": 64, "depth": 3}, LAST, (4, 4)),
+    (VIT, (64, 96), {"img_size": (64, 96), "depth": 3}, LAST, (4, 6)),
+    (VIT, (64, 96), {"dynamic_img_size": True, "depth": 3}, LAST, (4, 6)),
+    (VIT, (64, 64), {"img_size": 64, "depth": 3, "global_pool": "avg"}, "norm", (4, 4)),
+    ("vit_small_patch14_reg4_dinov2", (70, 98), {"img_size": (70, 98), "depth": 3}, LAST, (5, 7)),
+    ("deit_tiny_distilled_patch16_224", (64, 64), {"img_size": 64, "depth": 3}, LAST, (4, 4)),
     ("mixer_s16_224", (64, 64), {"img_size": 64}, "norm", (4, 4)),
     ("swin_tiny_patch4_window7_224", (64, 96), {"img_size": (64, 96)}, "norm", None),
 ]
@@ -192,7 +204,8 @@ def timm_model(name, **settings):
 
 @pytest.mark.parametrize(("name", "size", "layer"), CONVOLUTIONAL)
 def test_maps_of_convolutional_networks_equal_captum_s(name, size, layer) -> None:
-    module = timm_model(name)
+    narrow = {"mlp_ratio": 1 / 64} if name == "vgg11" else {}  # 100 million weights fewer
+    module = timm_model(name, **narrow)
     images = torch.randn(2, 3, *size)
     classes = torch.tensor([[0, 1], [2, 0]])
     assert find_layer(module, images) == layer
@@ -294,7 +307,7 @@ def test_a_body_that_runs_without_gradients_makes_no_difference() -> None:
             features = parts["body"](x)
         return parts["head"](features)
 
-    same_maps(Pass(forward, body=network[:6], head=network[6:]), network)
+    same_maps(Pass(forward, body=network[:6], head=network[7:]), network, layer="parts.body")
 
 
 def test_surroundings_make_no_difference() -> None:
@@ -328,6 +341,18 @@ def test_a_layer_before_an_in_place_relu_is_explained_as_it_was() -> None:
     np.testing.assert_array_equal(
         grad_cam(network, images, classes, layer="4"), grad_cam(changed, images, classes, layer="4")
     )
+
+
+def test_a_layer_that_hands_on_what_is_overwritten_later_is_explained_as_it_was() -> None:
+    def forward(parts, x):
+        features = parts["body"](x)
+        shown = parts["shown"](features) * 1
+        features.zero_()
+        return parts["head"](shown)
+
+    network = small()
+    module = Pass(forward, body=network[:6], shown=nn.Identity(), head=network[7:])
+    same_maps(module, network, layer="parts.shown")
 
 
 def test_of_a_layer_used_twice_the_last_use_is_explained() -> None:

@@ -92,6 +92,20 @@ def test_the_order_is_that_of_running_not_of_declaration() -> None:
     assert find_layer(network, IMAGES) == "parts.first"
 
 
+def test_a_layer_used_twice_stands_where_it_is_used_last() -> None:
+    network = Pass(
+        lambda parts, x: parts["twice"](parts["once"](parts["twice"](x))).mean((2, 3)),
+        twice=conv(3, 3),
+        once=conv(3, 3),
+    )
+    assert find_layer(network, IMAGES) == "parts.twice"
+
+
+def test_a_frozen_layer_whose_output_is_overwritten_is_no_obstacle() -> None:
+    network = nn.Sequential(conv(3, 4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(1536, 3))
+    assert find_layer(network.requires_grad_(False), IMAGES) == "1"
+
+
 def test_a_map_that_the_scores_do_not_depend_on_is_passed_over() -> None:
     def forward(parts, x):
         features = parts["body"](x)
@@ -113,13 +127,60 @@ def test_pooled_patches_lead_to_the_last_norm() -> None:
     assert find_layer(Transformer("mean"), IMAGES) == "norm"
 
 
-def test_attention_is_not_taken_for_a_map() -> None:
+@pytest.mark.parametrize("by_name", [False, True])
+def test_attention_is_not_taken_for_a_map(by_name: bool) -> None:
     def forward(parts, x):  # sixteen tokens: their attention is as square as the image
-        tokens = parts["attention"](parts["embed"](x).flatten(2).mT)
-        return tokens.mean(1)
+        tokens = parts["embed"](x).flatten(2).mT
+        attention = parts["attention"]
+        return (attention(x=tokens) if by_name else attention(tokens)).mean(1)
 
     network = Pass(forward, embed=nn.Conv2d(3, 8, 8, stride=8), attention=Attention(8))
     assert find_layer(network, torch.randn(2, 3, 32, 32)) == "parts.embed"
+
+
+def test_heads_and_tokens_are_not_taken_for_rows_and_columns() -> None:
+    def forward(parts, x):
+        tokens = parts["embed"](x).flatten(2).mT
+        return parts["positions"](tokens.unflatten(2, (2, 4)).transpose(1, 2)).mean((1, 2))
+
+    network = Pass(forward, embed=nn.Conv2d(3, 8, 8, stride=8), positions=nn.Linear(4, 3))
+    assert find_layer(network, IMAGES) == "parts.embed"
+
+
+def test_pieces_of_images_are_passed_over() -> None:
+    def forward(parts, x):
+        features = parts["body"](x)
+        pieces = torch.cat([features[..., :12], features[..., 12:]])
+        return sum(parts["inner"](pieces).mean((2, 3)).chunk(2))
+
+    network = Pass(forward, body=conv(3, 4), inner=nn.Conv2d(4, 3, 1))
+    assert find_layer(network, IMAGES) == "parts.body"
+
+
+def test_a_norm_beside_pieces_of_another_width_counts() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(8)
+
+        def forward(self, pieces, tokens):
+            return self.norm(tokens + pieces.mean())
+
+    def forward(parts, x):
+        tokens = parts["embed"](x).flatten(2).mT
+        return parts["both"](tokens.reshape(-1, 4, 2), tokens).mean(1)
+
+    network = Pass(forward, embed=nn.Conv2d(3, 8, 8, stride=8), both=Both())
+    assert find_layer(network, IMAGES) == "parts.both.norm"
+
+
+def test_a_norm_of_channels_before_positions_is_no_row_of_tokens() -> None:
+    def forward(parts, x):
+        return parts["norm"](parts["body"](x).flatten(2)).mean(2)
+
+    network = Pass(forward, body=conv(3, 6), norm=nn.BatchNorm1d(6))
+    network(IMAGES)
+    assert find_layer(network, IMAGES) == "parts.body"
 
 
 @pytest.mark.parametrize("norm_first", [True, False])

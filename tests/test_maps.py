@@ -19,7 +19,8 @@ from imil.pytorch.maps import Layout, as_map, layout_of, token_grid
         (25, (96, 64), None, (6, 4)),
         (25, (64, 96), None, (4, 6)),
         (169, (224, 200), 1, (14, 12)),  # the last 8 columns of pixels are cut off
-        (7 * 5, (100, 70), None, (7, 5)),  # padded: patches of 16
+        (8 * 4, (128, 79), None, (8, 4)),  # the last 15 are
+        (8 * 4, (128, 49), None, (8, 4)),  # the last patch is padded from 1 to 16
         (9, (64, 64), 5, (2, 2)),  # not 3 by 3: the model says five come first
         (9, (64, 64), None, (3, 3)),
         (13 * 14, (224, 224), 0, None),  # a square image has square grids alone

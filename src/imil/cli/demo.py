@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,8 @@ def demo(
     reader: Annotated[
         str | None,
         typer.Option(
-            help="console (you answer), simulated, random, inverted or none.",
-            show_default="console at a terminal, else simulated",
+            help="web or console (you answer), simulated, random, inverted or none.",
+            show_default="web where there is a browser, console at a terminal, else simulated",
         ),
     ] = None,
     out: Annotated[
@@ -35,7 +34,6 @@ def demo(
         imil demo --reader simulated
     """
     with ending():
-        from imil.training.demo import run_demo
+        from imil.training.demo import default_reader, run_demo
 
-        person = sys.stdin.isatty() and sys.stdout.isatty()
-        run_demo(reader or ("console" if person else "simulated"), out, seed)
+        run_demo(reader or default_reader(), out, seed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import typer
 
 from imil import __version__
@@ -39,4 +42,6 @@ for command in (train, resume, rounds, serve, invite, demo):
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a link in a log is for now, not for the end
     app()

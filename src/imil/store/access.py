@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from imil.errors import SettingsError, StoreError
 from imil.store import schema
@@ -23,6 +23,29 @@ Kind = Literal["reader", "owner"]
 DAYS = 30  # a link's life unless told otherwise
 LONGEST = 3650  # days
 NAME = 80  # characters
+FRESH = 20.0  # seconds; a visit is noted no more often than that
+
+# made once: making it anew for every request would cost more than asking it
+_VISITOR = (
+    select(
+        schema.invitations.c.name,
+        schema.invitations.c.kind,
+        schema.invitations.c.run,
+        schema.sessions.c.last_seen,
+    )
+    .join(schema.sessions, schema.sessions.c.invitation == schema.invitations.c.id)
+    .where(
+        schema.sessions.c.token_hash == bindparam("token"),
+        schema.sessions.c.ended.is_(None),
+        schema.invitations.c.revoked.is_(None),
+        schema.invitations.c.expires > bindparam("now"),
+    )
+)
+_TOUCH = (
+    update(schema.sessions)
+    .where(schema.sessions.c.token_hash == bindparam("token"))
+    .values(last_seen=bindparam("moment"))
+)
 
 
 class NoEntry(StoreError):
@@ -150,23 +173,16 @@ def sign_in(store: Store, secret: str) -> tuple[str, Invitation]:
 
 def visitor(store: Store, token: str) -> Visitor | None:
     """Who holds this token, or None if the session ended or its link is no longer good."""
-    invited, session = schema.invitations.c, schema.sessions.c
-    query = (
-        select(invited.name, invited.kind, invited.run, session.last_seen)
-        .join(schema.sessions, session.invitation == invited.id)
-        .where(session.token_hash == digest(token), session.ended.is_(None))
-        .where(invited.revoked.is_(None), invited.expires > now())
-    )
+    hashed = digest(token)
     with store.read() as db:
-        row = db.execute(query).mappings().one_or_none()
-    return None if row is None else Visitor(session=digest(token), **row)
+        row = db.execute(_VISITOR, {"token": hashed, "now": now()}).one_or_none()
+    return None if row is None else Visitor(row.name, row.kind, row.run, hashed, row.last_seen)
 
 
 def touch(db: Connection, who: Visitor) -> None:
-    """Note that the visitor was here."""
-    sessions = schema.sessions.c
-    seen = update(schema.sessions).where(sessions.token_hash == who.session)
-    db.execute(seen.values(last_seen=now()))
+    """Note that the visitor was here, unless that was noted just now."""
+    if who.last_seen < now(seconds=-FRESH):
+        db.execute(_TOUCH, {"token": who.session, "moment": now()})
 
 
 def sign_out(store: Store, who: Visitor) -> None:

@@ -37,7 +37,8 @@ class Entry:
 
 def record(db: Connection, run: str, who: str, what: What, detail: str = "") -> None:
     """Add a line within a transaction, so that what is recorded and the record go together."""
-    db.execute(schema.audit.insert().values(at=now(), run=run, who=who, what=what, detail=detail))
+    row = {"at": now(), "run": run, "who": who, "what": what, "detail": detail}
+    db.execute(schema.audit.insert(), row)
 
 
 def newest(store: Store, run: str, count: int = 200) -> list[Entry]:

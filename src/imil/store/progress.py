@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.sqlite import insert
 
 from imil.errors import StoreError
@@ -23,6 +23,8 @@ Doing = Literal["running", "waiting", "finished"]
 Seen = Literal["running", "waiting", "finished", "gone"]
 BEAT = 10.0  # seconds between two signs of life
 GONE = 45.0  # seconds without one after which nobody is training
+
+_ROW = select(schema.progress).where(schema.progress.c.run == bindparam("of"))
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,8 @@ class Progress:
             return [(row.epoch, row.metrics) for row in db.execute(query.order_by(table.sequence))]
 
     def _row(self, run: str) -> dict[str, Any]:
-        query = select(schema.progress).where(schema.progress.c.run == run)
         with self._store.read() as db:
-            row = db.execute(query).mappings().one_or_none()
+            row = db.execute(_ROW, {"of": run}).mappings().one_or_none()
         return dict(row) if row else {}
 
     def _put(self, run: str, values: Mapping[str, object]) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import RoundClosed, StoreError
 from imil.store import schema
 from imil.store.rows import reading_row
+
+_ROUND = (
+    select(schema.rounds.c.id, schema.rounds.c.settings, schema.rounds.c.state)
+    .join(schema.cases, schema.cases.c.round == schema.rounds.c.id)
+    .where(schema.cases.c.id == bindparam("case_id"))
+)
+_SAME = select(schema.readings.c.case, schema.readings.c.reader).where(
+    schema.readings.c.id == bindparam("reading_id")
+)
 
 
 class IdTaken(StoreError):
@@ -23,12 +32,7 @@ def keep(db: Connection, reading: Reading) -> bool:
         StoreError: no such case.
         SquareError, SettingsError: the reading makes no sense for the case's grid.
     """
-    query = (
-        select(schema.rounds)
-        .join(schema.cases, schema.cases.c.round == schema.rounds.c.id)
-        .where(schema.cases.c.id == reading.case)
-    )
-    found = db.execute(query).mappings().one_or_none()
+    found = db.execute(_ROUND, {"case_id": reading.case}).mappings().one_or_none()
     if found is None:
         raise StoreError(f"there is no case '{reading.case}' in the store: name one of a round")
     checked = reading.checked(RoundSettings.from_dict(found["settings"]).grid)
@@ -39,14 +43,13 @@ def keep(db: Connection, reading: Reading) -> bool:
             f"round {found['id']} is {found['state']}: a reading can be added or changed "
             "only while it is open"
         )
-    db.execute(schema.readings.insert().values(reading_row(checked)))
+    db.execute(schema.readings.insert(), reading_row(checked))
     return True
 
 
 def _known(db: Connection, reading: Reading) -> bool:
     """Whether this very reading is stored; its id must not be another one's."""
-    query = select(schema.readings.c.case, schema.readings.c.reader)
-    row = db.execute(query.where(schema.readings.c.id == reading.id)).one_or_none()
+    row = db.execute(_SAME, {"reading_id": reading.id}).one_or_none()
     if row is not None and tuple(row) != (reading.case, reading.reader):
         raise IdTaken(
             f"the id {reading.id} belongs to another reading: give every reading an id of its own"

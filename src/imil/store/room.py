@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from imil.cases import Reading
 from imil.errors import RoundClosed
@@ -39,6 +39,73 @@ class FirstLook:
     reader: str
     squares: tuple[int, ...]
     seconds: float
+
+
+# Statements of the requests that come most often, made once: making them anew every time
+# would cost more than asking them.
+_IN_RUN = (
+    select(schema.cases.c.id)
+    .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
+    .where(schema.cases.c.image == schema.images.c.sha256, schema.rounds.c.run == bindparam("of"))
+)
+_IMAGE = select(schema.images.c.pixels, schema.images.c.dtype, schema.images.c.shape).where(
+    schema.images.c.sha256 == bindparam("sha256"), _IN_RUN.exists()
+)
+_HEAT = {
+    which: select(column.label("data"), schema.cases.c.cam_shape).where(
+        schema.cases.c.id == bindparam("case_id")
+    )
+    for which, column in (
+        ("predicted", schema.cases.c.cam_predicted),
+        ("true", schema.cases.c.cam_true),
+    )
+}
+_OTHERS = schema.cases.alias()
+_CASE = (
+    select(
+        schema.cases.c.id,
+        schema.cases.c.round,
+        schema.cases.c.number,
+        schema.cases.c.label,
+        schema.cases.c.predicted,
+        schema.cases.c.confidence,
+        schema.cases.c.image,
+        schema.cases.c.cam_shape,
+        schema.rounds.c.epoch,
+        schema.rounds.c.settings,
+        schema.rounds.c.state,
+        schema.progress.c.protocol,
+        schema.first_looks.c.squares.label("looked"),
+        select(func.count())
+        .where(_OTHERS.c.round == schema.rounds.c.id)
+        .scalar_subquery()
+        .label("cases"),
+    )
+    .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
+    .outerjoin(schema.progress, schema.progress.c.run == schema.rounds.c.run)
+    .outerjoin(
+        schema.first_looks,
+        (schema.first_looks.c.case == schema.cases.c.id)
+        & (schema.first_looks.c.reader == bindparam("reader")),
+    )
+    .where(
+        schema.rounds.c.run == bindparam("of"),
+        schema.rounds.c.epoch == bindparam("epoch"),
+        schema.cases.c.number == bindparam("number"),
+    )
+)
+# how many cases of a round a reader has read, and how often this one
+_READ = (
+    select(
+        func.count(schema.readings.c.case.distinct()),
+        func.count().filter(schema.readings.c.case == bindparam("case_id")),
+    )
+    .join(schema.cases, schema.cases.c.id == schema.readings.c.case)
+    .where(
+        schema.cases.c.round == bindparam("round_id"),
+        schema.readings.c.reader == bindparam("reader"),
+    )
+)
 
 
 def rounds(store: Store, run: str, reader: str) -> list[Row]:
@@ -74,33 +141,33 @@ def cases(store: Store, round_id: str) -> list[Row]:
         return [dict(row) for row in db.execute(query).mappings()]
 
 
-def case(store: Store, run: str, epoch: int, number: int) -> Row | None:
-    """A case of a run with its round's settings and state, or None."""
+def case(store: Store, who: Visitor, epoch: int, number: int) -> Row | None:
+    """A case of the visitor's run with its round's settings and state, or None.
+
+    `looked` are the squares of the visitor's first look, `shown` is whether they may see the
+    model's opinion.
+    """
+    asked = {"of": who.run, "epoch": epoch, "number": number, "reader": who.name}
     with store.read() as db:
-        row = db.execute(_case(run, epoch, number)).mappings().one_or_none()
-    return dict(row) if row else None
+        row = db.execute(_CASE, asked).mappings().one_or_none()
+    if row is None:
+        return None
+    blind = row["protocol"] == "blind-first"
+    return dict(row) | {"shown": not blind or row["looked"] is not None}
 
 
 def image(store: Store, run: str, sha256: str) -> Packed | None:
     """An image of one of the run's cases as it lies in the store, or None."""
-    shown = (
-        select(schema.cases.c.id)
-        .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
-        .where(schema.cases.c.image == sha256, schema.rounds.c.run == run)
-    )
-    query = select(schema.images).where(schema.images.c.sha256 == sha256, shown.exists())
     with store.read() as db:
-        row = db.execute(query).one_or_none()
+        row = db.execute(_IMAGE, {"of": run, "sha256": sha256}).one_or_none()
     return None if row is None else Packed(row.pixels, row.dtype, tuple(row.shape))
 
 
 def heat_map(store: Store, case_id: str, which: Which) -> Packed:
     """A case's heat-map as it lies in the store."""
-    table = schema.cases.c
-    data = table.cam_predicted if which == "predicted" else table.cam_true
     with store.read() as db:
-        row = db.execute(select(data, table.cam_shape).where(table.id == case_id)).one()
-    return Packed(row[0], "float32", tuple(row[1]))
+        row = db.execute(_HEAT[which], {"case_id": case_id}).one()
+    return Packed(row.data, "float32", tuple(row.cam_shape))
 
 
 def readings(store: Store, round_id: str, reader: str | None = None) -> dict[str, Reading]:
@@ -122,12 +189,6 @@ def looks(store: Store, round_id: str, reader: str) -> dict[str, FirstLook]:
     with store.read() as db:
         rows = db.execute(query.where(case.round == round_id, table.c.reader == reader))
         return {row.case: _look(row) for row in rows}
-
-
-def look(store: Store, case_id: str, reader: str) -> FirstLook | None:
-    """The reader's first look at a case, if there was one."""
-    with store.read() as db:
-        return _first(db, case_id, reader)
 
 
 def add_look(store: Store, who: Visitor, where: Row, look: FirstLook) -> FirstLook:
@@ -166,17 +227,19 @@ def add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int
         IdTaken: the id belongs to another reading.
         SquareError, SettingsError: the reading makes no sense.
     """
-    theirs = schema.readings.c.reader == who.name
-    with store.write() as db:
-        before = db.execute(_count().where(theirs, schema.readings.c.case == reading.case)).scalar()
-        if keep(db, reading):
+
+    def write(db: Connection) -> int:
+        new = keep(db, reading)
+        asked = {"reader": who.name, "round_id": where["round"], "case_id": reading.case}
+        read, times = db.execute(_READ, asked).one()
+        if new:
             said = " ".join([reading.verdict, *map(str, sorted(set(reading.squares)))])
             detail = f"round {where['epoch']}, case {where['number']}: {said}"
-            record(db, who.run, who.name, "change" if before else "reading", detail)
+            record(db, who.run, who.name, "change" if times > 1 else "reading", detail)
             touch(db, who)
-        inside = _count().join(schema.cases, schema.cases.c.id == schema.readings.c.case)
-        read = db.execute(inside.where(theirs, schema.cases.c.round == where["round"])).scalar()
-    return int(read or 0)
+        return int(read)
+
+    return store.together(write)
 
 
 def close(store: Store, who: Visitor, round_id: str, epoch: int, detail: str) -> None:
@@ -186,23 +249,6 @@ def close(store: Store, who: Visitor, round_id: str, epoch: int, detail: str) ->
         still = update(table).where(table.c.id == round_id, table.c.state == "open")
         if db.execute(still.values(state="closed", closed=now())).rowcount:
             record(db, who.run, who.name, "close", f"round {epoch}: {detail}")
-
-
-def _case(run: str, epoch: int, number: int) -> Select[Any]:
-    case, round_ = schema.cases.c, schema.rounds.c
-    columns = (case.id, case.round, case.number, case.label, case.predicted, case.confidence)
-    more = (case.image, case.cam_shape, round_.epoch, round_.settings, round_.state)
-    others = schema.cases.alias()
-    inside = select(func.count()).where(others.c.round == round_.id).scalar_subquery()
-    joined = select(*columns, *more, inside.label("cases")).join(
-        schema.rounds, round_.id == case.round
-    )
-    return joined.where(round_.run == run, round_.epoch == epoch, case.number == number)
-
-
-def _count() -> Select[Any]:
-    """How many cases have readings."""
-    return select(func.count(schema.readings.c.case.distinct()))
 
 
 def _first(db: Connection, case_id: str, reader: str) -> FirstLook | None:

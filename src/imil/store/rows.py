@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, RowMapping
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import RowMapping
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings
-from imil.store import schema
 
 Row = dict[str, Any]
 FAST = 1  # deflate level: films shrink by half at a tenth of the time of level 9
@@ -35,12 +33,12 @@ def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
     return raw.astype(dtype)  # a copy: writable, and in the machine's own byte order
 
 
-def keep_image(db: Connection, image: Image) -> str:
-    """Store the pixels unless they are there; their name is the hash of what they are."""
+def image_row(image: Image) -> Row:
+    """The row of an image; its name is the hash of what it is."""
     head = json.dumps([image.dtype.name, list(image.shape)]).encode()
     little = np.ascontiguousarray(image, image.dtype.newbyteorder("<"))
     name = hashlib.sha256(head + little.tobytes()).hexdigest()
-    row = {
+    return {
         "sha256": name,
         "dtype": image.dtype.name,
         "shape": list(image.shape),
@@ -48,12 +46,10 @@ def keep_image(db: Connection, image: Image) -> str:
         "low": int(image.min()),
         "high": int(image.max()),
     }
-    db.execute(insert(schema.images).values(row).on_conflict_do_nothing())
-    return name
 
 
-def case_row(db: Connection, round_id: str, case: Case) -> Row:
-    """The row of a case; its image is stored with it."""
+def case_row(round_id: str, case: Case, image: str) -> Row:
+    """The row of a case; `image` is the name of its image."""
     return {
         "id": case.id,
         "round": round_id,
@@ -62,7 +58,7 @@ def case_row(db: Connection, round_id: str, case: Case) -> Row:
         "label": case.label,
         "predicted": case.predicted,
         "confidence": case.confidence,
-        "image": keep_image(db, case.image),
+        "image": image,
         "cam_shape": list(case.cam_predicted.shape),
         "cam_predicted": deflate(case.cam_predicted.astype(np.float32)),
         "cam_true": deflate(case.cam_true.astype(np.float32)),

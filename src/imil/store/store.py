@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -18,7 +18,10 @@ from imil.errors import Missing, StoreBusy, StoreError
 from imil.store import schema
 from imil.store.database import BUSY, WAYS_OUT, connect, transaction
 from imil.store.readings import keep
-from imil.store.rows import case_of, case_row, inflate, reading_of, round_of
+from imil.store.rows import case_of, case_row, image_row, inflate, reading_of, round_of
+from imil.store.together import Together
+
+T = TypeVar("T")
 
 
 class Store:
@@ -40,6 +43,7 @@ class Store:
         self._engine = connect(self.path, readonly=readonly, patience=patience)
         self._patience = patience
         self._turn = Lock()
+        self._together = Together(self.write)
 
     def close(self) -> None:
         """Let go of the file; what is stored stays."""
@@ -86,6 +90,7 @@ class Store:
     ) -> Round:
         """The new round with all its cases and images, in one transaction."""
         round_id = name_round(run, epoch)
+        images = [image_row(case.image) for case in cases]  # before the lock: films are large
         with self.write() as db:
             db.execute(
                 schema.rounds.insert().values(
@@ -97,8 +102,10 @@ class Store:
                     opened=_now(),
                 )
             )
-            for case in cases:
-                db.execute(schema.cases.insert().values(case_row(db, round_id, case)))
+            for case, image in zip(cases, images, strict=True):
+                db.execute(insert(schema.images).values(image).on_conflict_do_nothing())
+                row = case_row(round_id, case, image["sha256"])
+                db.execute(schema.cases.insert().values(row))
         return Round(round_id, run, epoch, settings, "open", len(cases))
 
     def find_round(self, run: str, epoch: int) -> Round | None:
@@ -216,6 +223,10 @@ class Store:
                 yield db
         finally:
             self._turn.release()
+
+    def together(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, once it is on disk together with what other threads write now."""
+        return self._together.do(work)
 
 
 def name_round(run: str, epoch: int) -> str:

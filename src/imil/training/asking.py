@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reading_room(
-    run: Run, store: Store, console: Console, *, otherwise: Reader | None = None
+    run: Run,
+    store: Store,
+    console: Console,
+    *,
+    otherwise: Reader | None = None,
+    show: Callable[[str], object] | None = None,
 ) -> Iterator[Reader]:
     """A reader at a web page, served beside the training while the block runs.
 
@@ -33,6 +38,7 @@ def reading_room(
         store: where the training and the page meet.
         console: is told the links.
         otherwise: answers if nobody opens the page within a minute.
+        show: is given the reader's link, to open it.
     Raises: SettingsError: the web part is not installed.
     """
     try:
@@ -46,6 +52,8 @@ def reading_room(
             console.print(line)
         if room.links.reader:
             console.print(f"Read here:        {room.links.reader}", soft_wrap=True)
+            if show is not None:
+                show(room.links.reader)
         console.print(f"Watch and invite: {room.links.owner}", soft_wrap=True)
         yield Web(store, otherwise=otherwise, say=console.print)
 

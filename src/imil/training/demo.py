@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from imil.cases import Reader
 from imil.errors import SettingsError
+from imil.store import Store
+from imil.training.asking import make_reader, reading_room
 from imil.training.folder import RunFolder
 from imil.training.phantom import write_phantoms
+from imil.training.run import Run
 from imil.training.session import new_run
 from imil.training.settings import resolve
 
@@ -33,7 +41,16 @@ look at; the rest goes black, and training goes on."""
 READERS = {
     "console": "You are the reader. '?' shows what you can type.",
     "simulated": "The reader is simulated: it selects the lesion, or the lungs if there is none.",
+    "web": "You are the reader, in your browser. If nobody opens the page within a minute of the "
+    "round, a simulated reader answers.",
 }
+
+
+def default_reader() -> str:
+    """Who can be asked on this machine: a person in a browser, at a terminal, or nobody."""
+    if _has_browser():
+        return "web"
+    return "console" if sys.stdin.isatty() and sys.stdout.isatty() else "simulated"
 
 
 def run_demo(reader: str, out: Path | None, seed: int) -> dict[str, Any]:
@@ -43,15 +60,33 @@ def run_demo(reader: str, out: Path | None, seed: int) -> dict[str, Any]:
     """
     console = Console()
     out = out or _free(Path("runs"))
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"--out {out} is not empty: give a new folder")
     console.print(STORY)
     console.print(READERS.get(reader, f"The reader is '{reader}'."))
     films = write_phantoms(out / "films", n=FILMS, size=SIDE, seed=seed, letter=LETTER, test=0.5)
     settings = resolve({"data": str(films.absolute()), "reader": reader, "seed": seed, **SETTINGS})
-    metrics = new_run(settings, RunFolder(out / "run"), out / "cache")
+    metrics = new_run(settings, RunFolder(out / "run"), out / "cache", room=_room)
     console.print(_verdict(metrics))
     return metrics
+
+
+def _room(run: Run, store: Store, console: Console) -> AbstractContextManager[Reader]:
+    """The reading room in the person's own browser, with a simulated reader in reserve."""
+    reserve = make_reader(
+        "simulated", person="", seed=run.settings.seed, data=run.data, folder=run.folder.cases
+    )
+    return reading_room(run, store, console, otherwise=reserve, show=webbrowser.open)
+
+
+def _has_browser() -> bool:
+    screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    try:
+        return screen and webbrowser.get() is not None
+    except webbrowser.Error:
+        return False
 
 
 def _verdict(metrics: dict[str, Any]) -> str:

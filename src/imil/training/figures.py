@@ -2,167 +2,101 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.ticker import MaxNLocator
 
-from imil.cases import Case, Reading, Round
-from imil.images.render import percent, review_strip, squares_as_text
-from imil.store import Store
 from imil.training.folder import replacing
+from imil.training.page import cases_page
 
-COLOURS = {"train": "#0072b2", "val": "#d55e00"}  # Okabe and Ito: told apart by all eyes
-MARGIN = 1.02  # room for the names at the ends of the lines
-IN_FIGURE = 4  # cases in cases.png, as in the paper's Figure 5
-STRIP = 256  # pixels high, on the page
+__all__ = ["cases_page", "training_curve"]
+
+# Okabe and Ito: told apart by all eyes
+SPLITS = {"train": ("training", "#0072b2"), "val": ("validation", "#d55e00")}
+GREY, FAINT = "0.35", "0.9"
+APART = 0.07  # of the axis' height, between the names of two lines
 
 
 def training_curve(history: Path, rounds: list[int], path: Path) -> None:
     """Draw loss and accuracy by epoch, with a line at each round.
 
     Args:
-        history: the run's history.csv.
+        history: the run's history.csv: epoch, train_loss, train_accuracy, and val_ if present.
         rounds: completed epochs before each round.
         path: a PNG, replaced whole.
     """
     table = pd.read_csv(history)
     figure = Figure(figsize=(9, 3.4), dpi=160, layout="constrained")
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        _draw(axes, table, what, rounds)
+        _lines(axes, table, what)
+        _rounds(axes, rounds)
     with replacing(path) as half:
         figure.savefig(half, format="png")
 
 
-def _draw(axes: Axes, table: pd.DataFrame, what: str, rounds: list[int]) -> None:
-    last = float(table["epoch"].iloc[-1])
-    for split, colour in COLOURS.items():
-        if f"{split}_{what}" in table:
-            values = table[f"{split}_{what}"]
-            mark = "o" if len(table) < 3 else None
-            axes.plot(table["epoch"], values, color=colour, linewidth=1.6, marker=mark)
-            name = {"train": "training", "val": "validation"}[split]
-            axes.annotate(
-                name,
-                (last, values.iloc[-1]),
-                xytext=(5, 0),
-                textcoords="offset points",
-                color=colour,
-                va="center",
-            )
-    for epoch in rounds:
-        axes.axvline(epoch, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)))
+def _lines(axes: Axes, table: pd.DataFrame, what: str) -> None:
+    """One line a split, with its name at its end."""
+    epochs = table["epoch"].to_numpy(float)
+    last = float(epochs[-1]) if len(epochs) else 1.0
+    ends: dict[str, float] = {}
+    for split, (_, colour) in SPLITS.items():
+        if f"{split}_{what}" in table and len(table):
+            values = table[f"{split}_{what}"].to_numpy(float)
+            mark = "o" if len(table) < 3 else None  # a line of one point is invisible
+            axes.plot(epochs, values, color=colour, linewidth=1.7, marker=mark, markersize=4)
+            if np.isfinite(values[-1]):
+                ends[split] = float(values[-1])
+    axes.set_title(what.capitalize(), loc="left", fontsize=11, fontweight="bold")
+    axes.set_xlabel("completed epochs", color=GREY)
+    axes.set_xlim(0, max(last, 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, colors=GREY, labelsize=9)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color("0.7")
+    _names(axes, ends, last)
+
+
+def _names(axes: Axes, ends: dict[str, float], last: float) -> None:
+    """The names of the lines at their ends, moved apart where they would lie on each other."""
+    bottom, top = axes.get_ylim()
+    at = dict(ends)
+    if len(at) == 2:
+        low, high = sorted(at, key=lambda split: at[split])
+        missing = APART * (top - bottom) - (at[high] - at[low])
+        if missing > 0:
+            at[low], at[high] = at[low] - missing / 2, at[high] + missing / 2
+    for split, height in at.items():
+        name, colour = SPLITS[split]
         axes.annotate(
-            "round",
-            (epoch, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -3),
+            name,
+            (last, height),
+            xytext=(6, 0),
             textcoords="offset points",
-            color="0.35",
-            fontsize=8,
-            va="top",
+            color=colour,
+            va="center",
+            annotation_clip=False,
         )
-    axes.set(xlabel="completed epochs", title=what.capitalize())
-    axes.set_xlim(left=min(1.0, last - 1), right=max(last, 2.0) * MARGIN)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
-def cases_page(store: Store, run: str, path: Path) -> None:
-    """Write the page of a run's cases, and the first of them as a PNG beside it.
-
-    Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
-    sees from then on. The page needs nothing but itself.
-
-    Args:
-        store: holds the rounds.
-        run: name of the run.
-        path: an HTML file, replaced whole.
-    """
-    rounds = store.rounds(run)
-    body = "\n".join(_round(store, round_) for round_ in rounds)
-    with replacing(path) as half:
-        half.write_text(PAGE.format(run=html.escape(run), body=body), encoding="utf-8")
-    strips = [_strip(case, reading) for case, reading in _first(store, rounds)]
-    if strips:
-        with replacing(path.with_suffix(".png")) as half:
-            _stacked(strips).save(half, format="png")
-
-
-def _first(store: Store, rounds: list[Round]) -> list[tuple[Case, Reading | None]]:
-    """The first cases that were read, or the first of all where none was."""
-    pairs = [
-        (case, store.standing(r.id).get(case.id)) for r in rounds for case in store.cases(r.id)
-    ]
-    corrected = [pair for pair in pairs if pair[1] is not None and pair[1].verdict == "focus"]
-    return (corrected or pairs)[:IN_FIGURE]
-
-
-def _strip(case: Case, reading: Reading | None) -> Image.Image:
-    squares = reading.squares if reading else ()
-    return review_strip(case, squares, reading.verdict if reading else None, height=STRIP)
-
-
-def _stacked(strips: list[Image.Image]) -> Image.Image:
-    width = max(strip.width for strip in strips)
-    sheet = Image.new("RGB", (width, sum(strip.height for strip in strips)))
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
-        top += strip.height
-    return sheet
-
-
-def _round(store: Store, round_: Round) -> str:
-    standing = store.standing(round_.id)
-    cases = "\n".join(_case(case, standing.get(case.id)) for case in store.cases(round_.id))
-    nothing = "<p>The model made no mistake, so nobody was asked.</p>" if not round_.cases else ""
-    return (
-        f"<h2>Round after epoch {round_.epoch}</h2>\n"
-        f"<p>{len(standing)} of {round_.cases} cases read, {round_.state}, "
-        f"grid {round_.settings.grid}.</p>\n{nothing}{cases}"
-    )
-
-
-def _case(case: Case, reading: Reading | None) -> str:
-    picture = io.BytesIO()
-    _strip(case, reading).convert("RGB").save(picture, "JPEG", quality=88)
-    source = base64.b64encode(picture.getvalue()).decode()
-    opinion = f"{case.predicted_name} {percent(case.confidence)}, in truth {case.true_name}"
-    said = "unread"
-    if reading is not None:
-        squares = f" {squares_as_text(reading.squares)}" if reading.squares else ""
-        said = f"{reading.verdict}{squares}, {reading.reader}, {reading.seconds:.0f} s"
-    reason = f"<q>{html.escape(reading.reason)}</q>" if reading and reading.reason else ""
-    return (
-        f'<figure><img src="data:image/jpeg;base64,{source}" alt="case {case.number}: image, '
-        f'heat-map, squares, what the model sees"><figcaption><b>{case.number}</b> '
-        f"{html.escape(case.key)}: {html.escape(opinion)} · {html.escape(said)} {reason}"
-        "</figcaption></figure>"
-    )
-
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Cases of {run}</title>
-<style>
-body {{ background: #14171a; color: #d7dadd; font: 15px/1.5 system-ui, sans-serif;
-  max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }}
-h1, h2 {{ font-weight: 600; color: #fff; }}
-figure {{ margin: 0 0 1.6rem; }}
-img {{ max-width: 100%; border-radius: 4px; display: block; }}
-figcaption {{ padding-top: .4rem; overflow-wrap: anywhere; }}
-q {{ color: #f0c674; }}
-</style>
-<h1>Cases of {run}</h1>
-<p>From left to right: the image; the heat-map, which is the model's attention, not truth; the
-squares that the reader selected; what the model sees from then on.</p>
-{body}
-</html>
-"""
+def _rounds(axes: Axes, rounds: list[int]) -> None:
+    """A line at each round; the word stands once, or the words of close rounds would collide."""
+    for epoch in rounds:
+        axes.axvline(epoch, color="0.45", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    if rounds:
+        axes.annotate(
+            "round" if len(rounds) == 1 else "rounds",
+            (min(rounds), 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            color=GREY,
+            fontsize=8.5,
+            va="bottom",
+        )

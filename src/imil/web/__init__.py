@@ -1,0 +1,1 @@
+"""The reading room's server: a page and a JSON API over a store."""

@@ -1,0 +1,172 @@
+// The squares over the film: an SVG under the same matrix as the film, so that an outline lies
+// on the very edge of the pixels that would be cut.
+
+import { assign, fill, s } from "./dom.js";
+import { box, every, lines, outline } from "./squares.js";
+import { apply, css, inverse } from "./view.js";
+
+/** @typedef {import("./squares.js").Grid} Squares */
+/** @typedef {import("./view.js").Matrix} Matrix */
+/** @typedef {{height: number, width: number}} Size */
+
+const MOST_NUMBERS = 260; // more squares than that have no room for a number
+
+export class SquareGrid extends HTMLElement {
+  #marks = s("path", { class: "grid-lines" });
+  #tint = s("path", { class: "grid-tint" });
+  #earlier = s("path", { class: "grid-earlier" });
+  #halo = s("path", { class: "grid-halo" });
+  #chosen = s("path", { class: "grid-chosen" });
+  #cursor = s("rect", { class: "grid-cursor" });
+  #cells = s("g");
+  #space = s("g", {}, this.#tint, this.#marks, this.#earlier, this.#halo, this.#chosen, this.#cursor, this.#cells);
+  #numbers = s("g", { class: "grid-numbers", "aria-hidden": "true" });
+  #svg = s("svg", {}, this.#space, this.#numbers);
+  /** @type {Squares} */
+  #grid = { rows: 1, cols: 1 };
+  /** @type {Size} */
+  #film = { height: 1, width: 1 };
+  #matrix = /** @type {Matrix} */ ({ a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 });
+  /** @type {readonly number[]} */
+  #selected = [];
+  /** The square that the keyboard is on. */
+  active = 1;
+
+  /** @param {number} _square */
+  onpick = (_square) => {};
+
+  connectedCallback() {
+    this.append(this.#svg);
+    if (this.hasAttribute("interactive")) this.#listen();
+    else this.#svg.setAttribute("aria-hidden", "true");
+  }
+
+  /** @param {Squares} grid @param {Size} film @param {readonly number[] | null} earlier */
+  lay(grid, film, earlier) {
+    this.#grid = grid;
+    this.#film = film;
+    this.active = 1;
+    this.#marks.setAttribute("d", lines(grid, film.height, film.width));
+    this.#earlier.setAttribute("d", outline(grid, earlier ?? [], film.height, film.width));
+    const few = grid.rows * grid.cols <= MOST_NUMBERS;
+    fill(this.#numbers, ...(few ? every(grid).map((n) => s("text", {}, String(n))) : []));
+    if (this.hasAttribute("interactive")) this.#layCells();
+    this.#moveTo(1);
+  }
+
+  /** @param {readonly number[]} squares */
+  select(squares) {
+    const { height, width } = this.#film;
+    this.#selected = squares;
+    const path = outline(this.#grid, squares, height, width);
+    this.#chosen.setAttribute("d", path);
+    this.#halo.setAttribute("d", path);
+    this.#tint.setAttribute("d", squares.map((n) => this.#boxPath(n)).join(""));
+    const chosen = new Set(squares);
+    const cells = this.#cells.querySelectorAll("rect");
+    cells.forEach((cell, i) => cell.setAttribute("aria-selected", String(chosen.has(i + 1))));
+    [...this.#numbers.children].forEach((text, i) => text.classList.toggle("on", chosen.has(i + 1)));
+  }
+
+  /** @param {Matrix} m */
+  draw(m) {
+    this.#matrix = m;
+    this.#space.setAttribute("transform", css(m));
+    [...this.#numbers.children].forEach((text, i) => {
+      const { x, y } = this.#corner(i + 1);
+      text.setAttribute("x", String(x + 5));
+      text.setAttribute("y", String(y + 15));
+    });
+  }
+
+  focus() {
+    this.#svg.focus();
+  }
+
+  /** @param {string} key such as ArrowLeft */
+  step(key) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    if (!way) return;
+    const { a, b, c, d } = inverse(this.#matrix); // left is left on the screen, however it is turned
+    const x = a * /** @type {number} */ (way[0]) + c * /** @type {number} */ (way[1]);
+    const y = b * /** @type {number} */ (way[0]) + d * /** @type {number} */ (way[1]);
+    const { rows, cols } = this.#grid;
+    const across = Math.abs(x) > Math.abs(y);
+    const row = Math.floor((this.active - 1) / cols) + (across ? 0 : Math.sign(y));
+    const col = ((this.active - 1) % cols) + (across ? Math.sign(x) : 0);
+    if (row >= 0 && col >= 0 && row < rows && col < cols) this.#moveTo(row * cols + col + 1);
+  }
+
+  #listen() {
+    assign(this.#svg, {
+      tabindex: 0,
+      role: "grid",
+      "aria-multiselectable": "true",
+      "aria-label": "Squares of the film. Arrow keys move, space selects.",
+    });
+    this.#svg.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === " ") this.onpick(this.active);
+      else if (event.key.startsWith("Arrow")) this.step(event.key);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+
+  /** Cells that only a screen reader sees; one row of them for each row of squares. */
+  #layCells() {
+    const { rows, cols } = this.#grid;
+    assign(this.#svg, { "aria-rowcount": rows, "aria-colcount": cols });
+    const row = (/** @type {number} */ r) =>
+      s("g", { role: "row" }, ...every({ rows: 1, cols }).map((c) => this.#cell(r, c)));
+    fill(this.#cells, ...Array.from({ length: rows }, (_, r) => row(r)));
+  }
+
+  /** @param {number} row from 0 @param {number} col from 1 */
+  #cell(row, col) {
+    const square = row * this.#grid.cols + col;
+    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    return s("rect", {
+      id: `square-${square}`,
+      class: "grid-cell",
+      role: "gridcell",
+      "aria-selected": "false",
+      "aria-label": `Square ${square}, row ${row + 1}, column ${col}`,
+      x: left,
+      y: top,
+      width: right - left,
+      height: bottom - top,
+    });
+  }
+
+  /** @param {number} square */
+  #moveTo(square) {
+    this.active = square;
+    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    assign(this.#cursor, { x: left, y: top, width: right - left, height: bottom - top });
+    if (this.hasAttribute("interactive")) {
+      this.#svg.setAttribute("aria-activedescendant", `square-${square}`);
+    }
+  }
+
+  /** @param {number} square */
+  #boxPath(square) {
+    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    return `M${left} ${top}H${right}V${bottom}H${left}Z`;
+  }
+
+  /** The upper left corner of a square as it lies on the screen. @param {number} square */
+  #corner(square) {
+    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    const one = apply(this.#matrix, left, top);
+    const other = apply(this.#matrix, right, bottom);
+    return { x: Math.min(one.x, other.x), y: Math.min(one.y, other.y) };
+  }
+
+  get squares() {
+    return this.#selected;
+  }
+}
+
+customElements.define("imil-grid", SquareGrid);

@@ -1,0 +1,41 @@
+// A length on the film in millimetres, where the pixel spacing is known.
+
+import { assign, s } from "./dom.js";
+import { apply } from "./view.js";
+
+/** @typedef {import("./view.js").Matrix} Matrix */
+/** @typedef {import("./view.js").Point} Point */
+/** @typedef {{from: Point, to: Point}} Line in pixels of the film */
+
+/**
+ * @param {Line} line @param {readonly [number, number]} spacing mm between rows, between columns
+ */
+export function millimetres({ from, to }, [row, col]) {
+  return Math.hypot((to.x - from.x) * col, (to.y - from.y) * row);
+}
+
+export class Ruler extends HTMLElement {
+  #line = s("line");
+  #halo = s("line", { class: "halo" });
+  #text = s("text");
+
+  connectedCallback() {
+    this.append(s("svg", { "aria-hidden": "true" }, this.#halo, this.#line, this.#text));
+  }
+
+  /** @param {Line | null} line @param {readonly [number, number] | null} spacing
+   * @param {Matrix} m */
+  draw(line, spacing, m) {
+    this.hidden = !line || !spacing;
+    if (!line || !spacing) return;
+    const from = apply(m, line.from.x, line.from.y);
+    const to = apply(m, line.to.x, line.to.y);
+    for (const mark of [this.#halo, this.#line]) {
+      assign(mark, { x1: from.x, y1: from.y, x2: to.x, y2: to.y });
+    }
+    assign(this.#text, { x: to.x + 8, y: to.y - 8 });
+    this.#text.textContent = `${millimetres(line, spacing).toFixed(1)} mm`;
+  }
+}
+
+customElements.define("imil-ruler", Ruler);

@@ -1,0 +1,108 @@
+// Where the squares of the grid lie, in pixels of the film. The same integer arithmetic as the
+// blackout on the server (imil.grid.edge), so that the outline lies where the cut will be.
+
+/** @typedef {{rows: number, cols: number}} Grid */
+/** @typedef {{left: number, top: number, right: number, bottom: number}} Box */
+
+/**
+ * Where the i-th of the edges between equal parts lies: i × length / parts, half up.
+ * @param {number} i @param {number} parts @param {number} length
+ */
+export function edge(i, parts, length) {
+  return Math.floor((2 * i * length + parts) / (2 * parts));
+}
+
+/**
+ * The pixels of a square; right and bottom lie outside it.
+ * @param {Grid} grid @param {number} square from 1 @param {number} height @param {number} width
+ * @returns {Box}
+ */
+export function box(grid, square, height, width) {
+  const row = Math.floor((square - 1) / grid.cols);
+  const col = (square - 1) % grid.cols;
+  return {
+    left: edge(col, grid.cols, width),
+    top: edge(row, grid.rows, height),
+    right: edge(col + 1, grid.cols, width),
+    bottom: edge(row + 1, grid.rows, height),
+  };
+}
+
+/**
+ * The square that a point of the film lies in, or null outside the film.
+ * @param {Grid} grid @param {number} x @param {number} y @param {number} height
+ * @param {number} width @returns {number | null}
+ */
+export function squareAt(grid, x, y, height, width) {
+  if (x < 0 || y < 0 || x >= width || y >= height) return null;
+  const row = band(y, grid.rows, height);
+  const col = band(x, grid.cols, width);
+  return row * grid.cols + col + 1;
+}
+
+/** @param {number} at @param {number} parts @param {number} length */
+function band(at, parts, length) {
+  let i = Math.min(parts - 1, Math.floor((at * parts) / length));
+  while (i > 0 && at < edge(i, parts, length)) i -= 1;
+  while (i < parts - 1 && at >= edge(i + 1, parts, length)) i += 1;
+  return i;
+}
+
+/** @param {Grid} grid @returns {number[]} */
+export function every(grid) {
+  return Array.from({ length: grid.rows * grid.cols }, (_, i) => i + 1);
+}
+
+/**
+ * The squares that a person means by `2 3 6 7`, `5-8`, `1,2` or `all`.
+ * @param {Grid} grid @param {string} text @returns {number[]}
+ * @throws {RangeError} with a sentence for the person
+ */
+export function parseSquares(grid, text) {
+  const most = grid.rows * grid.cols;
+  if (text.trim().toLowerCase() === "all") return every(grid);
+  /** @type {Set<number>} */
+  const chosen = new Set();
+  for (const word of text.replace(/\s*[-–]\s*/g, "-").split(/[\s,;]+/).filter(Boolean)) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(word);
+    if (!match) throw new RangeError(`“${word}” is no square: type numbers from 1 to ${most}.`);
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    const outside = first < 1 || first > most ? first : last > most ? last : 0;
+    if (outside || last < first) {
+      throw new RangeError(`“${word}” lies outside a ${grid.rows}×${grid.cols} grid (1–${most}).`);
+    }
+    for (let square = first; square <= last; square += 1) chosen.add(square);
+  }
+  return [...chosen].sort((a, b) => a - b);
+}
+
+/**
+ * The outline of a set of squares as an SVG path: edges between two chosen squares are left out.
+ * @param {Grid} grid @param {readonly number[]} squares @param {number} height
+ * @param {number} width
+ */
+export function outline(grid, squares, height, width) {
+  const chosen = new Set(squares);
+  let path = "";
+  for (const square of squares) {
+    const { left, top, right, bottom } = box(grid, square, height, width);
+    const col = (square - 1) % grid.cols;
+    if (!chosen.has(square - grid.cols)) path += `M${left} ${top}H${right}`;
+    if (!chosen.has(square + grid.cols)) path += `M${left} ${bottom}H${right}`;
+    if (col === 0 || !chosen.has(square - 1)) path += `M${left} ${top}V${bottom}`;
+    if (col === grid.cols - 1 || !chosen.has(square + 1)) path += `M${right} ${top}V${bottom}`;
+  }
+  return path;
+}
+
+/**
+ * The lines of the whole grid as an SVG path.
+ * @param {Grid} grid @param {number} height @param {number} width
+ */
+export function lines(grid, height, width) {
+  let path = "";
+  for (let i = 0; i <= grid.rows; i += 1) path += `M0 ${edge(i, grid.rows, height)}H${width}`;
+  for (let i = 0; i <= grid.cols; i += 1) path += `M${edge(i, grid.cols, width)} 0V${height}`;
+  return path;
+}

@@ -1,0 +1,115 @@
+"""A store with rounds in it, the real server over it, and visitors with and without a link."""
+
+import threading
+import time
+from contextlib import contextmanager
+from uuid import uuid4
+
+import httpx
+import numpy as np
+
+from imil.cases import Case, RoundSettings
+from imil.grid import Grid
+from imil.store import Store, name_round
+from imil.store.access import invite
+from imil.web.run import Place, listen, server
+
+KEY = "Mueller-Anna-19610203.dcm"  # what must never reach a page
+NAMES = ("normal", "TB")
+APPS = {}  # address -> application behind it, for tests that break something in it
+ANYWHERE = Place(port=0)
+JSON = {"Content-Type": "application/json"}
+
+
+def film(number, side=32):
+    """A film that no other case has; every other one has 16 bits."""
+    pixels = np.random.default_rng(number).integers(5, 250, (side, side + 8))
+    return pixels.astype(np.uint8) if number % 2 else (pixels * 16).astype(np.uint16)
+
+
+def heat(number):
+    return np.random.default_rng(100 + number).random((16, 16), np.float32)
+
+
+def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4)):
+    """A round of a run that the store knows."""
+    if run not in [row["name"] for row in store.runs()]:
+        store.add_run(run, class_names=NAMES, settings={}, versions={})
+    made = [
+        Case(
+            id=f"{name_round(run, epoch)}#{number}",
+            number=number,
+            key=f"{KEY}/{run}/{number}",
+            label=1,
+            predicted=0,
+            confidence=0.9,
+            class_names=NAMES,
+            grid=grid,
+            cam_predicted=heat(number),
+            cam_true=heat(number + 50),
+            load_image=lambda number=number: film(number + epoch + len(run)),
+            earlier=(2, 3) if number == 2 else None,
+        )
+        for number in range(1, cases + 1)
+    ]
+    return store.open_round(run, epoch, RoundSettings(num_outliers=cases, grid=grid), made)
+
+
+def make_store(folder, **how):
+    """A store with one round, on a real file."""
+    store = Store(folder / "imil.sqlite")
+    add_round(store, **how)
+    return store
+
+
+@contextmanager
+def serving(path, place=ANYWHERE):
+    """The address of the real server, in a thread, until the block ends."""
+    door = listen(place, print)
+    running = server(path, place)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [door]}, daemon=True)
+    thread.start()
+    try:
+        while not running.started:
+            assert thread.is_alive(), "the server ended at once"
+            time.sleep(0.01)
+        address = f"http://127.0.0.1:{door.getsockname()[1]}"
+        APPS[address] = running.config.app
+        yield address
+    finally:
+        running.should_exit = True
+        thread.join(10)
+        running.config.app.state.store.close()
+        door.close()
+
+
+@contextmanager
+def visiting(address, secret=None):
+    """A browser; with a secret, one in which that link was opened."""
+    with httpx.Client(base_url=address, headers={"Origin": address}) as browser:
+        if secret is not None:
+            answer = browser.get(f"/in/{secret}")
+            assert answer.status_code == 303, answer.text
+        yield browser
+
+
+def link(store, name="Dr. Lee", run="films", kind="reader", days=30):
+    """The secret of a new link."""
+    return invite(store, run, name, kind=kind, days=days, by="owner")[1]
+
+
+def reading(squares=(6,), verdict="focus", seconds=3.5, before=None, reason=""):
+    """What the page sends."""
+    return {
+        "verdict": verdict,
+        "squares": list(squares),
+        "squaresBefore": before,
+        "reason": reason,
+        "seconds": seconds,
+    }
+
+
+def send(browser, case, given=None, *, epoch=70, reading_id=None):
+    """The answer to a reading."""
+    where = f"/api/rounds/{epoch}/cases/{case}/readings/{reading_id or uuid4().hex}"
+    return browser.put(where, json=given or reading())

@@ -1,0 +1,107 @@
+"""Where the squares lie: on the screen, in the store and in the blackout, they are the same."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+from browsers import Desk, chromium
+from rooms import NAMES, heat, link, serving
+
+from imil.cases import Case, RoundSettings
+from imil.grid import Grid, edge
+from imil.store import Store, name_round
+
+GRID = Grid(4, 4)
+SIDES = {"y": 301, "x": 403}  # pixels; not to be divided by 4
+BRIGHT = (2, 7, 8, 13)
+TURNS = [(), ("r",), ("l", "h"), ("v",)]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.mark.parametrize("zoom", ["fit", "near", "true size"])
+def test_squares_in_the_store_are_those_on_the_screen_pixel_by_pixel(browser, tmp_path, zoom):
+    film = np.where(GRID.mask(BRIGHT, SIDES["y"], SIDES["x"]), 200, 50).astype(np.uint8)
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        add_films(store, [film] * len(TURNS))
+        with serving(tmp_path / "imil.sqlite") as address:
+            desk = Desk(browser, address, link(store), 1100, 620).start()
+            for number, turns in enumerate(TURNS, start=1):
+                desk.at(number)
+                desk.page.get_by_label("Squares", exact=True).last.fill("2 7 8 13")
+                desk.page.locator(".pane").first.hover()
+                desk.page.evaluate("document.activeElement.blur()")
+                desk.keys(*turns)
+                if zoom == "near":
+                    desk.page.mouse.wheel(0, -500)
+                elif zoom == "true size":
+                    desk.keys("0")
+                assert differing(desk.page) == 0
+                desk.keys("Enter")
+            desk.page.get_by_role("heading", name="Your readings").wait_for()
+            desk.saved()
+            readings = store.readings(name_round("films", 70))
+            assert [one.squares for one in readings] == [BRIGHT] * len(TURNS)
+            desk.context.close()
+
+
+def add_films(store, films):
+    """A round of films of one's own."""
+    store.add_run("films", class_names=NAMES, settings={}, versions={})
+    made = [
+        Case(
+            id=f"{name_round('films', 70)}#{number}",
+            number=number,
+            key=f"film-{number}",
+            label=1,
+            predicted=0,
+            confidence=0.9,
+            class_names=NAMES,
+            grid=GRID,
+            cam_predicted=heat(number),
+            cam_true=heat(number),
+            load_image=lambda film=film: film,
+        )
+        for number, film in enumerate(films, start=1)
+    ]
+    store.open_round("films", 70, RoundSettings(num_outliers=len(made), grid=GRID), made)
+
+
+def differing(page):
+    """How many pixels of the screen are bright outside the selected squares, or dark inside.
+
+    A pixel whose middle lies on the very edge belongs to neither, and interpolation rounds a
+    corner by less than a pixel of the film.
+    """
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    return page.evaluate(
+        """(edges) => {
+            const near = (all, at) => Math.min(...all.map((edge) => Math.abs(at - edge)));
+            const pane = document.querySelector(".pane");
+            const canvas = pane.querySelector("canvas.film");
+            const { width, height } = canvas;
+            const ink = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+            const tint = pane.querySelector(".grid-tint");
+            const path = new Path2D(tint.getAttribute("d"));
+            const tester = document.createElement("canvas").getContext("2d");
+            const box = canvas.getBoundingClientRect();
+            const { a, b, c, d, e, f } = tint.getScreenCTM().inverse();
+            let bright = 0, differ = 0;
+            for (let row = 0; row < height; row += 1) for (let col = 0; col < width; col += 1) {
+                const [x, y] = [box.x + (col + 0.5) * box.width / width,
+                                box.y + (row + 0.5) * box.height / height];
+                const [across, down] = [a * x + c * y + e, b * x + d * y + f];
+                const value = ink[(row * width + col) * 4];
+                const off = [near(edges.x, across), near(edges.y, down)];
+                if (Math.hypot(...off) < 1 || Math.min(...off) < 0.03) continue;
+                bright += value > 127.5;
+                differ += tester.isPointInPath(path, across, down) !== value > 127.5;
+            }
+            return bright > 1000 ? differ : "nothing was drawn";
+        }""",
+        {axis: [edge(i, 4, length) for i in range(5)] for axis, length in SIDES.items()},
+    )

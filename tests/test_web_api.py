@@ -1,0 +1,580 @@
+"""The reading room's API over real HTTP: what the page gets, what it may send, what goes wrong."""
+
+import gzip
+import io
+import sqlite3
+
+import numpy as np
+import pytest
+from PIL import Image
+from rooms import (
+    APPS,
+    JSON,
+    KEY,
+    NAMES,
+    add_round,
+    film,
+    heat,
+    link,
+    make_store,
+    reading,
+    send,
+    serving,
+    visiting,
+)
+from sqlalchemy import event
+
+from imil.cases import Reading
+from imil.fills import blackout
+from imil.grid import Grid
+from imil.images.view import squash
+from imil.store import Store, audit
+from imil.store.progress import Progress
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = make_store(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def address(store):
+    with serving(store.path) as where:
+        yield where
+
+
+@pytest.fixture
+def lee(store, address):
+    with visiting(address, link(store)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def owner(store, address):
+    with visiting(address, link(store, "owner", kind="owner")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def nosy(tmp_path_factory):
+    """A reader whose every request is refused, and the store that must stay empty."""
+    made = make_store(tmp_path_factory.mktemp("shared"))
+    with serving(made.path) as where, visiting(where, link(made)) as browser:
+        yield browser, made
+    made.close()
+
+
+def sentence(answer):
+    """The one sentence of a refusal."""
+    said = answer.json()
+    assert list(said) == ["detail"]
+    assert isinstance(said["detail"], str)
+    return said["detail"]
+
+
+def test_the_session_says_who_reads_and_what(lee):
+    assert lee.get("/api/session").json() == {
+        "kind": "reader",
+        "name": "Dr. Lee",
+        "run": "films",
+        "protocol": "paper",
+        "rounds": [{"id": "70", "number": 1, "epoch": 70, "state": "open", "cases": 3, "read": 0}],
+        "training": {"state": "gone", "epoch": None, "epochs": None},
+        "result": None,
+    }
+
+
+def test_a_round_is_what_the_store_holds(lee):
+    got = lee.get("/api/rounds/70").json()
+    assert got["grid"] == {"rows": 4, "cols": 4}
+    assert got["classNames"] == list(NAMES)
+    assert got["modelView"] == {"height": 16, "width": 16}
+    assert [case["number"] for case in got["cases"]] == [1, 2, 3]
+    first, second = got["cases"][:2]
+    pixels = film(1 + 70 + len("films"))
+    assert (first["label"], first["labelName"]) == (1, "TB")
+    shape = {name: first["image"][name] for name in ("height", "width", "channels", "bits")}
+    assert shape == {"height": 32, "width": 40, "channels": 1, "bits": 16}
+    assert (first["image"]["low"], first["image"]["high"]) == (pixels.min(), pixels.max())
+    assert first["opinion"]["predictedName"] == "normal"
+    assert first["opinion"]["confidence"] == 0.9
+    assert (first["earlier"], second["earlier"]) == (None, [2, 3])
+    assert first["reading"] is None
+
+
+def test_pixels_and_heat_maps_arrive_bit_for_bit(lee):
+    case = lee.get("/api/rounds/70").json()["cases"][0]
+    answer = lee.get(case["image"]["url"])
+    assert answer.headers["content-encoding"] == "deflate"
+    assert "immutable" in answer.headers["cache-control"]
+    np.testing.assert_array_equal(
+        np.frombuffer(answer.content, "<u2").reshape(32, 40), film(1 + 70 + len("films"))
+    )
+    for which, number in (("predicted", 1), ("true", 51)):
+        answer = lee.get(case["opinion"]["heatMaps"][which])
+        got = np.frombuffer(answer.content, "<f4").reshape(16, 16)
+        np.testing.assert_array_equal(got, heat(number))
+
+
+def test_heat_maps_of_another_study_have_another_address(lee, store, address):
+    mine = lee.get("/api/rounds/70").json()["cases"][0]["opinion"]["heatMaps"]
+    add_round(store, run="other", epoch=70)
+    with visiting(address, link(store, run="other")) as elsewhere:
+        theirs = elsewhere.get("/api/rounds/70").json()["cases"][0]["opinion"]["heatMaps"]
+    assert mine["true"] != theirs["true"], "or a browser would show what it kept"
+
+
+def test_a_client_that_cannot_inflate_gets_plain_pixels(lee):
+    url = lee.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
+    answer = lee.get(url, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in answer.headers
+    assert answer.content == film(1 + 70 + len("films")).astype("<u2").tobytes()
+
+
+def test_pixels_that_the_browser_has_are_not_sent_again(lee):
+    url = lee.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
+    tag = lee.get(url).headers["etag"]
+    again = lee.get(url, headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_preview_is_the_blackout_at_the_models_size(lee):
+    answer = lee.get("/api/rounds/70/cases/1/preview?squares=2,3,6")
+    assert answer.headers["content-type"] == "image/png"
+    got = np.asarray(Image.open(io.BytesIO(answer.content)))
+    small = squash(film(1 + 70 + len("films")), 16, 1)
+    np.testing.assert_array_equal(got, blackout(small, Grid(4, 4).mask([2, 3, 6], 16, 16)))
+    black = lee.get("/api/rounds/70/cases/1/preview").content
+    assert not np.asarray(Image.open(io.BytesIO(black))).any()
+
+
+def test_a_reading_is_in_the_store_under_the_name_of_the_session(lee, store):
+    given = reading([7, 6, 6], seconds=12.5, reason="<script>alert(1)</script> upper lobe")
+    assert send(lee, 2, given).json() == {"stored": True, "read": 1, "cases": 3}
+    (kept,) = store.readings("films@70")
+    assert kept.case == "films@70#2"
+    assert kept.reader == "Dr. Lee"
+    assert kept.squares == (6, 7)
+    assert kept.reason == "<script>alert(1)</script> upper lobe"
+    shown = lee.get("/api/rounds/70").json()["cases"][1]["reading"]
+    assert shown["squares"] == [6, 7]
+    assert shown["reason"] == kept.reason
+    assert shown["id"] == kept.id
+
+
+def test_the_same_reading_sent_again_is_stored_once(lee, store):
+    for _ in range(3):
+        assert send(lee, 1, reading_id="a" * 32).json()["read"] == 1
+    assert len(store.readings("films@70")) == 1
+
+
+def test_the_id_of_another_reading_is_refused(lee, store, address):
+    send(lee, 1, reading_id="a" * 32)
+    assert send(lee, 2, reading_id="a" * 32).status_code == 409
+    with visiting(address, link(store, "Dr. Abe")) as abe:
+        assert send(abe, 1, reading_id="a" * 32).status_code == 409
+    assert len(store.readings("films@70")) == 1
+
+
+def test_a_changed_mind_is_a_new_reading_and_the_newest_is_shown(lee, store):
+    send(lee, 1, reading([1]))
+    assert send(lee, 1, reading([9])).json()["read"] == 1
+    assert lee.get("/api/rounds/70").json()["cases"][0]["reading"]["squares"] == [9]
+    assert [kept.squares for kept in store.readings("films@70")] == [(1,), (9,)]
+
+
+def test_two_readers_on_one_case_do_not_see_each_others_readings(lee, store, address):
+    send(lee, 1, reading([1]))
+    with visiting(address, link(store, "Dr. Abe")) as abe:
+        assert abe.get("/api/rounds/70").json()["cases"][0]["reading"] is None
+        send(abe, 1, reading([16]))
+    assert lee.get("/api/rounds/70").json()["cases"][0]["reading"]["squares"] == [1]
+    assert {kept.reader for kept in store.readings("films@70")} == {"Dr. Lee", "Dr. Abe"}
+
+
+def test_finishing_needs_every_case_and_then_closes_for_good(lee, store):
+    send(lee, 2, reading(verdict="skip", squares=[]))
+    refused = lee.post("/api/rounds/70/finish", json={})
+    assert refused.status_code == 409
+    assert "cases 1, 3" in sentence(refused)
+    send(lee, 1)
+    send(lee, 3, reading_id="b" * 32)
+    assert lee.post("/api/rounds/70/finish", json={}).json() == {"state": "closed"}
+    assert lee.post("/api/rounds/70/finish", json={}).json() == {"state": "closed"}
+    late = send(lee, 1)
+    assert late.status_code == 409
+    assert "closed" in sentence(late)
+    assert send(lee, 3, reading_id="b" * 32).status_code == 200, "it was stored while it could be"
+    assert store.rounds()[0].state == "closed"
+
+
+def test_a_round_waits_for_everybody_who_has_begun(lee, store, address, owner):
+    with visiting(address, link(store, "Dr. Abe")) as abe:
+        send(abe, 1)
+        for case in (1, 2, 3):
+            send(lee, case)
+        refused = lee.post("/api/rounds/70/finish", json={})
+        assert refused.status_code == 409
+        assert "another reader" in sentence(refused)
+        assert "Abe" not in sentence(refused)
+        (abes,) = [i for i in owner.get("/api/lobby").json()["invitations"] if "Abe" in i["name"]]
+        assert owner.delete(f"/api/invitations/{abes['id']}").status_code == 200
+        assert lee.post("/api/rounds/70/finish", json={}).json() == {"state": "closed"}
+
+
+def test_blind_first_hides_the_opinion_until_the_first_look(lee, store):
+    Progress(store).set_protocol("films", "blind-first", by="owner")
+    hidden = lee.get("/api/rounds/70").json()["cases"][0]
+    assert hidden["opinion"] is None
+    assert hidden["labelName"] == "TB"
+    heat_map = "/api/rounds/70/cases/1/heat-map/predicted"
+    assert lee.get(heat_map).status_code == 403
+    look = {"squares": [5, 6], "seconds": 4}
+    where = "/api/rounds/70/cases/1/first-look/"
+    revealed = lee.put(where + "c" * 32, json=look).json()["opinion"]
+    assert revealed["predictedName"] == "normal"
+    assert lee.get(heat_map).status_code == 200
+    lee.put(where + "d" * 32, json={"squares": [16], "seconds": 1})
+    send(lee, 1, reading([6], before=[16]))
+    (kept,) = store.readings("films@70")
+    assert kept.squares_before == (5, 6), "the first look stands"
+    cases = lee.get("/api/rounds/70").json()["cases"]
+    assert [case["opinion"] is None for case in cases] == [False, True, True]
+
+
+def test_the_opinion_stays_hidden_from_the_reader_who_has_not_looked(lee, store, address):
+    Progress(store).set_protocol("films", "blind-first", by="owner")
+    lee.put("/api/rounds/70/cases/1/first-look/" + "c" * 32, json={"squares": [], "seconds": 1})
+    with visiting(address, link(store, "Dr. Abe")) as abe:
+        assert abe.get("/api/rounds/70/cases/1/heat-map/true").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (reading([17]), "squares {17} lie outside a 4×4 grid (1-16)"),
+        (reading([]), "no square is selected"),
+        (reading([0]), "squares.0 is 0"),
+        (reading([10**30]), "squares.0 is 1000"),
+        (reading([True]), "squares.0 is True"),
+        (reading(["6"]), "squares.0 is '6'"),
+        (reading(verdict="maybe"), "verdict is 'maybe'"),
+        (reading(seconds=-1), "seconds is -1"),
+        (reading(seconds=90_000), "seconds is 90000"),
+        (reading(seconds="3"), "seconds is '3'"),
+        (reading(reason="x" * 2_001), "reason is 'xxx"),
+        (reading(reason="a\x00b"), "reason is 'a?b'"),
+        (reading() | {"reader": "somebody else"}, "reader is 'somebody else'"),
+        ({"verdict": "focus"}, "squares is"),
+        ([1, 2], "a list of 2"),
+        ("focus", "'focus'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(nosy, given, said):
+    browser, store = nosy
+    answer = send(browser, 1, given)
+    assert answer.status_code == 422
+    assert said.lower() in sentence(answer).lower()
+    assert store.readings("films@70") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"seconds": NaN}',
+        b'{"verdict":"focus","squares":[6],"seconds":Infinity}',
+        b'{"verdict":"focus","squares":[6],"seconds":1e999}',
+        b'{"verdict":"focus","squares":[' + b"9" * 5000 + b'],"seconds":1}',
+        b'{"verdict":"focus","squares":[6],"seconds":1,"reason":"\\ud800"}',
+        b'{"verdict":"focus","squares":[6],"seconds":1,"reason":"\xff"}',
+        b"[" * 20_000,
+        b'{"verdict":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    ],
+    ids=range(11),
+)
+def test_bytes_that_are_no_reading_are_refused_in_one_sentence(nosy, body):
+    browser, store = nosy
+    where = "/api/rounds/70/cases/1/readings/" + "a" * 32
+    answer = browser.put(where, content=body, headers=JSON)
+    assert answer.status_code in (400, 422)
+    assert sentence(answer)
+    assert store.readings("films@70") == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/rounds/71",
+        "/api/rounds/99999999999999999999999",
+        "/api/rounds/-1",
+        "/api/rounds/70%00",
+        "/api/rounds/films@70",
+        "/api/rounds/70/cases/4/preview",
+        "/api/rounds/70/cases/0/heat-map/true",
+        "/api/rounds/70/cases/1/heat-map/both",
+        "/api/rounds/70/cases/1/preview?squares=17",
+        "/api/rounds/70/cases/1/preview?squares=1;2",
+        "/api/rounds/70/cases/1/preview?squares=" + "9" * 6000,
+        "/api/rounds/practice/cases/1/preview?squares=99",
+        "/api/images/" + "0" * 64,
+        "/api/images/..%2F..%2Fetc%2Fpasswd",
+        "/api/practice/x/both",
+        "/api/nothing",
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2fapp.py",
+        "/static//etc/passwd",
+        "/static/%00.js",
+        "/static/.hidden.js",
+        "/nothing/at/all",
+        "/%ff%fe",
+    ],
+)
+def test_paths_that_lead_nowhere_are_refused_in_one_sentence(nosy, path):
+    answer = nosy[0].get(path)
+    assert answer.status_code in (404, 422)
+    assert sentence(answer)
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_parsed(lee, store):
+    where = "/api/rounds/70/cases/1/readings/" + "a" * 32
+    large = lee.put(where, content=b"[" + b"1," * 40_000 + b"1]", headers=JSON)
+    assert large.status_code == 413
+
+    def pieces():
+        for _ in range(100):
+            yield b" " * 1024
+
+    assert lee.put(where, content=pieces(), headers=JSON).status_code == 413
+    assert store.readings("films@70") == []
+
+
+def test_a_body_that_is_no_json_is_refused(lee):
+    answer = lee.put("/api/rounds/70/cases/1/readings/" + "a" * 32, content=b"{}")
+    assert answer.status_code == 415
+
+
+def everything(browser):
+    """Every answer that a page can get, as it is on the wire once unpacked, headers too."""
+    paths = ["/", "/api/session", "/api/rounds/70", "/api/practice", "/api/lobby", "/api/audit"]
+    paths += ["/api/openapi.json", "/healthz", "/static/none.js"]
+    round_ = browser.get("/api/rounds/70").json()
+    for case in round_["cases"]:
+        paths += [case["image"]["url"], *list(case["opinion"]["heatMaps"].values())[-2:]]
+        paths.append(f"/api/rounds/70/cases/{case['number']}/preview?squares=1")
+    answers = [browser.get(path) for path in paths if isinstance(path, str)]
+    answers += [send(browser, 1), send(browser, 9), send(browser, 1, reading([99]))]
+    answers += [browser.post("/api/rounds/70/finish", json={})]
+    for answer in answers:
+        yield answer.request.url.path, answer.content + str(answer.headers.multi_items()).encode()
+
+
+def test_nothing_that_names_a_patient_or_a_file_reaches_the_page(lee, owner, store):
+    for browser in (lee, owner):
+        for path, bytes_ in everything(browser):
+            for secret in (KEY, "Mueller", "19610203", str(store.path), store.path.name, "#1"):
+                assert secret.encode() not in bytes_, f"{secret} in {path}"
+
+
+def test_the_lobby_shows_who_has_read_what(lee, owner, store):
+    send(lee, 1, reading(seconds=10))
+    send(lee, 2, reading(seconds=20))
+    send(lee, 2, reading(seconds=40))
+    lobby = owner.get("/api/lobby").json()
+    (round_,) = lobby["rounds"]
+    (line,) = round_["readers"]
+    assert (line["name"], line["read"], line["secondsMedian"]) == ("Dr. Lee", 2, 25)
+    assert line["lastSeen"] is not None
+    assert [(i["name"], i["kind"]) for i in lobby["invitations"]] == [
+        ("Dr. Lee", "reader"),
+        ("owner", "owner"),
+    ]
+
+
+def test_the_owner_can_close_a_round_with_cases_unread(lee, owner, store):
+    send(lee, 1)
+    assert owner.post("/api/rounds/70/close", json={}).json() == {"state": "closed"}
+    assert send(lee, 2).status_code == 409
+    assert "1 of 3 cases read" in audit.newest(store, "films")[0].detail
+
+
+def test_everything_that_matters_is_in_the_audit(lee, owner, store):
+    Progress(store).set_protocol("films", "blind-first", by="owner")
+    lee.put("/api/rounds/70/cases/1/first-look/" + "c" * 32, json={"squares": [5], "seconds": 4})
+    send(lee, 1, reading([6, 7]))
+    send(lee, 1, reading([7]))
+    made = owner.post("/api/invitations", json={"name": "Dr. Abe", "days": 3}).json()
+    assert made["name"] == "Dr. Abe"
+    abes = owner.get("/api/lobby").json()["invitations"][-1]["id"]
+    owner.delete(f"/api/invitations/{abes}")
+    owner.post("/api/rounds/70/close", json={})
+    lee.post("/api/sign-out", json={})
+    lines = [(line["who"], line["what"]) for line in reversed(owner.get("/api/audit").json())]
+    assert lines == [
+        ("owner", "invitation"),
+        ("Dr. Lee", "sign-in"),
+        ("owner", "invitation"),
+        ("owner", "sign-in"),
+        ("owner", "protocol"),
+        ("Dr. Lee", "first look"),
+        ("Dr. Lee", "reading"),
+        ("Dr. Lee", "change"),
+        ("owner", "invitation"),
+        ("owner", "revocation"),
+        ("owner", "close"),
+        ("Dr. Lee", "sign-out"),
+    ]
+    assert audit.newest(store, "films")[5].detail == "round 70, case 1: focus 6 7"
+
+
+@pytest.mark.parametrize("table", ["audit", "first_looks", "readings"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET sequence = 99", "DELETE FROM {}"])
+def test_the_record_can_only_grow(lee, store, table, change):
+    Progress(store).set_protocol("films", "blind-first", by="owner")
+    lee.put("/api/rounds/70/cases/1/first-look/" + "c" * 32, json={"squares": [5], "seconds": 4})
+    send(lee, 1)
+    with sqlite3.connect(store.path) as db, pytest.raises(sqlite3.DatabaseError, match="append"):
+        db.execute(change.format(table))
+    db.close()
+
+
+def test_the_result_is_shown_when_the_training_has_ended(lee, store):
+    progress = Progress(store)
+    progress.report("films", state="waiting", epoch=70, epochs=100)
+    assert lee.get("/api/session").json()["training"] == {
+        "state": "waiting",
+        "epoch": 70,
+        "epochs": 100,
+    }
+    progress.add_result("films", 70, {"accuracy": 0.8, "auroc": float("nan"), "ece": 0.1})
+    progress.add_result("films", 100, {"accuracy": 0.9, "auroc": 0.95, "ece": 0.05})
+    assert lee.get("/api/session").json()["result"] is None
+    progress.report("films", state="finished", epoch=100)
+    assert lee.get("/api/session").json()["result"] == {
+        "before": {"accuracy": 0.8, "auroc": None, "ece": 0.1},
+        "after": {"accuracy": 0.9, "auroc": 0.95, "ece": 0.05},
+    }
+
+
+def test_a_training_without_a_sign_of_life_is_gone(lee, store):
+    Progress(store).report("films", state="running", epoch=3, epochs=9)
+    with sqlite3.connect(store.path) as db:
+        db.execute("UPDATE progress SET heartbeat = '2020-01-01T00:00:00.000+00:00'")
+    db.close()
+    assert lee.get("/api/session").json()["training"]["state"] == "gone"
+
+
+def test_a_new_round_appears_while_the_page_is_open(lee, store):
+    add_round(store, epoch=90, cases=1)
+    rounds = lee.get("/api/session").json()["rounds"]
+    assert [(one["id"], one["number"]) for one in rounds] == [("70", 1), ("90", 2)]
+
+
+def test_practice_is_like_a_round_and_its_addresses_work(lee):
+    practice = lee.get("/api/practice").json()
+    (case,) = practice["cases"]
+    image = case["image"]
+    assert practice["id"] == "practice"
+    pixels = np.frombuffer(lee.get(image["url"]).content, np.uint8)
+    assert pixels.size == image["height"] * image["width"]
+    assert (pixels.min(), pixels.max()) == (image["low"], image["high"])
+    for which in ("predicted", "true"):
+        heat_map = np.frombuffer(lee.get(case["opinion"]["heatMaps"][which]).content, "<f4")
+        assert heat_map.size == 224 * 224
+        assert 0 <= heat_map.min() <= heat_map.max() <= 1
+    assert lee.get("/api/rounds/practice/cases/1/preview?squares=7,11").status_code == 200
+
+
+def hold(path):
+    """Another process's write lock."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_a_locked_store_is_said_at_once_and_the_reading_can_be_sent_again(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("imil.web.app.PATIENCE", 0.3)
+    store = make_store(tmp_path)
+    with serving(store.path) as address, visiting(address, link(store)) as lee:
+        other = hold(store.path)
+        answer = send(lee, 1, reading_id="a" * 32)
+        assert answer.status_code == 423
+        assert "sent again" in sentence(answer)
+        assert answer.headers["retry-after"] == "5"
+        assert str(tmp_path) not in answer.text
+        assert lee.get("/api/rounds/70").status_code == 200, "reading goes on while one writes"
+        other.execute("ROLLBACK")
+        other.close()
+        assert send(lee, 1, reading_id="a" * 32).status_code == 200
+    assert len(store.readings("films@70")) == 1
+    store.close()
+    logged = [record for record in caplog.records if "locked" in record.getMessage()]
+    assert len(logged) == 1, "one line for the owner"
+
+
+@pytest.mark.parametrize(
+    "pragma", ["PRAGMA query_only = ON", "PRAGMA max_page_count = 1"], ids=["readonly", "full"]
+)
+def test_a_store_that_takes_no_more_loses_no_reading(tmp_path, pragma):
+    store = make_store(tmp_path)
+    with serving(store.path) as address, visiting(address, link(store)) as lee:
+        assert send(lee, 1).status_code == 200
+        broken = Store(store.path, patience=0.3)
+
+        def limit(connection, _record, _proxy):
+            connection.execute(pragma)
+
+        event.listen(broken._engine, "checkout", limit)
+        app = APPS[address]
+        sound, app.state.store = app.state.store, broken
+        long = reading(reason="x" * 2_000)
+        answers = [send(lee, 2, long, reading_id=f"{i:032x}") for i in range(40)]
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert refused
+        assert {answer.status_code for answer in refused} == {423}
+        stored = {kept.id for kept in store.readings("films@70")}
+        for i, answer in enumerate(answers):
+            assert (answer.status_code == 200) == (f"{i:032x}" in stored)
+        app.state.store = sound
+        broken.close()
+    store.close()
+
+
+def test_an_image_that_is_gone_is_said(lee, store):
+    url = lee.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
+    with sqlite3.connect(store.path) as db:
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute("DELETE FROM images WHERE sha256 = ?", (url.rsplit("/")[-1],))
+    db.close()
+    answer = lee.get(url)
+    assert answer.status_code == 404
+    assert "image" in sentence(answer)
+    assert lee.get("/api/rounds/70/cases/1/preview?squares=1").status_code == 404
+    assert send(lee, 1).status_code == 200, "the others can still be read"
+    cases = lee.get("/api/rounds/70").json()["cases"]
+    assert [case["number"] for case in cases] == [1, 2, 3]
+
+
+def test_json_and_files_travel_compressed(store, address, lee):
+    for case in range(1, 4):
+        send(lee, case, reading(reason="long " * 100))
+    answer = lee.get("/api/rounds/70")
+    assert answer.headers["content-encoding"] == "gzip"
+    with lee.stream("GET", "/api/rounds/70") as streamed:
+        raw = b"".join(streamed.iter_raw())
+    assert len(raw) < len(answer.content) / 2
+    assert gzip.decompress(raw) == answer.content
+
+
+def test_a_reading_of_another_process_is_seen_at_once(lee, store):
+    store.add(Reading(case="films@70#1", reader="Dr. Lee", verdict="focus", squares=(4,)))
+    assert lee.get("/api/session").json()["rounds"][0]["read"] == 1
+    assert lee.get("/api/rounds/70").json()["cases"][0]["reading"]["squares"] == [4]
+    assert send(lee, 1).json()["read"] == 1
