@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from imil.cases import Reading
 from imil.training.folder import RunFolder, replacing, write_table
 
 
@@ -142,3 +143,15 @@ def epoch_bar(console: Console) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def counted(readings: Iterator[Reading], cases: int, console: Console) -> Iterator[Reading]:
+    """The readings as they come, with a bar that counts the cases read."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    read = set()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Reading", total=cases)
+        for reading in readings:
+            yield reading
+            read.add(reading.case)
+            bar.update(task, completed=len(read))

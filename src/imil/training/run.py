@@ -22,7 +22,7 @@ from imil.pytorch.loop import versions
 from imil.store import Store
 from imil.store.progress import Progress
 from imil.training.beacon import Beacon
-from imil.training.callbacks import Bar, Checkpoints, EpochSeed, Evaluation, History
+from imil.training.callbacks import Bar, Checkpoints, EpochSeed, Evaluation, History, counted
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.data import Prepared
 from imil.training.evaluation import read_predictions, write_metrics, write_predictions
@@ -107,7 +107,9 @@ class Run:
     def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
         def ask(cases: Any) -> Any:
             bar.hide()  # the reader has the screen
-            return reader(cases)
+            if self.settings.reader == "console":
+                return reader(cases)
+            return counted(reader(cases), len(cases), self.console)
 
         return IMIL(
             self.samples["train"],
