@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import sys
 from dataclasses import dataclass
 
@@ -26,15 +27,17 @@ def start(target, *args, **kwargs):
     return process.exitcode
 
 
-def command(words, cwd, **environment):
-    """Run `imil` with these words, as a shell would."""
+def command(words, cwd, *, largest_file=None, **environment):
+    """Run `imil` with these words, as a shell would; a larger file fails as on a full disk."""
     out, err = cwd / ".stdout", cwd / ".stderr"
-    code = start(_command, list(map(str, words)), cwd, environment, out, err)
+    code = start(_command, list(map(str, words)), cwd, environment, out, err, largest_file)
     return Said(code, out.read_text(), err.read_text())
 
 
-def _command(words, cwd, environment, out, err):
+def _command(words, cwd, environment, out, err, largest_file):
     os.chdir(cwd)
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     os.environ.update(environment)
     for number, path in ((0, os.devnull), (1, out), (2, err)):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number else os.O_RDONLY

@@ -39,8 +39,8 @@ def imil(tmp_path):
     return lambda *words: run(tmp_path, *words)
 
 
-def run(home, *words):
-    return command(words, home, IMIL_CACHE=str(home / "cache"), COLUMNS="120")
+def run(home, *words, **more):
+    return command(words, home, IMIL_CACHE=str(home / "cache"), COLUMNS="120", **more)
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +263,35 @@ def test_a_folder_with_something_else_in_it_is_left_alone(films, imil, tmp_path)
     check_refused(imil("train", films, *SMALL, "--out", "run"), "is not empty")
     (tmp_path / "file").write_text("x")
     check_refused(imil("train", films, *SMALL, "--out", "file"), "is a file")
+
+
+def test_a_place_that_cannot_be_written_is_named_before_training(films, imil, tmp_path):
+    (tmp_path / "file").write_text("x")
+    check_refused(imil("train", films, *SMALL, "--reader", "none", "--out", "file/run"), "file/run")
+
+
+def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_space(
+    films, imil, tmp_path
+):
+    # the checkpoint is the first file of this size
+    words = ["train", films, *SMALL, "--reader", "simulated", "--out", "run"]
+    check_refused(run(tmp_path, *words, largest_file=500_000), "cannot be written (File too large)")
+    said = imil("resume", "run")
+    assert said.returncode == 0, said.stderr
+    assert "at the end" in said.stdout
+
+
+def test_every_kind_of_setting_goes_through_training(tmp_path, imil):
+    films = write_phantoms(tmp_path / "films", n=60, size=48, seed=0)
+    _table(lambda t: t.drop(columns="split"))(films)
+    flags = "--model test_vit --channels 3 --precision bf16 --mix cutmix --optimizer adamw"
+    more = "--val-share 0.2 --grid-size 4x6 --imil-epoch 1,2 --reader random"
+    said = imil("train", films, *SMALL, *flags.split(), *more.split(), "--out", "run")
+    assert said.returncode == 0, said.stderr
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert {"train_loss", "val_loss", "val_accuracy"} <= set(history)
+    rounds = Store(tmp_path / "run" / "imil.sqlite", readonly=True).rounds()
+    assert [(r.epoch, str(r.settings.grid)) for r in rounds] == [(1, "4×6"), (2, "4×6")]
 
 
 def check_refused(said, named):

@@ -103,14 +103,18 @@ def _open(
     keys = [samples.key(i) for i in range(len(samples))]
     chosen = choice(settings.choice)(probs, samples.labels, keys, settings.num_outliers)
     wrong = int((probs.argmax(axis=1) != samples.labels).sum())
-    if len(chosen) < settings.num_outliers:
-        say(
-            f"Epoch {epoch}: the model gets {wrong} of {len(samples)} training images wrong, "
-            f"fewer than num_outliers = {settings.num_outliers}; "
-            + (f"the round has {len(chosen)} cases." if chosen else "there is nothing to ask.")
-        )
+    say(_summary(epoch, wrong, len(samples), len(chosen), settings.num_outliers))
     cases = _make_cases(model, samples, probs, chosen, name_round(run, epoch), settings)
     return store.open_round(run, epoch, settings, cases)
+
+
+def _summary(epoch: int, wrong: int, n: int, cases: int, asked: int) -> str:
+    """How many mistakes there are, and what becomes of them: one line for whoever watches."""
+    mistakes = f"Round after epoch {epoch}: the model gets {wrong} of {n} training images wrong"
+    if not cases:
+        return f"{mistakes}, so there is nothing to ask."
+    fewer = f", fewer than num_outliers = {asked}" if cases < asked else ""
+    return f"{mistakes}{fewer}; the round has {cases} cases."
 
 
 def _make_cases(

@@ -52,21 +52,24 @@ class Layout:
 
 def layout_of(module: nn.Module, layer: str, height: int, width: int) -> Layout:
     """What the layer's nearest enclosing modules say of their maps, in timm's attributes."""
-    prefix = grid = None
-    last: object = None
-    path = layer
-    while True:
-        owner = module.get_submodule(path)
-        if prefix is None and isinstance(said := getattr(owner, "num_prefix_tokens", None), int):
-            prefix = said
-        if grid is None:
-            grid = getattr(getattr(owner, "patch_embed", None), "grid_size", None)
-        last = getattr(owner, "output_fmt", None) if last is None else last
-        if not path:
-            break
-        path = path.rpartition(".")[0]
-    grid = (int(grid[0]), int(grid[1])) if isinstance(grid, tuple) and len(grid) == 2 else None
-    return Layout(height, width, prefix, grid, getattr(last, "value", last) == "NHWC")
+    parts = layer.split(".")
+    paths = [".".join(parts[:n]) for n in range(len(parts), -1, -1)]
+    owners = [module.get_submodule(path) for path in paths]
+    prefix = _said(owners, "num_prefix_tokens")
+    grid = getattr(_said(owners, "patch_embed"), "grid_size", None)
+    form = _said(owners, "output_fmt")
+    return Layout(
+        height,
+        width,
+        prefix if isinstance(prefix, int) else None,
+        (int(grid[0]), int(grid[1])) if isinstance(grid, tuple) and len(grid) == 2 else None,
+        getattr(form, "value", form) == "NHWC",
+    )
+
+
+def _said(owners: Sequence[nn.Module], name: str) -> object:
+    said = (getattr(owner, name, None) for owner in owners)
+    return next((value for value in said if value is not None), None)
 
 
 def as_map(tensor: torch.Tensor, layout: Layout) -> torch.Tensor | None:
