@@ -55,16 +55,16 @@ class TorchModel:
             return []
         size = max(1, self._batch_size // 4)  # activations and their gradients are kept
         maps: list[HeatMap] = []
+        layer = self._layer
         with undisturbed(self.module):
             for start, batch in zip(
                 range(0, len(indices), size),
                 self._batches(samples, indices, size),
                 strict=True,
             ):
-                if self._layer is None:
-                    self._layer = find_layer(self.module, batch[:1])
+                layer = layer or find_layer(self.module, batch)
                 asked = torch.tensor(classes[start : start + size])[:, None]
-                cams = grad_cam(self.module, batch, asked, layer=self._layer)
+                cams = grad_cam(self.module, batch, asked, layer=layer)
                 maps += [np.asarray(cam[0], np.float32) for cam in cams]
         return maps
 

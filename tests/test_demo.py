@@ -1,0 +1,49 @@
+"""`imil demo`, smaller than it is: the same steps on fewer films."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from processes import start
+
+from imil.store import Store
+
+
+def run(out, reader, film_count=60, epochs=3):
+    """The demo's own code with fewer films and epochs."""
+    os.environ["COLUMNS"] = "100"
+    from imil.training import demo
+
+    demo.FILMS = film_count
+    demo.SETTINGS |= {"epochs": epochs, "imil_epoch": [2], "image_size": 32}
+    said = os.open(out.parent / "said", os.O_WRONLY | os.O_CREAT)
+    os.dup2(said, 1)
+    demo.run_demo(reader, out, 0)
+
+
+@pytest.mark.parametrize("reader", ["simulated", "web"])
+def test_the_demo_draws_trains_asks_and_compares_in_plain_words(tmp_path, reader):
+    out = tmp_path / "demo"
+    assert start(run, out, reader) == 0
+    said = " ".join((tmp_path / "said").read_text().split())
+    assert "Chest films are drawn, half of them with a lesion." in said
+    assert "on 60 images (36 train, 24 test)" in said
+    assert re.search(r"Test accuracy went from 0\.\d+ before the round to 0\.\d+", said)
+    assert (out / "run" / "cases.html").exists()
+    if reader == "web":
+        assert "Nobody opened the page within 60 s" in said
+    store = Store(out / "run" / "imil.sqlite", readonly=True)
+    held = store.rounds()[0]
+    assert held.cases > 0
+    assert {r.reader for r in store.readings(held.id)} == {"simulated"}
+
+
+def test_without_a_screen_or_a_terminal_the_reader_is_simulated(monkeypatch):
+    from imil.training.demo import default_reader
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with Path(os.devnull).open() as nobody:
+        monkeypatch.setattr("sys.stdin", nobody)
+        assert default_reader() == "simulated"
