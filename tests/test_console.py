@@ -396,7 +396,7 @@ def test_a_program_at_a_terminal_loses_no_answer_however_it_ends(tmp_path, end):
         os.write(mine, b"\n")
         screen += read_until(mine, b"squares 1-16> ")
         if isinstance(end, str):
-            os.write(mine, end.encode())
+            press_until_it_ends(process, mine, end)
         else:
             process.send_signal(end)
         process.wait(timeout=30)
@@ -404,6 +404,15 @@ def test_a_program_at_a_terminal_loses_no_answer_however_it_ends(tmp_path, end):
     assert process.returncode != 0
     assert b"case 2 of 3" in screen
     assert stored(tmp_path) == [("#1", "focus", (6, 7))]
+
+
+def press_until_it_ends(process, terminal, key):
+    """As a person would: a key pressed between the prompt and the wait for input is lost."""
+    for _ in range(60):
+        if process.poll() is not None:
+            return
+        os.write(terminal, key.encode())
+        time.sleep(0.5)
 
 
 def pty_leader():
