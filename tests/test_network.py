@@ -22,6 +22,11 @@ def test_cnns_and_transformers_take_any_image_size(name):
     assert net(torch.rand(2, 3, 96, 96)).shape == (2, 3)
 
 
+def test_residual_blocks_start_as_in_the_papers_and_not_switched_off():
+    state = make(name="resnet18", image_size=64).state_dict()
+    assert (state["layer4.1.bn2.weight"] == 1).all()  # timm's own default is 0
+
+
 @pytest.mark.parametrize("kind", [".safetensors", ".pt", ".ckpt"])
 def test_weights_come_back_from_every_kind_of_file(tmp_path, kind):
     net, path = make(), tmp_path / f"weights{kind}"

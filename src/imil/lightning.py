@@ -16,7 +16,7 @@ import_torchvision()  # Lightning imports it too, and would stop where it does n
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
 
 from imil import pytorch  # noqa: E402
-from imil.cases import Reader  # noqa: E402
+from imil.cases import Reader, RoundSettings  # noqa: E402
 from imil.errors import SettingsError  # noqa: E402
 from imil.grid import Grid  # noqa: E402
 from imil.pytorch import CorrectedDataset  # noqa: E402
@@ -65,7 +65,7 @@ class IMIL(Callback):
             say=say,
         )
         check_epochs(imil_epoch)  # said now rather than when training starts
-        Grid.parse(grid_size)
+        RoundSettings(num_outliers, Grid.parse(grid_size))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put back what earlier rounds corrected, and hold a round that is due."""

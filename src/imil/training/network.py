@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from imil.errors import DataError, SettingsError
 
+# timm starts the last normalisation of each residual block at zero. At the paper's learning rate,
+# without momentum, it hardly leaves there; torchvision and the papers start it at one.
+CONVENTIONS: dict[str, Any] = {"zero_init_last": False}
 PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of our checkpoints, of others'
 
 
@@ -41,10 +44,12 @@ def _create(name: str, classes: int, image_size: int, *, pretrained: bool) -> nn
         return net
 
     try:
-        try:
-            return create(img_size=image_size)  # transformers fix their size when they are made
-        except TypeError:
-            return create()
+        for option in CONVENTIONS | {"img_size": image_size}, CONVENTIONS, {"img_size": image_size}:
+            try:
+                return create(**option)
+            except TypeError:  # this model has no such option
+                continue
+        return create()
     except Exception as error:  # the hub raises its own kinds, and others' from below
         if pretrained:
             raise SettingsError(
