@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {
     "imil_epoch": [6],
     "batch_size": 16,
     "optimizer": "adam",
-    "lr": 0.0003,
+    "lr": 0.0001,
 }
 STORY = (
     "Chest films are drawn, half of them with a lesion. In the training films a letter in the "
