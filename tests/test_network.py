@@ -22,7 +22,7 @@ def test_cnns_and_transformers_take_any_image_size(name):
     assert net(torch.rand(2, 3, 96, 96)).shape == (2, 3)
 
 
-def test_residual_blocks_start_as_in_the_papers_and_not_switched_off():
+def test_residual_blocks_start_as_in_torchvision_and_not_switched_off():
     state = make(name="resnet18", image_size=64).state_dict()
     assert (state["layer4.1.bn2.weight"] == 1).all()  # timm's own default is 0
 

@@ -21,7 +21,7 @@ def resume(
         typer.Option(help="Where decoded images are kept.", show_default="the user's cache folder"),
     ] = None,
 ) -> None:
-    """Go on with a run that was stopped: by you, by a crash, or by a power cut.
+    """Go on with a run that was stopped: by you, or by a crash.
 
     Training goes on from the last completed epoch, a round from its first unread case.
 
