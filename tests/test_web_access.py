@@ -1,5 +1,6 @@
 """Who gets into the reading room, and what every answer carries."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -334,6 +335,27 @@ def test_a_port_in_use_is_passed_over_and_that_is_said():
             next_ = second.getsockname()[1]
     assert next_ > port
     assert said == [f"Port {port} is in use; the reading room is at port {next_} instead."]
+
+
+def test_an_answer_leaves_at_once():
+    """Nagle's wait and a delayed acknowledgement together cost 40 ms an answer."""
+
+    async def waits() -> bool:
+        asked = asyncio.get_running_loop().create_future()
+
+        def answer(_reader, writer):
+            own = writer.get_extra_info("socket")
+            asked.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
+            writer.close()
+
+        with listen(ANYWHERE, print) as door:
+            async with await asyncio.start_server(answer, sock=door):
+                _, writer = await asyncio.open_connection(*door.getsockname())
+                found = await asyncio.wait_for(asked, 10)
+                writer.close()
+        return found
+
+    assert not asyncio.run(waits())
 
 
 def test_an_address_of_another_machine_is_refused_in_one_sentence():

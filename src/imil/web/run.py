@@ -87,7 +87,9 @@ def listen(place: Place, say: Callable[[str], None]) -> socket.socket:
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     last = min(place.port + TRIES - 1, LAST) if place.port else 0
     for port in range(place.port, last + 1):
-        door = socket.socket(family, socket.SOCK_STREAM)
+        # with the protocol named, asyncio turns off the wait for more to send (Nagle), which
+        # together with a browser that delays its acknowledgements costs 40 ms an answer
+        door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         # a port in TIME_WAIT is free; a port that somebody listens on is not
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
