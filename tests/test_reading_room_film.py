@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rooms import link, make_store, serving
 
 from imil.grid import Grid, edge
+from imil.images.colours import colour_map
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,21 @@ def shown(desk):
 
 def state(desk):
     return desk.page.text_content(".readout"), desk.page.text_content(".signs")
+
+
+def test_the_heat_map_has_the_colours_of_the_figures_and_fades_with_the_value(page):
+    drawn = ask(
+        page,
+        "heatmap.js",
+        """[...m.heatPicture({ height: 1, width: 256,
+            values: Float32Array.from({ length: 256 }, (_, i) => i / 255) })
+            .getContext("2d").getImageData(0, 0, 256, 1).data]""",
+    )
+    inks = np.array(drawn).reshape(256, 4)
+    assert (inks[:, 3] == np.arange(256)).all()
+    # a canvas keeps colours multiplied by their opacity: faint ones come back rounded
+    seen = colour_map(np.arange(256) / 255)[128:].astype(int)
+    assert np.abs(inks[128:, :3] - seen).max() <= 1
 
 
 def test_nothing_of_a_case_leaks_into_the_next(desk):
