@@ -375,7 +375,7 @@ def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     assert person.end() == 0
     verdicts = [r.verdict for r in store.readings(held.id)]
     assert verdicts == ["focus", "wrong label", "skip", "focus"]
-    assert (tmp_path / "run" / "cases" / "case-001.png").exists()
+    assert (tmp_path / "run" / "cases" / "epoch-002-case-001.png").exists()
 
 
 def test_ctrl_c_while_training_ends_with_130_and_says_how_to_go_on(films, tmp_path):

@@ -245,7 +245,7 @@ def test_a_reading_is_handed_over_before_the_next_case_is_touched(tmp_path):
     person = Person("s", "s")
     reader = person.console(tmp_path)(CASES)
     next(reader)
-    assert [path.name for path in person.shown] == ["case-001.png"]
+    assert [path.name for path in person.shown] == ["epoch-070-case-001.png"]
     assert "case 2 of 4" not in person.text
 
 
@@ -255,7 +255,7 @@ def test_a_reading_is_handed_over_before_the_next_case_is_touched(tmp_path):
 def test_each_case_has_its_picture_opened_and_named(tmp_path):
     person = Person("s", "s", "s", "s")
     person.read(tmp_path / "new" / "folder")
-    paths = [tmp_path / "new" / "folder" / f"case-00{n}.png" for n in range(1, 5)]
+    paths = [tmp_path / "new" / "folder" / f"epoch-070-case-00{n}.png" for n in range(1, 5)]
     assert person.shown == paths
     assert all(str(path) in person.text for path in paths)
     with Image.open(paths[0]) as picture:
@@ -435,6 +435,6 @@ def test_the_picture_of_a_deep_film_is_that_of_its_own_range(tmp_path):
     film = np.full((40, 40), 30000, np.uint16)
     film[:, 20:] = 30100
     Person("s").read(tmp_path, [make_case(1, image=film)])
-    with Image.open(tmp_path / "case-001.png") as picture:
+    with Image.open(tmp_path / "epoch-070-case-001.png") as picture:
         pixels = np.asarray(picture)[400, 30:700, 0]
     assert (pixels[0], pixels[-1]) == (0, 255)

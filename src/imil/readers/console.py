@@ -12,6 +12,7 @@ from typing import Literal
 from imil.cases import Case, Reading, Verdict
 from imil.errors import DataError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
+from imil.readers.epoch import epoch_of
 from imil.readers.viewer import open_picture
 
 Step = Literal["next", "undo", "quit"]
@@ -59,7 +60,8 @@ class Console:
 
     Args:
         reader: the person's name.
-        folder: takes one PNG per case, such as `case-007.png`; made if missing.
+        folder: takes one PNG per case, such as `epoch-070-case-007.png`; made if
+            missing.
         ask: puts a question and returns the answer; EOFError means `q`.
         say: shows a text.
         show: opens a picture; None: it is only named.
@@ -105,7 +107,9 @@ class Console:
 
     def _present(self, case: Case, total: int, given: Reading | None) -> None:
         """Draw, write and open the picture; say what the case is."""
-        path = self.folder / f"case-{case.number:03d}.png"
+        epoch = epoch_of(case)  # a later round must not write over an earlier one's pictures
+        of_round = "" if epoch is None else f"epoch-{epoch:03d}-"
+        path = self.folder / f"{of_round}case-{case.number:03d}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             case_panel(case).save(path, compress_level=1)  # thrice as fast: a person waits
