@@ -31,9 +31,20 @@ def mix(name: str, classes: int) -> Mixed:
 def cutout(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Each image with one square of its own blacked out; labels as they are.
 
-    Source: DeVries and Taylor 2017; the square lies inside the image.
+    The square's centre lies anywhere in the image; what reaches over the border is cut off, so
+    that corners are covered as often as the middle.
+
+    Source: DeVries and Taylor 2017, section 3.2.
     """
-    height, width = images.shape[-2:]
-    area = round(CUTOUT * height) * round(CUTOUT * width) / (height * width)
-    erase = v2.RandomErasing(p=1, scale=(area, area), ratio=(1, 1), value=0)
-    return torch.stack([erase(image) for image in images]), labels
+    count, (height, width) = len(images), images.shape[-2:]
+    rows, cols = (_spans(length, count) for length in (height, width))
+    square = (rows[:, None, :, None] & cols[:, None, None, :]).to(images.device)
+    return images.masked_fill(square, 0), labels
+
+
+def _spans(length: int, count: int) -> Tensor:
+    """For each of `count` images which of `length` rows or columns its square covers, bool."""
+    side = round(CUTOUT * length)
+    first = torch.randint(length, (count, 1)) - side // 2
+    at = torch.arange(length)
+    return (at >= first) & (at < first + side)
