@@ -1,10 +1,12 @@
 """The store on a real file: nothing lost, nothing altered, nothing asked of a wrong file."""
 
+import gc
 import multiprocessing
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,6 +129,21 @@ def test_the_same_reading_sent_twice_is_stored_once(store, held):
 def test_unread_cases_come_in_reading_order(store, held):
     store.add(Reading("r@3#1", "Lee", "skip"))
     assert [case.number for case in store.unread(held.id)] == [2]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc to see open files in")
+def test_a_store_that_nobody_closes_lets_go_of_its_file(tmp_path):
+    path = tmp_path / "imil.sqlite"
+
+    def opened():
+        return [link for link in Path("/proc/self/fd").iterdir() if link.resolve() == path]
+
+    store = Store(path)
+    store.runs()
+    assert opened()
+    del store
+    gc.collect()
+    assert not opened()
 
 
 def test_a_closed_round_takes_no_reading_but_confirms_one_it_has(store, held):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
+from weakref import finalize
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -41,6 +42,8 @@ class Store:
         if readonly and not self.path.is_file():
             raise StoreError(f"there is no store at {self.path}: name a run folder or its store")
         self._engine = connect(self.path, readonly=readonly, patience=patience)
+        # a store that nobody closes, such as a callback's, lets go of its file when it is gone
+        finalize(self, self._engine.dispose)
         self._patience = patience
         self._turn = Lock()
         self._together = Together(self.write)
