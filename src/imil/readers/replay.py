@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from imil.cases import Case, Reader, Reading, Round
+from imil.cases import Case, Reading, Round
 from imil.errors import DataError
 from imil.readers.epoch import epoch_of
 from imil.readers.table import Row, load_rows, squares_text, write_rows
@@ -16,7 +16,7 @@ MAGIC = b"SQLite format 3\0"
 TABLES = (".csv", ".json")
 
 
-def replay(path: Path | str, *, run: str | None = None) -> Reader:
+def replay(path: Path | str, *, run: str | None = None) -> Replay:
     """A reader that answers as the file does.
 
     A case is matched by its sample and, where the file has epochs, by the epoch of its round.
@@ -35,10 +35,10 @@ def replay(path: Path | str, *, run: str | None = None) -> Reader:
     if not path.is_file():
         raise DataError(f"there are no readings at {path}: name a CSV, a JSON or a run's folder")
     if _is_store(path):
-        return _Replay(path, _stored(path, run))
+        return Replay(path, _stored(path, run))
     if path.suffix.lower() not in TABLES:
         raise DataError(f"{path} is no file of readings: give a .csv, a .json or a run's {STORE}")
-    return _Replay(path, load_rows(path))
+    return Replay(path, load_rows(path))
 
 
 def write_readings(path: Path | str, store: Store, run: str) -> int:
@@ -58,13 +58,20 @@ def write_readings(path: Path | str, store: Store, run: str) -> int:
     return len(rows)
 
 
-class _Replay:
+class Replay:
+    """Answers as the rows of a file do; made by `replay`."""
+
     def __init__(self, path: Path, rows: Sequence[Row]) -> None:
         self._path = path
         self._at = {(row.key, row.epoch): row for row in rows}  # the last of a sample counts
         self._last = {row.key: row for row in rows}
 
+    def knows(self, case: Case) -> bool:
+        """Whether the file has a reading of the case."""
+        return self._row(case) is not None
+
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
+        """One reading per case, in order."""
         found = [self._row(case) for case in cases]
         # later on, what is left of a round may well be the cases that the file does not have
         if any(case.number == 1 for case in cases) and not any(found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ from imil.readers.regions import largest_region
 Masks = Callable[[str], Sequence[NDArray[np.bool_] | None]]
 EVEN = 0.8  # of what a square would hold if the region were spread evenly over the image
 NO_MASK = "no mask shows where to look"
+NO_SQUARES = "the reference selects no square"
+
+
+class Reference(Protocol):
+    """Whoever a control is compared with."""
+
+    def squares(self, case: Case) -> tuple[int, ...]:
+        """The squares it selects of the case; none where it selects none."""
 
 
 class Simulated:
@@ -119,7 +127,7 @@ class RandomSquares:
         self,
         *,
         seed: int,
-        reference: Simulated | None = None,
+        reference: Reference | None = None,
         count: int | None = None,
         name: str = "random",
     ) -> None:
@@ -132,7 +140,7 @@ class RandomSquares:
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """One reading per case, in order."""
         for case in cases:
-            yield _reading(case, self.name, self.squares(case), NO_MASK)
+            yield _reading(case, self.name, self.squares(case), NO_SQUARES)
 
     def squares(self, case: Case) -> tuple[int, ...]:
         """The squares it selects; none where the reference selects none."""
@@ -152,7 +160,7 @@ class Inverted:
         name: who is said to have read.
     """
 
-    def __init__(self, *, reference: Simulated, name: str = "inverted") -> None:
+    def __init__(self, *, reference: Reference, name: str = "inverted") -> None:
         self.reference, self.name = reference, name
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
@@ -160,7 +168,7 @@ class Inverted:
         for case in cases:
             theirs = self.reference.squares(case)
             rest = sorted(set(range(1, case.grid.squares + 1)) - set(theirs)) if theirs else ()
-            why = "the reference selects every square" if theirs else NO_MASK
+            why = "the reference selects every square" if theirs else NO_SQUARES
             yield _reading(case, self.name, tuple(rest), why)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,16 @@ class EpochOrder(Sampler[int]):
 
     def __init__(self, n: int, seed: int) -> None:
         self._n, self._seed, self._epoch = n, seed, 0
+        self._urn = np.arange(n)
+
+    def favour(self, positions: Sequence[int], times: int) -> None:
+        """From the next epoch on, these are drawn `times` as often as the others.
+
+        An epoch stays as long as it was: n are drawn, without replacement, from an urn in which
+        these positions lie `times` times.
+        """
+        again = np.asarray(sorted(set(positions)), np.intp)
+        self._urn = np.concatenate([np.arange(self._n), *[again] * (times - 1)])
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
@@ -88,4 +98,5 @@ class EpochOrder(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Positions in this epoch's order."""
-        yield from np.random.default_rng([self._seed, self._epoch]).permutation(self._n).tolist()
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._urn))
+        yield from self._urn[order[: self._n]].tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Image
+from imil.errors import DataError
 from imil.images.load import load_image, load_mask
 from imil.pytorch import CorrectedDataset
 from imil.training.cache import decode
@@ -81,6 +82,43 @@ class Pixels:
     def __getitem__(self, i: int) -> tuple[NDArray[np.uint8], int]:
         """Raw pixels and label of the i-th sample."""
         return self.pixels[self.rows[i]], int(self.labels[i])
+
+
+def prepare_apart(
+    settings: TrainSettings, data: str, like: Prepared, *, cache: Path
+) -> CorrectedDataset:
+    """The images of another table at the same size, never split and never trained on.
+
+    Raises: DataError: it cannot be read, or it has a class that `like` does not have.
+    """
+    table = read_data(Path(data), settings.columns())
+    decoded = decode(
+        table,
+        size=settings.image_size,
+        channels=settings.channels,
+        folder=cache,
+        skip_bad=settings.skip_bad,
+        progress=lambda _done, _total: None,
+    )
+    bad = {key for key, _ in decoded.bad}
+    table = relabelled(table.select([i for i, k in enumerate(table.keys) if k not in bad]), like)
+    apart = Prepared(table, decoded.array, ("apart",) * len(table), decoded.bad)
+    return apart.samples("apart")
+
+
+def relabelled(table: Table, like: Prepared) -> Table:
+    """The table with the labels of the other's classes, which are matched by name.
+
+    Raises: DataError: a class is not among them.
+    """
+    strange = [name for name in table.class_names if name not in like.class_names]
+    if strange:
+        raise DataError(
+            f"the class '{strange[0]}' is none of {', '.join(like.class_names)}: give the "
+            "classes of both tables the same names"
+        )
+    labels = np.array([like.class_names.index(name) for name in table.class_names], np.int64)
+    return replace(table, labels=labels[table.labels], class_names=like.class_names)
 
 
 def to_pixels(image: NDArray[np.uint8]) -> torch.Tensor:

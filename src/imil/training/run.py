@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,19 +37,28 @@ from imil.training.settings import TrainSettings
 
 @dataclass
 class Run:
-    """A training that is prepared: its folder, settings, data and network."""
+    """A training that is prepared: its folder, settings, data and network.
+
+    `marks` are epochs after which a checkpoint and predictions are kept, as before a round;
+    `at_terminal` says that the reader has the terminal, where no bar may count the readings.
+    """
 
     folder: RunFolder
     settings: TrainSettings
     data: Prepared
     console: Console
+    marks: tuple[int, ...] = ()
+    at_terminal: bool = False
     rounds: tuple[int, ...] = field(init=False)
     name: str = field(init=False)
+    order: EpochOrder = field(init=False)
 
     def __post_init__(self) -> None:
         asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
         self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
+        self.marks = tuple(sorted({*self.marks, *self.rounds}))
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
+        self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
         self.loader = self._make_loader()
         pl.seed_everything(self.settings.seed, verbose=False)
         self.net = build(
@@ -78,28 +88,36 @@ class Run:
         )
         return store
 
-    def train(self, reader: Reader | None, store: Store | None) -> dict[str, Any]:
+    def train(
+        self,
+        reader: Reader | None,
+        store: Store | None,
+        *,
+        after_rounds: Sequence[pl.Callback] = (),
+    ) -> dict[str, Any]:
         """Train from the newest checkpoint, or from the start, to the end; returns the metrics.
 
         Args:
             reader: who answers the rounds; without one none is held.
             store: from `open_store`; needed with a reader.
+            after_rounds: callbacks that follow each round, when its readings are stored.
         Raises: RoundPaused: the reader stopped; the run can be resumed.
         """
         bar = Bar(self.console)
         callbacks = [
             EpochSeed(self.settings.seed),
             History(self.folder, self._validate),
-            Checkpoints(self.folder, self.rounds),
+            Checkpoints(self.folder, self.marks),
             bar,
-            Evaluation(self.rounds, self._predict_at),
+            Evaluation(self.marks, self._predict_at),
         ]
         if reader is None or store is None or not self.rounds:
             self._fit(callbacks)
             return self._finish()
         beacon = Beacon(Progress(store), self.name, self._test_metrics)
         with beacon.alive():
-            self._fit([*callbacks, beacon, self._imil(beacon.waiting(reader), store, bar)])
+            imil = self._imil(beacon.waiting(reader), store, bar)
+            self._fit([*callbacks, beacon, imil, *after_rounds])
             metrics = self._finish()
             beacon.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
@@ -107,7 +125,7 @@ class Run:
     def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
         def ask(cases: Any) -> Any:
             bar.hide()  # the reader has the screen
-            if self.settings.reader == "console":
+            if self.at_terminal or self.settings.reader == "console":
                 return reader(cases)
             return counted(reader(cases), len(cases), self.console)
 
@@ -161,7 +179,7 @@ class Run:
         return DataLoader(
             samples,
             size,
-            sampler=EpochOrder(len(samples), self.settings.seed),
+            sampler=self.order,
             drop_last=len(samples) % size == 1,  # batch normalisation needs two
             generator=torch.Generator(),  # or the loader would draw from the global one
         )
