@@ -1,0 +1,188 @@
+"""What a study is to do: a TOML file, checked before the first job starts."""
+
+from __future__ import annotations
+
+import tomllib
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imil.errors import SettingsError
+from imil.study.arms import MIXED, Arm, Kind, arms
+from imil.training.settings import TrainSettings, resolve
+
+OWN = ("data", "seed", "mix", "reader", "reader_name", "protocol", "test_share", "val_share")
+
+
+class Reader(BaseModel):
+    """Who answers the round of an `imil` arm.
+
+    Args:
+        name: in tables and files.
+        reader: as for `imil train --reader`: simulated with skills, replay:FILE, web, console.
+        otherwise: what becomes of cases that a replay does not have: they are skipped, or a
+            person is asked at the `console` or on a `web` page.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+    reader: str = "simulated"
+    otherwise: Literal["skip", "console", "web"] = "skip"
+
+    @property
+    def asks(self) -> Literal["", "console", "web"]:
+        """How a person is asked; empty where none is."""
+        if self.otherwise != "skip":
+            return self.otherwise
+        return self.reader if self.reader in ("console", "web") else ""  # type: ignore[return-value]
+
+
+class Splits(BaseModel):
+    """How the images are split, again and again, or once and for all by the table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    val_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class External(BaseModel):
+    """Another table, never trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+
+
+class Plan(BaseModel):
+    """A study. `training` takes the names of `imil train`'s flags.
+
+    Raises: SettingsError, from `read_plan`: unknown keys, values out of range, missing arms.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    data: str
+    arms: tuple[Kind, ...]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    subgroups: tuple[str, ...] = ()
+    training: dict[str, Any] = {}
+    splits: Splits = Splits()
+    readers: tuple[Reader, ...] = ()
+    external: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")], External] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Plan:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise SettingsError(f"seeds {list(self.seeds)} holds a seed twice: give each once")
+        for reader in self.readers:
+            if reader.otherwise != "skip" and not reader.reader.startswith("replay:"):
+                raise SettingsError(
+                    f"the reader '{reader.name}' has 'otherwise', which is for replay:FILE alone"
+                )
+        names = [reader.name for reader in self.readers]
+        if len(set(names)) < len(names):
+            raise SettingsError("two readers have the same name: give each its own")
+        own = next((name for name in self.training if name in OWN), None)
+        if own is not None:
+            raise SettingsError(f"[training] holds '{own}', which the plan sets elsewhere: move it")
+        # what is wrong is said now
+        _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
+        if self.round >= self.settings(Arm("baseline"), 0).epochs and self.forked:
+            raise SettingsError(
+                f"imil-epoch {self.round} does not come before the last epoch: lower it"
+            )
+        return self
+
+    @property
+    def rows(self) -> tuple[Arm, ...]:
+        """The arms, IMIL once per reader."""
+        return arms(self.arms, [reader.name for reader in self.readers])
+
+    @property
+    def forked(self) -> bool:
+        """Whether any arm goes on from the baseline's checkpoint."""
+        return any(arm.forks for arm in self.rows)
+
+    @property
+    def round(self) -> int:
+        """Completed epochs before the first round."""
+        return self.settings(Arm("baseline"), 0).imil_epoch[0]
+
+    def reader(self, name: str) -> Reader:
+        """The reader of that name."""
+        return next(reader for reader in self.readers if reader.name == name)
+
+    def settings(self, arm: Arm, seed: int) -> TrainSettings:
+        """What the arm trains with."""
+        own: dict[str, Any] = {"data": self.data, "seed": seed, "reader": "none"}
+        if arm.kind in MIXED:
+            own["mix"] = arm.kind
+        if arm.is_control:
+            own["reader"] = f"control:{arm.kind}"
+        if arm.kind == "imil" and arm.reader:
+            own |= {"reader": self.reader(arm.reader).reader, "reader_name": arm.reader}
+        own |= {"test_share": self.splits.test_share, "val_share": self.splits.val_share}
+        return resolve(self.training | own)
+
+    def write(self, path: Path) -> None:
+        """Write the plan as TOML."""
+        path.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan of a TOML file; paths in it are taken from the file's folder.
+
+    Raises: SettingsError: it cannot be read, or something in it is wrong, in one sentence.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no TOML: {error}") from error
+    return make_plan(values, base=path.parent)
+
+
+def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
+    """The plan from its values; relative paths are taken from `base`.
+
+    Raises: SettingsError: something in it is wrong, in one sentence.
+    """
+    try:
+        values = deepcopy(values)
+        for table in ("training", "splits"):  # names as on the command line, or as in Python
+            of = values.get(table, {}).items()
+            values[table] = {name.replace("-", "_"): value for name, value in of}
+        for one in (values, *values.get("external", {}).values()):
+            if "data" in one:
+                one["data"] = str((base / one["data"]).absolute())
+        if values["training"].get("weights", "none") not in ("none", "imagenet"):
+            weights = (base / values["training"]["weights"]).absolute()
+            values["training"]["weights"] = str(weights)
+        for one in values.get("readers", ()):
+            kind, _, file = one.get("reader", "").partition(":")
+            if kind == "replay" and file:
+                one["reader"] = f"replay:{(base / file).absolute()}"
+        return Plan(**values)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    except (TypeError, KeyError, AttributeError):
+        raise SettingsError("the plan is no study: see `imil study init paper`") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"'{where}' is nothing that a plan has: see `imil study init paper`"
+    if first["type"] == "missing":
+        return f"the plan says nothing of '{where}': add it"
+    return f"{where} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"

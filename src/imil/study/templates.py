@@ -1,0 +1,26 @@
+"""Plans to start from: what `imil study init` writes."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import tomli_w
+
+from imil.errors import SettingsError
+
+NAMES = ("paper", "quick", "small")
+DATA = 'data = "films.csv"\n'  # the line of a template that names the data
+
+
+def init(name: str, data: str) -> str:
+    """The text of a plan, TOML with comments.
+
+    Args:
+        name: `paper`, `quick` or `small`.
+        data: the table or folder of images; taken from the plan's folder if it is relative.
+    Raises: SettingsError: there is no plan of that name.
+    """
+    if name not in NAMES:
+        raise SettingsError(f"there is no plan '{name}': give {', '.join(NAMES)}")
+    text = (files("imil.study") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
+    return text.replace(DATA, tomli_w.dumps({"data": data}), 1)

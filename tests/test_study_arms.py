@@ -1,0 +1,66 @@
+"""The arms of a study: their names, and which of them need what."""
+
+import pytest
+
+from imil.errors import SettingsError
+from imil.study.arms import CONTROLS, MIXED, TITLES, Arm, arms
+
+
+def ids(kinds, readers=()):
+    return [arm.id for arm in arms(kinds, readers)]
+
+
+def test_arms_come_in_the_order_they_are_named():
+    assert ids(["baseline", "mixup", "cutout"]) == ["baseline", "mixup", "cutout"]
+
+
+def test_imil_is_there_once_for_each_reader_and_controls_once():
+    kinds = ["baseline", "imil-random", "imil", "upweight"]
+    names = ["baseline", "imil-random", "imil.Lee", "imil.Kim", "upweight"]
+    assert ids(kinds, ["Lee", "Kim"]) == names
+    found = {arm.id: arm for arm in arms(kinds, ["Lee", "Kim"])}
+    assert found["imil-random"].reader == found["upweight"].reader == "Lee"
+    assert found["baseline"].reader == ""
+
+
+def test_a_reader_who_is_alone_is_not_named():
+    (_, imil, control) = arms(["baseline", "imil", "imil-inverted"], ["Lee"])
+    assert (imil.id, imil.title) == ("imil", "IMIL")
+    assert (control.id, control.title) == ("imil-inverted", "Control: inverted squares")
+    assert (imil.reader, control.reader) == ("Lee", "Lee")
+
+
+def test_readers_are_told_apart_by_their_names():
+    titles = [arm.title for arm in arms(["baseline", "imil"], ["Lee", "Kim"])]
+    assert titles == ["Baseline", "IMIL (Lee)", "IMIL (Kim)"]
+
+
+@pytest.mark.parametrize("kind", list(TITLES))
+def test_an_arm_differs_from_the_first_epoch_or_goes_on_from_the_baseline(kind):
+    arm = Arm(kind)
+    assert arm.is_control == (kind in CONTROLS)
+    assert (kind == "baseline") + (kind in MIXED) + arm.forks == 1
+
+
+def test_no_two_arms_have_the_same_name_or_title():
+    kinds = list(TITLES)
+    found = arms(kinds, ["Lee", "Kim"])
+    assert len({arm.id for arm in found}) == len({arm.title for arm in found}) == len(kinds) + 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "readers", "says"),
+    [
+        (["baseline", "mixup", "mixup"], [], "the arm 'mixup' is named twice"),
+        (["mixup", "cutout"], [], "no arm 'baseline'"),
+        ([], [], "no arm 'baseline'"),
+        (["baseline", "imil"], [], "the arm 'imil' needs a reader"),
+        (["baseline", "cutout-same", "imil"], [], "the arm 'cutout-same' needs a reader"),
+        (["baseline", "upweight"], ["Lee"], "the control 'upweight' needs the arm 'imil'"),
+    ],
+)
+def test_arms_that_make_no_study_are_one_sentence(kinds, readers, says):
+    with pytest.raises(SettingsError) as caught:
+        arms(kinds, readers)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)

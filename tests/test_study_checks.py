@@ -1,0 +1,514 @@
+"""What is found before the first job starts: overlaps, subgroups, readings, splits, changes."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+import torch
+
+from imil.cases import Case, Reading, RoundSettings
+from imil.errors import DataError, ImilError, SettingsError
+from imil.grid import Grid
+from imil.store import Store
+from imil.study.checks import prepare
+from imil.study.folder import StudyFolder
+from imil.study.plan import make_plan
+from imil.training.splits import read_splits, split
+from imil.training.table import read_data
+
+SIDE = 40
+N = 20
+SHENZHEN = os.environ.get("IMIL_SHENZHEN")
+
+
+def picture(number, side=SIDE):
+    """Smooth blobs that no other number has."""
+    rough = np.random.default_rng(number).integers(0, 256, (8, 8)).astype(np.uint8)
+    return PIL.Image.fromarray(rough).resize((side, side), PIL.Image.Resampling.BICUBIC)
+
+
+def films(folder, rows=None, name="films.csv", extra=None):
+    """A table of N films in two classes, and whatever columns are given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = range(N) if rows is None else rows
+    for number in numbers:
+        if not (folder / f"{number}.png").exists():
+            picture(number).save(folder / f"{number}.png")
+    table = pd.DataFrame(
+        {
+            "image": [f"{number}.png" for number in numbers],
+            "label": [number % 2 for number in numbers],
+            "class_name": ["TB" if number % 2 else "normal" for number in numbers],
+        }
+        | (extra or {})
+    )
+    table.to_csv(folder / name, index=False)
+    return folder / name
+
+
+def halves(column="split"):
+    """The first half to train on, the second to test on."""
+    return {column: ["train"] * (N // 2) + ["test"] * (N // 2)}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Prepares a study of the table, always in the same folder; keeps what was said."""
+
+    class Study:
+        folder = StudyFolder(tmp_path / "study")
+        said: list[str] = []  # noqa: RUF012
+
+        def plan(self, data, **more):
+            training = {"model": "test_resnet", "image_size": 32, "batch_size": 4}
+            values = {"name": "A study", "data": str(data), "arms": ["baseline"]}
+            training |= more.pop("training", {})
+            return make_plan(values | {"training": training} | more, base=tmp_path)
+
+        def prepare(self, data, **more):
+            self.said = []
+            plan = self.plan(data, **more)
+            return prepare(plan, self.folder, self.said.append, cache=tmp_path / "cache")
+
+        def refuses(self, data, error=ImilError, **more):
+            with pytest.raises(error) as caught:
+                self.prepare(data, **more)
+            assert "\n" not in str(caught.value)
+            return str(caught.value)
+
+    return Study()
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+# --- what is written ----------------------------------------------------------------------
+
+
+def test_images_and_their_fingerprint_are_written_down(tmp_path, study):
+    sexes = ["F", "M", "NA", ""] * (N // 4)
+    data = films(tmp_path / "a", extra={"sex": sexes, "patient": [f"P{i}" for i in range(N)]})
+    films(tmp_path / "b", rows=[100, 101])
+    facts = study.prepare(
+        data, subgroups=["sex"], external={"else": {"data": str(tmp_path / "b/films.csv")}}
+    )
+    images = pd.read_parquet(study.folder.images)
+    assert list(images) == ["key", "set", "label", "class_name", "content", "patient", "sex"]
+    assert images["set"].tolist() == ["data"] * N + ["external-else"] * 2
+    assert images["sex"].tolist() == ["F", "M", "", ""] * (N // 4) + ["", ""]
+    assert images["patient"].tolist() == [f"P{i}" for i in range(N)] + ["", ""]
+    third = images.iloc[3]
+    assert (third["key"], third["label"], third["class_name"]) == ("3.png", 1, "TB")
+    bytes_of = {("data", f"{i}.png", i): tmp_path / "a" / f"{i}.png" for i in range(N)}
+    bytes_of |= {("external-else", f"{i}.png", i): tmp_path / "b" / f"{i}.png" for i in (100, 101)}
+    lines = sorted(
+        json.dumps([of, key, str(i % 2), hashlib.sha256(path.read_bytes()).hexdigest()])
+        for (of, key, i), path in bytes_of.items()
+    )
+    assert facts.fingerprint == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    assert facts.classes == ("normal", "TB")
+    assert facts.images == {"data": N, "external-else": 2}
+    assert study.folder.read_facts() == json.loads(json.dumps(asdict(facts)))
+    assert {"python", "torch", "imil", "pandas"} <= set(facts.versions)
+
+
+def test_splits_are_those_that_a_training_would_draw_with_the_next_seeds(tmp_path, study):
+    data = films(tmp_path / "a")
+    study.prepare(data, splits={"count": 3, "seed": 5, "test_share": 0.3})
+    table = read_data(data)
+    written = [read_splits(study.folder.splits(number), table) for number in range(3)]
+    assert written == [split(table, test=0.3, seed=seed) for seed in (5, 6, 7)]
+    assert len(set(written)) == 3
+    assert not study.folder.splits(3).exists()
+
+
+def test_preparing_again_writes_the_same(tmp_path, study):
+    data = films(tmp_path / "a")
+    first = study.prepare(data, splits={"count": 2})
+    before = files(study.folder)
+    assert study.prepare(data, splits={"count": 2}) == first
+    assert files(study.folder) == before
+
+
+def test_a_study_may_grow_by_splits_subgroups_and_external_sets(tmp_path, study):
+    data = films(tmp_path / "a", extra={"sex": ["F", "M"] * (N // 2)})
+    first = study.prepare(data)
+    before = study.folder.splits(0).read_bytes()
+    films(tmp_path / "b", rows=[100, 101])
+    grown = study.prepare(
+        data,
+        splits={"count": 2},
+        subgroups=["sex"],
+        external={"else": {"data": str(tmp_path / "b/films.csv")}},
+    )
+    assert study.folder.splits(0).read_bytes() == before
+    assert study.folder.splits(1).exists()
+    assert grown.created == first.created
+    assert grown.fingerprint != first.fingerprint
+    assert pd.read_parquet(study.folder.images)["sex"][:2].tolist() == ["F", "M"]
+
+
+def test_a_split_of_a_study_that_was_never_begun_is_drawn_anew(tmp_path, study):
+    data = films(tmp_path / "a")
+    study.prepare(data, splits={"seed": 1})
+    study.folder.facts.unlink()  # killed before it was written
+    study.prepare(data, splits={"seed": 2})
+    table = read_data(data)
+    assert read_splits(study.folder.splits(0), table) == split(table, seed=2)
+
+
+def test_nothing_random_is_consumed(tmp_path, study):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    study.prepare(films(tmp_path / "a"))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+
+
+# --- the same image twice -----------------------------------------------------------------
+
+
+def copy(folder, number, to):
+    (folder / f"{to}.png").write_bytes((folder / f"{number}.png").read_bytes())
+
+
+def test_the_same_image_in_training_and_test_is_an_error_that_names_both(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    copy(tmp_path / "a", 2, 12)
+    said = study.refuses(data, DataError)
+    assert "'2.png' and '12.png', in the training and the test set of split 0" in said
+    assert not study.folder.facts.exists()
+
+
+def test_the_same_image_is_found_in_a_later_split_too(tmp_path, study):
+    data = films(tmp_path / "a")
+    table = read_data(data)
+    draws = [split(table, seed=seed) for seed in range(4)]
+    first = next(  # two images that only the last of the splits parts
+        (i, j)
+        for i in range(0, N, 2)
+        for j in range(i + 2, N, 2)
+        if [one[i] != one[j] for one in draws] == [False, False, False, True]
+    )
+    copy(tmp_path / "a", *first)
+    assert "split 3" in study.refuses(data, DataError, splits={"count": 4})
+    study.prepare(data, splits={"count": 3})
+
+
+def test_the_same_image_on_one_side_is_a_warning(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    copy(tmp_path / "a", 2, 4)
+    copy(tmp_path / "a", 11, 12)
+    warnings = study.prepare(data).warnings
+    assert warnings[0].startswith("2 images are there more than once")
+    assert "'2.png' and '4.png'" in warnings[0]
+    assert warnings[1] == "the same image has two labels: '11.png' and '12.png'"
+    assert study.said[-2:] == [f"Note: {warning}." for warning in warnings]
+    assert len(warnings) == 2
+
+
+def test_images_of_one_patient_may_be_the_same(tmp_path, study):
+    people = [f"P{0 if i == 2 else i}" for i in range(N)]
+    data = films(tmp_path / "a", extra={"patient": people})
+    copy(tmp_path / "a", 0, 2)
+    warnings = study.prepare(data, splits={"count": 20}).warnings
+    assert [warning[:27] for warning in warnings] == ["1 image is there more than "]
+
+
+def test_the_same_image_in_the_data_and_an_external_set_is_an_error(tmp_path, study):
+    data = films(tmp_path / "a")
+    films(tmp_path / "b", rows=[7, 100])
+    said = study.refuses(data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}})
+    assert "'7.png' and '7.png' of external-b, in the data and an external set" in said
+
+
+# --- almost the same ----------------------------------------------------------------------
+
+
+def resave(folder, number, to):
+    """A copy with other bytes, a little brighter and larger."""
+    brighter = np.clip(np.asarray(picture(number, 64)) * 1.05 + 3, 0, 255).astype(np.uint8)
+    PIL.Image.fromarray(brighter).save(folder / f"{to}.png")
+
+
+def test_a_film_saved_anew_is_a_warning_that_names_both(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    resave(tmp_path / "a", 2, 12)
+    (warning,) = study.prepare(data).warnings
+    assert warning.startswith("1 pair of images looks almost alike")
+    assert "'2.png' and '12.png'" in warning
+
+
+def test_a_film_saved_anew_on_the_same_side_is_no_matter(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    resave(tmp_path / "a", 2, 4)
+    assert study.prepare(data).warnings == ()
+
+
+def test_a_film_saved_anew_in_an_external_set_is_a_warning(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    films(tmp_path / "b", rows=[100, 101, 103])
+    resave(tmp_path / "b", 12, 100)
+    resave(tmp_path / "b", 101, 103)  # external sets are not trained on: no matter
+    external = {"b": {"data": str(tmp_path / "b/films.csv")}}
+    (warning,) = study.prepare(data, external=external).warnings
+    assert "'12.png' and '100.png' of external-b" in warning
+
+
+def test_a_training_size_too_small_to_tell_films_apart_does_no_harm(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    resave(tmp_path / "a", 2, 12)
+    (warning,) = study.prepare(data, training={"image_size": 16}).warnings
+    assert "1 pair of images" in warning
+
+
+@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN names no folder with manifest.csv")
+def test_no_two_films_of_the_real_set_are_taken_for_the_same(tmp_path, study):
+    data = Path(SHENZHEN) / "manifest.csv"
+    for size in (32, 64, 112, 224):
+        facts = study.prepare(data, training={"image_size": size}, splits={"count": 20})
+        assert facts.warnings == ()
+
+
+# --- external sets and subgroups ----------------------------------------------------------
+
+
+def test_an_external_set_with_other_classes_is_an_error(tmp_path, study):
+    data = films(tmp_path / "a")
+    films(tmp_path / "b", rows=[100, 101], extra={"class_name": ["normal", "nodule"]})
+    said = study.refuses(data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}})
+    assert said.startswith("the external set 'b' cannot be used: the class 'nodule' is none of")
+
+
+def test_classes_of_an_external_set_are_matched_by_name(tmp_path, study):
+    data = films(tmp_path / "a")
+    names = {"label": [0, 1], "class_name": ["TB", "normal"]}
+    films(tmp_path / "b", rows=[100, 101], extra=names)
+    study.prepare(data, external={"b": {"data": str(tmp_path / "b/films.csv")}})
+    images = pd.read_parquet(study.folder.images)[-2:]
+    assert images["label"].tolist() == [1, 0]
+    assert images["class_name"].tolist() == ["TB", "normal"]
+
+
+def test_an_external_set_without_one_of_the_classes_is_a_warning(tmp_path, study):
+    names = [("normal", "TB", "nodule")[i % 3] for i in range(N)]
+    data = films(tmp_path / "a", extra={"label": names, "class_name": names})
+    names = {"label": ["nodule", "TB"], "class_name": ["nodule", "TB"]}
+    films(tmp_path / "b", rows=[100, 101], extra=names)
+    external = {"b": {"data": str(tmp_path / "b/films.csv")}}
+    (warning,) = study.prepare(data, external=external).warnings
+    assert warning.startswith("external-b has no image of the class 'normal'")
+    images = pd.read_parquet(study.folder.images)  # TB, nodule, normal: sorted by name
+    assert images["label"][-2:].tolist() == [1, 0]
+
+
+def test_an_unknown_subgroup_names_the_columns_there_are(tmp_path, study):
+    said = study.refuses(films(tmp_path / "a"), SettingsError, subgroups=["sexe"])
+    assert "no column 'sexe' for subgroups, but image, label, class_name" in said
+
+
+def test_a_folder_has_no_subgroups(tmp_path, study):
+    for name in ("a", "b"):
+        (tmp_path / "films" / name).mkdir(parents=True)
+        picture(3).save(tmp_path / "films" / name / "x.png")
+    said = study.refuses(tmp_path / "films", SettingsError, subgroups=["sex"])
+    assert "it is a folder: give a table" in said
+
+
+def test_a_column_of_measurements_is_no_subgroup(tmp_path, study):
+    data = films(tmp_path / "a", rows=range(24), extra={"age": range(24)})
+    said = study.refuses(data, SettingsError, subgroups=["age"])
+    assert "'age'" in said
+    assert "24 different values" in said
+
+
+# --- images that cannot be used -----------------------------------------------------------
+
+
+def test_an_unreadable_image_is_found_before_the_first_job(tmp_path, study):
+    data = films(tmp_path / "a")
+    (tmp_path / "a/5.png").write_bytes(b"no image")
+    assert "1 of 20 images cannot be read" in study.refuses(data, DataError)
+
+
+def test_what_is_left_out_is_said_and_the_rest_stays_aligned(tmp_path, study):
+    data = films(tmp_path / "a", extra={"site": [f"s{i % 7}" for i in range(N)]})
+    (tmp_path / "a/5.png").write_bytes(b"no image")
+    facts = study.prepare(data, subgroups=["site"], training={"skip_bad": True})
+    assert facts.images == {"data": N - 1}
+    assert len(facts.warnings) == 1
+    assert facts.warnings[0].startswith("data: '5.png' is left out")
+    images = pd.read_parquet(study.folder.images).set_index("key")
+    assert "5.png" not in images.index
+    assert images["site"].to_dict() == {f"{i}.png": f"s{i % 7}" for i in range(N) if i != 5}
+
+
+# --- splits, training ---------------------------------------------------------------------
+
+
+def test_a_split_that_is_not_possible_is_an_error(tmp_path, study):
+    data = films(tmp_path / "a", rows=[*range(0, 12, 2), 1])  # one image of TB
+    assert "no image of the class 'TB'" in study.refuses(data, DataError)
+
+
+def test_a_table_with_splits_has_one(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    said = study.refuses(data, SettingsError, splits={"count": 2})
+    assert "the plan asks for 2 splits" in said
+
+
+def test_fewer_training_images_than_a_batch_are_an_error(tmp_path, study):
+    said = study.refuses(films(tmp_path / "a"), SettingsError, training={"batch_size": 17})
+    assert said.startswith("16 training images are fewer than a batch of 17")
+
+
+def test_an_unknown_network_is_an_error(tmp_path, study):
+    said = study.refuses(films(tmp_path / "a"), SettingsError, training={"model": "resnet81"})
+    assert "'resnet81' is not known" in said
+
+
+# --- readers ------------------------------------------------------------------------------
+
+
+def readings(path, *rows):
+    path.write_text("key,epoch,squares\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def replaying(path, **more):
+    readers = [{"name": "Lee", "reader": f"replay:{path}"}]
+    training = {"epochs": 10, "imil_epoch": 7}
+    return {"arms": ["baseline", "imil"], "readers": readers, "training": training} | more
+
+
+def test_readings_of_these_images_are_welcome(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    path = readings(tmp_path / "r.csv", "0.png,7,1-4", "12.png,,16", "3.png,9,all")
+    assert study.prepare(data, **replaying(path)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (["0.png,,1", "x.png,,1", "y.png,,2"], "2 readings of images that the data do not have"),
+        (["0.png,6,1", "1.png,9,1"], "no reading for the round after epoch 7, only after 6, 9"),
+        (["0.png,7,17"], "squares {17} lie outside a 4×4 grid"),
+    ],
+    ids=["other images", "other rounds", "another grid"],
+)
+def test_readings_that_cannot_be_used_are_an_error(tmp_path, study, rows, says):
+    data = films(tmp_path / "a")
+    said = study.refuses(data, SettingsError, **replaying(readings(tmp_path / "r.csv", *rows)))
+    assert said.startswith("the reader 'Lee' cannot answer: ")
+    assert says in said
+
+
+def test_readings_of_test_images_alone_are_a_warning(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    path = readings(tmp_path / "r.csv", "10.png,,1", "11.png,,1")
+    (warning,) = study.prepare(data, **replaying(path)).warnings
+    assert warning.startswith("no image that 'Lee' has read is trained on in split 0")
+
+
+def a_case(key, epoch=7):
+    heat = np.zeros((4, 4), np.float32)
+    pixels = np.asarray(picture(3))
+    return Case(
+        f"old@{epoch}#1", 1, key, 1, 0, 0.9, ("normal", "TB"), Grid(4, 4), heat, heat,
+        lambda: pixels,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "epoch", "says"),
+    [("3.png", 7, ""), ("x.png", 7, "'x.png' the first"), ("3.png", 6, "only after 6")],
+    ids=["fits", "other image", "other round"],
+)
+def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, says):
+    run = tmp_path / "old"
+    run.mkdir()
+    store = Store(run / "imil.sqlite")
+    store.add_run("old", class_names=["normal", "TB"], settings={}, versions={})
+    store.open_round("old", epoch, RoundSettings(), [a_case(key, epoch)])
+    store.add(Reading(f"old@{epoch}#1", "anna", "focus", (2, 3)))
+    store.close()
+    data = films(tmp_path / "a", extra=halves())
+    if says:
+        assert says in study.refuses(data, SettingsError, **replaying(run))
+    else:
+        assert study.prepare(data, **replaying(run)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("reader", "says"),
+    [
+        ("replay:nowhere.csv", "there are no readings at"),
+        ("simulated", "the data has none"),
+        ("simulated:luck=2", "the data has none"),
+        ("somebody", "give console, web, simulated"),
+        ("none", "leave the arm imil out"),
+    ],
+)
+def test_a_reader_who_cannot_answer_is_found_before_the_first_job(tmp_path, study, reader, says):
+    readers = [{"name": "Lee", "reader": reader}]
+    said = study.refuses(
+        films(tmp_path / "a"), SettingsError, arms=["baseline", "imil"], readers=readers
+    )
+    assert said.startswith("the reader 'Lee' cannot answer: ")
+    assert says in said
+
+
+# --- data that change while a study runs --------------------------------------------------
+
+
+def rewritten(folder):
+    picture(77).save(folder / "4.png")
+    return films(folder)
+
+
+def relabelled(folder):
+    table = pd.read_csv(folder / "films.csv")
+    table.loc[4, ["label", "class_name"]] = [1, "TB"]
+    table.to_csv(folder / "films.csv", index=False)
+    return folder / "films.csv"
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (rewritten, "4.png"),
+        (relabelled, "4.png"),
+        (lambda folder: films(folder, rows=range(N - 1)), "19.png"),
+        (lambda folder: films(folder, rows=range(N + 1)), "20.png"),
+    ],
+    ids=["rewritten", "relabelled", "gone", "new"],
+)
+def test_data_that_have_changed_since_are_refused_and_nothing_is_written(
+    tmp_path, study, change, first
+):
+    study.prepare(films(tmp_path / "a"))
+    before = files(study.folder)
+    said = study.refuses(change(tmp_path / "a"), DataError)
+    assert said.startswith("the data have changed since")
+    assert f"1 images are new, gone, relabelled or rewritten, '{first}' the first" in said
+    assert files(study.folder) == before
+
+
+def test_other_splits_in_the_table_are_refused(tmp_path, study):
+    study.prepare(films(tmp_path / "a", extra=halves()))
+    swapped = {"split": ["test", "test", *["train"] * (N - 4), "test", "test"]}
+    said = study.refuses(films(tmp_path / "a", extra=swapped), DataError)
+    assert said.startswith("the splits in")
+
+
+def test_a_damaged_record_of_the_images_is_said(tmp_path, study):
+    data = films(tmp_path / "a")
+    study.prepare(data)
+    study.folder.images.write_bytes(b"no table")
+    assert "images.parquet cannot be read" in study.refuses(data, DataError)

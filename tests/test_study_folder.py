@@ -1,0 +1,127 @@
+"""The folder of a study: what lies where, and what is said where it does not."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imil.errors import DataError
+from imil.study.folder import Predictions, StudyFolder
+from imil.training.evaluation import write_predictions
+from imil.training.folder import write_json
+
+PROBS = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])
+LABELS = np.array([1, 0, 0])
+KEYS = ["a.png", "b.png", "c.png"]
+
+
+@pytest.fixture
+def job(tmp_path):
+    return StudyFolder(tmp_path / "study").job("imil.Lee", 3, 1)
+
+
+def test_everything_lies_where_the_documentation_says(tmp_path):
+    study = StudyFolder(tmp_path)
+    job = study.job("imil", 2, 0)
+    there = [study.plan, study.facts, study.images, study.splits(4), study.figures, study.report]
+    there += [job.path, job.focus, job.heat_maps, job.run.store]
+    assert [str(path.relative_to(tmp_path)) for path in there] == [
+        *("plan.toml", "study.json", "images.parquet", "splits/split-4.csv"),
+        *("figures", "report.html", "jobs/imil/seed-2-split-0"),
+        "jobs/imil/seed-2-split-0/focus.parquet",
+        "jobs/imil/seed-2-split-0/heat-maps.npz",
+        "jobs/imil/seed-2-split-0/imil.sqlite",
+    ]
+
+
+def test_jobs_come_split_by_split_and_seed_by_seed(tmp_path):
+    jobs = StudyFolder(tmp_path).jobs(["baseline", "imil"], [7, 8], 2)
+    assert [(job.split, job.seed, job.arm) for job in jobs] == [
+        (split, seed, arm) for split in (0, 1) for seed in (7, 8) for arm in ("baseline", "imil")
+    ]
+    assert len({job.path for job in jobs}) == 8
+
+
+def test_a_job_says_who_it_is(job):
+    assert job.name == "imil.Lee, seed 3, split 1"
+    assert job.unit == (3, 1)
+
+
+def test_a_job_that_was_never_begun_is_waiting(job):
+    assert job.state == "waiting"
+    assert job.status == {"state": "waiting"}
+    assert not job.path.exists()
+
+
+def test_a_mark_stays_until_the_next(job):
+    job.mark("running", seconds=1.5)
+    job.mark("failed", seconds=2.0, error="no room")
+    assert job.status == {"state": "failed", "seconds": 2.0, "error": "no room"}
+    assert job.state == "failed"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "3"])
+def test_a_damaged_mark_is_one_sentence(job, text):
+    job.path.mkdir(parents=True)
+    (job.path / "job.json").write_text(text)
+    with pytest.raises(DataError, match=r"job\.json is damaged: delete it"):
+        _ = job.state
+
+
+def test_predictions_come_back_as_they_were_written(job):
+    write_predictions(job.run.predictions("epoch-070", "test"), KEYS, LABELS, PROBS)
+    found = job.predictions(when="epoch-070")
+    assert found.keys == tuple(KEYS)
+    assert (found.probs == PROBS).all()
+    assert (found.labels == LABELS).all()
+    assert len(found) == 3
+    with pytest.raises(DataError, match="run the study to its end"):
+        job.predictions()
+
+
+def test_the_columns_of_twelve_classes_keep_their_order(job):
+    probs = np.random.default_rng(0).dirichlet(np.ones(12), 3)
+    write_predictions(job.run.predictions("end", "test"), KEYS, LABELS, probs)
+    assert (job.predictions().probs == probs).all()
+
+
+def test_the_test_set_comes_before_the_external_ones_and_training_sets_are_none(job):
+    assert job.sets() == ()
+    for name in ("train", "val", "external-b", "test", "external-a"):
+        write_predictions(job.run.predictions("end", name), KEYS, LABELS, PROBS)
+    assert job.sets() == ("test", "external-a", "external-b")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no table", b"PAR1"])
+def test_damaged_predictions_are_one_sentence(job, damage):
+    path = job.run.predictions("end", "test")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(damage)
+    with pytest.raises(DataError, match="cannot be read"):
+        job.predictions()
+
+
+def test_some_of_the_predictions_keep_their_order():
+    found = Predictions(tuple(KEYS), LABELS, PROBS).select(np.array([True, False, True]))
+    assert found.keys == ("a.png", "c.png")
+    assert found.labels.tolist() == [1, 0]
+    assert (found.probs == PROBS[[0, 2]]).all()
+
+
+def test_facts_are_read_and_a_folder_without_them_is_no_study(tmp_path):
+    study = StudyFolder(tmp_path)
+    with pytest.raises(DataError, match=r"is .* a study"):
+        study.read_facts()
+    study.facts.write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        study.read_facts()
+    write_json(study.facts, {"name": "A"})
+    assert study.read_facts() == {"name": "A"} == json.loads(study.facts.read_text())
+
+
+def test_keys_that_look_like_numbers_stay_text(job):
+    path = job.run.predictions("end", "test")
+    path.parent.mkdir(parents=True)
+    pd.DataFrame({"key": [1, 2], "label": [0, 1], "prob_0": 0.5, "prob_1": 0.5}).to_parquet(path)
+    assert job.predictions().keys == ("1", "2")

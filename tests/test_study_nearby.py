@@ -1,0 +1,121 @@
+"""Images that are the same, or almost: what counts as alike, and that every pair is looked at."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from imil.images.load import load_image
+from imil.images.view import squash
+from imil.study import nearby
+from imil.study.nearby import NEAR, fingerprint, fingerprints, near, same
+
+SHENZHEN = os.environ.get("IMIL_SHENZHEN")
+
+
+def any_pair(i, _j):
+    return np.ones(len(i), bool)
+
+
+def alike(a, b):
+    return float(fingerprint(a).astype(float) @ fingerprint(b).astype(float))
+
+
+def blobs(seed, side=64):
+    rough = np.random.default_rng(seed).integers(30, 200, (9, 9)).astype(np.uint8)
+    picture = PIL.Image.fromarray(rough).resize((side, side), PIL.Image.Resampling.BICUBIC)
+    return np.asarray(picture)
+
+
+def test_equal_contents_are_grouped_in_order():
+    assert same(["x", "y", "x", "z", "y", "x"]) == [(0, 2, 5), (1, 4)]
+    assert same(["x", "y"]) == []
+
+
+def test_a_fingerprint_is_what_its_definition_says():
+    """An image of 32 × 32 with one bright pixel in a corner has two edges there: 1/√2 each."""
+    image = np.zeros((32, 32), np.uint8)
+    image[0, 0] = 100
+    edges = fingerprint(image).astype(float)
+    assert len(edges) == 2 * 31 * 32
+    down, right = edges[: 31 * 32].reshape(31, 32), edges[31 * 32 :].reshape(32, 31)
+    assert down[0, 0] == pytest.approx(-(0.5**0.5), abs=1e-3)
+    assert right[0, 0] == pytest.approx(-(0.5**0.5), abs=1e-3)
+    assert np.count_nonzero(edges) == 2
+
+
+def test_likeness_is_the_correlation_of_square_rooted_edges():
+    a, b = blobs(1, 32).astype(float), blobs(2, 32).astype(float)
+
+    def edges(image):
+        steps = [image[1:] - image[:-1], image[:, 1:] - image[:, :-1]]
+        return np.concatenate([(np.sign(s) * abs(s) ** 0.5).ravel() for s in steps])
+
+    expected = edges(a) @ edges(b) / (edges(a) @ edges(a) * (edges(b) @ edges(b))) ** 0.5
+    assert alike(a.astype(np.uint8), b.astype(np.uint8)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_brightness_and_contrast_change_nothing():
+    image = blobs(1)
+    assert alike(image, image + np.uint8(20)) == pytest.approx(1, abs=2e-3)
+    assert alike(image, (image // 2)) > 0.98
+
+
+def test_a_negative_is_the_opposite():
+    image = blobs(1)
+    assert alike(image, 255 - image) == pytest.approx(-1, abs=5e-3)
+
+
+def test_an_image_of_one_value_is_like_no_other():
+    flat = np.full((64, 64), 9, np.uint8)
+    assert alike(flat, flat) == 0
+    assert near(fingerprints([flat, flat, blobs(1)]), any_pair, shown=5) == (0, [])
+
+
+def test_colour_images_are_compared_by_their_grey():
+    image = blobs(1)
+    assert alike(np.dstack([image] * 3), image) == pytest.approx(1, abs=1e-3)
+
+
+def test_every_pair_is_found_once_wherever_the_blocks_end(monkeypatch):
+    monkeypatch.setattr(nearby, "BLOCK", 4)
+    images = [blobs(seed) for seed in range(11)]
+    images += [images[2], images[10], images[2]]  # positions 11, 12, 13
+    count, pairs = near(fingerprints(images), any_pair, shown=9)
+    assert count == 4
+    assert sorted((i, j) for i, j, _ in pairs) == [(2, 11), (2, 13), (10, 12), (11, 13)]
+    assert all(likeness == pytest.approx(1, abs=1e-3) for _, _, likeness in pairs)
+
+
+def test_the_most_alike_are_shown_first_and_all_that_matter_are_counted():
+    image = blobs(1)
+    noise = np.random.default_rng(0)
+    copies = [
+        np.clip(image + noise.normal(0, s, image.shape), 0, 255).astype(np.uint8) for s in (9, 3, 6)
+    ]
+    prints = fingerprints([image, *copies])
+
+    def with_the_first(i, _j):
+        return i == 0
+
+    count, pairs = near(prints, with_the_first, least=0.5, shown=2)
+    assert count == 3
+    assert [(i, j) for i, j, _ in pairs] == [(0, 2), (0, 3)]
+
+
+@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN names no folder with manifest.csv")
+def test_the_threshold_lies_between_copies_and_other_films():
+    """What the module's docstring says was measured, on some of the films."""
+    paths = sorted(Path(SHENZHEN, "images").glob("*.jpg"))
+    films = [load_image(path) for path in paths]
+    prints = fingerprints([squash(film, 64, 1) for film in films]).astype(np.float32)
+    between = prints @ prints.T
+    np.fill_diagonal(between, -1)
+    assert between.max() < 0.82
+    for film, own in list(zip(films, prints, strict=True))[::20]:
+        picture = PIL.Image.fromarray(film)
+        for copy in (picture.resize((256, 256)), picture.rotate(1, PIL.Image.Resampling.BILINEAR)):
+            found = fingerprint(squash(np.asarray(copy), 64, 1)).astype(np.float32)
+            assert float(found @ own) >= NEAR

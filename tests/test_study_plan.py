@@ -1,0 +1,156 @@
+"""The plan of a study: what is taken, and what is refused in one sentence."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from imil.errors import SettingsError
+from imil.study.arms import Arm
+from imil.study.plan import make_plan, read_plan
+
+BASE = Path("/studies")
+LEAST = {"name": "A", "data": "films.csv", "arms": ["baseline"]}
+LEE = {"name": "Lee", "reader": "web"}
+IMIL = {"arms": ["baseline", "imil"], "readers": [LEE]}
+
+
+def plan(**more):
+    return make_plan(LEAST | more, base=BASE)
+
+
+def sentence(make):
+    with pytest.raises(SettingsError) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_not_said_is_the_papers():
+    found = plan()
+    assert found.seeds == (0,)
+    assert (found.splits.count, found.splits.test_share, found.splits.seed) == (1, 0.2, 0)
+    settings = found.settings(Arm("baseline"), 0)
+    assert (settings.model, settings.image_size, settings.epochs) == ("resnet50", 224, 100)
+    assert (settings.optimizer, settings.lr, settings.batch_size) == ("sgd", 0.001, 64)
+    assert (settings.num_outliers, settings.grid_size, found.round) == (20, "4x4", 70)
+
+
+def test_each_arm_trains_with_what_makes_it_that_arm():
+    found = plan(arms=["baseline", "mixup", "imil"], readers=[LEE], training={"lr": 0.1})
+    baseline, mixup, imil = (found.settings(arm, 7) for arm in found.rows)
+    assert (baseline.mix, mixup.mix, imil.mix) == ("none", "mixup", "none")
+    assert (baseline.reader, mixup.reader, imil.reader) == ("none", "none", "web")
+    assert imil.reader_name == "Lee"
+    assert {settings.lr for settings in (baseline, mixup, imil)} == {0.1}
+    assert {settings.seed for settings in (baseline, mixup, imil)} == {7}
+
+
+def test_names_are_taken_as_on_the_command_line():
+    found = plan(training={"image-size": 64}, splits={"test-share": 0.25})
+    assert found.settings(Arm("baseline"), 0).image_size == 64
+    assert found.settings(Arm("baseline"), 0).test_share == 0.25
+    assert plan(training={"image_size": 64}).training == found.training
+
+
+def test_paths_are_taken_from_the_plans_folder():
+    found = plan(
+        arms=["baseline", "imil"],
+        training={"weights": "w.safetensors"},
+        external={"b": {"data": "../b.csv"}, "c": {"data": "/c.csv"}},
+        readers=[{"name": "Lee", "reader": "replay:runs/lee"}, {"name": "Kim"}],
+    )
+    assert found.data == "/studies/films.csv"
+    assert found.external["b"].data == "/studies/../b.csv"
+    assert found.external["c"].data == "/c.csv"
+    assert found.training["weights"] == "/studies/w.safetensors"
+    assert [reader.reader for reader in found.readers] == [
+        "replay:/studies/runs/lee",
+        "simulated",
+    ]
+    assert plan(training={"weights": "imagenet"}).training["weights"] == "imagenet"
+
+
+def test_making_a_plan_leaves_the_values_alone():
+    values = LEAST | {"external": {"b": {"data": "b.csv"}}, "training": {"image-size": 64}}
+    make_plan(values, base=BASE)
+    assert values["external"] == {"b": {"data": "b.csv"}}
+    assert values["training"] == {"image-size": 64}
+
+
+def test_a_written_plan_reads_as_the_same_plan(tmp_path):
+    found = plan(
+        **IMIL,
+        seeds=[0, 5],
+        subgroups=["sex"],
+        training={"lr": 0.01, "imil-epoch": [50, 70]},
+        splits={"count": 3},
+        external={"b": {"data": "b.csv"}},
+    )
+    found.write(tmp_path / "plan.toml")
+    assert read_plan(tmp_path / "plan.toml") == found
+
+
+def test_the_round_may_not_come_after_the_end_where_there_is_one():
+    late = {"epochs": 20, "imil_epoch": 20}
+    assert "imil-epoch 20" in sentence(lambda: plan(**IMIL, training=late))
+    assert plan(training=late).round == 20  # nobody is asked
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"seed": 3}, "'seed' is nothing that a plan has"),
+        ({"splits": {"counts": 3}}, "'splits.counts' is nothing that a plan has"),
+        ({"training": {"colour": 3}}, "'colour' is no setting"),
+        ({"training": {"lr": -1}}, "--lr is -1"),
+        ({"training": {"data": "x"}}, "[training] holds 'data', which the plan sets elsewhere"),
+        ({"training": {"test-share": 0.1}}, "[training] holds 'test_share'"),
+        ({"training": 3}, "the plan is no study"),
+        ({"arms": ["baseline", "cutmixx"]}, "arms.1 is 'cutmixx': input should be 'baseline'"),
+        ({"arms": ["mixup"]}, "no arm 'baseline'"),
+        ({"arms": ["baseline", "imil"]}, "needs a reader"),
+        ({"seeds": []}, "seeds is []"),
+        ({"seeds": [1, 2, 1]}, "seeds [1, 2, 1] holds a seed twice"),
+        ({"seeds": [0, -1]}, "--seed is -1"),
+        ({"seeds": 3}, "seeds is 3"),
+        ({"splits": {"count": 0}}, "splits.count is 0"),
+        ({"splits": {"test_share": 1}}, "splits.test_share is 1"),
+        ({"splits": [1]}, "the plan is no study"),
+        ({"external": {"a b": {"data": "x"}}}, "external"),
+        ({"external": {"b": {}}}, "the plan says nothing of 'external.b.data'"),
+        ({"external": {"b": "b.csv"}}, "external.b is 'b.csv'"),
+        ({"readers": [LEE, LEE]}, "two readers have the same name"),
+        ({"readers": [{"name": "../Lee"}]}, "readers.0.name is '../Lee'"),
+        ({"readers": [LEE | {"colour": 1}]}, "'readers.0.colour' is nothing that a plan has"),
+        ({"readers": [{"reader": "web"}]}, "the plan says nothing of 'readers.0.name'"),
+        ({"readers": "Lee"}, "the plan is no study"),
+        ({"data": 3}, "the plan is no study"),
+        ({"name": ""}, "name is ''"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_one_sentence(more, says):
+    assert says in sentence(lambda: plan(**more))
+
+
+@pytest.mark.parametrize("name", ["name", "data", "arms"])
+def test_what_every_plan_needs_is_named(name):
+    values = {key: value for key, value in LEAST.items() if key != name}
+    said = sentence(lambda: make_plan(values, base=BASE))
+    assert said == f"the plan says nothing of '{name}': add it"
+
+
+def test_a_file_that_is_not_there_or_no_toml_is_one_sentence(tmp_path):
+    assert "cannot be read" in sentence(lambda: read_plan(tmp_path / "nowhere.toml"))
+    (tmp_path / "plan.toml").write_text("name = ")
+    assert "is no TOML" in sentence(lambda: read_plan(tmp_path / "plan.toml"))
+    (tmp_path / "plan.toml").write_bytes(b"name = '\xff'")
+    assert "is no TOML" in sentence(lambda: read_plan(tmp_path / "plan.toml"))
+
+
+def test_a_plan_is_read_from_its_file(tmp_path):
+    text = 'name = "A"\ndata = "films.csv"\narms = ["baseline"]\n[training]\nimage-size = 64\n'
+    (tmp_path / "plan.toml").write_text(text)
+    found = read_plan(tmp_path / "plan.toml")
+    assert found.data == str(tmp_path / "films.csv")
+    assert found.training == {"image_size": tomllib.loads(text)["training"]["image-size"]}

@@ -1,0 +1,88 @@
+"""Plans to start from: they are packaged, load, and are what they say."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import imil
+from imil.errors import SettingsError
+from imil.study.arms import CONTROLS, Arm
+from imil.study.plan import read_plan
+from imil.study.templates import NAMES, init
+
+ROOT = Path(imil.__file__).parents[2]
+MIXES = {"cutmix", "cutout", "mixup"}
+
+
+def plan(tmp_path, name, data="films.csv"):
+    path = tmp_path / f"{name}.toml"
+    path.write_text(init(name, data), encoding="utf-8")
+    return read_plan(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_is_a_plan_of_the_data_it_is_given(tmp_path, name):
+    assert plan(tmp_path, name, "../other films.csv").data == f"{tmp_path}/../other films.csv"
+    assert "films.csv" not in init(name, "scans.parquet").replace("scans.parquet", "")
+
+
+@pytest.mark.parametrize("data", ['a "quoted" name.csv', "C:\\films\\new.csv", "Röntgen.csv"])
+def test_any_name_of_a_file_is_written_so_that_it_is_read(tmp_path, data):
+    assert plan(tmp_path, "quick", data).data == str(tmp_path / data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_teaches(name):
+    lines = init(name, "films.csv").splitlines()
+    assert lines[0].startswith("# ")
+    assert sum("#" in line for line in lines) > len(lines) / 3
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_papers_plan_has_its_seven_rows_and_settings(tmp_path):
+    """Table 1 and section 3.3.2, as this project cites them: docs/paper.md."""
+    found = plan(tmp_path, "paper")
+    kinds = [arm.kind for arm in found.rows]
+    assert kinds == ["baseline", "cutmix", "cutout", "mixup", "imil", "imil", "imil"]
+    settings = found.settings(found.rows[-1], 0)
+    assert (settings.model, settings.image_size) == ("resnet50", 224)
+    assert (settings.batch_size, settings.optimizer, settings.lr) == (64, "sgd", 0.001)
+    assert (settings.momentum, settings.epochs, settings.imil_epoch) == (0.0, 100, (70,))
+    assert (settings.num_outliers, settings.grid_size) == (20, "4x4")
+    assert (found.seeds, found.splits.count, found.splits.test_share) == ((0,), 1, 0.2)
+
+
+def test_the_papers_plan_trains_490_epochs_instead_of_700(tmp_path):
+    found = plan(tmp_path, "paper")
+    epochs = found.settings(Arm("baseline"), 0).epochs
+    assert sum(epochs - (found.round if arm.forks else 0) for arm in found.rows) == 490
+    assert epochs * len(found.rows) == 700
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "epochs", "at"), [("quick", 64, 20, 14), ("small", 112, 100, 70)]
+)
+def test_the_other_plans_have_every_arm_and_control(tmp_path, name, size, epochs, at):
+    found = plan(tmp_path, name)
+    assert {arm.kind for arm in found.rows} == {"baseline", "imil", *MIXES, *CONTROLS}
+    settings = found.settings(Arm("imil", "simulated"), 0)
+    assert (settings.model, settings.image_size) == ("resnet18", size)
+    assert (settings.epochs, settings.imil_epoch) == (epochs, (at,))
+    assert settings.reader == "simulated"
+    assert len(found.seeds) == 3
+
+
+def test_another_name_is_one_sentence():
+    with pytest.raises(SettingsError, match="there is no plan 'large': give paper, quick, small"):
+        init("large", "films.csv")
+
+
+def test_templates_are_in_the_package_that_people_install(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        assert {f"imil/study/plans/{name}.toml" for name in NAMES} <= set(packed.namelist())
