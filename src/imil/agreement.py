@@ -1,0 +1,209 @@
+"""How far several readers agree on the same cases: functions of arrays and readings alone.
+
+A number that does not exist is None: one reader alone, or the same answer from everybody every
+time, so that agreement by chance is certain and kappa would be 0 / 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imil.cases import VERDICTS, Reading, Verdict
+from imil.errors import ShapeError
+from imil.grid import Grid
+
+Squares = NDArray[np.bool_]
+Chosen = Mapping[str, Mapping[str, Squares]]  # reader, case: True where a square was selected
+
+
+@dataclass(frozen=True)
+class PairAgreement:
+    """How far two readers agree.
+
+    Args:
+        readers: their names.
+        cases: how many both answered with `focus`.
+        kappa: Cohen's, over all squares of those cases.
+        jaccard: squares selected by both over squares selected by either, mean over those cases.
+    """
+
+    readers: tuple[str, str]
+    cases: int
+    kappa: float | None
+    jaccard: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far readers agree.
+
+    Args:
+        readers: their names, in the order in which they first appear.
+        grid: of their squares.
+        cases: how many every reader answered with `focus`; kappa is over these.
+        kappa: Fleiss's, over all squares of those cases.
+        of_squares: the same of each square by itself, the first square first.
+        pairs: each two readers.
+        jaccard: case to squares selected by both over squares selected by either, mean over the
+            pairs of readers who answered it with `focus`; of every case.
+        verdicts: reader to the share of each verdict in the cases that they answered, in [0, 1].
+        same_verdict: of the cases that two or more answered, the share with a single verdict.
+    """
+
+    readers: tuple[str, ...]
+    grid: Grid
+    cases: int
+    kappa: float | None
+    of_squares: tuple[float | None, ...]
+    pairs: tuple[PairAgreement, ...]
+    jaccard: Mapping[str, float | None]
+    verdicts: Mapping[str, Mapping[Verdict, float]]
+    same_verdict: float | None
+
+
+def agreement(readings: Sequence[Reading], grid: Grid) -> Agreement:
+    """How far the readers of the same cases agree.
+
+    Args:
+        readings: in the order in which they were given: of several of one reader on one case the
+            last counts. Cases are the same if `Reading.case` is: readings of several runs need
+            the image's key there.
+        grid: the grid of all of them.
+    Raises: SquareError: a square lies outside the grid.
+    """
+    newest = {(one.reader, one.case): one for one in readings}
+    readers = tuple(dict.fromkeys(one.reader for one in readings))
+    chosen: dict[str, dict[str, Squares]] = {reader: {} for reader in readers}
+    for (reader, case), one in newest.items():
+        if one.verdict == "focus":
+            chosen[reader][case] = _selected(one, grid)
+    by_all = [case for case in dict.fromkeys(one.case for one in readings)
+              if all(case in chosen[reader] for reader in readers)]  # fmt: skip
+    votes = _votes(chosen, by_all, grid)
+    return Agreement(
+        readers=readers,
+        grid=grid,
+        cases=len(by_all),
+        kappa=fleiss_kappa(votes.reshape(-1, 2)),
+        of_squares=tuple(fleiss_kappa(votes[:, i]) for i in range(grid.squares)),
+        pairs=tuple(_pair(chosen, one, other) for one, other in combinations(readers, 2)),
+        jaccard=_of_cases(chosen, list(dict.fromkeys(one.case for one in readings))),
+        verdicts={reader: _shares(list(newest.values()), reader) for reader in readers},
+        same_verdict=_same_verdict(list(newest.values())),
+    )
+
+
+def fleiss_kappa(votes: NDArray[np.int64]) -> float | None:
+    """Agreement of several readers beyond chance, at most 1; 0 is what chance gives.
+
+    Args:
+        votes: (N, K), how many readers put each of N things into each of K categories; each
+            thing was put somewhere by the same number of readers.
+    Raises: ShapeError: the numbers of readers differ.
+    Source: Fleiss 1971.
+
+    >>> fleiss_kappa(np.array([[2, 0], [0, 2], [1, 1], [1, 1]]))
+    0.0
+    """
+    readers = votes.sum(axis=1)
+    if len(set(readers.tolist())) > 1:
+        raise ShapeError(
+            f"between {readers.min()} and {readers.max()} readers answered: "
+            "give the cases that all of them answered"
+        )
+    if not len(votes) or readers[0] < 2:
+        return None
+    n = int(readers[0])
+    agreed = float((votes * (votes - 1)).sum(axis=1).mean() / (n * (n - 1)))
+    by_chance = float(((votes.sum(axis=0) / votes.sum()) ** 2).sum())
+    return _beyond_chance(agreed, by_chance)
+
+
+def cohen_kappa(one: NDArray[np.int64], other: NDArray[np.int64]) -> float | None:
+    """Agreement of two readers beyond chance, at most 1; 0 is what chance gives.
+
+    Args:
+        one, other: (N,), the category into which each of them put each thing.
+    Raises: ShapeError: N differs.
+    Source: Cohen 1960.
+
+    >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    0.0
+    """
+    if one.shape != other.shape:
+        raise ShapeError(
+            f"two readers answered {len(one)} and {len(other)}: give what both answered"
+        )
+    if not len(one):
+        return None
+    categories = np.union1d(one, other)
+    by_chance = sum(float((one == k).mean() * (other == k).mean()) for k in categories)
+    return _beyond_chance(float((one == other).mean()), by_chance)
+
+
+def jaccard(one: Squares, other: Squares) -> float | None:
+    """What both selected over what either selected, in [0, 1]; None where neither selected any.
+
+    >>> round(jaccard(np.array([True, True, False]), np.array([False, True, True])), 4)
+    0.3333
+    """
+    either = int((one | other).sum())
+    return float((one & other).sum() / either) if either else None
+
+
+def _beyond_chance(agreed: float, by_chance: float) -> float | None:
+    return None if by_chance > 1 - 1e-12 else (agreed - by_chance) / (1 - by_chance)
+
+
+def _selected(reading: Reading, grid: Grid) -> Squares:
+    found = np.zeros(grid.squares, bool)
+    found[[square - 1 for square in grid.check(reading.squares)]] = True
+    return found
+
+
+def _votes(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.int64]:
+    """How many readers left out and how many selected each square, (cases, squares, 2)."""
+    selected = np.zeros((len(cases), grid.squares), np.int64)
+    for of_reader in chosen.values():
+        for i, case in enumerate(cases):
+            selected[i] += of_reader[case]
+    return np.stack([len(chosen) - selected, selected], axis=2)
+
+
+def _pair(chosen: Chosen, one: str, other: str) -> PairAgreement:
+    both = [case for case in chosen[one] if case in chosen[other]]
+    squares = [[chosen[who][case] for case in both] for who in (one, other)]
+    mine, theirs = (np.array(of, np.int64).reshape(-1) for of in squares)
+    shares = [jaccard(chosen[one][case], chosen[other][case]) for case in both]
+    return PairAgreement((one, other), len(both), cohen_kappa(mine, theirs), _mean(shares))
+
+
+def _of_cases(chosen: Chosen, cases: Sequence[str]) -> dict[str, float | None]:
+    found = {}
+    for case in cases:
+        there = [of_reader[case] for of_reader in chosen.values() if case in of_reader]
+        found[case] = _mean([jaccard(a, b) for a, b in combinations(there, 2)])
+    return found
+
+
+def _shares(readings: Sequence[Reading], reader: str) -> dict[Verdict, float]:
+    own = [one.verdict for one in readings if one.reader == reader]
+    return {verdict: own.count(verdict) / len(own) for verdict in VERDICTS}
+
+
+def _same_verdict(readings: Sequence[Reading]) -> float | None:
+    given: dict[str, list[Verdict]] = {}
+    for one in readings:
+        given.setdefault(one.case, []).append(one.verdict)
+    several = [verdicts for verdicts in given.values() if len(verdicts) > 1]
+    return _mean([float(len(set(verdicts)) == 1) for verdicts in several])
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    there = [number for number in numbers if number is not None]
+    return sum(there) / len(there) if there else None

@@ -1,0 +1,121 @@
+"""How far a mean over units may be off, from its images and from its units.
+
+A unit is one training, by seed and split. Two things are left to chance: which images the test
+set happens to hold, and how a training with that seed and on that split happens to come out.
+Resampling seeds alone, or (seed, image) pairs, gets both wrong: units that are tested on the same
+images share the luck of those images, which no number of seeds averages out; and three seeds,
+resampled, show two thirds of their variance and nothing of how little three of them can say.
+
+So images are resampled, the same in every unit, and units are compared:
+
+    variance of the mean = what the images bring to all units alike (over the resamples)
+                           + the variance between units / their number
+
+with a t distribution, because units are few. It is the analysis of Obuchowski and Rockette (1995)
+for studies in which several readers read the same cases: a seed is a reader. Degrees of freedom
+are those of Hillis (2007), who shows by simulation that they hold for few readers. Two guards are
+ours, found by simulation (tests/test_study_statistics_coverage.py):
+
+- Three seeds may agree by accident (accuracy moves in steps of one image), and an interval of no
+  width would pass for certainty. The variance between units is never taken to be less than a
+  quarter of what the images by themselves bring to it (`FLOOR`).
+- Where the variance between three units is small by accident, its weight in the degrees of
+  freedom is small too, and the interval too narrow just then: coverage can fall to 92 %. Counted
+  twice (`CAUTION`), it stays near 95 % for three units and more, whatever the share of either
+  kind of chance. For two units it may fall to 90 %.
+
+Seeds of one of several splits are not independent units: the splits' means are compared. Two
+splits then say little, however many seeds they have; plan one split, or four and more.
+
+With one unit the images alone are in it: what another seed would bring is not known. Resampling
+makes the bins of a calibration error noisier than they are: with one unit its intervals are a
+little wide, and cover 98 %.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from imil.study.statistics.weighted import Values
+
+FLOOR = 0.25  # of the variance that images bring to what tells units apart
+CAUTION = 2.0  # times that the units' part counts in the degrees of freedom
+ENOUGH = 100  # resamples in which the measure exists
+
+
+@dataclass(frozen=True)
+class StandardError:
+    """How far an estimate may be off; NaN where that cannot be told.
+
+    Args:
+        error: the standard error, in the measure's unit.
+        freedom: the degrees of freedom of its t distribution.
+    """
+
+    error: float
+    freedom: float
+
+    def quantile(self, level: float = 0.95) -> float:
+        """How many standard errors the two ends of an interval of that level are away."""
+        return float(stats.t.ppf((1 + level) / 2, self.freedom))
+
+    def reach(self, level: float = 0.95) -> float:
+        """How far the two ends are away, in the measure's unit."""
+        return self.quantile(level) * self.error
+
+
+NOT_KNOWN = StandardError(math.nan, math.nan)
+
+
+def standard_error(
+    values: Values,
+    draws: Values,
+    clusters: NDArray[np.intp],
+    drawn: int,
+    strata: int,
+    *,
+    least: float = 0.0,
+) -> StandardError:
+    """The standard error of the mean of `values`; see the top of this file.
+
+    Args:
+        values: float (units,), a measure of each unit, or a difference between paired arms.
+        draws: float (B, units), the same in each resample of the images; NaN where it is not.
+        clusters: int (units,), from 0 without a gap: only units of different clusters are
+            independent given the images.
+        drawn: how many images (or patients) were resampled.
+        strata: in how many classes.
+        least: the images bring at least that, as a standard error.
+    Source: Obuchowski and Rockette 1995; Hillis 2007.
+    """
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    if drawn <= strata or len(draws) < ENOUGH:
+        return NOT_KNOWN
+    # a resample of n has (n-1)/n of the variance, in every class
+    draws = draws * math.sqrt(drawn / (drawn - strata))
+    images = max(float(draws.mean(axis=1).var(ddof=1)), least**2)
+    if clusters.max() == 0:
+        return StandardError(math.sqrt(images), drawn - strata)
+    return _over_units(values, draws, clusters, images, drawn - strata)
+
+
+def _over_units(
+    values: Values, draws: Values, clusters: NDArray[np.intp], images: float, most: int
+) -> StandardError:
+    sizes = np.bincount(clusters)
+    means = np.eye(len(sizes))[clusters] / sizes[clusters][:, None]  # (units, clusters)
+    between = float((((values @ means) - values.mean()) ** 2).sum()) / (len(sizes) - 1)
+    apart = draws @ means - draws.mean(axis=1, keepdims=True)
+    noise = float(apart.var(axis=0, ddof=1).sum()) / (len(sizes) - 1)
+    part = float(((sizes / len(values)) ** 2).sum())  # 1 / clusters, where all are equal
+    alike = max(images - noise * part, 0.0)
+    units = max(between, FLOOR * noise) * part
+    # Satterthwaite: 1 / freedom is the squared share of what is known from few units alone
+    share = CAUTION * between * part / max(alike + CAUTION * units, math.ulp(0))
+    freedom = 1 / max(share**2 / (len(sizes) - 1), 1 / most)
+    return StandardError(math.sqrt(alike + units), freedom)

@@ -1,0 +1,136 @@
+"""Intervals and power in simulated studies, whose truth is known.
+
+Each test runs few studies, to be quick. By hand, as many as wanted:
+
+    IMIL_STUDIES=1000 pytest tests/test_study_statistics_coverage.py -s
+
+With S studies a coverage is known to about ±2·sqrt(0.95·0.05/S): ±3.1 points with 200, ±1.4 with
+1,000. A test fails if 93 to 97 % could give the number found in fewer than one of 1,000 runs: with
+200 studies, below 87 %.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from simulated_studies import Design
+
+from imil.study.statistics import paired, smallest_effect, spread
+from imil.study.statistics.estimates import Difference
+
+STUDIES = int(os.environ.get("IMIL_STUDIES", "200"))
+DRAWS = 200
+RARE = 0.001
+
+DESIGNS = {
+    "one seed": Design(seeds=1, training=0),
+    "3 seeds on one split": Design(),
+    "3 seeds that differ much": Design(training=0.4),
+    "3 seeds, arms alike image by image": Design(taste=0, training=0),
+    "3 forks that hardly differ": Design(shared=0.6, noise=0.1, taste=0.05, training=0.02),
+    "5 splits of one seed": Design(pool=662, splits=5, seeds=1),
+    "5 splits of 2 seeds": Design(pool=662, splits=5, seeds=2),
+    "10 seeds on one split": Design(seeds=10),
+}
+TRIED = ["3 seeds on one split", "3 seeds that differ much", "5 splits of one seed"]
+if "IMIL_STUDIES" in os.environ:
+    TRIED = list(DESIGNS)
+
+
+def covered(design, measure, truth=0.0):
+    """In how many of the studies the interval of the difference covers the truth."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for number in range(STUDIES):
+        base, arm = design.run(rng)
+        found = paired(arm, base, measure, seed=number, draws=DRAWS)
+        hits += found.low <= truth <= found.high
+    print(f"\n{measure}: {hits / STUDIES:.3f} of {STUDIES}", end=" ")
+    return hits
+
+
+def plausible(hits, low, high):
+    """Whether a share between low and high could give so many hits."""
+    return binom.ppf(RARE, STUDIES, low) <= hits <= binom.ppf(1 - RARE, STUDIES, high)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "auroc"])
+@pytest.mark.parametrize("name", TRIED)
+def test_a_95_percent_interval_covers_no_effect_in_93_to_97_percent_of_studies(name, measure):
+    assert plausible(covered(DESIGNS[name], measure), 0.93, 0.97)
+
+
+@pytest.mark.skipif("IMIL_STUDIES" not in os.environ, reason="by hand: takes minutes")
+@pytest.mark.parametrize("measure", ["ece", "adaptive_ece", "brier", "nll", "sensitivity"])
+@pytest.mark.parametrize("name", TRIED)
+def test_so_does_that_of_every_other_measure_or_it_is_a_little_wide(name, measure):
+    assert plausible(covered(DESIGNS[name], measure), 0.93, 0.985)
+
+
+def test_a_true_effect_is_covered_as_well():
+    design = Design(gain=0.4)
+    assert plausible(covered(design, "accuracy", design.effect), 0.93, 0.97)
+
+
+def by_seeds_alone(arm, base):
+    """What many papers do: the accuracy of each seed, resampled."""
+    values = np.array([np.mean(one.probs.argmax(axis=1) == one.labels) for one in [*arm, *base]])
+    differences = values[: len(arm)] - values[len(arm) :]
+    drawn = np.random.default_rng(0).integers(0, len(arm), (2000, len(arm)))
+    return np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975])
+
+
+def test_resampling_seeds_alone_covers_far_less_which_the_simulation_can_tell():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(STUDIES):
+        base, arm = Design().run(rng)
+        low, high = by_seeds_alone(arm, base)
+        hits += low <= 0 <= high
+    print(f"\nseeds alone: {hits / STUDIES:.3f}", end=" ")
+    assert hits < 0.8 * STUDIES
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "auroc"])
+def test_the_interval_of_a_mean_covers_the_truth_too(measure):
+    rng = np.random.default_rng(0)
+    found = [
+        spread(Design().run(rng)[0], measure, seed=number, draws=DRAWS) for number in range(STUDIES)
+    ]
+    truth = np.mean([one.mean for one in found])  # known to a tenth of an interval
+    hits = sum(one.interval.low <= truth <= one.interval.high for one in found)
+    print(f"\n{measure}: {hits / STUDIES:.3f}", end=" ")
+    assert plausible(hits, 0.93, 0.985)  # Wilson's is a little wide near 1
+
+
+def typical(design):
+    """How far off the difference is in such a study, as studies of the kind find it."""
+    rng = np.random.default_rng(1)
+    runs = [design.run(rng) for _ in range(100)]
+    found = [paired(arm, base, "accuracy", seed=0, draws=DRAWS) for base, arm in runs]
+    error, freedom = (np.array([getattr(one, name) for one in found]) for name in NEEDED)
+    return Difference(0, 0, 0, float(error.mean()), float(np.median(freedom)), 1)
+
+
+NEEDED = ("error", "freedom")
+
+
+@pytest.mark.parametrize("name", ["one seed", "5 splits of one seed"])
+def test_an_effect_is_seen_as_often_as_its_power_says(name):
+    """The smallest effect is one that 80 % of studies see: 75 to 85 % of these, by simulation."""
+    design = DESIGNS[name]
+    # a better arm differs on fewer images: the error is that of studies with the effect in them
+    for _ in range(2):
+        effect = smallest_effect(typical(design))
+        design = replace(design, gain=design.gain_for(effect))
+    rng = np.random.default_rng(2)
+    seen = 0
+    for number in range(STUDIES):
+        base, arm = design.run(rng)
+        seen += paired(arm, base, "accuracy", seed=number, draws=DRAWS).shown
+    print(f"\n{name}: {effect:.3f} is seen in {seen / STUDIES:.3f}", end=" ")
+    assert plausible(seen, 0.75, 0.85)
