@@ -1,0 +1,251 @@
+"""Two studies side by side: what differs in what was done, and in what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import hypot, isfinite
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from imil.study.folder import StudyFolder
+from imil.study.plan import Plan, read_plan
+from imil.study.report.versus import MAIN, called
+from imil.study.report.words import SHARES, count, listed, plain, signed, signed_interval
+from imil.study.statistics import MEASURES, Interval, Spread
+from imil.study.tables import Group, Units, difference, wholes
+
+UNSAID = ("name", "arms", "seeds", "external", "readers")  # of a plan, compared by themselves
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One arm, set and measure in both studies.
+
+    Args:
+        a, b: means over seeds and splits.
+        units: in how many seeds and splits each of them has it, at least.
+        found: b minus a, with its 95 % interval.
+        paired: whether it was paired by training and image.
+    """
+
+    arm: str
+    title: str
+    set: str
+    measure: str
+    a: float
+    b: float
+    units: int
+    found: Interval
+    paired: bool
+
+
+def compare(a: StudyFolder, b: StudyFolder) -> list[RenderableType]:
+    """What a terminal shows of two studies, part by part.
+
+    Raises: SettingsError, DataError: one of them is no study, or cannot be read.
+    """
+    plans = read_plan(a.plan), read_plan(b.plan)
+    every = contrasts(a, b)
+    return [
+        Text.from_markup(f"[bold]A[/bold]  {escape(plans[0].name)}  [dim]{escape(str(a.path))}"),
+        Text.from_markup(f"[bold]B[/bold]  {escape(plans[1].name)}  [dim]{escape(str(b.path))}"),
+        Text(),
+        *(Text(f"• {line}") for line in (*same_data(a, b), *same_settings(*plans))),
+        Text(),
+        *_tables(every),
+        Text(closing(every)),
+    ]
+
+
+def same_data(a: StudyFolder, b: StudyFolder) -> list[str]:
+    """Whether both studies have the same images, in sentences."""
+    one, other = a.read_facts(), b.read_facts()
+    if one["fingerprint"] == other["fingerprint"]:
+        return ["Same data: every image and label is the same."]
+    sizes = [
+        listed([f"{n:,} in {name}" for name, n in facts["images"].items()])
+        for facts in (one, other)
+    ]
+    said = [f"Other data. A: {sizes[0]}; B: {sizes[1]}."]
+    if one["classes"] != other["classes"]:
+        said.append(f"Other classes. A: {listed(one['classes'])}; B: {listed(other['classes'])}.")
+    return said
+
+
+def same_settings(a: Plan, b: Plan) -> list[str]:
+    """Which settings differ, in sentences."""
+    said = [
+        f"Other {name}. A: {_said(one)}; B: {_said(other)}." for name, one, other in _changed(a, b)
+    ]
+    if not said:
+        said = ["Same model, training settings and splits."]
+    if a.seeds != b.seeds:
+        seeds = [listed([str(seed) for seed in plan.seeds]) for plan in (a, b)]
+        said.append(f"Other seeds. A: {seeds[0]}; B: {seeds[1]}.")
+    said += list(_only(a, b))
+    return said
+
+
+def contrasts(a: StudyFolder, b: StudyFolder) -> list[Contrast]:
+    """Every arm, set and main measure that both studies have."""
+    plans = read_plan(a.plan), read_plan(b.plan)
+    titles = {arm.id: arm.title for arm in plans[0].rows}
+    one, other = wholes(a, plans[0]), wholes(b, plans[1])
+    return [
+        _contrast(arm, titles[arm], measure, one[which], other[which])
+        for which in one
+        if which in other
+        for measure in MAIN
+        for arm in titles
+        if one[which].arms.get(arm) and other[which].arms.get(arm)
+    ]
+
+
+def closing(every: Sequence[Contrast]) -> str:
+    """What the differences show, in a sentence."""
+    if not every:
+        return "The two studies share no arm with a training that is done: nothing is compared."
+    shown = [one for one in every if one.found.shown]
+    if not shown:
+        return "No difference shown: every interval includes zero."
+    named = listed([f"{one.title} ({called(one.measure)}, {one.set})" for one in shown])
+    return (
+        f"The interval excludes zero for {named}; {count(len(every), 'difference')} "
+        f"{'was' if len(every) == 1 else 'were'} looked at, and about one in twenty does so by "
+        "chance."
+    )
+
+
+def _changed(a: Plan, b: Plan) -> Iterator[tuple[str, Any, Any]]:
+    """The settings that differ: name, and the value of each."""
+    values = [_flat(plan) for plan in (a, b)]
+    for name in {**values[0], **values[1]}:
+        one, other = (of.get(name, "not set") for of in values)
+        if one != other:
+            yield name, one, other
+
+
+def _said(value: Any) -> str:
+    """A setting as it is read aloud."""
+    return listed([str(one) for one in value]) or "none" if isinstance(value, list) else str(value)
+
+
+def _flat(plan: Plan) -> dict[str, Any]:
+    """What a plan sets, by dotted name, defaults of the training included."""
+    held = plan.model_dump(mode="json", exclude=set(UNSAID) | {"data", "training"})
+    baseline = next(arm for arm in plan.rows if arm.kind == "baseline")
+    settings = plan.settings(baseline, 0).model_dump(mode="json")
+    training = {name: value for name, value in settings.items() if name not in _ELSEWHERE}
+    return dict(_dotted({"training": training, **held}))
+
+
+# set by the plan for each job, or said in the lines on data
+_ELSEWHERE = ("data", "seed", "mix", "reader", "reader_name", "test_share", "val_share")
+
+
+def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _only(a: Plan, b: Plan) -> Iterator[str]:
+    """What one of the two has and the other has not."""
+    kinds = (
+        ("arm", [[arm.title for arm in plan.rows] for plan in (a, b)]),
+        ("external set", [list(plan.external) for plan in (a, b)]),
+        ("reader", [[f"{one.name} ({one.reader})" for one in plan.readers] for plan in (a, b)]),
+    )
+    for what, (ours, theirs) in kinds:
+        for name, mine, other in (("A", ours, theirs), ("B", theirs, ours)):
+            extra = [one for one in mine if one not in other]
+            if extra:
+                yield f"Only in {name}: {what}{'s' if len(extra) > 1 else ''} {listed(extra)}."
+
+
+def _contrast(arm: str, title: str, measure: str, a: Group, b: Group) -> Contrast:
+    one, other = a.spread(arm, measure), b.spread(arm, measure)
+    together = matched(a.arms[arm], b.arms[arm])
+    if together:
+        found: Interval = difference(b.arms[arm], a.arms[arm], measure, a.patients).found
+    else:
+        found = unpaired(one, other)
+    units = min(one.units, other.units)
+    return Contrast(arm, title, a.set, measure, one.mean, other.mean, units, found, together)
+
+
+def unpaired(a: Spread, b: Spread) -> Interval:
+    """b minus a of two independent samples, its interval from the interval of each.
+
+    Two studies that share images are not independent; the interval is then too wide, not too
+    narrow, as what is hard for one is hard for the other.
+
+    Source: Zou and Donner 2008, Statistics in Medicine 27:1693, eq. 7 (MOVER).
+    """
+    value = b.mean - a.mean
+    down = hypot(b.mean - b.interval.low, a.interval.high - a.mean)
+    up = hypot(b.interval.high - b.mean, a.mean - a.interval.low)
+    return Interval(value, value - down, value + up)
+
+
+def matched(a: Units, b: Units) -> bool:
+    """Whether the trainings of two studies belong together: same units, images and labels."""
+    return set(a) == set(b) and all(
+        a[unit].keys == b[unit].keys and np.array_equal(a[unit].labels, b[unit].labels)
+        for unit in a
+    )
+
+
+def _tables(every: Sequence[Contrast]) -> Iterator[RenderableType]:
+    for which in dict.fromkeys(one.set for one in every):
+        own = [one for one in every if one.set == which]
+        for measure in MAIN:
+            rows = [one for one in own if one.measure == measure]
+            if rows:
+                yield _table(which, measure, rows)
+                yield Text()
+
+
+def _table(which: str, measure: str, rows: Sequence[Contrast]) -> Table:
+    name = "test set" if which == "test" else which.replace("external-", "external set ")
+    unit = ", %" if measure in SHARES else ""
+    table = Table(title=f"{MEASURES[measure].title}{unit}, {name}", title_justify="left")
+    table.add_column("Arm")
+    for head in ("A", "B", "B − A", "95 % interval"):
+        table.add_column(head, justify="right")
+    table.add_column("")
+    for one in rows:
+        table.add_row(
+            Text(one.title),
+            plain(measure, one.a),
+            plain(measure, one.b),
+            signed(measure, one.found.value),
+            _ends(one),
+            Text(f"{_word(one)}, {'paired' if one.paired else 'not paired'}"),
+        )
+    return table
+
+
+def _ends(one: Contrast) -> str:
+    if not isfinite(one.found.low):
+        return "–"
+    return signed_interval(one.measure, one.found.low, one.found.high)
+
+
+def _word(one: Contrast) -> str:
+    if not isfinite(one.found.low):
+        return "not measured"
+    if not one.found.shown:
+        return "no difference shown"
+    if one.units < 2:
+        return "one training each: it may be luck"
+    better = (one.found.value > 0) == MEASURES[one.measure].up
+    return f"B is {'better' if better else 'worse'}"

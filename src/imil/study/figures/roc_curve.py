@@ -1,0 +1,91 @@
+"""ROC curves as numbers, and their mean over trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imil.study.folder import Predictions
+
+MOST = 1001  # false-positive rates of a mean curve; with fewer it is exact
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanCurve:
+    """The vertical mean of ROC curves. Each rate stands twice: below and above a step.
+
+    Args:
+        fpr: false-positive rate, (2 M,), never falling.
+        tpr, low, high: true-positive rate: mean, lowest and highest of the curves, (2 M,).
+        curves: how many.
+    """
+
+    fpr: Floats
+    tpr: Floats
+    low: Floats
+    high: Floats
+    curves: int
+
+
+def roc_points(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """False- and true-positive rates at every threshold, from (0, 0) to (1, 1).
+
+    Equal scores are one threshold, so that ties give a slope and not a lucky order.
+
+    Args:
+        scores: (N,), higher is more positive.
+        positive: (N,), with at least one True and one False.
+    Source: Fawcett 2006, algorithm 1.
+
+    >>> fpr, tpr = roc_points(np.array([0.9, 0.4, 0.4]), np.array([True, False, True]))
+    >>> fpr.tolist(), tpr.tolist()
+    ([0.0, 0.0, 1.0], [0.0, 0.5, 1.0])
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    hits = np.cumsum(positive[order])[last]
+    alarms = last + 1 - hits
+    return (
+        np.append(0.0, alarms / (~positive).sum()),
+        np.append(0.0, hits / positive.sum()),
+    )
+
+
+def mean_curve(units: Sequence[Predictions]) -> MeanCurve | None:
+    """The mean of the trainings' curves; None where no training has images of every class.
+
+    Two classes: of class 1's probability. More: the mean of each class against the rest, so
+    that the area below is the AUROC that tables give.
+
+    Source: vertical averaging, Fawcett 2006, section 8.1.
+    """
+    curves = [_curves(unit) for unit in units if _complete(unit)]
+    if not curves:
+        return None
+    at = np.unique(np.concatenate([fpr for unit in curves for fpr, _ in unit]))
+    at = at if len(at) <= MOST else np.linspace(0, 1, MOST)
+    sides = np.stack([np.mean([_sides(at, *one) for one in unit], axis=0) for unit in curves])
+    flat = sides.reshape(len(curves), -1)
+    return MeanCurve(np.repeat(at, 2), flat.mean(0), flat.min(0), flat.max(0), len(curves))
+
+
+def _complete(unit: Predictions) -> bool:
+    return len(np.unique(unit.labels)) == unit.probs.shape[1]
+
+
+def _curves(unit: Predictions) -> list[tuple[Floats, Floats]]:
+    count = unit.probs.shape[1]
+    wanted = [1] if count == 2 else range(count)
+    return [roc_points(unit.probs[:, k], unit.labels == k) for k in wanted]
+
+
+def _sides(at: Floats, fpr: Floats, tpr: Floats) -> Floats:
+    """The true-positive rate before and after the step at each rate, (M, 2)."""
+    # of several equal places np.interp takes the last: turned round, that is the first
+    before = -np.interp(-at, -fpr[::-1], -tpr[::-1])
+    return np.stack([before, np.interp(at, fpr, tpr)], axis=1)

@@ -1,0 +1,180 @@
+"""What a study's folder says to the items of the CLAIM checklist, by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from imil.study.report.findings import Findings
+from imil.study.report.words import count, listed
+from imil.study.tables import BASE
+
+Say = Callable[[Findings], str]
+
+
+def _kind(found: Findings) -> str:
+    return (
+        f"An experiment that compares {count(len(found.plan.rows), 'way')} to train the same "
+        "image classifier; no test of clinical use."
+    )
+
+
+def _source(found: Findings) -> str:
+    sizes = {name: count(n, "image") for name, n in found.facts["images"].items()}
+    outside = [f"{name.removeprefix('external-')} ({n})" for name, n in sizes.items()]
+    more = f"; external: {listed(outside[1:])}" if len(outside) > 1 else ""
+    return f"{sizes['data']}{more}; fingerprint under “Software, seeds, data”."
+
+
+def _preparation(found: Findings) -> str:
+    s = found.settings
+    channels = "grey" if s.channels == 1 else "colour"
+    return (
+        f"Decoded to 8 bits, {channels}, squashed to {s.image_size}×{s.image_size} pixels, scaled "
+        "by the model's own mean and standard deviation."
+    )
+
+
+def _missing(found: Findings) -> str:
+    own = found.images[found.images["set"] == "data"]
+    said = [
+        f"“{name}” of {empty:,} of {len(own):,}"
+        for name in found.plan.subgroups
+        if (empty := int((own[name].fillna("") == "").sum()))
+    ]
+    if not said:
+        return ""
+    return f"Not known: {listed(said)} images; they count in the whole and in no such group."
+
+
+def _annotators(found: Findings) -> str:
+    said = []
+    for one in found.sessions:
+        who = "played by a program" if one.played else "a person"
+        said.append(f"{one.reader} ({who}, {count(len(one.read), 'case')})")
+    return f"Readers of the rounds: {listed(said)}." if said else ""
+
+
+def _agreement(found: Findings) -> str:
+    if len(found.sessions) < 2:
+        return ""
+    return "Agreement of the readers is under “Readers”."
+
+
+def _partitions(found: Findings) -> str:
+    sizes = found.split["split"].value_counts()
+    named = listed([f"{int(n):,} {name}" for name, n in sizes.items()])
+    count_ = found.plan.splits.count
+    how = f"drawn {count_} times, stratified by class" if count_ > 1 else "one division"
+    return f"{named}; {how}. The lists are in splits/."
+
+
+def _apart(found: Findings) -> str:
+    if found.by_patient:
+        return "By patient: no patient is in two parts."
+    return "By image; patients are not known. The same file is never trained on and tested on."
+
+
+def _model(found: Findings) -> str:
+    s = found.settings
+    return (
+        f"{s.model} as timm defines it, {s.image_size}×{s.image_size} pixels in, "
+        f"{len(found.classes)} classes out."
+    )
+
+
+def _start(found: Findings) -> str:
+    weights = found.settings.weights
+    if weights == "none":
+        return "At random, from each seed; residual blocks as torchvision starts them."
+    return "ImageNet weights of timm." if weights == "imagenet" else "From a file of weights."
+
+
+def _training(found: Findings) -> str:
+    done = found.states["done"]
+    return (
+        f"In the methods paragraphs; every setting is in plan.toml and each training's "
+        f"config.toml. {count(done, 'model')} trained."
+    )
+
+
+def _uncertainty(found: Findings) -> str:
+    return (
+        "95 % intervals for other images and other trainings; exact McNemar and DeLong tests, "
+        "corrected by Holm's method; standard deviation over trainings in table.csv."
+    )
+
+
+def _robust(found: Findings) -> str:
+    parts = [count(len(found.plan.seeds), "seed"), count(found.plan.splits.count, "split")]
+    if found.controls:
+        parts.append(count(len(found.controls), "control"))
+    if found.plan.subgroups:
+        parts.append(count(len(found.plan.subgroups), "grouping"))
+    return f"{listed(parts)}."
+
+
+def _elsewhere(found: Findings) -> str:
+    names = list(found.plan.external)
+    return f"{listed(names)}, never trained on." if names else "Not done; named under limits."
+
+
+def _numbers(found: Findings) -> str:
+    warned = len(found.facts.get("warnings", []))
+    notes = f" {count(warned, 'note')} on the data under limits." if warned else ""
+    return f"{_source(found)}{notes}"
+
+
+def _people(found: Findings) -> str:
+    if not found.plan.subgroups:
+        return ""
+    return (
+        f"Classes and {listed(list(found.plan.subgroups))} of each part are in the table of data."
+    )
+
+
+def _performance(found: Findings) -> str:
+    rows = found.table
+    if BASE not in set(rows["arm"]):
+        return ""
+    return "Test set, external sets and subgroups are in this report and in table.csv."
+
+
+ANSWERS: dict[int, Say] = {
+    6: _kind,
+    7: _source,
+    9: _preparation,
+    10: lambda found: "Whole images were used; none was chosen by what it shows.",
+    12: _missing,
+    14: lambda found: f"Labels as given in the table: {listed(list(found.classes))}.",
+    16: _annotators,
+    18: _agreement,
+    19: _partitions,
+    20: _apart,
+    21: lambda found: (
+        f"{count(found.tested, 'test image')}; what this could have shown is under “Summary”."
+    ),
+    22: _model,
+    23: lambda found: "Under “Software, seeds, data”.",
+    24: _start,
+    25: _training,
+    26: lambda found: "The weights after the last epoch, in every arm; nothing was chosen.",
+    27: lambda found: "No models were combined.",
+    28: lambda found: (
+        "Accuracy, AUROC, calibration error (two ways), Brier score, log-likelihood, sensitivity, "
+        "specificity."
+    ),
+    29: _uncertainty,
+    30: _robust,
+    31: lambda found: (
+        "Grad-CAM of the true class; its share in lesions and lungs is under “Focus”."
+    ),
+    32: lambda found: f"{count(found.tested, 'test image')} that were never trained on.",
+    33: _elsewhere,
+    35: _numbers,
+    36: _people,
+    37: _performance,
+    38: lambda found: "Table 1, with 95 % intervals; ROC curves among the figures.",
+    39: lambda found: "Predictions of every image are in jobs/*/*/predictions.",
+    40: lambda found: "Under “Limits”.",
+    42: lambda found: "plan.toml holds the plan as it was run.",
+}

@@ -1,0 +1,149 @@
+"""Everything that the report says, read from the study's folder once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from imil.study.arms import Arm
+from imil.study.folder import TEST, Job, State, StudyFolder
+from imil.study.plan import Plan
+from imil.study.readings import Session, sessions
+from imil.study.report.words import Compared
+from imil.study.tables import BASE, results
+from imil.training.settings import TrainSettings
+
+Row = Any  # of `itertuples`, which nothing describes
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """A study as the report sees it.
+
+    Args:
+        study, plan: whose.
+        table: `imil.study.tables.results`.
+    """
+
+    study: StudyFolder
+    plan: Plan
+    table: pd.DataFrame
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """study.json."""
+        return self.study.read_facts()
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """Every image: key, set, label, patient, subgroups."""
+        return pd.read_parquet(self.study.images)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """K names."""
+        return tuple(self.facts["classes"])
+
+    @cached_property
+    def settings(self) -> TrainSettings:
+        """What the baseline trains with."""
+        return self.plan.settings(Arm("baseline"), self.plan.seeds[0])
+
+    @cached_property
+    def jobs(self) -> dict[Job, State]:
+        """Every job of the plan and how far it is."""
+        rows = [arm.id for arm in self.plan.rows]
+        jobs = self.study.jobs(rows, self.plan.seeds, self.plan.splits.count)
+        return {job: job.state for job in jobs}
+
+    @cached_property
+    def states(self) -> Counter[State]:
+        """How many jobs are in each state."""
+        return Counter(self.jobs.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether every job of the plan is done."""
+        return self.states["done"] == len(self.jobs)
+
+    @cached_property
+    def sessions(self) -> list[Session]:
+        """What the readers did."""
+        return sessions(self.study, self.plan)
+
+    @property
+    def readers(self) -> tuple[Arm, ...]:
+        """The IMIL arms, one a reader."""
+        return tuple(arm for arm in self.plan.rows if arm.kind == "imil")
+
+    @property
+    def controls(self) -> tuple[Arm, ...]:
+        """The controls."""
+        return tuple(arm for arm in self.plan.rows if arm.is_control)
+
+    @property
+    def others(self) -> tuple[Arm, ...]:
+        """What is neither baseline, IMIL nor control."""
+        known = {arm.id for arm in (*self.readers, *self.controls)} | {BASE}
+        return tuple(arm for arm in self.plan.rows if arm.id not in known)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets that there are results of, the test set first."""
+        return tuple(self.table["set"].drop_duplicates())
+
+    @property
+    def subgroups(self) -> tuple[str, ...]:
+        """`sex=F` and the like, of the test set."""
+        own = self.table[self.table["set"] == TEST]
+        return tuple(name for name in own["subgroup"].drop_duplicates() if name)
+
+    @property
+    def units(self) -> int:
+        """The most trainings of an arm that can be compared with the baseline."""
+        own = self.of(TEST)
+        pairs = own.loc[own["arm"] != BASE, "pairs"]
+        return int(pairs.max()) if len(pairs) else 0
+
+    def of(self, which: str, subgroup: str = "") -> pd.DataFrame:
+        """The results of a set and subgroup."""
+        return self.table[(self.table["set"] == which) & (self.table["subgroup"] == subgroup)]
+
+    def row(self, arm: str, measure: str, which: str = TEST, subgroup: str = "") -> Row | None:
+        """One row of the results, if it is there."""
+        own = self.of(which, subgroup)
+        chosen = own[(own["arm"] == arm) & (own["measure"] == measure)]
+        return next(chosen.itertuples(), None)
+
+    def rows(
+        self, arm: str, measures: Sequence[str], which: str = TEST, subgroup: str = ""
+    ) -> list[Compared]:
+        """The rows of those measures that are there."""
+        found = (self.row(arm, measure, which, subgroup) for measure in measures)
+        return [row for row in found if row is not None]
+
+    @cached_property
+    def split(self) -> pd.DataFrame:
+        """The first split: key, label, split."""
+        return pd.read_csv(self.study.splits(0), dtype={"key": str, "split": str})
+
+    @property
+    def tested(self) -> int:
+        """Images of a test split."""
+        return int((self.split["split"] == "test").sum())
+
+    @property
+    def by_patient(self) -> bool:
+        """Whether patients are known, so that no patient is in two splits."""
+        own = self.images[self.images["set"] == "data"]
+        return "patient" in own and bool((own["patient"].fillna("") != "").any())
+
+
+def find(study: StudyFolder, plan: Plan) -> Findings:
+    """What there is to report of a study, finished or not."""
+    return Findings(study, plan, results(study, plan))

@@ -1,0 +1,108 @@
+"""The main table for a paper: table.tex, a float that needs the package booktabs alone."""
+
+from __future__ import annotations
+
+from imil.study.arms import Arm
+from imil.study.report.findings import Findings, Row
+from imil.study.report.result_tables import grouped
+from imil.study.report.versus import MAIN
+from imil.study.report.words import SHARES, count, plain, signed, verdict
+from imil.study.statistics import MEASURES
+from imil.study.tables import BASE
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{one: f"\\{one}" for one in "&%$#_"},
+    "−": "$-$",
+    "–": "--",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def latex(found: Findings) -> str:
+    """The test set's main table: per arm a line of means and one of intervals.
+
+    Differences whose interval excludes zero, and whose p does not speak against it, are bold.
+    """
+    body: list[str] = []
+    for arm, begins in grouped(found):
+        rows = {row.measure: row for row in found.rows(arm.id, MAIN)}
+        if rows:
+            body += [r"\addlinespace"] * begins + _lines(arm, rows)
+    heads = " & ".join(
+        rf"\multicolumn{{2}}{{c}}{{{escape(MEASURES[one].title)}{_unit(one)}}}" for one in MAIN
+    )
+    rules = "".join(rf"\cmidrule(lr){{{2 * i}-{2 * i + 1}}}" for i in range(1, len(MAIN) + 1))
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}[htbp]",
+            r"\centering",
+            rf"\caption{{{_caption(found)}}}",
+            r"\label{tab:study}",
+            r"\small",
+            rf"\begin{{tabular}}{{@{{}}l{'r' * 2 * len(MAIN)}@{{}}}}",
+            r"\toprule",
+            rf" & {heads} \\",
+            rules,
+            "Arm" + " & mean & difference" * len(MAIN) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def escape(said: str) -> str:
+    """Text that LaTeX prints as it is.
+
+    >>> escape("50 % of R&D_1")
+    '50 \\\\% of R\\\\&D\\\\_1'
+    """
+    return "".join(SPECIAL.get(one, one) for one in " ".join(said.split()))
+
+
+def _caption(found: Findings) -> str:
+    said = (
+        f"{found.plan.name}: {count(found.tested, 'test image')}, "
+        f"{count(found.units, 'training')} per arm. Means with 95 % intervals; differences from "
+        "the baseline, paired by training and image. Bold: a difference is shown."
+    )
+    if found.units < 2:
+        said += " With one training per arm the rows cannot be ranked."
+    if not found.finished:
+        said += f" Not finished: {found.states['done']} of {len(found.jobs)} trainings are done."
+    return escape(said)
+
+
+def _unit(measure: str) -> str:
+    return r" (\%)" if measure in SHARES else ""
+
+
+def _lines(arm: Arm, rows: dict[str, Row]) -> list[str]:
+    first, second = [escape(arm.title)], [""]
+    for measure in MAIN:
+        row = rows[measure]
+        first.append(escape(plain(measure, row.mean)))
+        second.append(_ends(plain(measure, row.low), plain(measure, row.high)))
+        if arm.id == BASE or verdict(row) == "not measured":
+            first.append("--")
+            second.append("")
+            continue
+        delta = escape(signed(measure, row.diff))
+        bold = verdict(row) in ("better", "worse")
+        first.append(rf"\textbf{{{delta}}}" if bold else delta)
+        second.append(_ends(signed(measure, row.diff_low), signed(measure, row.diff_high)))
+    return [" & ".join(first) + r" \\", " & ".join(second) + r" \\"]
+
+
+def _ends(low: str, high: str) -> str:
+    return rf"{{\scriptsize [{escape(low)}, {escape(high)}]}}"

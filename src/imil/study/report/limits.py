@@ -1,0 +1,171 @@
+"""What limits a study, found in its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite
+
+import numpy as np
+
+from imil.study.folder import TEST
+from imil.study.readings import Session
+from imil.study.report.findings import Findings, Row
+from imil.study.report.words import count, listed, percent, signed, verdict
+from imil.study.tables import BASE
+
+FEW_SEEDS = 5  # below, the spread between trainings is itself hardly known
+FEW_SPLITS = 4
+FEW_IMAGES = 200  # below, an accuracy of 0.8 is known to no better than ±5.5 points (Wilson)
+FEW_IN_GROUP = 30
+UNEVEN = 0.3  # share of the rarest of two classes
+
+
+def limits(found: Findings) -> list[str]:
+    """Every limit that the folder shows, the heaviest first."""
+    return [
+        *_unfinished(found),
+        *_trainings(found),
+        *_images(found),
+        *map(str, found.facts.get("warnings", [])),
+        *_rounds(found),
+        *_readers(found),
+        *_design(found),
+        *_many(found),
+    ]
+
+
+def missing(found: Findings) -> list[str]:
+    """The jobs that are not done, one line a state; failed ones with their reason."""
+    said = []
+    for state, called in (("running", "running"), ("waiting", "not begun or stopped")):
+        names = [job.name for job, of in found.jobs.items() if of == state]
+        if names:
+            said.append(f"{count(len(names), 'training')} {called}: {'; '.join(names)}.")
+    for job, of in found.jobs.items():
+        if of == "failed":
+            said.append(f"Failed: {job.name}: {job.status.get('error', 'no reason is known')}")
+    return said
+
+
+def _unfinished(found: Findings) -> Iterator[str]:
+    if not found.finished:
+        left = len(found.jobs) - found.states["done"]
+        yield (
+            f"The study is not finished: {count(left, 'training')} of {len(found.jobs)} "
+            f"{'is' if left == 1 else 'are'} missing, and arms are compared over the seeds and "
+            "splits that they share."
+        )
+
+
+def _trainings(found: Findings) -> Iterator[str]:
+    seeds = len(found.plan.seeds)
+    if found.units < 2:
+        yield (
+            "One training each: how much an arm changes from seed to seed is not known, so no "
+            "arm can be told from the luck of its training."
+        )
+    elif seeds < FEW_SEEDS:
+        yield (
+            f"Few seeds: {seeds}. How much an arm changes from training to training is estimated "
+            "from few trainings."
+        )
+    if 1 < found.plan.splits.count < FEW_SPLITS:
+        yield (
+            f"Few splits: {found.plan.splits.count}. Trainings of a split share their images, so "
+            "only the means of the splits count as independent, and intervals are wide."
+        )
+    if found.plan.splits.count == 1:
+        yield (
+            "One split: every arm was tested on the same images; another draw of test images may "
+            "give another order."
+        )
+
+
+def _images(found: Findings) -> Iterator[str]:
+    if found.tested < FEW_IMAGES:
+        half = ""
+        row = found.row(BASE, "accuracy")
+        if row is not None and isfinite(row.low):
+            width = (row.high - row.low) / 2
+            half = (
+                f": the baseline's accuracy is known to about ±{signed('accuracy', width)[1:]} "
+                "points"
+            )
+        yield f"Few cases: {count(found.tested, 'test image')}{half}."
+    own = found.images[found.images["set"] == "data"]
+    sizes = np.bincount(own["label"].to_numpy(np.int64), minlength=len(found.classes))
+    shares = sizes / sizes.sum()
+    if shares.min() < UNEVEN * 2 / len(shares):
+        rarest, commonest = (found.classes[int(i)] for i in (shares.argmin(), shares.argmax()))
+        yield (
+            f"Uneven classes: {percent(shares.min())} of the images are {rarest}; whoever always "
+            f"says {commonest} has an accuracy of {percent(shares.max())}."
+        )
+    if not found.by_patient:
+        yield (
+            "Patients are not known: images of one patient may lie in training and test, which "
+            "makes every arm look better than it is."
+        )
+
+
+def _rounds(found: Findings) -> Iterator[str]:
+    few = [one for one in found.sessions if len(one.answers) < one.asked]
+    if few:
+        said = listed([f"{len(one.answers)} of {one.asked} to {one.reader}" for one in few])
+        yield (
+            f"Fewer outliers than asked: of the cases asked for over all trainings, {said} were "
+            "put, as the model made fewer mistakes."
+        )
+    for one in found.sessions:
+        left = len(one.answers) - len(one.read)
+        if left:
+            yield f"{count(left, 'case')} of {len(one.answers)} were not read by {one.reader}."
+
+
+def _readers(found: Findings) -> Iterator[str]:
+    if not found.sessions:
+        return
+    played = [one.reader for one in found.sessions if one.played]
+    if played:
+        yield (
+            f"Simulated readers: {listed(played)} {'is' if len(played) == 1 else 'are'} played by "
+            "a program that knows the masks. This says nothing of how people read."
+        )
+    people: list[Session] = [one for one in found.sessions if not one.played]
+    if len(found.sessions) == 1:
+        who = found.sessions[0].reader
+        yield f"One reader: whether others would have selected as {who} did is not known."
+    elif len(people) == 1:
+        yield f"One person read: {people[0].reader}; agreement between people is not known."
+
+
+def _design(found: Findings) -> Iterator[str]:
+    if found.readers and not found.controls:
+        yield (
+            "No control: if IMIL differs from the baseline, it is not known whether the reader's "
+            "squares are the cause."
+        )
+    if not found.plan.external:
+        yield "No external set: how the arms do on images from elsewhere is not known."
+    small = [
+        f"{name} ({n})"
+        for name in found.subgroups
+        if (n := int(found.of(TEST, name)["n"].max())) < FEW_IN_GROUP
+    ]
+    if small:
+        yield f"Small subgroups, of which little can be said: {listed(small)} test images."
+
+
+def _many(found: Findings) -> Iterator[str]:
+    """How many differences were looked at, and how many chance alone would show."""
+    rows: Iterator[Row] = found.table[found.table["arm"] != BASE].itertuples()
+    measured = [row for row in rows if verdict(row) != "not measured"]
+    if len(measured) < 2:
+        return
+    outside = sum(bool(row.shown) for row in measured)
+    yield (
+        f"{len(measured):,} differences from the baseline were looked at, over all measures, sets "
+        f"and subgroups; the intervals of {outside:,} exclude zero, where about "
+        f"{round(len(measured) / 20):,} would by chance if no arm differed at all. Only accuracy "
+        "and AUROC are corrected for the number of arms."
+    )

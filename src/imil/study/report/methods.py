@@ -1,0 +1,176 @@
+"""The paragraphs on methods: ready to be pasted into a paper, and to be checked by its authors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imil.study.arms import Kind
+from imil.study.report.findings import Findings
+from imil.study.report.words import count, listed
+from imil.training.asking import PLAYED
+
+DONE: dict[Kind, str] = {
+    "baseline": "a baseline, trained without any of what follows",
+    "cutmix": "CutMix (a box of each image replaced by that of another, labels mixed by its area; "
+    "Yun et al. 2019)",
+    "cutout": "CutOut (a black square of 50/224 of the side in each image; DeVries and Taylor "
+    "2017)",
+    "mixup": "MixUp (each image mixed with another, and labels likewise; Zhang et al. 2018)",
+    "imil": "IMIL",
+}
+CONTROL: dict[Kind, str] = {
+    "imil-random": "the same cases with as many squares, drawn at random",
+    "imil-inverted": "the same cases with exactly the squares that the reader did not select",
+    "cutout-same": "the same cases with a random box of 50/224 of the side blacked out",
+    "upweight": "the same cases left as they are but drawn five times as often",
+}
+OPTIMIZERS = {"sgd": "stochastic gradient descent", "adam": "Adam", "adamw": "AdamW"}
+WEIGHTS = {"none": "from random weights", "imagenet": "from weights trained on ImageNet"}
+
+
+def methods(found: Findings) -> list[str]:
+    """The paragraphs: data, model and training, the round, arms, statistics, software."""
+    parts = (_data, _training, _round, _arms, _statistics, _software)
+    return [said for part in parts if (said := " ".join(part(found)))]
+
+
+def _data(found: Findings) -> Iterator[str]:
+    own = found.images[found.images["set"] == "data"]
+    sizes = own["label"].value_counts()
+    classes = [f"{name} ({int(sizes.get(k, 0)):,})" for k, name in enumerate(found.classes)]
+    yield f"The data were {count(len(own), 'image')} of {len(classes)} classes: {listed(classes)}."
+    unit = "patient" if found.by_patient else "image"
+    plan = found.plan.splits
+    parts = found.split["split"].value_counts()
+    share = [f"{int(parts[name]):,} to {verb}" for name, verb in _PARTS if name in parts]
+    if plan.count == 1:  # it may have been drawn or given: the folder does not say
+        apart = "; no patient is in two parts" if found.by_patient else ""
+        yield f"They were divided once: {listed(share)}{apart}."
+    else:
+        yield (
+            f"They were split {plan.count} times by {unit}, stratified by class; in the first "
+            f"split {listed(share)}."
+        )
+    for name, size in found.facts["images"].items():
+        if name != "data":
+            yield (
+                f"An external set, {name.removeprefix('external-')} ({count(size, 'image')}), was "
+                "only tested on."
+            )
+    size = found.settings.image_size
+    yield (
+        f"Images were decoded to 8 bits and scaled to {size}×{size} pixels without keeping the "
+        "aspect ratio."
+    )
+
+
+_PARTS = (("train", "train on"), ("val", "validate on"), ("test", "test on"))
+
+
+def _training(found: Findings) -> Iterator[str]:
+    s = found.settings
+    start = WEIGHTS.get(s.weights, "from given weights")
+    rate = f"learning rate {s.lr:g}"
+    if s.optimizer == "sgd":
+        rate += f", momentum {s.momentum:g}" if s.momentum else ", no momentum"
+    yield (
+        f"A {s.model} (timm) was trained {start} with {OPTIMIZERS[s.optimizer]} ({rate}) and "
+        f"cross-entropy for {count(s.epochs, 'epoch')} with a batch size of {s.batch_size}."
+    )
+    yield "The weights after the last epoch were tested; no model was chosen by any test result."
+    splits = found.plan.splits.count
+    each = f" on each of {splits} splits" if splits > 1 else ""
+    yield (
+        f"Each arm was trained with {count(len(found.plan.seeds), 'seed')}{each}; with the same "
+        "seed all arms share the initial weights and the order of images, and arms that are equal "
+        "up to the round share the training up to it."
+    )
+
+
+def _round(found: Findings) -> Iterator[str]:
+    if not found.readers:
+        return
+    s = found.settings
+    epochs = listed([str(epoch) for epoch in s.imil_epoch])
+    yield (
+        f"After epoch {epochs} the model predicted its training images. Of those that it got "
+        f"wrong, the {s.num_outliers} with the highest confidence were put to a reader, with the "
+        "Grad-CAM heat-map of the predicted class, the predicted and the true label. On a "
+        f"{s.grid_size.replace('x', '×')} grid the reader selected the squares that the model "
+        "should look at; all others were black from then on. Fewer cases were put where the model "
+        "made fewer mistakes."
+    )
+    for reader in found.plan.readers:
+        kind, _, skills = reader.reader.partition(":")
+        if kind in PLAYED:
+            more = f" ({skills})" if skills else ""
+            yield (
+                f"The reader {reader.name} was simulated{more}: it selects the squares in which "
+                "the mask of the lesion, or else of the lungs, lies."
+            )
+        elif kind == "replay":
+            yield (
+                f"{reader.name} read once; the readings were used wherever the same case came up, "
+                "and other cases were left as they were."
+            )
+        else:
+            yield f"{reader.name} read the cases of each training."
+
+
+def _arms(found: Findings) -> Iterator[str]:
+    kinds = [kind for kind in found.plan.arms if kind in DONE]
+    said = [DONE[kind] for kind in kinds]
+    if len(found.readers) > 1:
+        named = listed([reader.name for reader in found.plan.readers])
+        said[kinds.index("imil")] = f"IMIL once with each of {count(len(found.readers), 'reader')} "
+        said[kinds.index("imil")] += f"({named})"
+    yield f"The arms were {listed(said)}."
+    controls = [CONTROL[kind] for kind in found.plan.arms if kind in CONTROL]
+    if controls:
+        yield (
+            "Controls tell what the cases would have done without the reader's judgement: "
+            f"{listed(controls)}."
+        )
+
+
+def _statistics(found: Findings) -> Iterator[str]:
+    yield (
+        "Measures were accuracy, area under the receiver operating characteristic curve (AUROC), "
+        "expected calibration error (ECE) with 15 bins of equal width and with bins of equal "
+        "mass, Brier score, negative log-likelihood, sensitivity and specificity"
+        + (
+            " of class " + found.classes[1]
+            if len(found.classes) == 2
+            else ", averaged over classes"
+        )
+        + "."
+    )
+    together = ", all images of a patient together" if found.by_patient else ""
+    yield (
+        "All are means over seeds and splits. 95 % intervals allow for other images and for other "
+        f"trainings: images were resampled 1,000 times within their class{together}, the same in "
+        "every training, and the variance between trainings was added, with a t distribution "
+        "(Obuchowski and Rockette 1995; degrees of freedom as Hillis 2007). Differences from the "
+        "baseline are paired by seed, split and image."
+    )
+    yield (
+        "Accuracy was also compared by the exact McNemar test and AUROC by the test of DeLong et "
+        "al. (1988), training by training; the p of an arm is twice the median of its trainings' "
+        "(Rüschendorf 1982), with Holm's correction for the number of arms."
+    )
+    if found.plan.subgroups:
+        names = listed([f"“{name}”" for name in found.plan.subgroups])
+        yield f"The same was done within groups by {names}."
+    yield "A difference whose interval includes zero is reported as “no difference shown”."
+
+
+def _software(found: Findings) -> Iterator[str]:
+    versions: dict[str, str] = found.facts.get("versions", {})
+    named = listed([f"{name} {version}" for name, version in versions.items()])
+    yield f"Software: {named}." if named else ""
+    seeds = listed([str(seed) for seed in found.plan.seeds])
+    print_ = str(found.facts.get("fingerprint", ""))[:12]
+    yield (
+        f"Seeds of training: {seeds}; seed of the splits: {found.plan.splits.seed}; fingerprint of "
+        f"the data (SHA-256): {print_}…"
+    )

@@ -1,0 +1,190 @@
+"""The results as tables of a page: values, intervals, and differences from the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+
+from imil.study.arms import Arm
+from imil.study.folder import TEST
+from imil.study.report.findings import Findings, Row
+from imil.study.report.html import Cell, Line, Piece, el, join, lines, small, table
+from imil.study.report.versus import MAIN
+from imil.study.report.words import (
+    BRIEFLY,
+    SHARES,
+    count,
+    interval,
+    plain,
+    probability,
+    signed,
+    signed_interval,
+    verdict,
+)
+from imil.study.statistics import MEASURES
+from imil.study.tables import BASE
+
+OTHER = tuple(name for name in MEASURES if name not in MAIN)
+HOW = (
+    "Means over trainings with their 95 % intervals; ↑ more is better, ↓ less is better. "
+    "Differences are from the baseline, paired by training and image. Grey: no difference shown."
+)
+
+DELTA = "Δ: the difference. Nothing in this table is corrected for the number of arms."
+TESTS = (
+    "p: whether the networks differ as they were trained (accuracy: McNemar's exact test, AUROC: "
+    "DeLong's), combined over trainings and corrected for the number of arms (Holm); whether the "
+    "methods differ that trained them, the interval says."
+)
+SHARED = " An arm with fewer trainings is compared with the baseline over those that both have."
+
+
+def main_table(found: Findings, which: str, title: str) -> Piece:
+    """Accuracy, AUROC and ECE with differences, as the paper's Table 1."""
+    heads = ["Arm"]
+    for measure in MAIN:
+        heads += [_head(measure), f"Difference{' in points' if measure in SHARES else ''}"]
+    made = []
+    for arm, begins in grouped(found):
+        rows = {row.measure: row for row in found.rows(arm.id, MAIN, which)}
+        if rows:
+            cells = [cell for measure in MAIN for cell in _pair(arm, rows.get(measure))]
+            made.append(Line(_named(arm, rows), cells, begins))
+    return table(
+        _over(found, which, title),
+        heads,
+        made,
+        note=f"{HOW} {TESTS}{_shared(found)}",
+        kind="results",
+    )
+
+
+def other_table(found: Findings, which: str, title: str) -> Piece:
+    """The other measures, each with its difference below it."""
+    made = []
+    for arm, begins in grouped(found):
+        rows = {row.measure: row for row in found.rows(arm.id, OTHER, which)}
+        if rows:
+            cells = [_stacked(arm, rows.get(measure)) for measure in OTHER]
+            made.append(Line(_named(arm, rows), cells, begins))
+    heads = ["Arm", *map(_head, OTHER)]
+    return table(
+        _over(found, which, title),
+        heads,
+        made,
+        note=f"{HOW} {DELTA}{_shared(found)}",
+        kind="results",
+    )
+
+
+def group_table(found: Findings, column: str, measure: str) -> Piece:
+    """One measure of the test set within the groups of a column, each with its difference."""
+    names = [name for name in found.subgroups if name.startswith(f"{column}=")]
+    sizes = {name: int(found.of(TEST, name)["n"].max()) for name in names}
+    heads = ["Arm"] + [f"{name.split('=', 1)[1]} ({sizes[name]})" for name in names]
+    made = []
+    for arm, begins in grouped(found):
+        rows = [found.row(arm.id, measure, TEST, name) for name in names]
+        if any(row is not None for row in rows):
+            made.append(Line(arm.title, [_beside(arm, row) for row in rows], begins))
+    unit = ", %" if measure in SHARES else ""
+    said = f"{MEASURES[measure].title}{unit}, by {column} (test images in brackets)"
+    return table(said, heads, made, kind="results")
+
+
+def grouped(found: Findings) -> Iterator[tuple[Arm, bool]]:
+    """The arms in their order, and whether one begins a new kind."""
+    before = None
+    for arm in found.plan.rows:
+        kind = "control" if arm.is_control else "imil" if arm.kind == "imil" else "other"
+        yield arm, before is not None and kind != before
+        before = kind
+
+
+def shown_text(row: Row) -> str:
+    """What a difference shows, in a word, where it shows something."""
+    found = verdict(row)
+    if found in ("none shown", "not measured"):
+        return ""
+    tested = isfinite(row.p) or found not in ("better", "worse")
+    return BRIEFLY[found] if tested else f"{BRIEFLY[found]}, not corrected"
+
+
+def _pair(arm: Arm, row: Row | None) -> Sequence[Cell]:
+    """Value and difference in two cells."""
+    if row is None:
+        return Cell("–", "n"), Cell("–", "n")
+    value = lines(
+        el("b", plain(row.measure, row.mean)), small(interval(row.measure, row.low, row.high))
+    )
+    if arm.id == BASE:
+        return Cell(value, "n"), Cell("–", "n faint")
+    return Cell(value, "n"), Cell(lines(*_difference(row)), f"n {_kind(row)}")
+
+
+def _stacked(arm: Arm, row: Row | None) -> Cell:
+    """Value and difference in one cell."""
+    if row is None:
+        return Cell("–", "n")
+    value = (el("b", plain(row.measure, row.mean)), _interval(row))
+    if arm.id == BASE or verdict(row) == "not measured":
+        return Cell(lines(*value), "n")
+    first, *rest = _difference(row)
+    delta = el("div", join("Δ ", first), *(el("div", one) for one in rest))
+    return Cell(join(lines(*value), el("div", delta, at={"class": f"delta {_kind(row)}"})), "n")
+
+
+def _beside(arm: Arm, row: Row | None) -> Cell:
+    """Value and difference in one cell, each in a line with its interval."""
+    if row is None:
+        return Cell("–", "n")
+    value = join(el("b", plain(row.measure, row.mean)), " ", _interval(row))
+    if arm.id == BASE or verdict(row) == "not measured":
+        return Cell(value, "n")
+    delta = join("Δ ", *(join(one, " ") for one in _difference(row) if one))
+    return Cell(join(el("div", value), el("div", delta, at={"class": _kind(row)})), "n")
+
+
+def _interval(row: Row) -> Piece:
+    return small(interval(row.measure, row.low, row.high))
+
+
+def _difference(row: Row) -> list[str]:
+    """A difference, its interval, its p, and what it shows."""
+    if verdict(row) == "not measured":
+        return ["–"]
+    p = f"p {_p(row.p)}" if isfinite(row.p) else ""
+    return [
+        signed(row.measure, row.diff),
+        small(signed_interval(row.measure, row.diff_low, row.diff_high)),
+        small(p) if p else "",
+        el("small", shown_text(row), at={"class": "word"}) if shown_text(row) else "",
+    ]
+
+
+def _p(p: float) -> str:
+    said = probability(p)
+    return said if said.startswith("<") else f"= {said}"
+
+
+def _kind(row: Row) -> str:
+    return "shown" if verdict(row) in ("better", "worse") else "faint"
+
+
+def _named(arm: Arm, rows: dict[str, Row]) -> Piece:
+    units = next(iter(rows.values())).units
+    return lines(arm.title, small(count(units, "training")))
+
+
+def _head(measure: str) -> str:
+    arrow = "↑" if MEASURES[measure].up else "↓"
+    return f"{MEASURES[measure].title}{', %' if measure in SHARES else ''} {arrow}"
+
+
+def _shared(found: Findings) -> str:
+    return "" if found.finished else SHARED
+
+
+def _over(found: Findings, which: str, title: str) -> str:
+    n = int(found.of(which)["n"].max())
+    return f"{title}: {count(n, 'image')}"

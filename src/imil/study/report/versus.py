@@ -1,0 +1,128 @@
+"""IMIL against its controls: would the same cases have done without the reader's judgement?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imil.study.arms import TITLES, Arm
+from imil.study.folder import TEST
+from imil.study.report.findings import Findings
+from imil.study.report.words import difference, listed, verdict
+from imil.study.statistics import MEASURES, holm
+from imil.study.tables import Group
+
+MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
+
+
+@dataclass(frozen=True)
+class Versus:
+    """An IMIL arm minus one of its controls.
+
+    Args:
+        diff, diff_low, diff_high: paired, with its 95 % interval.
+        p: Holm-adjusted over the arm's controls; NaN: no test.
+        pairs: seeds and splits that both have.
+    """
+
+    arm: Arm
+    control: Arm
+    measure: str
+    diff: float
+    diff_low: float
+    diff_high: float
+    p: float
+    pairs: int
+
+
+def versus(found: Findings, group: Group) -> list[Versus]:
+    """Every IMIL arm against each control that uses the same reader's cases.
+
+    Args:
+        group: what each arm predicts for the test set.
+    """
+    made: list[Versus] = []
+    for arm in found.readers:
+        own = [one for one in found.controls if one.reader == arm.reader]
+        for measure in MAIN:
+            deltas = [group.delta(arm.id, one.id, measure) for one in own]
+            ps = holm([one.p for one in deltas])
+            for control, one, p in zip(own, (delta.found for delta in deltas), ps, strict=True):
+                made.append(
+                    Versus(arm, control, measure, one.value, one.low, one.high, p, one.units)
+                )
+    return made
+
+
+def judged(found: Findings, arm: Arm, against: list[Versus]) -> list[str]:
+    """What the controls leave of an IMIL arm, in sentences that stand beside its numbers."""
+    rows = found.rows(arm.id, MAIN)
+    gains = [row.measure for row in rows if verdict(row) == "better"]
+    own = [one for one in against if one.arm == arm]
+    if not own:
+        return [_without(found, arm)]
+    said = [_beside(found, list(dict.fromkeys(one.control for one in own)))]
+    if not gains:
+        return [
+            *said,
+            f"No gain of {arm.title} is shown, so there is none for controls to explain.",
+        ]
+    for measure in gains:
+        said += _explained(arm, measure, [one for one in own if one.measure == measure])
+    return said
+
+
+def name(control: Arm) -> str:
+    """What a control is called in a sentence."""
+    return f"“{TITLES[control.kind]}”"
+
+
+def called(measure: str) -> str:
+    """A measure's name in a sentence.
+
+    >>> called("accuracy"), called("auroc")
+    ('accuracy', 'AUROC')
+    """
+    title = MEASURES[measure].title
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
+
+
+def _without(found: Findings, arm: Arm) -> str:
+    if not found.controls:
+        return "No control was run: what would cause a difference cannot be said."
+    theirs = found.controls[0].reader
+    return (
+        f"The controls use the cases of {theirs}, not those of {arm.reader}: what would cause a "
+        "difference cannot be said."
+    )
+
+
+def _beside(found: Findings, controls: list[Arm]) -> str:
+    """The controls' own differences from the baseline, in one sentence."""
+    said = []
+    for control in controls:
+        row = found.row(control.id, "accuracy", TEST)
+        own = "not done yet" if row is None else difference("", row).strip()
+        said.append(f"{name(control)} {own}")
+    return f"Controls against the baseline, accuracy: {'; '.join(said)}."
+
+
+def _explained(arm: Arm, measure: str, own: list[Versus]) -> list[str]:
+    """Whether a gain is more than the controls'."""
+    more = [one for one in own if verdict(one) == "better"]
+    same = [one for one in own if verdict(one) != "better"]
+    said = []
+    if more:
+        less = listed([f"{name(one.control)} ({_size(one)})" for one in more])
+        said.append(f"Its gain in {called(measure)} is more than that of {less}.")
+    if same:
+        names = listed([name(one.control) for one in same])
+        sizes = "; ".join(f"minus {name(one.control)} {_size(one)}" for one in same)
+        said.append(
+            f"{names} did as much, as far as can be seen ({arm.title} {sizes}): the gain in "
+            f"{called(measure)} cannot be put down to where the reader looked."
+        )
+    return said
+
+
+def _size(one: Versus) -> str:
+    return difference("", one).strip()

@@ -1,0 +1,202 @@
+"""Numbers and differences in words that claim no more than was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Literal, Protocol
+
+from imil.study.statistics import MEASURES
+
+SHARES = ("accuracy", "sensitivity", "specificity")  # said in percent; the rest as they are
+ALPHA = 0.05
+LEVEL = "95 %"
+
+Verdict = Literal["not measured", "none shown", "one training", "not corrected", "better", "worse"]
+VERDICTS: dict[Verdict, str] = {
+    "not measured": "not measured",
+    "none shown": "no difference shown",
+    "one training": "one training each: it may be luck",
+    "not corrected": "not shown once corrected for the number of comparisons",
+    "better": "better",
+    "worse": "worse",
+}
+BRIEFLY = VERDICTS | {"one training": "one training each", "not corrected": "gone once corrected"}
+ALONE = ", by its interval alone"  # where no test is made, so nothing is corrected
+
+
+class Compared(Protocol):
+    """A row of the results table, as `itertuples` gives it."""
+
+    @property
+    def measure(self) -> str:
+        """Its name."""
+
+    @property
+    def pairs(self) -> int:
+        """Seeds and splits that both arms have."""
+
+    @property
+    def diff(self) -> float:
+        """Arm minus baseline."""
+
+    @property
+    def diff_low(self) -> float:
+        """Lower end."""
+
+    @property
+    def diff_high(self) -> float:
+        """Upper end."""
+
+    @property
+    def p(self) -> float:
+        """Corrected; NaN: no test."""
+
+
+def verdict(row: Compared) -> Verdict:
+    """What a difference shows; anything but `better` and `worse` is no claim.
+
+    An interval that includes zero shows nothing, whatever the sign. One training each cannot tell
+    an arm from the luck of a seed, and what a test does not bear out once corrected for the number
+    of arms is no finding.
+    """
+    if not (isfinite(row.diff_low) and isfinite(row.diff_high)):
+        return "not measured"
+    if row.diff_low <= 0 <= row.diff_high:
+        return "none shown"
+    if row.pairs < 2:
+        return "one training"
+    if isfinite(row.p) and row.p >= ALPHA:
+        return "not corrected"
+    return "better" if (row.diff > 0) == MEASURES[row.measure].up else "worse"
+
+
+def value(measure: str, number: float) -> str:
+    """A number of a measure.
+
+    >>> value("accuracy", 0.7834), value("auroc", 0.7834), value("ece", float("nan"))
+    ('78.3 %', '0.783', '–')
+    """
+    if not isfinite(number):
+        return "–"
+    return f"{100 * number:.1f} %" if measure in SHARES else f"{number:.3f}"
+
+
+def plain(measure: str, number: float) -> str:
+    """The same without the unit, for a column that names it.
+
+    >>> plain("accuracy", 0.7834), plain("brier", 0.12)
+    ('78.3', '0.120')
+    """
+    return value(measure, number).removesuffix(" %")
+
+
+def interval(measure: str, low: float, high: float) -> str:
+    """From one end to the other.
+
+    >>> interval("accuracy", 0.72, 0.841), interval("nll", 0.4, 1.25)
+    ('72.0 to 84.1', '0.400 to 1.250')
+    """
+    if not (isfinite(low) and isfinite(high)):
+        return "–"
+    return f"{plain(measure, low)} to {plain(measure, high)}"
+
+
+def signed(measure: str, number: float) -> str:
+    """A difference with its sign; shares in percentage points.
+
+    >>> signed("accuracy", 0.015), signed("ece", -0.0121), signed("auroc", 0.0)
+    ('+1.5', '−0.012', '0.000')
+    """
+    if not isfinite(number):
+        return "–"
+    text = f"{100 * number:.1f}" if measure in SHARES else f"{number:.3f}"
+    if float(text) == 0:
+        return text.lstrip("-")
+    return f"−{text[1:]}" if text.startswith("-") else f"+{text}"
+
+
+def signed_interval(measure: str, low: float, high: float) -> str:
+    """The interval of a difference; an end that is not zero is not printed as zero.
+
+    >>> signed_interval("accuracy", -0.03, 0.061), signed_interval("accuracy", 0.0004, 0.02)
+    ('−3.0 to +6.1', '+0.04 to +2.0')
+    """
+    apart = low > 0 or high < 0
+    return " to ".join(_end(measure, end) if apart else signed(measure, end) for end in (low, high))
+
+
+def _end(measure: str, end: float) -> str:
+    said = signed(measure, end)
+    if end == 0 or not isfinite(end) or said.strip("0."):
+        return said
+    size = abs(end) * (100 if measure in SHARES else 1)
+    return f"{'+' if end > 0 else '−'}{size:.1g}"
+
+
+def points(measure: str) -> str:
+    """The unit of a difference, with a space before it, or nothing."""
+    return " points" if measure in SHARES else ""
+
+
+def difference(title: str, row: Compared) -> str:
+    """A difference with its interval and what it shows.
+
+    Args:
+        title: the measure's name for people, such as `accuracy`.
+    """
+    found = verdict(row)
+    if found == "not measured":
+        return f"{title}: not measured"
+    size = f"{title} {signed(row.measure, row.diff)}{points(row.measure)}"
+    ends = signed_interval(row.measure, row.diff_low, row.diff_high)
+    p = f" (p = {probability(row.p)})" if found == "not corrected" else ""
+    return f"{size}, {LEVEL} interval {ends}: {said(row)}{p}"
+
+
+def said(row: Compared) -> str:
+    """What a difference shows, in words."""
+    found = verdict(row)
+    alone = found in ("better", "worse") and not isfinite(row.p)
+    return f"{VERDICTS[found]}{ALONE if alone else ''}"
+
+
+def percent(share: float) -> str:
+    """A share in whole percent.
+
+    >>> percent(0.3)
+    '30 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
+def probability(p: float) -> str:
+    """A p value as it is printed.
+
+    >>> probability(0.0312), probability(0.2), probability(0.00001), probability(1.0)
+    ('0.031', '0.20', '< 0.001', '1.00')
+    """
+    if not isfinite(p):
+        return "–"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> count(1, "seed"), count(3, "seed"), count(2, "class", "classes"), count(1200, "image")
+    ('1 seed', '3 seeds', '2 classes', '1,200 images')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """The words in a row.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or")
+    ('a', 'a and b', 'a, b or c')
+    """
+    *first, end = words or [""]
+    return f"{', '.join(first)} {last} {end}" if first else end

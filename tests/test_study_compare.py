@@ -1,0 +1,137 @@
+"""Two studies side by side: what differs in what was done, and in what came out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from studies import make_study
+
+from imil.errors import ImilError
+from imil.study.compare import closing, compare, contrasts, same_data, same_settings, unpaired
+from imil.study.folder import StudyFolder
+from imil.study.plan import read_plan
+from imil.study.statistics import Interval, Spread
+
+SMALL = {"arms": ("baseline", "imil"), "n": 30, "train": 20, "external": (), "subgroups": ()}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A function that makes a small study under a name."""
+
+    def make(name, **asked):
+        return make_study(tmp_path / name, name=name, **(SMALL | {"seeds": (0, 1)} | asked))
+
+    return make
+
+
+def shown(a, b):
+    console = Console(width=140)
+    with console.capture() as captured:
+        for part in compare(a, b):
+            console.print(part)
+    return captured.get()
+
+
+def accuracy(study, arm, seed):
+    table = pd.read_parquet(study.job(arm, seed, 0).run.predictions("end", "test"))
+    return (table["predicted"] == table["label"]).mean()
+
+
+def test_the_same_study_twice_has_no_difference_at_all(study):
+    a, b = study("a"), study("b")
+    text = shown(a, b)
+    assert "Same data: every image and label is the same." in text
+    assert "Same model, training settings and splits." in text
+    assert "No difference shown: every interval includes zero." in text
+    assert {(one.found.value, one.paired) for one in contrasts(a, b)} == {(0.0, True)}
+
+
+def test_differences_are_b_minus_a_and_paired_where_units_and_images_are_the_same(study):
+    a, b = study("a"), study("b", effect=1.5)
+    found = {(one.arm, one.measure): one for one in contrasts(a, b)}
+    assert set(found) == {
+        (arm, measure) for arm in ("baseline", "imil") for measure in ("accuracy", "auroc", "ece")
+    }
+    one = found["imil", "accuracy"]
+    values = [[accuracy(study_, "imil", seed) for seed in (0, 1)] for study_ in (a, b)]
+    assert one.paired
+    assert (one.a, one.b) == pytest.approx(np.mean(values, axis=1))
+    assert one.found.value == pytest.approx(np.mean(values[1]) - np.mean(values[0]))
+
+
+def test_other_seeds_are_named_and_not_paired(study):
+    a, b = study("a"), study("b", seeds=(0, 1, 2))
+    assert "Other seeds. A: 0 and 1; B: 0, 1 and 2." in shown(a, b)
+    assert not any(one.paired for one in contrasts(a, b))
+    assert "not paired" in shown(a, b)
+
+
+def test_other_data_are_named_and_not_paired(study):
+    a, b = study("a"), study("b", n=36)
+    (said,) = same_data(a, b)
+    assert said == "Other data. A: 50 in data; B: 56 in data."
+    assert not any(one.paired for one in contrasts(a, b))
+
+
+def test_settings_that_differ_are_named_with_both_values(study):
+    a, b = study("a"), study("b", epochs=12, round_at=8)
+    said = same_settings(read_plan(a.plan), read_plan(b.plan))
+    assert "Other training.epochs. A: 10; B: 12." in said
+    assert "Other training.imil_epoch. A: 7; B: 8." in said
+    assert len(said) == 2
+
+
+def test_what_only_one_of_them_has_is_named_and_not_compared(study):
+    a = study("a", readers=("Lee",))
+    b = study("b", arms=("baseline", "mixup", "imil"), external=("montgomery",))
+    said = " ".join(same_settings(read_plan(a.plan), read_plan(b.plan)))
+    assert "Only in B: arm MixUp." in said
+    assert "Only in B: external set montgomery." in said
+    assert "Only in A: reader Lee (web)." in said
+    assert {one.arm for one in contrasts(a, b)} == {"baseline", "imil"}
+    assert {one.set for one in contrasts(a, b)} == {"test"}
+
+
+def test_an_arm_that_is_not_done_in_one_is_not_compared(study):
+    a = study("a")
+    b = study("b", waiting=[("imil", 0, 0), ("imil", 1, 0)])
+    assert {one.arm for one in contrasts(a, b)} == {"baseline"}
+
+
+def test_nothing_in_common_is_said(study):
+    a = study("a")
+    b = study("b", waiting=[(arm, seed, 0) for arm in ("baseline", "imil") for seed in (0, 1)])
+    assert contrasts(a, b) == []
+    assert "share no arm" in closing([])
+    assert "share no arm" in shown(a, b)
+
+
+def test_an_unpaired_interval_is_that_of_two_independent_means():
+    # symmetric intervals: half-widths 3 and 4 give 5 (Zou & Donner 2008)
+    a = Spread(10.0, 1.0, Interval(10.0, 7.0, 13.0), 3)
+    b = Spread(12.0, 1.0, Interval(12.0, 8.0, 16.0), 4)
+    found = unpaired(a, b)
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, -3.0, 7.0))
+    assert not found.shown
+
+
+def test_an_unpaired_interval_keeps_the_skew_of_each():
+    # below: b's lower arm 5 and a's upper 12; above: b's upper 8 and a's lower 6
+    a = Spread(0.0, 1.0, Interval(0.0, -6.0, 12.0), 3)
+    b = Spread(20.0, 1.0, Interval(20.0, 15.0, 28.0), 3)
+    found = unpaired(a, b)
+    assert (found.low, found.high) == pytest.approx((20 - 13, 20 + 10))
+    assert found.shown
+
+
+def test_a_difference_is_shown_with_the_better_study(study):
+    a, b = study("a", n=120), study("b", n=120, effect=3.0)
+    text = shown(a, b)
+    assert "B is better, paired" in text
+    assert "about one in twenty does so by chance" in " ".join(text.split())
+
+
+def test_a_folder_that_is_no_study_is_said_in_a_sentence(study, tmp_path):
+    with pytest.raises(ImilError, match="cannot be read"):
+        compare(study("a"), StudyFolder(tmp_path / "nothing"))

@@ -1,0 +1,643 @@
+"""The figures of a study: the numbers in them, their files, and what is left out and why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import xml.etree.ElementTree as ElementTree
+from contextlib import closing
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from PIL import Image
+from scipy.stats import mannwhitneyu
+from studies import make_study
+
+from imil.images.load import load_image, load_mask
+from imil.store import Store
+from imil.study.figures import (
+    Loaders,
+    agreement,
+    curves,
+    draw_all,
+    feedback,
+    focus,
+    forest,
+    heat_maps,
+    reliability,
+    roc,
+)
+from imil.study.figures.layout import columns, fitted, width
+from imil.study.figures.material import Lacking, Material
+from imil.study.figures.roc_curve import mean_curve, roc_points
+from imil.study.figures.style import look
+from imil.study.folder import Predictions
+from imil.study.plan import read_plan
+from imil.training.evaluation import write_predictions
+from imil.training.metrics import auroc, expected_calibration_error
+
+ROUND, EPOCHS = 7, 10
+KINDS = ("baseline", "mixup", "imil", "imil-random")
+READERS = ("Lee", "Novak")
+ALWAYS = ("forest", "roc", "reliability", "curves", "heat-maps", "focus", "feedback", "agreement")
+PER_SET = ("forest", "roc", "reliability")
+MEASURES = ("accuracy", "auroc", "ece")
+KAPPA = np.linspace(-0.1, 1, 16).reshape(4, 4)
+
+
+def predictions(probs, labels):
+    """Two classes from the probability of class 1, more from rows."""
+    probs = np.asarray(probs, float)
+    probs = probs if probs.ndim == 2 else np.stack([1 - probs, probs], axis=1)
+    return Predictions(tuple(map(str, range(len(probs)))), np.asarray(labels, np.int64), probs)
+
+
+def some(seed, n=60, classes=2):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    logits = rng.normal(size=(n, classes)).round(1)  # rounded: there are ties
+    logits[np.arange(n), labels] += 0.8
+    odds = np.exp(logits)
+    return predictions(odds / odds.sum(1, keepdims=True), labels)
+
+
+def table(plan, sets=("test", "external-montgomery"), **changed):
+    """A results table: the arms in their order, a tenth apart; the third differs from the first."""
+    rows = []
+    for of in sets:
+        for measure in MEASURES:
+            for i, arm in enumerate(plan.rows):
+                value, diff = 0.5 + 0.1 * i, 0.1 * i if i else np.nan
+                half = 0.05 if i == 2 else 0.5
+                rows.append(
+                    {"arm": arm.id, "title": arm.title, "set": of, "subgroup": "", "n": 40,
+                     "measure": measure, "units": 2, "mean": value, "low": value - 0.1,
+                     "high": value + 0.1, "diff": diff, "diff_low": diff - half,
+                     "diff_high": diff + half, "shown": i == 2} | changed
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def loaders(plan):
+    data = Path(plan.data).parent
+    masks = pd.read_csv(plan.data, keep_default_na=False).set_index("image")["lesion_mask"]
+    return Loaders(
+        lambda key: load_image(data / key),
+        lambda key: load_mask(data / masks[key]) if masks[key] else None,
+    )
+
+
+def learned(study, plan):
+    """Predictions of training images, which the made-up study has not: 0.1, then 0.9 or 0.6."""
+    for job in study.jobs([arm.id for arm in plan.rows], plan.seeds, plan.splits.count):
+        split = pd.read_csv(study.splits(job.split)).query("split == 'train'")
+        labels = split["label"].to_numpy()
+        end = 0.6 if job.arm == "baseline" else 0.9
+        for when, truth in (("end", end), (f"epoch-{ROUND:03}", 0.1)):
+            probs = np.where(np.eye(2)[labels] > 0, truth, 1 - truth)
+            write_predictions(job.run.predictions(when, "train"), list(split["key"]), labels, probs)
+
+
+def made(folder, **asked):
+    how = {"arms": KINDS, "readers": READERS, "seeds": (0, 1), "n": 40, "train": 40, "side": 32}
+    study = make_study(folder, epochs=EPOCHS, round_at=ROUND, **how | asked)
+    return study, read_plan(study.plan)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    study, plan = made(tmp_path_factory.mktemp("study"))
+    learned(study, plan)
+    return study, plan
+
+
+@pytest.fixture(scope="module")
+def drawn(study):
+    """Everything drawn once: what was written, what was left out."""
+    folder, plan = study
+    return draw_all(folder, plan, table(plan), loaders(plan), kappa=KAPPA)
+
+
+@pytest.fixture
+def material(study):
+    folder, plan = study
+    with look():
+        yield Material(folder, plan, table(plan), loaders(plan))
+
+
+@pytest.fixture
+def copy(study, tmp_path):
+    """The study in a folder of the test's own, to be damaged."""
+    folder, plan = study
+    shutil.copytree(folder.path, tmp_path / "study", ignore=shutil.ignore_patterns("figures"))
+    return type(folder)(tmp_path / "study"), plan
+
+
+def data_of(study, name):
+    return pd.read_csv(study[0].figures / f"{name}.csv", keep_default_na=False)
+
+
+def caption_of(drawn, name):
+    return next(one.caption for one in drawn[0] if one.name == name)
+
+
+# ------------------------------------------------------------------------------------- ROC curves
+
+
+def test_a_roc_curve_goes_up_at_a_hit_and_right_at_a_false_alarm():
+    scores, positive = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    fpr, tpr = roc_points(scores, positive)
+    assert fpr.tolist() == [0, 0, 0.5, 0.5, 1]
+    assert tpr.tolist() == [0, 0.5, 0.5, 1, 1]
+
+
+def test_the_area_below_a_roc_curve_is_the_share_of_pairs_in_order():
+    unit = some(1)
+    positive = unit.labels == 1
+    fpr, tpr = roc_points(unit.probs[:, 1], positive)
+    pairs = mannwhitneyu(unit.probs[positive, 1], unit.probs[~positive, 1]).statistic
+    assert np.trapezoid(tpr, fpr) == pytest.approx(pairs / (positive.sum() * (~positive).sum()))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_area_below_the_mean_curve_is_the_mean_auroc(classes):
+    units = [some(seed, classes=classes) for seed in range(3)]
+    curve = mean_curve(units)
+    areas = [auroc(unit.probs, unit.labels) for unit in units]
+    assert np.trapezoid(curve.tpr, curve.fpr) == pytest.approx(np.mean(areas), abs=1e-6)
+    assert curve.curves == 3
+
+
+def test_the_band_runs_from_the_lowest_to_the_highest_training():
+    good, bad = predictions([0.9, 0.1], [1, 0]), predictions([0.1, 0.9], [1, 0])
+    curve = mean_curve([good, bad])
+    # below and above the step at each of the rates 0 and 1
+    assert curve.fpr.tolist() == [0, 0, 1, 1]
+    assert curve.high.tolist() == [0, 1, 1, 1]
+    assert curve.low.tolist() == [0, 0, 0, 1]
+    assert curve.tpr.tolist() == [0, 0.5, 0.5, 1]
+
+
+def test_many_images_do_not_make_an_endless_curve():
+    rng = np.random.default_rng(0)
+    labels = np.arange(8000) % 2
+    unit = predictions(rng.beta(1 + labels, 2 - labels), labels)
+    curve = mean_curve([unit])
+    assert len(curve.fpr) == 2002
+    area = np.trapezoid(curve.tpr, curve.fpr)
+    assert area == pytest.approx(auroc(unit.probs, unit.labels), abs=1e-4)
+
+
+def test_without_images_of_every_class_there_is_no_curve():
+    assert mean_curve([predictions([0.9, 0.1], [1, 1])]) is None
+    assert mean_curve([predictions([0.9, 0.1], [1, 1]), some(0)]).curves == 1
+
+
+def test_the_roc_data_hold_every_arm_of_the_set(study, drawn):
+    _, plan = study
+    for name in ("roc", "roc-external-montgomery"):
+        assert set(data_of(study, name)["arm"]) == {arm.id for arm in plan.rows}
+
+
+def test_two_arms_share_one_panel(tmp_path):
+    study, plan = made(tmp_path, arms=("baseline", "imil"), readers=("Lee",), seeds=(0,))
+    with look():
+        drawing = roc.draw(Material(study, plan, table(plan)), "test")
+    assert len(drawing.figure.axes) == 1
+    assert "no bands" in drawing.caption
+
+
+# ------------------------------------------------------------------------------------ reliability
+
+
+def test_a_bin_holds_its_upper_border_and_not_its_lower_one():
+    # 15 bins: 0.8 is the border of the 12th and 13th
+    found = reliability.binned([predictions([0.8, 0.81, 0.2], [1, 0, 1])])
+    twelfth, thirteenth = found.iloc[11], found.iloc[12]
+    assert (twelfth["predictions"], twelfth["accuracy"]) == (2, 0.5)
+    assert twelfth["confidence"] == pytest.approx(0.8)
+    assert (thirteenth["predictions"], thirteenth["accuracy"]) == (1, 0)
+    assert found["accuracy"].isna().sum() == 13
+
+
+def test_the_gaps_weighted_by_their_predictions_are_the_calibration_error():
+    unit = some(2, n=200)
+    found = reliability.binned([unit])
+    gaps = (found["accuracy"] - found["confidence"]).abs() * found["predictions"] / 200
+    assert gaps.sum() == pytest.approx(expected_calibration_error(unit.probs, unit.labels))
+
+
+def test_the_printed_calibration_error_is_the_tables(material):
+    said = [text.get_text() for text in reliability.draw(material, "test").figure.findobj(Text)]
+    assert [f"ECE {0.5 + 0.1 * i:.3f}" in said for i in range(5)] == [True] * 5
+
+
+# ----------------------------------------------------------------------------------------- forest
+
+
+def test_only_a_difference_whose_interval_excludes_zero_is_filled(material):
+    figure = forest.draw(material, "test").figure
+    values, differences = figure.axes[0], figure.axes[1]
+    filled = [
+        line.get_markerfacecolor() != "white"
+        for line in differences.lines
+        if line.get_marker() != "None"
+    ]
+    assert filled == [False, True, False, False]  # mixup, Lee, Novak, random squares
+    assert all(line.get_markerfacecolor() != "white" for line in values.lines)
+
+
+def test_a_value_that_is_no_number_is_said_and_not_drawn_at_zero(study):
+    folder, plan = study
+    broken = table(plan, mean=np.nan, low=np.nan, high=np.nan)
+    with look():
+        figure = forest.draw(Material(folder, plan, broken), "test").figure
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert said == ["cannot be computed"] * 5
+    assert not figure.axes[0].lines
+
+
+def test_the_forest_data_are_the_results(study, drawn):
+    held = data_of(study, "forest")
+    expected = table(study[1])
+    expected = expected[expected["set"] == "test"].reset_index(drop=True)
+    assert held["arm"].tolist() == expected["arm"].tolist()
+    assert held["mean"].tolist() == pytest.approx(expected["mean"].tolist())
+
+
+# ----------------------------------------------------------------------------------------- curves
+
+
+def test_a_curve_is_the_mean_of_the_trainings_with_the_lowest_and_highest(copy):
+    folder, plan = copy
+    for seed, loss in ((0, 0.4), (1, 0.8)):
+        history = folder.job("imil.Lee", seed, 0).run.history
+        rows = {"epoch": range(1, EPOCHS + 1), "train_loss": loss, "train_accuracy": 1 - loss}
+        pd.DataFrame(rows).to_csv(history, index=False)
+    with look():
+        data = curves.draw(Material(folder, plan, table(plan))).data
+    mine = data[data["arm"] == "imil.Lee"]
+    assert mine[["loss", "loss_lowest", "loss_highest"]].to_numpy() == pytest.approx(
+        np.tile([0.6, 0.4, 0.8], (EPOCHS, 1))
+    )
+    assert mine["accuracy"].to_numpy() == pytest.approx(0.4)
+    assert mine["trainings"].tolist() == [2] * EPOCHS
+
+
+def test_the_round_is_marked_in_the_arms_that_hold_one(material):
+    figure = curves.draw(material).figure
+    marked = [
+        any(list(line.get_xdata()) == [ROUND, ROUND] for line in axes.lines) for axes in figure.axes
+    ]
+    assert marked == [False] * 2 + [True] * 6  # loss and accuracy of mixup, two readers, control
+    # as many epochs before the round as after it
+    assert figure.axes[0].get_xlim() == (2 * ROUND - EPOCHS, EPOCHS)
+
+
+def test_a_training_that_diverged_is_still_drawn(copy):
+    folder, plan = copy
+    history = folder.job("mixup", 0, 0).run.history
+    held = pd.read_csv(history)
+    held.loc[3:, "train_loss"] = [np.inf] + [np.nan] * (len(held) - 4)
+    held.to_csv(history, index=False)
+    with look():
+        limits = curves.draw(Material(folder, plan, table(plan))).figure.axes[0].get_ylim()
+    assert np.isfinite(limits).all()
+
+
+# -------------------------------------------------------------------------- heat-maps, focus
+
+
+def test_below_a_heat_map_stands_what_the_training_predicted(study, drawn):
+    folder, plan = study
+    held = data_of(study, "heat-maps")
+    assert len(held) == 4 * len(plan.rows)
+    assert set(held["seed"]) == {plan.seeds[0]}
+    for row in held.to_dict("records"):
+        found = folder.job(row["arm"], row["seed"], row["split"]).predictions()
+        probs = found.probs[found.keys.index(row["key"])]
+        truth = found.labels[found.keys.index(row["key"])]
+        assert row["predicted"] == ("normal", "TB")[probs.argmax()]
+        assert row["confidence"] == pytest.approx(probs.max())
+        assert row["right"] == (probs.argmax() == truth)
+
+
+def test_right_and_wrong_are_told_by_a_mark_not_by_a_colour(material):
+    drawing = heat_maps.draw(material)
+    said = [text.get_text() for text in drawing.figure.findobj(Text)]
+    assert sum(text.startswith("✓") for text in said) == drawing.data["right"].sum()
+    assert sum(text.startswith("✗") for text in said) == (~drawing.data["right"]).sum()
+
+
+def test_an_arm_without_heat_maps_is_named(copy):
+    folder, plan = copy
+    for seed in plan.seeds:
+        folder.job("mixup", seed, 0).heat_maps.unlink()
+    with look():
+        drawing = heat_maps.draw(Material(folder, plan, table(plan), loaders(plan)))
+    assert "having no heat-maps of this training: MixUp." in drawing.caption
+    assert "mixup" not in set(drawing.data["arm"])
+
+
+def test_outlines_are_drawn_and_told_of_only_where_masks_are_known(study, material):
+    without = Material(*study, table(study[1]), Loaders(load=material.loaders.load))
+    assert "lesions" in heat_maps.draw(material).caption
+    drawing = heat_maps.draw(without)
+    assert "lesions" not in drawing.caption
+    assert not any(axes.collections for axes in drawing.figure.axes)
+
+
+def test_more_arms_than_fit_are_broken_and_each_block_begins_with_the_baseline(tmp_path):
+    kinds = ("baseline", "cutmix", "cutout", "mixup", "imil", "imil-random", "imil-inverted",
+             "cutout-same", "upweight")  # fmt: skip
+    study, plan = made(tmp_path, arms=kinds, readers=("Lee",), seeds=(0,), side=16)
+    with look():
+        figure = heat_maps.draw(Material(study, plan, table(plan), loaders(plan))).figure
+    said = [text.get_text() for text in figure.texts]
+    assert (said.count("Image"), said.count("Baseline"), said.count("IMIL")) == (2, 2, 1)
+
+
+def test_focus_is_the_mean_over_the_images_that_have_a_mask(copy):
+    folder, plan = copy
+    rows = [("a", 0.2, 0.1, True), ("b", 0.4, 0.3, False), ("c", np.nan, 0.2, False)]
+    held = pd.DataFrame(rows, columns=["key", "energy", "area", "pointing"])
+    held.insert(1, "mask", "lesion_mask")
+    held.to_parquet(folder.job("imil.Lee", 1, 0).focus, index=False)
+    with look():
+        drawing = focus.draw(Material(folder, plan, table(plan)))
+    mine = drawing.data.query("arm == 'imil.Lee' and seed == 1").iloc[0]
+    assert (mine["images"], mine["energy"], mine["area"]) == pytest.approx((3, 0.3, 0.2))
+    assert mine["pointing"] == pytest.approx(1 / 3)
+    assert "chance" in drawing.caption
+
+
+# ------------------------------------------------------------------------- feedback and agreement
+
+
+def test_feedback_shows_each_image_once_and_each_reader_in_turn(study, drawn):
+    held = data_of(study, "feedback")
+    assert held["key"].is_unique
+    assert held["arm"].tolist() == ["imil.Lee", "imil.Novak"] * 2
+
+
+def test_feedback_says_what_became_of_the_truth_and_what_would_have(study, drawn):
+    held = data_of(study, "feedback")
+    assert held["truth_before"].tolist() == pytest.approx([0.1] * 4)
+    assert held["truth_end"].tolist() == pytest.approx([0.9] * 4)
+    assert held["truth_end_baseline"].tolist() == pytest.approx([0.6] * 4)
+    assert "say nothing about new ones" in caption_of(drawn, "feedback")
+
+
+def test_feedback_without_predictions_of_training_images_has_the_mistake_alone(copy):
+    folder, plan = copy
+    for path in folder.path.rglob("train.parquet"):
+        path.unlink()
+    with look():
+        drawing = feedback.draw(Material(folder, plan, table(plan)))
+    held = drawing.data
+    # with two classes the truth has what the mistake has not
+    assert (held["truth_before"] + held["confidence"]).tolist() == pytest.approx([1] * 4)
+    assert held["truth_end"].isna().all()
+    assert "Bars" not in drawing.caption
+
+
+def test_agreement_counts_the_readers_that_selected_each_square(study, drawn):
+    folder, _ = study
+    held = data_of(study, "agreement")
+    cases = held[held["key"] != ""].astype({"seed": float, "selected": float})
+    for (seed, key), of in cases.groupby(["seed", "key"]):
+        counts = np.zeros(16)
+        for reader in READERS:
+            counts[np.array(squares_of(folder.job(f"imil.{reader}", int(seed), 0), key)) - 1] += 1
+        assert of.sort_values("square")["selected"].tolist() == counts.tolist()
+    every = held[held["key"] == ""]["share"].tolist()
+    assert every == pytest.approx(cases.groupby("square")["share"].mean().tolist())
+    assert every != [0] * 16
+
+
+def test_answers_that_are_replayed_in_every_seed_count_once(tmp_path):
+    study, plan = made(tmp_path, readers=("simulated-a", "simulated-b"), cases=3)
+    with look():
+        drawing = agreement.draw(Material(study, plan, table(plan)))
+    assert drawing.data["key"].nunique() == 1 + 3  # and all together
+    assert len(drawing.data) == 16 * 4
+    assert "in 3 cases (3 images)" in drawing.caption
+
+
+def squares_of(job, key):
+    with closing(Store(job.run.store, readonly=True)) as store:
+        (round_,) = store.rounds()
+        case = next(case for case in store.cases(round_.id) if case.key == key)
+        return store.standing(round_.id)[case.id].squares
+
+
+def test_simulated_readers_are_called_simulated(tmp_path, drawn):
+    assert "simulated" not in caption_of(drawn, "feedback")
+    study, plan = made(tmp_path, readers=("simulated", "Lee"), seeds=(0,))
+    with look():
+        material = Material(study, plan, table(plan))
+        assert "Simulated readers: simulated." in agreement.draw(material).caption
+
+
+# ------------------------------------------------------------------------------ all of them: files
+
+
+def test_every_figure_is_written_as_pixels_as_a_drawing_and_as_numbers(study, drawn):
+    names = [one.name for one in drawn[0]]
+    assert drawn[1] == []
+    assert sorted(names) == sorted([*ALWAYS, *(f"{name}-external-montgomery" for name in PER_SET)])
+    for name in names:
+        path = study[0].figures / name
+        with Image.open(path.with_suffix(".png")) as picture:
+            assert picture.width > 600
+            assert round(picture.info["dpi"][0]) == 200
+        drawing = ElementTree.parse(path.with_suffix(".svg")).getroot()
+        assert drawing.findall(".//{http://www.w3.org/2000/svg}text"), name  # text is text
+        assert len(pd.read_csv(path.with_suffix(".csv"))) > 0
+
+
+@pytest.mark.parametrize("of", [roc, reliability, heat_maps, agreement])
+def test_drawing_again_gives_the_same_bytes_whatever_the_users_style(study, drawn, tmp_path, of):
+    folder, plan = study
+    with mpl.rc_context({"font.size": 30, "savefig.dpi": 50, "svg.fonttype": "path"}):
+        before = dict(mpl.rcParams)
+        with look():
+            material = Material(folder, plan, table(plan), loaders(plan), KAPPA)
+            drawing = of.draw(material, "test") if of in (roc, reliability) else of.draw(material)
+            drawing.write(tmp_path)
+        assert dict(mpl.rcParams) == before
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"{drawing.name}.{kind}" for kind in ("csv", "png", "svg")]
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (folder.figures / name).read_bytes(), name
+
+
+def test_the_caption_is_in_the_files_for_those_who_cannot_see(study, drawn):
+    one = drawn[0][0]
+    with Image.open(study[0].figures / f"{one.name}.png") as picture:
+        assert picture.info["Description"] == one.caption
+    drawing = (study[0].figures / f"{one.name}.svg").read_text(encoding="utf-8")
+    assert f"<title>{one.title}</title>" in drawing
+
+
+def test_captions_say_over_how_many_trainings_and_what_bands_are(drawn):
+    for name in (*PER_SET, "curves", "focus"):
+        assert "2 trainings per arm (2 seeds)" in caption_of(drawn, name), name
+    for name in ("roc", "curves"):
+        assert "from the lowest to the highest training" in caption_of(drawn, name)
+    assert "no difference is shown" in caption_of(drawn, "forest")
+    assert "the 40 test images" in caption_of(drawn, "forest")
+    assert "the 20 images of the external set montgomery" in caption_of(
+        drawn, "forest-external-montgomery"
+    )
+
+
+@pytest.mark.parametrize("readers", [READERS, ("Reader-" + "x" * 33, "A_very_" + "long_" * 6)])
+def test_nothing_leaves_the_page_or_lies_on_another(tmp_path, study, readers):
+    folder, plan = study if readers == READERS else made(tmp_path, readers=readers, seeds=(0,))
+    with look():
+        material = Material(folder, plan, table(plan), loaders(plan), np.full((4, 4), -0.05))
+        for draw in (curves.draw, heat_maps.draw, focus.draw, feedback.draw, agreement.draw):
+            apart(draw(material).figure)
+        for draw in (forest.draw, roc.draw, reliability.draw):
+            apart(draw(material, "test").figure)
+
+
+def apart(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    wide, high = canvas.get_width_height()
+    assert wide <= 7.2 * figure.dpi  # a printed page
+    hidden = {id(label) for axes in figure.axes for label in outside(axes)}
+    boxes = [
+        (text.get_text(), text.get_window_extent())
+        for text in figure.findobj(Text)
+        if text.get_text().strip() and text.get_visible() and id(text) not in hidden
+    ]
+    places = [(f"panel {i}", axes.get_window_extent()) for i, axes in enumerate(figure.axes)]
+    for said, box in boxes + places:
+        assert min(box.x0, box.y0) > -1, said
+        assert box.x1 < wide + 1, said
+        assert box.y1 < high + 1, said
+    for (one, a), (other, b) in [*combinations(boxes, 2), *combinations(places, 2)]:
+        across = min(a.x1, b.x1) - max(a.x0, b.x0)
+        down = min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert min(across, down) < 1.5, f"'{one}' lies on '{other}'"
+
+
+def outside(axes):
+    """Labels of ticks beyond the axis: they are there, but not drawn."""
+    for i, axis in enumerate((axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for label in axis.get_ticklabels():
+            if not low <= label.get_position()[i] <= high:
+                yield label
+
+
+def test_a_name_of_any_letters_is_drawn_as_it_is(copy, tmp_path):
+    folder, plan = copy
+    facts = folder.read_facts() | {"classes": ["$\\frac{1$", "<b>&"]}
+    folder.facts.write_text(json.dumps(facts), encoding="utf-8")
+    with look():
+        heat_maps.draw(Material(folder, plan, table(plan), loaders(plan))).write(tmp_path)
+    drawing = ElementTree.parse(tmp_path / "heat-maps.svg").getroot()
+    said = [text.text for text in drawing.findall(".//{http://www.w3.org/2000/svg}text")]
+    assert "$\\frac{1$" in said
+    assert "<b>&" in said
+
+
+# ------------------------------------------------------------------------------- what is left out
+
+
+def test_what_is_missing_leaves_its_figure_out_with_the_reason(tmp_path):
+    study, plan = made(tmp_path, readers=("Lee",), seeds=(0,), external=())
+    for job in study.jobs([arm.id for arm in plan.rows], plan.seeds, 1):
+        job.focus.unlink()
+    study.figures.mkdir()
+    old = study.figures / "focus.png"
+    old.write_bytes(b"of an earlier drawing")
+    done, left = draw_all(study, plan, table(plan))
+    assert [one.name for one in done] == ["forest", "roc", "reliability", "curves", "feedback"]
+    assert dict(left) == {
+        "Heat-maps": "the images cannot be read where this report is made.",
+        "Focus": "no test image has a lesion or lung mask.",
+        "Agreement": "agreement needs two readers.",
+    }
+    assert not old.exists()
+
+
+def test_a_damaged_file_costs_its_figure_and_no_other(tmp_path):
+    study, plan = made(
+        tmp_path, arms=("baseline", "imil"), readers=("Lee",), seeds=(0,), external=(), side=16
+    )
+    study.job("imil", 0, 0).heat_maps.write_bytes(b"half")
+    done, left = draw_all(study, plan, table(plan), loaders(plan))
+    assert [one.name for one in done] == list(ALWAYS[:4] + ALWAYS[5:7])
+    reason = dict(left)["Heat-maps"]
+    assert reason.endswith("heat-maps.npz cannot be read: do the job again.")
+
+
+def test_a_study_that_has_not_begun_has_no_figures(tmp_path):
+    everything = [(arm, 0, 0) for arm in ("baseline", "imil")]
+    study, plan = made(
+        tmp_path, arms=("baseline", "imil"), readers=("Lee",), seeds=(0,), waiting=everything
+    )
+    done, left = draw_all(study, plan, pd.DataFrame())
+    assert done == []
+    assert {one.reason for one in left} == {"no training is done yet: run the study first."}
+
+
+def test_an_unfinished_study_is_drawn_as_far_as_it_is(tmp_path):
+    waiting = [("mixup", 0, 0), ("mixup", 1, 0), ("imil", 1, 0)]
+    study, plan = made(tmp_path, readers=("Lee",), waiting=waiting)
+    with look():
+        drawing = roc.draw(Material(study, plan, table(plan)), "test")
+    assert "1 to 2 trainings per arm" in drawing.caption
+    assert set(drawing.data["arm"]) == {"baseline", "imil", "imil-random"}
+
+
+def test_beside_an_arm_stands_the_baseline_of_the_same_seeds(tmp_path):
+    study, plan = made(tmp_path, readers=("Lee",), waiting=[("imil", 0, 0)])
+    with look():
+        material = Material(study, plan, table(plan))
+        beside, curve = curves.draw(material), roc.draw(material, "test")
+    history = pd.read_csv(study.job("baseline", 1, 0).run.history)
+    panel = beside.figure.axes[2]  # the loss of IMIL, after loss and accuracy of MixUp
+    assert panel.lines[0].get_ydata().tolist() == history["train_loss"].tolist()
+    unit = study.job("baseline", 1, 0).predictions()
+    dashed = curve.figure.axes[2].lines[1]  # after the line of chance
+    area = np.trapezoid(dashed.get_ydata(), dashed.get_xdata())
+    assert area == pytest.approx(auroc(unit.probs, unit.labels), abs=1e-6)
+    assert "the same seeds and splits" in beside.caption
+    assert "the same seeds and splits" in curve.caption
+
+
+def test_a_set_that_nothing_has_predicted_is_left_out(study):
+    folder, plan = study
+    with look(), pytest.raises(Lacking, match="no training has predicted this set"):
+        roc.draw(Material(folder, plan, table(plan)), "external-nowhere")
+
+
+# -------------------------------------------------------------------------------------- the layout
+
+
+@pytest.mark.parametrize(
+    "text", ["Baseline", "Control: inverted squares", "IMIL (" + "x" * 40 + ")"]
+)
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_title_fits_its_cell_and_keeps_both_ends(text, most):
+    lines = fitted(text, 1.2, most=most).split("\n")
+    assert len(lines) <= most
+    assert max(width(line, 7.0) for line in lines) <= 1.2
+    assert lines[0][0] == text[0]
+    assert lines[-1][-1] == text[-1]
+
+
+def test_cells_fill_their_rows_as_well_as_they_can():
+    assert [columns(n) for n in range(1, 14)] == [1, 2, 3, 4, 5, 3, 4, 4, 5, 5, 4, 4, 5]

@@ -1,0 +1,189 @@
+"""What readers did: counted and timed from stores that are written by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+from studies import make_study
+
+from imil.cases import Case, Reading, RoundSettings
+from imil.errors import SettingsError
+from imil.grid import Grid
+from imil.store import Store, name_round
+from imil.study.plan import read_plan
+from imil.study.readings import run_sessions, sessions
+from imil.study.sessions import agreed, session, told
+
+
+def make_case(number):
+    return Case(
+        id=f"{name_round('run', 70)}#{number}",
+        number=number,
+        key=f"film-{number}.png",
+        label=0,
+        predicted=1,
+        confidence=0.9,
+        class_names=("normal", "TB"),
+        grid=Grid(),
+        cam_predicted=np.zeros((2, 2), np.float32),
+        cam_true=np.zeros((2, 2), np.float32),
+        load_image=lambda: np.full((4, 4), number, np.uint8),
+    )
+
+
+def said(number, verdict="focus", squares=(), reader="Lee", seconds=10.0, reason=""):
+    return Reading(make_case(number).id, reader, verdict, squares, reason, seconds)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with a round of four cases of twenty; a function adds readings."""
+    store = Store(tmp_path / "imil.sqlite")
+    store.add_run("run", class_names=("normal", "TB"), settings={}, versions={})
+    cases = [make_case(number) for number in (1, 2, 3, 4)]
+    store.open_round("run", 70, RoundSettings(num_outliers=20), cases)
+
+    def add(*readings):
+        for reading in readings:
+            store.add(reading)
+        return tmp_path
+
+    yield add
+    store.close()
+
+
+def shown(parts):
+    console = Console(width=120)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    return captured.get()
+
+
+def test_verdicts_are_counted_and_times_added(run):
+    path = run(
+        said(1, squares=(1, 2), seconds=10),
+        said(2, squares=(3,), seconds=20),
+        said(3, "skip", seconds=60),
+    )
+    (one,) = run_sessions(path)
+    assert one.reader == "Lee"
+    assert one.verdicts == {"focus": 2, "skip": 1, "wrong label": 0, "not assessable": 0}
+    assert (one.total, one.middle, one.selected) == (90, 20, 1.5)
+    assert (len(one.answers), len(one.read), one.asked) == (4, 3, 20)
+
+
+def test_a_changed_mind_counts_once_with_its_last_verdict_and_longest_time(run):
+    path = run(said(1, squares=(1,), seconds=30), said(1, "wrong label", seconds=45))
+    (one,) = run_sessions(path)
+    assert one.verdicts["focus"] == 0
+    assert one.verdicts["wrong label"] == 1
+    assert one.total == 45
+    assert "1 answer was changed later." in told(one)
+
+
+def test_each_reader_of_a_round_has_a_session_over_the_same_cases(run):
+    path = run(
+        said(1, squares=(1,)),
+        said(1, squares=(2,), reader="Wu"),
+        said(2, squares=(5,), reader="Wu"),
+    )
+    found = {one.reader: one for one in run_sessions(path)}
+    assert set(found) == {"Lee", "Wu"}
+    assert [len(found[name].read) for name in ("Lee", "Wu")] == [1, 2]
+    assert found["Lee"].read[0].reading.squares == (1,)
+
+
+def test_a_case_that_a_replay_does_not_have_is_not_read(run):
+    (one,) = run_sessions(run(said(1, "skip", reader="replay", seconds=0)))
+    assert one.read == ()
+    assert one.seconds == ()
+
+
+def test_a_program_has_no_time(run):
+    (one,) = run_sessions(run(said(1, squares=(1,), reader="simulated", seconds=5)))
+    assert one.played
+    assert one.seconds == ()
+
+
+def test_a_session_is_told_with_cases_times_and_reasons(run):
+    path = run(
+        said(1, squares=(2, 3), seconds=20, reason="opacity, not the [marker]"),
+        said(2, squares=(1,), seconds=100),
+    )
+    text = shown(session(path))
+    assert "Lee read 2 of 4 cases in 2 min: 1 min a case (median; 20 s to 1 min 40 s)." in text
+    assert "20 were asked for; the model made fewer mistakes." in text
+    assert "opacity, not the [marker]" in text
+    assert text.count("unread") == 2
+    assert "film-1.png" in text
+
+
+def test_a_session_can_be_named_by_its_store(run):
+    path = run(said(1, squares=(1,)))
+    assert shown(session(path / "imil.sqlite")) == shown(session(path))
+
+
+def test_a_folder_without_a_round_is_said_in_a_sentence(tmp_path):
+    with pytest.raises(SettingsError, match="name the folder of a run that held a round"):
+        run_sessions(tmp_path)
+
+
+def test_a_study_has_a_session_per_reader_over_all_its_jobs(tmp_path):
+    study = make_study(
+        tmp_path / "s",
+        arms=("baseline", "imil"),
+        readers=("Lee", "simulated"),
+        seeds=(0, 1),
+        n=20,
+        train=20,
+        cases=5,
+        asked=8,
+        external=(),
+    )
+    lee, program = sessions(study, read_plan(study.plan))
+    assert (lee.reader, lee.played, program.played) == ("Lee", False, True)
+    assert (len(lee.answers), lee.asked) == (10, 16)
+    assert program.total == 0
+
+
+def test_an_answer_that_was_replayed_in_several_jobs_took_its_time_once(run):
+    (one,) = run_sessions(run(said(1, squares=(1,), seconds=12), said(2, squares=(4,), seconds=8)))
+    again = tuple(replace(answer, run="seed-1-split-0") for answer in one.answers)
+    twice = replace(one, answers=one.answers + again)
+    assert twice.total == 20
+    assert len(twice.read) == 4
+
+
+def test_readers_of_a_round_agree_as_their_squares_do(run):
+    path = run(
+        said(1, squares=(1, 2)),
+        said(1, squares=(2, 3), reader="Wu"),
+        said(2, squares=(5,)),
+        said(2, squares=(5,), reader="Wu"),
+        said(3, "skip"),
+        said(3, squares=(1,), reader="Wu"),
+    )
+    found = agreed(run_sessions(path))
+    (pair,) = found.pairs
+    assert (pair.readers, pair.cases) == (("Lee", "Wu"), 2)
+    assert pair.jaccard == pytest.approx((1 / 3 + 1) / 2)
+    # 32 squares: both 2, Lee alone 1, Wu alone 1, neither 28
+    chance = (3 / 32) ** 2 + (29 / 32) ** 2
+    assert pair.kappa == pytest.approx((30 / 32 - chance) / (1 - chance))
+    assert found.same_verdict == pytest.approx(2 / 3)
+
+
+def test_one_reader_agrees_with_nobody(run):
+    assert agreed(run_sessions(run(said(1, squares=(1,))))) is None
+
+
+def test_answers_that_were_replayed_in_another_run_count_once(run):
+    path = run(said(1, squares=(1, 2)), said(1, squares=(2, 3), reader="Wu"))
+    once = run_sessions(path)
+    twice = [
+        replace(one, answers=one.answers + tuple(replace(a, run="another") for a in one.answers))
+        for one in once
+    ]
+    assert agreed(twice).pairs == agreed(once).pairs

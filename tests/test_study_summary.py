@@ -1,0 +1,205 @@
+"""What a report claims: differences, controls, limits, methods and the checklist."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from studies import make_study
+
+from imil.study.plan import read_plan
+from imil.study.report.claim import checklist
+from imil.study.report.findings import find
+from imil.study.report.limits import limits
+from imil.study.report.methods import methods
+from imil.study.report.summary import ranking, summary
+from imil.study.report.versus import versus
+from imil.study.report.words import difference, verdict
+from imil.study.tables import wholes
+
+NONE = {"external": (), "subgroups": ()}
+
+
+def row(diff, low, high, p=np.nan, measure="accuracy", pairs=3):
+    return SimpleNamespace(
+        measure=measure, diff=diff, diff_low=low, diff_high=high, p=p, pairs=pairs
+    )
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A function that makes a study and returns what there is to report of it."""
+
+    def make(**asked):
+        given = {"arms": ("baseline", "imil"), "seeds": (0, 1), "n": 24, "train": 24, **NONE}
+        made = make_study(tmp_path / "s", **(given | asked))
+        return find(made, read_plan(made.plan))
+
+    return make
+
+
+def told(found):
+    """The summary as one text."""
+    said = summary(found, versus(found, wholes(found.study, found.plan)["test"]), "")
+    return "\n".join(sentence for one in said for sentence in (one.title, *one.said))
+
+
+# ---------------------------------------------------------------------------- what is claimed
+
+
+def test_an_interval_that_includes_zero_shows_no_difference_whatever_the_sign():
+    assert difference("accuracy", row(0.015, -0.03, 0.061)) == (
+        "accuracy +1.5 points, 95 % interval −3.0 to +6.1: no difference shown"
+    )
+    assert difference("ECE", row(-0.02, -0.05, 0.0, measure="ece")) == (
+        "ECE −0.020, 95 % interval −0.050 to 0.000: no difference shown"
+    )
+
+
+def test_more_is_better_or_worse_as_the_measure_has_it():
+    assert verdict(row(0.1, 0.02, 0.2, p=0.001)) == "better"
+    assert verdict(row(-0.1, -0.2, -0.02, p=0.001)) == "worse"
+    assert verdict(row(0.1, 0.02, 0.2, measure="ece")) == "worse"
+    assert verdict(row(-0.1, -0.2, -0.02, measure="nll")) == "better"
+
+
+def test_what_no_test_corrects_is_said_to_rest_on_its_interval():
+    assert difference("ECE", row(-0.1, -0.2, -0.02, measure="ece")).endswith(
+        "better, by its interval alone"
+    )
+    assert difference("accuracy", row(0.1, 0.02, 0.2, p=0.01)).endswith(": better")
+
+
+def test_what_correction_takes_away_is_no_finding():
+    found = row(0.1, 0.02, 0.2, p=0.08)
+    assert verdict(found) == "not corrected"
+    assert "not shown once corrected for the number of comparisons (p = 0.080)" in difference(
+        "x", found
+    )
+
+
+def test_one_training_each_is_never_called_better():
+    assert verdict(row(0.3, 0.2, 0.4, p=0.0001, pairs=1)) == "one training"
+
+
+def test_what_was_not_measured_is_not_compared():
+    assert difference("AUROC", row(np.nan, np.nan, np.nan, measure="auroc")) == (
+        "AUROC: not measured"
+    )
+
+
+def test_a_study_without_effect_says_that_no_difference_is_shown(study):
+    found = study(arms=("baseline", "mixup", "imil"), seeds=(0, 1, 2), n=60)
+    found.table.loc[:, ["diff_low", "diff_high"]] = [-0.1, 0.1]
+    said = told(found)
+    assert "No arm is shown to differ from the baseline in accuracy, AUROC or ECE" in said
+    assert not re.search(r"\b(better|worse)\b", said)
+
+
+def test_an_effect_is_found_and_named(study):
+    found = study(effect=2.5, seeds=(0, 1, 2, 3), n=120)
+    assert verdict(found.row("imil", "accuracy")) == "better"
+    assert (
+        "Shown to differ from the baseline on the test set: IMIL (accuracy: better; AUROC: better"
+        in (ranking(found))
+    )
+
+
+def test_with_one_seed_the_rows_cannot_be_ranked(study):
+    arms = ("baseline", "cutmix", "cutout", "mixup", "imil")
+    found = study(arms=arms, readers=("A", "B", "C"), seeds=(0,), effect=3.0, n=80)
+    said = told(found)
+    assert "With 7 rows and one seed the rows cannot be ranked" in said
+    assert not re.search(r"\b(better|worse)\b", said)
+    assert any(one.startswith("One training each") for one in limits(found))
+
+
+def test_a_control_that_did_as_much_takes_the_credit_away(study):
+    arms = ("baseline", "imil", "imil-random")
+    found = study(arms=arms, effect={"imil": 2.5, "imil-random": 2.5}, seeds=(0, 1, 2), n=120)
+    said = told(found)
+    assert "“random squares” did as much, as far as can be seen" in said
+    assert "cannot be put down to where the reader looked" in said
+
+
+def test_a_gain_over_a_control_is_said_beside_it(study):
+    found = study(arms=("baseline", "imil", "imil-random"), effect=2.5, seeds=(0, 1, 2), n=120)
+    said = told(found)
+    assert "Controls against the baseline, accuracy: “random squares” " in said
+    assert "Its gain in accuracy is more than that of “random squares” (+" in said
+    assert "did as much" not in said
+
+
+def test_without_a_control_the_cause_is_left_open(study):
+    found = study(effect=2.5)
+    assert "No control was run: what would cause a difference cannot be said." in told(found)
+    assert any(one.startswith("No control") for one in limits(found))
+
+
+# ---------------------------------------------------------------------------- limits, CLAIM
+
+
+def test_the_limits_are_those_of_the_folder(study):
+    said = "\n".join(
+        limits(study(cases=5, asked=9, positives=0.2, warnings=["2 images are alike"]))
+    )
+    for start in (
+        "Few seeds: 2.",
+        "One split:",
+        "Few cases: 24 test images",
+        "Uneven classes: 21 % of the images are TB; whoever always says normal has an accuracy",
+        "2 images are alike",
+        "Fewer outliers than asked: of the cases asked for over all trainings, 10 of 18",
+        "Simulated readers: simulated is played by a program",
+        "One reader:",
+        "No external set:",
+    ):
+        assert start in said
+
+
+def test_a_study_of_many_seeds_readers_and_images_has_none_of_these_limits(study):
+    found = study(
+        seeds=range(5),
+        n=200,
+        train=20,
+        readers=("Lee", "Wu"),
+        arms=("baseline", "imil", "imil-random"),
+        external=("montgomery",),
+        cases=2,
+    )
+    said = "\n".join(limits(found))
+    for start in ("seeds:", "Few cases", "Uneven", "Fewer", "Simulated", "One reader",
+                  "No external", "No control", "not finished"):  # fmt: skip
+        assert start not in said
+
+
+def test_the_methods_name_what_was_done(study):
+    found = study(arms=("baseline", "cutmix", "imil", "upweight"), external=("montgomery",))
+    said = " ".join(methods(found))
+    for words in (
+        "48 images of 2 classes: normal (24) and TB (24)",
+        "24 to train on and 24 to test on",
+        "montgomery (12 images)",
+        "resnet18 (timm) was trained from random weights with stochastic gradient descent",
+        "learning rate 0.001, no momentum",
+        "10 epochs with a batch size of 64",
+        "trained with 2 seeds",
+        "After epoch 7",
+        "4×4 grid",
+        "reader simulated was simulated",
+        "CutMix",
+        "drawn five times as often",
+        "McNemar",
+        "torch 2.6.0",
+        "Seeds of training: 0 and 1",
+    ):
+        assert words in said
+
+
+def test_the_checklist_has_its_44_items_and_says_what_is_left_to_the_authors(study):
+    items = checklist(study())
+    assert [item.number for item in items] == list(range(1, 45))
+    state = {item.number: item.state for item in items}
+    assert {state[n] for n in (1, 2, 3, 4, 11, 34, 41, 44)} == {"for the authors"}
+    assert {state[n] for n in (9, 20, 22, 24, 26, 29, 33)} == {"answered"}
+    assert all(item.answer for item in items)

@@ -1,0 +1,210 @@
+"""The results table: every number again from the stored files, by other means."""
+
+import itertools
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from studies import make_study
+
+from imil.errors import DataError
+from imil.study.plan import read_plan
+from imil.study.tables import COLUMNS, results
+
+ARMS = ("baseline", "mixup", "imil", "imil-random")
+SEEDS = (0, 1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A study of four arms and two seeds, and its results."""
+    study = make_study(tmp_path_factory.mktemp("t") / "s", arms=ARMS, seeds=SEEDS, n=40, train=20)
+    return study, results(study, read_plan(study.plan))
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A function that makes a small study with a few arms."""
+
+    def make(**asked):
+        given = {"arms": ("baseline", "imil"), "seeds": (0,), "n": 20, "train": 20}
+        given |= {"external": (), "subgroups": ()}
+        return make_study(tmp_path / "s", **(given | asked))
+
+    return make
+
+
+def stored(study, arm, seed, of="test", keys=None):
+    """A set's predictions as they lie in the file."""
+    path = study.path / "jobs" / arm / f"seed-{seed}-split-0" / "predictions" / "end"
+    table = pd.read_parquet(path / f"{of}.parquet")
+    return table if keys is None else table[table["key"].isin(keys)]
+
+
+def accuracy(table):
+    return (table["predicted"] == table["label"]).mean()
+
+
+def brier(table):
+    return ((table["prob_1"] - table["label"]) ** 2).mean()
+
+
+def auroc(table):
+    """The share of pairs in which the positive image scores higher."""
+    positive = table.loc[table["label"] == 1, "prob_1"]
+    negative = table.loc[table["label"] == 0, "prob_1"]
+    pairs = [(p > n) + (p == n) / 2 for p, n in itertools.product(positive, negative)]
+    return np.mean(pairs)
+
+
+def nll(table):
+    return -np.log(np.where(table["label"] == 1, table["prob_1"], table["prob_0"])).mean()
+
+
+def sensitivity(table):
+    return (table.loc[table["label"] == 1, "predicted"] == 1).mean()
+
+
+def specificity(table):
+    return (table.loc[table["label"] == 0, "predicted"] == 0).mean()
+
+
+def row(table, arm, measure, of="test", subgroup=""):
+    chosen = (table["arm"] == arm) & (table["measure"] == measure)
+    chosen &= (table["set"] == of) & (table["subgroup"] == subgroup)
+    (found,) = table[chosen].itertuples()
+    return found
+
+
+@pytest.mark.parametrize("measure", [accuracy, brier, auroc, nll, sensitivity, specificity])
+@pytest.mark.parametrize("of", ["test", "external-montgomery"])
+def test_means_spreads_and_differences_are_those_of_the_files(made, measure, of):
+    study, table = made
+    values = {arm: [measure(stored(study, arm, seed, of)) for seed in SEEDS] for arm in ARMS}
+    for arm in ARMS:
+        found = row(table, arm, measure.__name__, of)
+        assert found.mean == pytest.approx(np.mean(values[arm]), abs=1e-9)
+        assert found.sd == pytest.approx(np.std(values[arm], ddof=1), abs=1e-9)
+        assert found.units == 2
+        assert found.low <= found.mean <= found.high
+    for arm in ARMS[1:]:
+        found = row(table, arm, measure.__name__, of)
+        delta = np.mean(values[arm]) - np.mean(values["baseline"])
+        assert found.diff == pytest.approx(delta, abs=1e-9)
+        assert found.diff_low <= found.diff <= found.diff_high
+        assert found.shown == (found.diff_low > 0 or found.diff_high < 0)
+
+
+def test_a_subgroup_holds_its_images_alone(made):
+    study, table = made
+    images = pd.read_parquet(study.images)
+    women = images.loc[(images["set"] == "data") & (images["sex"] == "F"), "key"]
+    of = [stored(study, "imil", seed, keys=set(women)) for seed in SEEDS]
+    found = row(table, "imil", "accuracy", subgroup="sex=F")
+    assert found.n == len(of[0]) < 40
+    assert found.mean == pytest.approx(np.mean([accuracy(one) for one in of]))
+
+
+def test_those_of_whom_a_group_is_not_known_are_no_group(made):
+    _, table = made
+    bands = {name for name in table["subgroup"] if name.startswith("age_band")}
+    assert bands == {"age_band=0-29", "age_band=30-59", "age_band=60+"}
+
+
+def test_there_is_a_row_for_each_arm_set_subgroup_and_measure(made):
+    _, table = made
+    assert list(table.columns) == list(COLUMNS)
+    groups = table.groupby(["set", "subgroup"]).ngroups
+    assert len(table) == len(ARMS) * groups * 8
+    assert not table.duplicated(["arm", "set", "subgroup", "measure"]).any()
+
+
+def test_the_baseline_has_no_difference_from_itself(made):
+    _, table = made
+    own = table[table["arm"] == "baseline"]
+    assert own[["diff", "diff_low", "diff_high", "p"]].isna().all().all()
+    assert not own["shown"].any()
+
+
+def test_p_is_exact_and_corrected_over_the_arms(small):
+    study = small(arms=("baseline", "mixup", "imil"), effect={"imil": 0.5, "mixup": -0.7}, n=60)
+    table = results(study, read_plan(study.plan))
+    right = {
+        arm: (one["predicted"] == one["label"]).to_numpy()
+        for arm in ("baseline", "mixup", "imil")
+        for one in [stored(study, arm, 0)]
+    }
+    ps = {}
+    for arm in ("mixup", "imil"):
+        gained = int((right[arm] & ~right["baseline"]).sum())
+        lost = int((~right[arm] & right["baseline"]).sum())
+        ps[arm] = binomtest(gained, gained + lost).pvalue
+    less, more = sorted(ps, key=ps.get)
+    expected = {less: min(1, 2 * ps[less])}
+    expected[more] = max(expected[less], ps[more])  # Holm 1979
+    for arm in ("mixup", "imil"):
+        assert row(table, arm, "accuracy").p == pytest.approx(expected[arm])
+
+
+def test_only_accuracy_and_auroc_are_tested(made):
+    _, table = made
+    tested = table[table["p"].notna()]
+    assert set(tested["measure"]) == {"accuracy", "auroc"}
+
+
+def test_arms_are_compared_over_the_trainings_that_both_have(small):
+    study = small(seeds=(0, 1, 2), waiting=[("imil", 0, 0)], failed=[("baseline", 1, 0)])
+    found = row(results(study, read_plan(study.plan)), "imil", "accuracy")
+    assert (found.units, found.pairs) == (2, 1)
+    last = accuracy(stored(study, "imil", 2)) - accuracy(stored(study, "baseline", 2))
+    assert found.diff == pytest.approx(last)
+
+
+def test_an_arm_without_a_training_has_no_row(small):
+    study = small(waiting=[("imil", 0, 0)])
+    assert set(results(study, read_plan(study.plan))["arm"]) == {"baseline"}
+
+
+def test_a_study_without_a_training_has_an_empty_table(small):
+    study = small(waiting=[("imil", 0, 0), ("baseline", 0, 0)])
+    table = results(study, read_plan(study.plan))
+    assert list(table.columns) == list(COLUMNS)
+    assert table.empty
+
+
+def test_a_measure_that_does_not_exist_is_no_number_but_keeps_its_count(small):
+    study = small()
+    for arm in ("baseline", "imil"):
+        path = study.job(arm, 0, 0).run.predictions("end", "test")
+        table = pd.read_parquet(path)
+        table[table["label"] == 1].to_parquet(path, index=False)
+    found = row(results(study, read_plan(study.plan)), "imil", "auroc")
+    assert np.isnan([found.mean, found.low, found.diff, found.diff_low, found.p]).all()
+    assert found.n == 10
+    assert not found.shown
+
+
+def test_three_classes_are_averaged_against_the_rest(small):
+    study = small(classes=3, n=30)
+    table = stored(study, "imil", 0)
+    each = [(table.loc[table["label"] == k, "predicted"] == k).mean() for k in range(3)]
+    found = row(results(study, read_plan(study.plan)), "imil", "sensitivity")
+    assert found.mean == pytest.approx(np.mean(each))
+
+
+def test_arms_that_predicted_different_images_are_refused(small):
+    study = small()
+    path = study.job("imil", 0, 0).run.predictions("end", "test")
+    pd.read_parquet(path).iloc[::-1].to_parquet(path, index=False)
+    with pytest.raises(DataError, match=r"'imil' and 'baseline' with seed 0 on split 0"):
+        results(study, read_plan(study.plan))
+
+
+def test_the_same_folder_gives_the_same_table(small):
+    study = small()
+    plan = read_plan(study.plan)
+    first = results(study, plan)
+    shutil.rmtree(study.path / "jobs" / "imil" / "seed-0-split-0" / "predictions" / "epoch-007")
+    pd.testing.assert_frame_equal(first, results(study, plan))
