@@ -2,25 +2,22 @@
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from processes import command
+from terminals import IMIL, Terminal
 
 from imil.store import Store
 from imil.training.phantom import write_phantoms
 
-IMIL = [str(Path(sys.executable).with_name("imil"))]
 SMALL = [
     *("--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--batch-size", "16"),
     *("--lr", "0.05", "--imil-epoch", "2", "--num-outliers", "4"),
@@ -304,44 +301,6 @@ def check_refused(said, named):
     assert named in sentence, sentence
 
 
-class Terminal:
-    """A person at a terminal."""
-
-    def __init__(self, *words, cwd):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(cwd)
-            os.environ.update(IMIL_CACHE=str(cwd / "cache"), COLUMNS="100", TERM="xterm")
-            os.environ.pop("DISPLAY", None)
-            os.execv(IMIL[0], [*IMIL, *map(str, words)])
-        self.seen = ""
-
-    def wait_for(self, text, seconds=120):
-        """Read until the text appears after what was read before."""
-        end = time.monotonic() + seconds
-        while text not in self.seen:
-            assert time.monotonic() < end, f"no {text!r} in {self.seen[-2000:]!r}"
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
-                except OSError:  # the program has ended
-                    assert text in self.seen, self.seen[-2000:]
-        self.seen = self.seen[self.seen.index(text) + len(text) :]
-
-    def type(self, line):
-        os.write(self.fd, f"{line}\n".encode())
-
-    def end(self):
-        """The exit code, once all output is read."""
-        while True:
-            try:
-                if not os.read(self.fd, 65536):
-                    break
-            except OSError:
-                break
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
 def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     person = Terminal("train", films, *SMALL, "--out", "run", cwd=tmp_path)
     person.wait_for("ase 1 of 4")
@@ -396,9 +355,12 @@ def test_two_processes_do_not_share_a_run(films, imil, tmp_path):
     assert person.end() == 0
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "rounds", "demo"])
+STUDY = [f"study {name}" for name in ("init", "run", "status", "report", "compare", "reader")]
+
+
+@pytest.mark.parametrize("command", ["train", "resume", "rounds", "demo", *STUDY])
 def test_every_command_has_help_with_an_example(command, imil):
-    said = imil(command, "--help")
+    said = imil(*command.split(), "--help")
     assert said.returncode == 0
     assert "Example" in said.stdout
     assert f"imil {command}" in said.stdout.split("Example")[1]

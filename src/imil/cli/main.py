@@ -13,6 +13,7 @@ from imil.cli.invite import invite
 from imil.cli.resume import resume
 from imil.cli.rounds import rounds
 from imil.cli.serve import serve
+from imil.cli.study import study
 from imil.cli.train import train
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ def version(
 
 for command in (train, resume, rounds, serve, invite, demo):
     app.command(command.__name__)(command)
+app.add_typer(study)
 
 
 def main() -> None:

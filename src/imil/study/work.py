@@ -1,0 +1,263 @@
+"""One job of a study: from the shared checkpoint, or from the start, to its last file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback
+from numpy.typing import NDArray
+from rich.console import Console
+from safetensors.torch import load_file
+
+from imil.cases import Case, Reader, Reading
+from imil.errors import ImilError, RoundPaused
+from imil.pytorch import TorchModel
+from imil.readers.replay import Replay
+from imil.readers.simulated import Inverted, RandomSquares
+from imil.store import Store
+from imil.study.arms import Arm
+from imil.study.controls import DrawnOften, RandomBox, Recorded, leave_as_they_are
+from imil.study.focus import write_focus
+from imil.study.folder import TEST, Job, StudyFolder
+from imil.study.plan import Plan, read_plan
+from imil.training.asking import make_reader, reading_room
+from imil.training.data import Prepared, prepare, prepare_apart
+from imil.training.evaluation import write_predictions
+from imil.training.folder import replacing
+from imil.training.run import Run
+
+SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
+FINE = "64x64"  # the grid on which a random box is laid
+
+
+@dataclass(frozen=True)
+class Task:
+    """What another process needs to know to do a job."""
+
+    study: Path
+    arm: str
+    seed: int
+    split: int
+    cache: Path
+    threads: int
+
+
+def do(task: Task) -> str:
+    """Do the job in this process; returns "" or, in one sentence, why it failed."""
+    torch.set_num_threads(task.threads)
+    folder = StudyFolder(task.study)
+    plan = read_plan(folder.plan)
+    arm = next(arm for arm in plan.rows if arm.id == task.arm)
+    job = folder.job(task.arm, task.seed, task.split)
+    return work(folder, plan, arm, job, cache=task.cache, console=Console(file=StringIO()))
+
+
+def work(
+    folder: StudyFolder, plan: Plan, arm: Arm, job: Job, *, cache: Path, console: Console
+) -> str:
+    """Do the job; returns "" or, in one sentence, why it failed. What is done stays done.
+
+    Raises: RoundPaused: a person stopped in the middle of a round.
+    """
+    earlier = float(job.status.get("seconds", 0.0))
+    began = time.monotonic()
+
+    def spent() -> float:
+        return round(earlier + time.monotonic() - began, 1)
+
+    try:
+        with job.run.held():
+            job.mark("running", seconds=earlier)
+            _train(folder, plan, arm, job, cache, console)
+            # the number of threads changes the last bits of a sum
+            job.mark("done", seconds=spent(), threads=torch.get_num_threads())
+    except RoundPaused:
+        job.mark("waiting", seconds=spent())
+        raise
+    except ImilError as error:
+        return _failed(job, spent(), str(error))
+    except Exception as error:  # one job must not take the others with it
+        return _failed(job, spent(), f"{type(error).__name__}: {error}")
+    return ""
+
+
+def _failed(job: Job, seconds: float, why: str) -> str:
+    with suppress(ImilError):  # on a full disk this may fail too
+        job.mark("failed", seconds=seconds, error=why)
+    return why
+
+
+def _train(
+    folder: StudyFolder, plan: Plan, arm: Arm, job: Job, cache: Path, console: Console
+) -> None:
+    settings = plan.settings(arm, job.seed)
+    if arm.kind == "cutout-same":
+        settings = settings.model_copy(update={"grid_size": FINE})
+    run_folder = job.run
+    with replacing(run_folder.config) as half:
+        settings.write(half)
+    with replacing(run_folder.splits) as half:
+        shutil.copyfile(folder.splits(job.split), half)
+    trained = run_folder.metrics.exists()
+    if arm.forks and not trained:
+        _fork(folder.job("baseline", job.seed, job.split), job, plan.round)
+    data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
+    marks = (plan.round,) if plan.forked else ()
+    asks = arm.kind == "imil" and plan.reader(arm.reader).asks == "console"
+    run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
+    if trained:  # an external set has come since, or the job was killed while it looked
+        run.net.load_state_dict(load_file(run_folder.weights))
+        _look(plan, job, run, cache)
+        return
+    store = run.open_store() if run.rounds else None
+    try:
+        with _reader(folder, plan, arm, job, run, store, console) as reader:
+            more: list[Callback] = []
+            if arm.kind == "upweight" and store is not None:
+                keys = _keys(data, "train")
+                more = [DrawnOften(run.order, keys, store, run.name)]
+            run.train(reader, store, after_rounds=more)
+    finally:
+        if store is not None:
+            store.close()
+    _look(plan, job, run, cache)
+    run_folder.last.unlink(missing_ok=True)  # model.safetensors holds what it learned
+
+
+def _fork(trunk: Job, job: Job, epoch: int) -> None:
+    """Begin where the trunk was before the round, unless the job has begun already."""
+    if job.run.last.exists():
+        return
+    before = trunk.run.predictions(f"epoch-{epoch:03}", TEST).parent
+    there = job.run.predictions(f"epoch-{epoch:03}", TEST).parent
+    shutil.copytree(before, there, dirs_exist_ok=True)
+    shutil.copyfile(trunk.run.history, job.run.history)
+    job.run.last.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(job.run.last) as half:  # last: from here on the job goes on by itself
+        _link(trunk.run.at(epoch), half)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for the file, or a copy where the file system knows no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _reader(
+    folder: StudyFolder,
+    plan: Plan,
+    arm: Arm,
+    job: Job,
+    run: Run,
+    store: Store | None,
+    console: Console,
+) -> Iterator[Reader | None]:
+    """Whoever answers the job's rounds."""
+    if store is None:
+        yield None
+    elif arm.kind != "imil":
+        yield _control(folder, plan, arm, job)
+    else:
+        answers = plan.reader(arm.reader)
+        first = None if answers.reader == "web" else _named(answers.reader, arm, job, run)
+        if answers.asks == "web":
+            with reading_room(run, store, console) as page:
+                yield page if first is None else _one_after_the_other(first, page)
+        elif isinstance(first, Replay) and answers.asks:
+            yield _one_after_the_other(first, _named(answers.asks, arm, job, run))
+        else:
+            yield first
+
+
+def _named(name: str, arm: Arm, job: Job, run: Run) -> Reader:
+    return make_reader(
+        name, person=arm.reader, seed=job.seed, data=run.data, folder=run.folder.cases
+    )
+
+
+def _one_after_the_other(replayed: Reader, asked: Reader) -> Reader:
+    """What was read before is replayed; a person is asked the rest."""
+    assert isinstance(replayed, Replay)
+
+    def both(cases: Sequence[Case]) -> Iterator[Reading]:
+        known = [case for case in cases if replayed.knows(case)]
+        unknown = [case for case in cases if not replayed.knows(case)]
+        if known:
+            yield from replayed(known)
+        if unknown:
+            yield from asked(unknown)
+
+    return both
+
+
+def _control(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
+    if arm.kind == "cutout-same":
+        return RandomBox(job.seed)
+    if arm.kind == "upweight":
+        return leave_as_they_are
+    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
+    theirs = Recorded(folder.job(first.id, job.seed, job.split).run.store)
+    if arm.kind == "imil-random":
+        return RandomSquares(seed=job.seed, reference=theirs)
+    return Inverted(reference=theirs)
+
+
+def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
+    """What is asked of the trained network beyond the run's own files."""
+    model = TorchModel(run.module, batch_size=run.settings.batch_size)
+    for name, external in plan.external.items():
+        path = run.folder.predictions("end", f"external-{name}")
+        if not path.exists():
+            samples = prepare_apart(run.settings, external.data, run.data, cache=cache)
+            keys = [samples.key(i) for i in range(len(samples))]
+            write_predictions(path, keys, samples.labels, model.predict(samples))
+    samples = run.samples[TEST]
+    keys = _keys(run.data, TEST)
+    shown = figure_images(plan, job.split, keys, samples.labels)
+    masks = [run.data.masks(key) for key in keys]
+    wanted = [
+        i for i, key in enumerate(keys) if key in shown or any(m is not None for m in masks[i])
+    ]
+    cams = model.explain(samples, wanted, [int(samples.labels[i]) for i in wanted])
+    write_focus(
+        job.focus,
+        [keys[i] for i in wanted],
+        cams,
+        {
+            name: [masks[i][column] for i in wanted]
+            for column, name in enumerate(run.data.table.masks)
+        },
+    )
+    kept: dict[str, Any] = {keys[i]: cams[n] for n, i in enumerate(wanted) if keys[i] in shown}
+    with replacing(job.heat_maps) as half, half.open("wb") as file:
+        np.savez_compressed(file, **kept)
+
+
+def figure_images(
+    plan: Plan, split: int, keys: Sequence[str], labels: NDArray[np.int64]
+) -> list[str]:
+    """Keys of the test images whose heat-maps are kept: drawn by the study's first seed."""
+    rng = np.random.default_rng([plan.seeds[0], split])
+    shown: list[str] = []
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        drawn = rng.permutation(of_class)[:SHOWN]
+        shown += [keys[i] for i in sorted(drawn)]
+    return shown
+
+
+def _keys(data: Prepared, split: str) -> list[str]:
+    return [key for key, of in zip(data.table.keys, data.split_of, strict=True) if of == split]
