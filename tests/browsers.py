@@ -17,7 +17,7 @@ FLAGS = [
 
 
 def missing(reason):
-    """Skip with a reason; fail under CI, where a browser was to be installed."""
+    """No browser to test the pages in: skip; fail under CI, where one was to be installed."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
@@ -27,13 +27,13 @@ def chromium():
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
-        missing("Playwright is not installed")
+        missing("drives a browser with Playwright, which is missing: make setup brings it")
     path = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         except Error:
-            missing("there is no Chromium on this machine")
+            missing("looks at the page in Chromium, which is not installed: apt install chromium")
         yield browser
         browser.close()
 

@@ -17,8 +17,6 @@ from imil.images.view import squash
 from imil.training.cache import decode
 from imil.training.table import Table, read_data
 
-SHENZHEN = os.environ.get("IMIL_SHENZHEN")
-
 
 def film(path, seed, side=40):
     """A soft picture, so that a large one is a small file."""
@@ -168,7 +166,8 @@ def test_colour_and_grey_become_what_was_asked_for(tmp_path):
 
 
 def test_squashing_is_antialiased_bilinear():
-    torch = pytest.importorskip("torch")
+    import torch  # here: other tests start this module as a program
+
     image = np.random.default_rng(0).integers(0, 256, (120, 90), np.uint8)
     independent = torch.nn.functional.interpolate(
         torch.from_numpy(image)[None, None].float(), (32, 32), mode="bilinear", antialias=True
@@ -364,9 +363,8 @@ def test_a_cache_folder_that_cannot_be_written_is_refused(tmp_path):
             decode(data, size=32, folder=folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_cache_that_may_only_be_read_serves_what_it_has(tmp_path):
-    data, cache = films(tmp_path, 2), tmp_path / "cache"
+def test_a_cache_that_may_only_be_read_serves_what_it_has(guarded):
+    data, cache = films(guarded, 2), guarded / "cache"
     decode(data, size=32, folder=cache)
     cache.chmod(0o500)
     try:
@@ -377,9 +375,8 @@ def test_a_cache_that_may_only_be_read_serves_what_it_has(tmp_path):
         cache.chmod(0o700)
 
 
-@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN does not name the folder of the real set")
-def test_the_real_set_is_decoded(tmp_path):
-    data = read_data(Path(SHENZHEN, "manifest.csv"))
+def test_the_real_set_is_decoded(tmp_path, shenzhen):
+    data = read_data(shenzhen / "manifest.csv")
     decoded = decode(data, size=112, folder=tmp_path)
     assert decoded.array.shape == (662, 112, 112)
     assert decoded.path.stat().st_size < 662 * 112**2 + 1000

@@ -94,7 +94,10 @@ def test_a_batch_on_any_device_is_corrected_like_its_samples():
     assert (batch >= 1).all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="there is no CUDA GPU here; the test before this one does the same on the CPU",
+)
 def test_a_batch_stays_on_the_gpu():
     table = Corrections(1)
     table.set(0, HALF)

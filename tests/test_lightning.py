@@ -1,6 +1,7 @@
 """IMIL as a Lightning callback."""
 
 import contract
+import lightning.pytorch as pl
 import pytest
 import torch
 from test_loop import Positions
@@ -8,10 +9,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from imil.errors import RoundPaused, SettingsError
-from imil.lightning import IMIL  # before Lightning, which needs torchvision mended
+from imil.lightning import IMIL
 from imil.store import Store
-
-pl = pytest.importorskip("lightning.pytorch")
 
 
 class Module(pl.LightningModule):

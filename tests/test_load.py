@@ -255,9 +255,8 @@ def test_a_folder_an_empty_file_and_a_text_are_refused_in_a_sentence(tmp_path):
     assert "is no file" in refusal(tmp_path / "pipe")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(tmp_path):
-    path = written(tmp_path / "a.png", png(random(4, 4), GREY))
+def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(guarded):
+    path = written(guarded / "a.png", png(random(4, 4), GREY))
     path.chmod(0)
     assert "may not be read" in refusal(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import mannwhitneyu
 
 from imil.errors import ShapeError
@@ -140,7 +141,6 @@ def test_brier_of_two_classes_is_that_of_class_1():
 
 
 def test_nll_is_the_cross_entropy_of_torch():
-    torch = pytest.importorskip("torch")
     probs, labels = random_case(4)
     expected = torch.nn.functional.nll_loss(torch.tensor(probs).log(), torch.tensor(labels)).item()
     assert negative_log_likelihood(probs, labels) == pytest.approx(expected)

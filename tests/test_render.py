@@ -1,8 +1,6 @@
 """Pictures for reading: right pixels, crisp lines, readable at any shape and grid."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -290,10 +288,8 @@ def test_squares_in_words_mean_the_same_squares(squares):
     assert Grid(8, 12).read(squares_as_text(sorted(squares))) == tuple(sorted(squares))
 
 
-@pytest.mark.skipif("IMIL_SHENZHEN" not in os.environ, reason="IMIL_SHENZHEN names no folder")
-def test_a_real_film_is_shown_pixel_for_pixel():
-    path = Path(os.environ["IMIL_SHENZHEN"]) / "images" / "CHNCXR_0400_1.jpg"
-    film = np.asarray(Image.open(path))
+def test_a_real_film_is_shown_pixel_for_pixel(shenzhen):
+    film = np.asarray(Image.open(shenzhen / "images" / "CHNCXR_0400_1.jpg"))
     panel = np.asarray(case_panel(make_case(image=film), height=film.shape[0]))
     top, left = np.argwhere((panel[:, :, 0] == 62) & (panel[:, :, 2] == 68))[0]  # its frame
     shown = panel[top + 1 : top + 1 + film.shape[0], left + 1 : left + 1 + film.shape[1]]

@@ -1,14 +1,13 @@
 """The simulated reader and its controls, against masks whose squares are known by hand."""
 
 import csv
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from reader_contract import check_reader, make_case
+from scipy import ndimage
 
 from imil.errors import DataError, SettingsError
 from imil.grid import Grid
@@ -231,7 +230,6 @@ def test_inverted_skips_where_there_is_no_rest_or_no_reference(mask):
 
 
 def test_regions_agree_with_an_independent_library():
-    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy labels regions to compare with")
     rng = np.random.default_rng(0)
     for _ in range(300):
         mask = rng.random(rng.integers(1, 25, 2)) < rng.random()
@@ -253,18 +251,16 @@ def test_pixels_that_touch_at_a_corner_are_one_region():
 # --- real masks ---------------------------------------------------------------------------
 
 
-@pytest.mark.skipif("IMIL_SHENZHEN" not in os.environ, reason="IMIL_SHENZHEN names no folder")
 @pytest.mark.parametrize(
     ("column", "middle", "few", "many", "held"),
     [("lesion_mask", (2, 4), 1, 6, 0.95), ("lung_mask", (7, 10), 5, 12, 0.85)],
 )
-def test_real_masks_give_a_sensible_handful_of_squares(column, middle, few, many, held):
-    folder = Path(os.environ["IMIL_SHENZHEN"])
-    with (folder / "manifest.csv").open(encoding="utf-8") as file:
+def test_real_masks_give_a_sensible_handful_of_squares(shenzhen, column, middle, few, many, held):
+    with (shenzhen / "manifest.csv").open(encoding="utf-8") as file:
         names = [row[column] for row in csv.DictReader(file) if row[column]][::4]
     counts, shares = [], []
     for name in names:
-        mask = np.asarray(Image.open(folder / name).convert("L")) > 0
+        mask = np.asarray(Image.open(shenzhen / name).convert("L")) > 0
         chosen = squares(masks=known(mask))
         counts.append(len(chosen))
         shares.append(mask[Grid().mask(chosen, *mask.shape)].sum() / mask.sum())

@@ -131,7 +131,10 @@ def test_unread_cases_come_in_reading_order(store, held):
     assert [case.number for case in store.unread(held.id)] == [2]
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc to see open files in")
+@pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(),
+    reason="looks up open files in /proc/self/fd, which Linux has and this system has not",
+)
 def test_a_store_that_nobody_closes_lets_go_of_its_file(tmp_path):
     path = tmp_path / "imil.sqlite"
 

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +22,6 @@ from imil.training.table import read_data
 
 SIDE = 40
 N = 20
-SHENZHEN = os.environ.get("IMIL_SHENZHEN")
 
 
 def picture(number, side=SIDE):
@@ -268,9 +265,8 @@ def test_a_training_size_too_small_to_tell_films_apart_does_no_harm(tmp_path, st
     assert "1 pair of images" in warning
 
 
-@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN names no folder with manifest.csv")
-def test_no_two_films_of_the_real_set_are_taken_for_the_same(tmp_path, study):
-    data = Path(SHENZHEN) / "manifest.csv"
+def test_no_two_films_of_the_real_set_are_taken_for_the_same(study, shenzhen):
+    data = shenzhen / "manifest.csv"
     for size in (32, 64, 112, 224):
         facts = study.prepare(data, training={"image_size": size}, splits={"count": 20})
         assert facts.warnings == ()

@@ -1,8 +1,5 @@
 """Images that are the same, or almost: what counts as alike, and that every pair is looked at."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import PIL.Image
 import pytest
@@ -11,8 +8,6 @@ from imil.images.load import load_image
 from imil.images.view import squash
 from imil.study import nearby
 from imil.study.nearby import NEAR, fingerprint, fingerprints, near, same
-
-SHENZHEN = os.environ.get("IMIL_SHENZHEN")
 
 
 def any_pair(i, _j):
@@ -105,10 +100,9 @@ def test_the_most_alike_are_shown_first_and_all_that_matter_are_counted():
     assert [(i, j) for i, j, _ in pairs] == [(0, 2), (0, 3)]
 
 
-@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN names no folder with manifest.csv")
-def test_the_threshold_lies_between_copies_and_other_films():
+def test_the_threshold_lies_between_copies_and_other_films(shenzhen):
     """What the module's docstring says was measured, on some of the films."""
-    paths = sorted(Path(SHENZHEN, "images").glob("*.jpg"))
+    paths = sorted((shenzhen / "images").glob("*.jpg"))
     films = [load_image(path) for path in paths]
     prints = fingerprints([squash(film, 64, 1) for film in films]).astype(np.float32)
     between = prints @ prints.T

@@ -1,6 +1,5 @@
 """The table of images: what is read from which file or folder, and what is refused, and how."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 
 from imil.errors import DataError
 from imil.training.table import Columns, check_masks, read_data
-
-SHENZHEN = os.environ.get("IMIL_SHENZHEN")
 
 
 def film(path, size=(8, 6)):
@@ -245,9 +242,8 @@ def test_masks_must_be_there_and_as_large_as_their_image(tmp_path):
     assert "gone.png' is not there" in said
 
 
-@pytest.mark.skipif(not SHENZHEN, reason="IMIL_SHENZHEN does not name the folder of the real set")
-def test_the_real_set_is_read(tmp_path):
-    data = read_data(Path(SHENZHEN, "manifest.csv"))
+def test_the_real_set_is_read(tmp_path, shenzhen):
+    data = read_data(shenzhen / "manifest.csv")
     assert np.bincount(data.labels).tolist() == [326, 336]
     assert data.class_names == ("normal", "TB")
     assert sum(mask is not None for mask in data.masks["lung_mask"]) == 566
