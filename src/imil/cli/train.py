@@ -111,6 +111,14 @@ def train(
     val_share: Annotated[
         float | None, typer.Option(help="Share held back for validation.", show_default="0")
     ] = None,
+    low_memory: Annotated[
+        bool | None,
+        typer.Option(
+            "--low-memory",
+            help="Give memory back after each step: a third less of it, and slower. Matters on a "
+            "CPU.",
+        ),
+    ] = None,
     skip_bad: Annotated[
         bool | None,
         typer.Option("--skip-bad", help="Go on without unreadable images, and list them."),

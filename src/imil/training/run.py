@@ -23,6 +23,7 @@ from imil.pytorch.loop import versions
 from imil.store import Store
 from imil.store.progress import Progress
 from imil.training.beacon import Beacon
+from imil.training.buffers import keep_buffers
 from imil.training.callbacks import Bar, Checkpoints, EpochSeed, Evaluation, History, counted
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.data import Prepared
@@ -54,6 +55,8 @@ class Run:
     order: EpochOrder = field(init=False)
 
     def __post_init__(self) -> None:
+        if not self.settings.low_memory:
+            keep_buffers()
         asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
         self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
         self.marks = tuple(sorted({*self.marks, *self.rounds}))
@@ -68,6 +71,8 @@ class Run:
             # a resumed run has its weights in the checkpoint
             weights="none" if self.folder.last.exists() else self.settings.weights,
         )
+        # a convolution is faster so; other layers do not mind
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.module = Classifier(
             self.net,
             optimizer=self.settings.optimizer,

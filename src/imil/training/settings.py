@@ -47,6 +47,7 @@ class TrainSettings(BaseModel):
     precision: Literal["auto", "32", "bf16"] = "auto"
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     val_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    low_memory: bool = False
     skip_bad: bool = False
     image_column: str = "image"
     label_column: str = "label"

@@ -1,0 +1,34 @@
+"""Memory that is kept from step to step."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+from imil.training.buffers import keep_buffers
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        [bytearray(b"x") * (40 << 20) for _ in range(2)]  # above 32 MiB each
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults())
+keep_buffers()
+faults()  # they are asked for once more, and kept
+print(faults())
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc",
+    reason="tunes the memory allocator of glibc, which is not this system's C library",
+)
+def test_kept_buffers_are_not_asked_for_again():
+    said = subprocess.check_output([sys.executable, "-c", PROGRAM], text=True)
+    before, after = map(int, said.split())  # pages that the kernel hands out
+    assert before > 100_000
+    assert after < 100
