@@ -49,6 +49,29 @@ def test_the_choice_is_mispredicted_sorted_and_indifferent_to_row_order(seed, n,
     assert [keys[order[i]] for i in again] == [keys[i] for i in chosen]
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 5), st.integers(1, 7))
+def test_looking_at_a_few_at_a_time_chooses_what_sorting_all_would(seed, n, k, most):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(k, 0.3), n).round(2) + 1e-3
+    probs /= probs.sum(axis=1, keepdims=True)
+    labels = rng.integers(0, k, n)
+    keys = [f"k{i:03}" for i in rng.permutation(n)]
+    wrong = np.flatnonzero(probs.argmax(axis=1) != labels)
+    by_hand = sorted(wrong.tolist(), key=lambda i: (-probs[i].max(), keys[i]))[:most]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imil.outliers.CHUNK", 3 * probs[:1].nbytes)
+        assert confident_mistakes(probs, labels, keys, most) == by_hand
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_found_wherever_it_is(odd):
+    probs = np.full((20_000, 2), 0.5)
+    probs[15_000, 0] = odd
+    keys = [str(i) for i in range(20_000)]
+    with pytest.raises(ShapeError, match="'15000' is not a number"):
+        confident_mistakes(probs, np.zeros(20_000, int), keys, 1)
+
+
 def test_a_model_that_diverged_is_named_with_the_sample():
     probs = np.array([[0.5, 0.5], [np.nan, np.nan]])
     with pytest.raises(ShapeError, match="'b' is not a number"):

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from imil.errors import SettingsError, ShapeError
 
+CHUNK = 256 << 10  # bytes of predictions looked at together: they stay in the processor's cache
+ROUNDING = 0.01  # a row may sum to a little more than 1
+
 Choice = Callable[[NDArray[np.float64], NDArray[np.int64], Sequence[str], int], list[int]]
 
 
@@ -41,16 +44,43 @@ def confident_mistakes(
             f"probabilities {probs.shape}, {len(labels)} labels and {len(keys)} keys do not fit: "
             "give (N, K), N and N"
         )
-    if not np.isfinite(probs).all():
-        bad = keys[int(np.flatnonzero(~np.isfinite(probs).all(axis=1))[0])]
-        raise ShapeError(
-            f"the model's prediction for '{bad}' is not a number: "
-            "training has diverged; lower the learning rate"
-        )
-    predicted = probs.argmax(axis=1)
-    confidence = probs.max(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    return sorted(map(int, wrong), key=lambda i: (-confidence[i], keys[i]))[:n]
+    kept: list[tuple[float, str, int]] = []
+    rows = max(n, CHUNK // max(1, probs[:1].nbytes))
+    for start in range(0, len(probs), rows):
+        chunk = np.ascontiguousarray(probs[start : start + rows])
+        most = chunk.max()  # not a number, if one of them is not
+        if not np.isfinite(most) or not np.isfinite(chunk.min()):
+            bad = keys[start + int(np.flatnonzero(~np.isfinite(chunk).all(axis=1))[0])]
+            raise ShapeError(
+                f"the model's prediction for '{bad}' is not a number: "
+                "training has diverged; lower the learning rate"
+            )
+        least = -kept[-1][0] if len(kept) == n else -np.inf
+        if most < least:
+            continue
+        found = _mistakes(chunk, labels[start : start + rows], least, n)
+        kept += [(-confidence, keys[start + i], start + i) for i, confidence in found]
+        kept = sorted(kept)[:n]
+    return [i for _, _, i in kept]
+
+
+def _mistakes(
+    probs: NDArray[np.float64], labels: NDArray[np.int64], least: float, n: int
+) -> list[tuple[int, float]]:
+    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals."""
+    there = probs.take(np.arange(len(labels)) * probs.shape[1] + labels)
+    # who is that sure of another class leaves little for the true one
+    rows = np.flatnonzero(there <= 1 - least + ROUNDING)
+    if least > 0.5 and len(rows) > len(labels) // 16:  # a poor model: few are that sure of anything
+        sure = np.flatnonzero(probs.ravel() >= least) // probs.shape[1]
+        rows = np.intersect1d(rows, sure)
+    confidence = probs[rows].max(axis=1)
+    wrong = (probs[rows].argmax(axis=1) != labels[rows]) & (confidence >= least)
+    rows, confidence = rows[wrong], confidence[wrong]
+    if len(rows) > n:
+        surest = confidence >= np.partition(confidence, -n)[-n]
+        rows, confidence = rows[surest], confidence[surest]
+    return list(zip(rows.tolist(), confidence.tolist(), strict=True))
 
 
 CHOICES: dict[str, Choice] = {"confident_mistakes": confident_mistakes}

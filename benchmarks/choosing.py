@@ -1,0 +1,145 @@
+"""How fast the cases of a round are chosen from the predictions of a very large set.
+
+    python benchmarks/choosing.py [--full] [--out FILE.json]
+
+The limit is one read of the predictions from memory (their sum). The rivals are what one would
+otherwise write, with NumPy and with PyTorch. Two kinds of model: one that knows nothing, and one
+that is nearly always right, and sure of it. All are measured in turn, again and again, in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from imil.outliers import confident_mistakes
+
+CLASSES, CASES, TIMES = 14, 20, 5
+
+
+class Names(Sequence[str]):
+    """Keys that take no memory."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, i):
+        return f"{i:09}"
+
+
+def predictions(n: int, sure: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities float32 (n, CLASSES) and labels (n,)."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, CLASSES, n)
+    logits = rng.standard_normal((n, CLASSES), np.float32)
+    if sure:
+        logits[np.arange(n), labels] += 4
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits, labels
+
+
+def with_argpartition(probs: np.ndarray, labels: np.ndarray) -> list[int]:
+    """The usual NumPy."""
+    confidence = np.where(probs.argmax(axis=1) == labels, -1, probs.max(axis=1))
+    best = np.argpartition(-confidence, CASES)[:CASES]
+    return best[np.argsort(-confidence[best])].tolist()
+
+
+def with_topk(probs: np.ndarray, labels: np.ndarray) -> list[int]:
+    """The usual PyTorch."""
+    confidence, predicted = torch.from_numpy(probs).max(dim=1)
+    confidence[predicted == torch.from_numpy(labels)] = -1
+    return confidence.topk(CASES).indices.tolist()
+
+
+def measure(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median seconds of each, measured in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(TIMES):
+        for name, way in ways.items():
+            began = perf_counter()
+            way()
+            seconds[name].append(perf_counter() - began)
+    return {name: float(np.median(found)) for name, found in seconds.items()}
+
+
+def compare(n: int, sure: bool) -> list[dict[str, object]]:
+    """A row for each way."""
+    probs, labels = predictions(n, sure)
+    keys = Names(n)
+    ways = {
+        "one read": lambda: probs.sum(),
+        "imil": lambda: confident_mistakes(probs, labels, keys, CASES),
+        "torch.topk": lambda: with_topk(probs, labels),
+        "numpy.argpartition": lambda: with_argpartition(probs, labels),
+    }
+    chosen = [probs[list(ways[name]())].max(axis=1) for name in list(ways)[1:]]
+    assert all((one == chosen[0]).all() for one in chosen)
+    seconds = measure(ways)
+    rows = []
+    for name, way in ways.items():
+        tracemalloc.start()
+        way()
+        extra = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+        rows.append(
+            {
+                "model": "nearly always right" if sure else "knows nothing",
+                "way": name,
+                "ms": 1000 * seconds[name],
+                "reads": seconds[name] / seconds["one read"],
+                "extra_mib": None if name == "torch.topk" else extra,  # PyTorch's is not traced
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Measure, print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="10,000,000 predictions")
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    n = 10_000_000 if asked.full else 1_000_000
+    rows = [row for sure in (False, True) for row in compare(n, sure)]
+    table = Table(title=f"Choosing {CASES} of {n:,} predictions of {CLASSES} classes")
+    table.add_column("model")
+    table.add_column("way")
+    for column in ("ms", "reads", "extra MiB"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        extra = "" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
+        table.add_row(row["model"], row["way"], f"{row['ms']:.0f}", f"{row['reads']:.1f}", extra)
+    Console().print(table)
+    facts = {
+        "benchmark": "choosing",
+        "n": n,
+        "classes": CLASSES,
+        "machine": platform.processor() or platform.machine(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": rows,
+    }
+    print(json.dumps(facts))
+    if asked.out:
+        asked.out.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
