@@ -53,20 +53,22 @@ class TorchModel:
         """One Grad-CAM heat-map per pair of sample and class, (h, w) of the view, in [0, 1]."""
         if not indices:
             return []
+        asked: dict[int, list[int]] = {}  # all classes of a sample come from one pass
+        for i, wanted in zip(indices, classes, strict=True):
+            asked.setdefault(i, []).append(wanted)
+        most = max(map(len, asked.values()))
+        table = torch.tensor([of + of[-1:] * (most - len(of)) for of in asked.values()])
         size = max(1, self._batch_size // 4)  # activations and their gradients are kept
-        maps: list[HeatMap] = []
-        layer = self._layer
+        maps: dict[int, Iterator[HeatMap]] = {}
+        layer, every = self._layer, list(asked)
         with undisturbed(self.module):
             for start, batch in zip(
-                range(0, len(indices), size),
-                self._batches(samples, indices, size),
-                strict=True,
+                range(0, len(every), size), self._batches(samples, every, size), strict=True
             ):
                 layer = layer or find_layer(self.module, batch)
-                asked = torch.tensor(classes[start : start + size])[:, None]
-                cams = grad_cam(self.module, batch, asked, layer=layer)
-                maps += [np.asarray(cam[0], np.float32) for cam in cams]
-        return maps
+                cams = grad_cam(self.module, batch, table[start : start + size], layer=layer)
+                maps |= zip(every[start : start + size], map(iter, cams), strict=True)
+        return [np.asarray(next(maps[i]), np.float32) for i in indices]
 
     def _batches(
         self, samples: CorrectedDataset, indices: Sequence[int], size: int

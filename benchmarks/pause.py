@@ -1,0 +1,134 @@
+"""What a round costs before the first case is on the screen, beside one bare forward pass.
+
+    python benchmarks/pause.py [--full] [--out FILE.json]
+
+A round predicts the whole training set, chooses 20 cases and makes two heat-maps of each. The limit
+is a forward pass over the same 530 decoded films, with nothing else. Both in turn, five times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from imil.outliers import confident_mistakes
+from imil.pytorch import CorrectedDataset, TorchModel
+from imil.training.buffers import keep_buffers
+from imil.training.classifier import Classifier
+from imil.training.data import Pixels, to_pixels
+from imil.training.mixes import mix
+from imil.training.network import build
+
+FILMS, BATCH, CASES, TURNS = 530, 64, 20, 5
+SMALL = [("resnet18", 112)]
+FULL = [*SMALL, ("resnet50", 224), ("vit_small_patch16_224", 224)]
+
+
+def bare(net: Classifier, pixels: np.ndarray) -> Tensor:
+    """One forward pass in evaluation mode."""
+    every = torch.from_numpy(pixels)[:, None]
+    with torch.inference_mode():
+        return torch.cat([net(every[i : i + BATCH]) for i in range(0, len(every), BATCH)])
+
+
+def pause(net: Classifier, samples: CorrectedDataset) -> dict[str, float]:
+    """Seconds of each part of the pause."""
+    model, marks = TorchModel(net, batch_size=BATCH), [perf_counter()]
+    probs = model.predict(samples)
+    marks.append(perf_counter())
+    keys = [samples.key(i) for i in range(len(samples))]
+    chosen = confident_mistakes(probs, samples.labels, keys, CASES)
+    marks.append(perf_counter())
+    predicted = probs.argmax(axis=1)
+    both = [(i, int(of)) for i in chosen for of in (predicted[i], samples.labels[i])]
+    model.explain(samples, [i for i, _ in both], [of for _, of in both])
+    marks.append(perf_counter())
+    return dict(zip(("predict", "choose", "explain"), np.diff(marks).tolist(), strict=True))
+
+
+def compare(model: str, size: int) -> dict[str, object]:
+    """Medians of all turns."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (FILMS, size, size), np.uint8)
+    labels = np.arange(FILMS) % 2
+    torch.manual_seed(0)
+    net = Classifier(
+        build(model, classes=2, image_size=size, weights="none").to(
+            memory_format=torch.channels_last
+        ),
+        optimizer="sgd",
+        lr=0.001,
+        momentum=0,
+        mix=mix("none", 2),
+    ).eval()
+    samples = CorrectedDataset(
+        Pixels(pixels, np.arange(FILMS), labels),
+        transform=to_pixels,
+        view=to_pixels,
+        labels=labels,
+        class_names=("normal", "TB"),
+        keys=[f"{i:03}" for i in range(FILMS)],
+    )
+    passes, pauses = [], []
+    bare(net, pixels)
+    for _ in range(TURNS):
+        began = perf_counter()
+        bare(net, pixels)
+        passes.append(perf_counter() - began)
+        pauses.append(pause(net, samples))
+    parts = {name: median(one[name] for one in pauses) for name in pauses[0]}
+    ratios = [sum(one.values()) / limit for one, limit in zip(pauses, passes, strict=True)]
+    return {
+        "model": model,
+        "size": size,
+        "forward_pass": median(passes),
+        **parts,
+        "ratio": median(ratios),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+    }
+
+
+def main() -> None:
+    """Measure, print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="ResNet-50 and ViT-S at 224 px too")
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    keep_buffers()  # as `imil train` does
+    rows = [compare(*one) for one in (FULL if asked.full else SMALL)]
+    table = Table(title=f"The pause of a round: {FILMS} films, {CASES} cases, float32; seconds")
+    table.add_column("model")
+    for column in ("forward pass", "predict", "choose", "explain", "pause / pass"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        seconds = [f"{row[name]:.2f}" for name in ("forward_pass", "predict", "choose", "explain")]
+        ratio = f"{row['ratio']:.2f} ({row['lowest']:.2f}-{row['highest']:.2f})"
+        table.add_row(f"{row['model']}, {row['size']} px", *seconds, ratio)
+    Console().print(table)
+    facts = {
+        "benchmark": "pause",
+        "machine": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": rows,
+    }
+    print(json.dumps(facts))
+    if asked.out:
+        asked.out.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
