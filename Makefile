@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint jscheck lock
+.PHONY: setup demo test bench lint jscheck lock
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -12,6 +12,11 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+# every benchmark, small; FLAGS=--full for the sizes of docs/performance.md
+bench: setup
+	@for one in choosing pause training_step reading_room; do \
+		$(BIN)/python benchmarks/$$one.py $(FLAGS) || exit 1; done
 
 lint: setup
 	@$(BIN)/ruff check

@@ -10,7 +10,7 @@ from imil.grid import Grid
 
 
 def make_case(number=1, *, key=None, run="r", epoch=70, grid=Grid(), earlier=None, image=None):
-    pixels = np.full((40, 40), 10 * number, np.uint8) if image is None else image
+    pixels = np.full((40, 30), 10 * number, np.uint8) if image is None else image
     return Case(
         id=f"{run}@{epoch}#{number}",
         number=number,
@@ -20,8 +20,8 @@ def make_case(number=1, *, key=None, run="r", epoch=70, grid=Grid(), earlier=Non
         confidence=0.987,
         class_names=("normal", "TB"),
         grid=grid,
-        cam_predicted=np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7),
-        cam_true=np.zeros((7, 7), np.float32),
+        cam_predicted=np.linspace(0, 1, 35, dtype=np.float32).reshape(7, 5),
+        cam_true=np.zeros((7, 5), np.float32),
         load_image=lambda: pixels,
         earlier=earlier,
     )

@@ -31,8 +31,8 @@ def heat(number):
     return np.random.default_rng(100 + number).random((16, 16), np.float32)
 
 
-def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4)):
-    """A round of a run that the store knows."""
+def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film):
+    """A round of a run that the store knows; `film` draws what a number shows."""
     if run not in [row["name"] for row in store.runs()]:
         store.add_run(run, class_names=NAMES, settings={}, versions={})
     made = [

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,8 @@ from study_round import VERSIONS, write_round
 
 from imil.study.arms import Arm, Kind
 from imil.study.folder import TEST, Job, StudyFolder
-from imil.study.plan import Plan, Reader, make_plan
+from imil.study.plan import Plan, Reader, make_plan, read_plan
+from imil.study.report.findings import Findings, find
 from imil.training.evaluation import write_predictions
 from imil.training.folder import write_json, write_table
 
@@ -112,6 +114,13 @@ def make_study(
         _write_job(study, job, plan, {TEST: table} | others, options)
         job.mark("done", seconds=60.0 + 7 * job.seed)
     return study
+
+
+def small_study(folder: Path, **asked: Any) -> Findings:
+    """What there is to report of a small study; `asked` as for `make_study`."""
+    small: dict[str, Any] = {"arms": ("baseline", "imil"), "seeds": (0, 1), "n": 24, "train": 24}
+    made = make_study(folder, **small | {"external": (), "subgroups": ()} | asked)
+    return find(made, read_plan(made.plan))
 
 
 def _reader(of: str | Reader) -> dict[str, str]:

@@ -3,9 +3,14 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from imil.study.arms import TITLES
+from imil.study.plan import make_plan
+from imil.study.tables import COLUMNS, OF_UNITS
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,13 +36,47 @@ def test_every_file_that_the_docs_link_to_is_there():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_docs_name_every_flag_and_command_that_they_show():
-    known = subprocess.run(
-        [Path(sys.executable).with_name("imil"), "train", "--help"],
-        capture_output=True,
-        text=True,
-        env={"COLUMNS": "200", "TERM": "dumb"},
-    ).stdout
-    for page in (ROOT / "docs" / name for name in ("training.md", "data.md")):
-        for flag in set(re.findall(r"--[a-z][a-z-]+", page.read_text())):
-            assert flag in known, f"{page.name} shows {flag}"
+@pytest.mark.parametrize(
+    ("page", "commands"),
+    [
+        ("training.md", ["train"]),
+        ("data.md", ["train"]),
+        ("study.md", ["study init", "study run"]),
+    ],
+)
+def test_the_docs_name_every_flag_and_command_that_they_show(page, commands):
+    shown = (ROOT / "docs" / page).read_text()
+    known = "".join(
+        subprocess.run(
+            [Path(sys.executable).with_name("imil"), *words.split(), "--help"],
+            capture_output=True,
+            text=True,
+            env={"COLUMNS": "200", "TERM": "dumb"},
+        ).stdout
+        for words in commands
+    )
+    for flag in set(re.findall(r"--[a-z][a-z-]+", shown)):
+        assert flag in known, f"{page} shows {flag}"
+
+
+def test_the_plan_that_the_docs_show_is_one():
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/study.md").read_text(), re.S)
+    values = tomllib.loads("\n".join(blocks))
+    plan = make_plan(
+        {"name": "A", "data": "a.csv", "arms": ["baseline", "imil"]} | values, base=ROOT
+    )
+    assert [arm.id for arm in plan.rows] == ["baseline", "imil.Lee", "imil.careless"]
+
+
+def test_the_docs_name_every_arm_of_a_study_and_no_other():
+    table = (ROOT / "docs/study.md").read_text().split("| arm |")[1].split("\n\n")[0]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert re.findall(r"`([a-z-]+)`", "".join(first)) == list(TITLES)
+
+
+@pytest.mark.parametrize(("file", "columns"), [("table.csv", COLUMNS), ("units.csv", OF_UNITS)])
+def test_the_docs_name_every_column_of_a_table(file, columns):
+    page = (ROOT / "docs/study-report.md").read_text()
+    table = page.split(f"`{file}` holds")[1].split("| column |")[1].split("\n\n")[0]
+    missing = set(columns) - set(re.findall(r"`([a-z_]+)`", table))
+    assert not missing

@@ -5,9 +5,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 from browsers import Desk, chromium
-from rooms import NAMES, heat, link, serving
+from rooms import add_round, link, serving
 
-from imil.cases import Case, RoundSettings
 from imil.grid import Grid, edge
 from imil.store import Store, name_round
 
@@ -27,7 +26,7 @@ def browser():
 def test_squares_in_the_store_are_those_on_the_screen_pixel_by_pixel(browser, tmp_path, zoom):
     film = np.where(GRID.mask(BRIGHT, SIDES["y"], SIDES["x"]), 200, 50).astype(np.uint8)
     with closing(Store(tmp_path / "imil.sqlite")) as store:
-        add_films(store, [film] * len(TURNS))
+        add_round(store, cases=len(TURNS), grid=GRID, film=lambda _: film)
         with serving(tmp_path / "imil.sqlite") as address:
             desk = Desk(browser, address, link(store), 1100, 620).start()
             for number, turns in enumerate(TURNS, start=1):
@@ -47,28 +46,6 @@ def test_squares_in_the_store_are_those_on_the_screen_pixel_by_pixel(browser, tm
             readings = store.readings(name_round("films", 70))
             assert [one.squares for one in readings] == [BRIGHT] * len(TURNS)
             desk.context.close()
-
-
-def add_films(store, films):
-    """A round of films of one's own."""
-    store.add_run("films", class_names=NAMES, settings={}, versions={})
-    made = [
-        Case(
-            id=f"{name_round('films', 70)}#{number}",
-            number=number,
-            key=f"film-{number}",
-            label=1,
-            predicted=0,
-            confidence=0.9,
-            class_names=NAMES,
-            grid=GRID,
-            cam_predicted=heat(number),
-            cam_true=heat(number),
-            load_image=lambda film=film: film,
-        )
-        for number, film in enumerate(films, start=1)
-    ]
-    store.open_round("films", 70, RoundSettings(num_outliers=len(made), grid=GRID), made)
 
 
 def differing(page):

@@ -11,7 +11,7 @@ from reader_contract import check_reader, make_case
 from imil.cases import VERDICTS, Reading, RoundSettings
 from imil.errors import DataError, ImilError
 from imil.grid import Grid
-from imil.readers.replay import replay, write_readings
+from imil.readers.replay import NOBODY, replay, write_readings
 from imil.readers.table import Row, load_rows, write_rows
 from imil.store import Store
 
@@ -60,7 +60,7 @@ def test_a_csv_is_answered_as_written(tmp_path):
 
 def test_a_case_that_the_file_does_not_have_is_skipped_and_the_reason_given(tmp_path):
     *_, last = replay(table(tmp_path, TABLE))(CASES)
-    assert last.verdict == "skip"
+    assert (last.reader, last.verdict) == (NOBODY, "skip")
     assert "readings.csv" in last.reason
 
 
@@ -128,6 +128,56 @@ def test_a_file_about_other_rounds_says_how_to_use_it(tmp_path):
 def test_what_is_left_of_a_round_may_all_be_missing_from_the_file(tmp_path):
     [reading] = replay(table(tmp_path, TABLE))(CASES[3:])
     assert reading.verdict == "skip"
+
+
+def test_a_round_of_which_the_file_has_nothing_may_be_skipped_as_a_whole(tmp_path):
+    path = table(tmp_path, "key,epoch,squares\nother,,1\nfilm-1,50,2\n")
+    readings = list(replay(path, strict=False)(CASES))
+    assert [(one.reader, one.verdict) for one in readings] == [(NOBODY, "skip")] * len(CASES)
+    assert {one.reason for one in readings} == {"readings.csv has no reading of it"}
+
+
+def test_what_counts_is_one_row_for_a_sample_and_round(tmp_path):
+    path = table(tmp_path, "key,epoch,squares\nfilm-1,70,1\nfilm-2,,2\nfilm-1,70,3\nfilm-1,,4\n")
+    rows = replay(path).rows
+    assert [(row.key, row.epoch, row.squares) for row in rows] == [
+        ("film-1", 70, "3"),
+        ("film-2", None, "2"),
+        ("film-1", None, "4"),
+    ]
+
+
+# --- several readers ----------------------------------------------------------------------
+
+BOTH = "key,squares,reader\nfilm-1,1,Dr. Lee\nfilm-2,2,\nfilm-1,3,Wu\n"
+
+
+def test_of_several_readers_the_named_one_answers(tmp_path):
+    path = table(tmp_path, BOTH)
+    for name, chosen in (("Dr. Lee", (1,)), ("Dr-Lee", (1,)), ("Wu", (3,))):
+        first, second, *_ = replay(path, reader=name)(CASES)
+        assert first.squares == chosen
+        assert second.reader == NOBODY, "whose row 3 is nobody can know"
+    assert next(replay(path)(CASES)).squares == (3,), "else the last row counts"
+
+
+@pytest.mark.parametrize("more", ["", "film-3,1,Dr Lee\n"], ids=["another", "two alike"])
+def test_a_name_that_no_one_or_two_readers_have_is_refused_with_the_names(tmp_path, more):
+    path = table(tmp_path, BOTH + more)
+    with pytest.raises(DataError, match=r"Dr\. Lee, Wu.*--reader-name") as caught:
+        replay(path, reader="Dr-Lee" if more else "reader")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["key,squares\nfilm-1,1\n", "key,squares,reader\nfilm-1,1,Lee\n"])
+def test_the_only_reader_need_not_be_named(tmp_path, text):
+    assert next(replay(table(tmp_path, text), reader="somebody else")(CASES)).squares == (1,)
+
+
+def test_a_skip_of_an_earlier_replay_is_no_reading(tmp_path):
+    path = table(tmp_path, f"key,squares,verdict,reader\nfilm-1,1,,Lee\nfilm-2,,skip,{NOBODY}\n")
+    reader = replay(path, reader="A")
+    assert [reader.knows(case) for case in CASES[:2]] == [True, False]
 
 
 def test_a_square_outside_the_grid_of_its_case_names_the_row(tmp_path):
@@ -240,6 +290,14 @@ def test_a_store_is_answered_with_the_standing_readings_of_the_same_round(tmp_pa
     assert answers(after_70)[::3] == [("#1", "focus", (16,)), ("#4", "not assessable", ())]
     assert [r.verdict for r in (*after_50[2:], *after_70[1:3])] == ["skip"] * 4
     assert (after_50[1].reader, after_50[1].reason, after_50[1].seconds) == ("anna", "why 2", 2 / 3)
+
+
+def test_two_readers_of_a_room_are_told_apart(tmp_path, store):
+    add_run(store, "old", (70, [(1, "focus", (1,)), (2, "focus", (2,))]))
+    store.add(Reading("old@70#1", "ben", "focus", (9,), "later than anna"))
+    anna, ben = (list(replay(tmp_path, reader=name)(CASES)) for name in ("anna", "ben"))
+    assert [one.squares for one in anna] == [(1,), (2,), (), ()]
+    assert [one.squares for one in ben] == [(9,), (), (), ()]
 
 
 def test_of_several_runs_one_must_be_named(tmp_path, store):

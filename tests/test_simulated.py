@@ -2,6 +2,8 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.regions import largest_region
 from imil.readers.simulated import Inverted, RandomSquares, Simulated
+from imil.training.asking import make_reader
 
 CASES = [make_case(n) for n in range(1, 21)]
 
@@ -151,6 +154,35 @@ def test_another_seed_or_name_is_another_reader(change):
     one = {"masks": known(LESION), "seed": 5, "miss": 0.4, "false": 0.3}
     other = Simulated(**one | change)
     assert [UNSURE.squares(c) for c in CASES] != [other.squares(c) for c in CASES]
+
+
+def of_person(person, name, seed=5):
+    """What the reader that a command or a plan names selects of the cases."""
+    data = SimpleNamespace(
+        table=SimpleNamespace(masks={"lesion_mask": ["mask.png"]}), masks=known(LESION)
+    )
+    reader = make_reader(name, person=person, seed=seed, data=data, folder=Path())
+    return [reading.squares for reading in reader(CASES)]
+
+
+@pytest.mark.parametrize("name", ["simulated:miss=0.4,false=0.3", "random"])
+def test_two_players_of_a_study_do_not_share_their_dice(name):
+    assert of_person("Lee", name) == of_person("Lee", name)
+    assert of_person("Lee", name) != of_person("Kim", name)
+    assert of_person("Lee", name) != of_person("Lee", name, seed=6)
+
+
+def test_who_overlooks_less_does_not_overlook_the_same_squares():
+    little, much = (
+        of_person(who, f"simulated:miss={miss}") for who, miss in [("a", 0.3), ("b", 0.6)]
+    )
+    assert not all(set(few) <= set(most) for few, most in zip(much, little, strict=True))
+
+
+def test_a_player_without_a_name_of_its_own_rolls_as_the_seed_says():
+    expected = [UNSURE.squares(case) for case in CASES]
+    for person in ("reader", ""):
+        assert of_person(person, "simulated:miss=0.4,false=0.3") == expected
 
 
 def test_misses_and_false_squares_come_as_often_as_said():

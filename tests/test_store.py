@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +14,15 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from reader_contract import make_case
 from sqlalchemy import create_engine
 
-from imil.cases import Case, Reading, RoundSettings
+from imil.cases import Reading, RoundSettings
 from imil.errors import SettingsError, SquareError, StoreError
 from imil.grid import Grid
 from imil.store import Store, schema
 
-
-def make_case(number, *, round_id="r@3", image=None, grid=Grid(), earlier=None):
-    pixels = np.full((4, 5), number, np.uint8) if image is None else image
-    return Case(
-        id=f"{round_id}#{number}",
-        number=number,
-        key=f"film-{number}",
-        label=0,
-        predicted=1,
-        confidence=0.9,
-        class_names=("normal", "TB"),
-        grid=grid,
-        cam_predicted=np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3),
-        cam_true=np.zeros((2, 3), np.float32),
-        load_image=lambda: pixels,
-        earlier=earlier,
-    )
+make_case = partial(make_case, run="r", epoch=3)
 
 
 @pytest.fixture

@@ -31,8 +31,13 @@ def test_a_reader_who_is_alone_is_not_named():
 
 
 def test_readers_are_told_apart_by_their_names():
-    titles = [arm.title for arm in arms(["baseline", "imil"], ["Lee", "Kim"])]
-    assert titles == ["Baseline", "IMIL (Lee)", "IMIL (Kim)"]
+    titles = [arm.title for arm in arms(["baseline", "imil", "upweight"], ["Lee", "Kim"])]
+    assert titles == [
+        "Baseline",
+        "IMIL (Lee)",
+        "IMIL (Kim)",
+        "Control: drawn five times (Lee)",
+    ]
 
 
 @pytest.mark.parametrize("kind", list(TITLES))

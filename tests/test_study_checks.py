@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 import PIL.Image
 import pytest
 import torch
+from reader_contract import make_case
 
-from imil.cases import Case, Reading, RoundSettings
+from imil.cases import Reading, RoundSettings
 from imil.errors import DataError, ImilError, SettingsError
-from imil.grid import Grid
 from imil.store import Store
 from imil.study.checks import prepare
 from imil.study.folder import StudyFolder
@@ -49,9 +50,9 @@ def films(folder, rows=None, name="films.csv", extra=None):
     return folder / name
 
 
-def halves(column="split"):
-    """The first half to train on, the second to test on."""
-    return {column: ["train"] * (N // 2) + ["test"] * (N // 2)}
+def halves(column="split", order=("train", "test")):
+    """The first half to train on, the second to test on; or in the other order."""
+    return {column: [name for name in order for _ in range(N // 2)]}
 
 
 @pytest.fixture
@@ -183,6 +184,16 @@ def test_the_same_image_in_training_and_test_is_an_error_that_names_both(tmp_pat
     assert not study.folder.facts.exists()
 
 
+def test_an_overlap_is_found_where_the_test_images_come_first_too(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves(order=("test", "train")))
+    copy(tmp_path / "a", 2, 12)
+    said = study.refuses(data, DataError)
+    assert "'12.png' and '2.png', in the training and the test set of split 0" in said
+    resave(tmp_path / "a", 2, 12)
+    (warning,) = study.prepare(data).warnings
+    assert warning.startswith("1 pair of images looks almost alike")
+
+
 def test_the_same_image_is_found_in_a_later_split_too(tmp_path, study):
     data = films(tmp_path / "a")
     table = read_data(data)
@@ -309,6 +320,25 @@ def test_an_unknown_subgroup_names_the_columns_there_are(tmp_path, study):
     assert "no column 'sexe' for subgroups, but image, label, class_name" in said
 
 
+@pytest.mark.parametrize("column", ["set", "label", "content"])
+def test_a_subgroup_may_not_stand_in_the_place_of_the_studys_own_columns(tmp_path, study, column):
+    data = films(tmp_path / "a", extra={column: ["0", "1"] * (N // 2)})
+    assert f"'{column}' cannot name" in study.refuses(data, SettingsError, subgroups=[column])
+
+
+def test_the_versions_are_those_that_the_study_was_begun_with(tmp_path, study):
+    data = films(tmp_path / "a")
+    first = study.prepare(data).versions
+    facts = json.loads(study.folder.facts.read_text())
+    facts["versions"]["torch"] = "1.0"
+    study.folder.facts.write_text(json.dumps(facts))
+    now = study.prepare(data)
+    assert now.versions == first | {"torch": "1.0"}
+    assert now.warnings == (
+        f"the study was begun with other versions (torch 1.0, now {first['torch']})",
+    )
+
+
 def test_a_folder_has_no_subgroups(tmp_path, study):
     for name in ("a", "b"):
         (tmp_path / "films" / name).mkdir(parents=True)
@@ -322,6 +352,14 @@ def test_a_column_of_measurements_is_no_subgroup(tmp_path, study):
     said = study.refuses(data, SettingsError, subgroups=["age"])
     assert "'age'" in said
     assert "24 different values" in said
+
+
+def test_twenty_values_are_groups_and_one_more_are_measurements(tmp_path, study):
+    ages = [*range(20), "", "", "", ""]  # of whom it is not known is no group
+    data = films(tmp_path / "a", rows=range(24), extra={"age": ages})
+    study.prepare(data, subgroups=["age"])
+    more = films(tmp_path / "a", rows=range(24), name="b.csv", extra={"age": [*ages[:-1], 20]})
+    assert "21 different values" in study.refuses(more, SettingsError, subgroups=["age"])
 
 
 # --- images that cannot be used -----------------------------------------------------------
@@ -364,6 +402,17 @@ def test_fewer_training_images_than_a_batch_are_an_error(tmp_path, study):
     assert said.startswith("16 training images are fewer than a batch of 17")
 
 
+def test_the_smallest_of_all_splits_must_fill_a_batch(tmp_path, study):
+    data = films(tmp_path / "a")
+    study.prepare(data, splits={"count": 2})
+    drawn = pd.read_csv(study.folder.splits(1))  # what is drawn is kept, so here it can be altered
+    drawn.loc[drawn.index[drawn["split"] == "train"][:3], "split"] = "val"
+    drawn.to_csv(study.folder.splits(1), index=False)
+    more = {"splits": {"count": 2}, "training": {"batch_size": 16}}
+    said = study.refuses(data, SettingsError, **more)
+    assert said.startswith("13 training images are fewer than a batch of 16")
+
+
 def test_an_unknown_network_is_an_error(tmp_path, study):
     said = study.refuses(films(tmp_path / "a"), SettingsError, training={"model": "resnet81"})
     assert "'resnet81' is not known" in said
@@ -373,7 +422,7 @@ def test_an_unknown_network_is_an_error(tmp_path, study):
 
 
 def readings(path, *rows):
-    path.write_text("key,epoch,squares\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    path.write_text("key,epoch,squares,squares_before\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 
@@ -395,8 +444,9 @@ def test_readings_of_these_images_are_welcome(tmp_path, study):
         (["0.png,,1", "x.png,,1", "y.png,,2"], "2 readings of images that the data do not have"),
         (["0.png,6,1", "1.png,9,1"], "no reading for the round after epoch 7, only after 6, 9"),
         (["0.png,7,17"], "squares {17} lie outside a 4×4 grid"),
+        (["0.png,7,1", "1.png,7,2,17"], "r.csv, row 3: squares {17} lie outside a 4×4 grid"),
     ],
-    ids=["other images", "other rounds", "another grid"],
+    ids=["other images", "other rounds", "another grid", "another grid before"],
 )
 def test_readings_that_cannot_be_used_are_an_error(tmp_path, study, rows, says):
     data = films(tmp_path / "a")
@@ -412,15 +462,6 @@ def test_readings_of_test_images_alone_are_a_warning(tmp_path, study):
     assert warning.startswith("no image that 'Lee' has read is trained on in split 0")
 
 
-def a_case(key, epoch=7):
-    heat = np.zeros((4, 4), np.float32)
-    pixels = np.asarray(picture(3))
-    return Case(
-        f"old@{epoch}#1", 1, key, 1, 0, 0.9, ("normal", "TB"), Grid(4, 4), heat, heat,
-        lambda: pixels,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("key", "epoch", "says"),
     [("3.png", 7, ""), ("x.png", 7, "'x.png' the first"), ("3.png", 6, "only after 6")],
@@ -431,7 +472,7 @@ def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, 
     run.mkdir()
     store = Store(run / "imil.sqlite")
     store.add_run("old", class_names=["normal", "TB"], settings={}, versions={})
-    store.open_round("old", epoch, RoundSettings(), [a_case(key, epoch)])
+    store.open_round("old", epoch, RoundSettings(), [make_case(key=key, run="old", epoch=epoch)])
     store.add(Reading(f"old@{epoch}#1", "anna", "focus", (2, 3)))
     store.close()
     data = films(tmp_path / "a", extra=halves())
@@ -449,6 +490,8 @@ def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, 
         ("simulated:luck=2", "the data has none"),
         ("somebody", "give console, web, simulated"),
         ("none", "leave the arm imil out"),
+        ("web:8000", "'web:8000': give console, web, simulated"),
+        ("console:x", "'console:x': give console, web, simulated"),
     ],
 )
 def test_a_reader_who_cannot_answer_is_found_before_the_first_job(tmp_path, study, reader, says):
@@ -458,6 +501,50 @@ def test_a_reader_who_cannot_answer_is_found_before_the_first_job(tmp_path, stud
     )
     assert said.startswith("the reader 'Lee' cannot answer: ")
     assert says in said
+
+
+def two_readers(folder):
+    """A run in whose round anna read an image, and ben one that the data do not have."""
+    folder.mkdir()
+    store = Store(folder / "imil.sqlite")
+    store.add_run("old", class_names=["normal", "TB"], settings={}, versions={})
+    cases = [make_case(i, key=key, run="old", epoch=7) for i, key in ((1, "0.png"), (2, "x.png"))]
+    store.open_round("old", 7, RoundSettings(), cases)
+    store.add(Reading("old@7#1", "anna", "focus", (2, 3)))
+    store.add(Reading("old@7#2", "ben", "focus", (5,)))
+    store.close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("anna", ""), ("ben", "'x.png' the first"), ("Lee", "has readings of anna, ben")],
+)
+def test_of_a_round_with_two_readers_the_plan_names_one(tmp_path, study, name, says):
+    data = films(tmp_path / "a", extra=halves())
+    more = replaying(two_readers(tmp_path / "old"))
+    more["readers"][0]["name"] = name
+    if says:
+        assert says in study.refuses(data, SettingsError, **more)
+    else:
+        assert study.prepare(data, **more).warnings == ()
+
+
+@pytest.mark.parametrize("otherwise", [False, True])
+def test_a_page_that_cannot_be_served_is_found_before_the_first_job(
+    tmp_path, study, monkeypatch, otherwise
+):
+    for name in [name for name in sys.modules if name.startswith("imil.web")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fastapi", None)  # what Python does for an absent module
+    data = films(tmp_path / "a", extra=halves())
+    reader = {"name": "Lee", "reader": "web"}
+    if otherwise:
+        path = readings(tmp_path / "r.csv", "0.png,7,1-4")
+        reader = {"name": "Lee", "reader": f"replay:{path}", "otherwise": "web"}
+    said = study.refuses(data, SettingsError, **replaying("") | {"readers": [reader]})
+    assert said.startswith("the reader 'Lee' cannot answer: ")
+    assert "pip install 'imil[web]'" in said
 
 
 # --- data that change while a study runs --------------------------------------------------

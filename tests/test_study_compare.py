@@ -1,5 +1,7 @@
 """Two studies side by side: what differs in what was done, and in what came out."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +125,26 @@ def test_an_unpaired_interval_keeps_the_skew_of_each():
     found = unpaired(a, b)
     assert (found.low, found.high) == pytest.approx((20 - 13, 20 + 10))
     assert found.shown
+
+
+@pytest.mark.parametrize(
+    ("seeds", "effect", "says"),
+    [
+        ((0, 1), -3.0, "│ B is worse, paired"),
+        ((0,), 3.0, "│ one training each: it may be luck, paired"),
+    ],
+)
+def test_a_line_has_a_then_b_then_b_minus_a_with_its_interval(study, seeds, effect, says):
+    a, b = (study(name, n=120, seeds=seeds, effect=of) for name, of in (("a", 0), ("b", effect)))
+    lines = [line for line in shown(a, b).splitlines() if line.startswith("│ IMIL")]
+    every = [one for one in contrasts(a, b) if one.arm == "imil"]
+    for one, line in zip(every, lines, strict=True):
+        by, digits = (100, 1) if one.measure == "accuracy" else (1, 3)
+        means = [f"{by * mean:.{digits}f}" for mean in (one.a, one.b)]
+        ends = (one.b - one.a, one.found.low, one.found.high)
+        signed = [f"{by * end:+.{digits}f}".replace("-", "−") for end in ends]
+        assert re.findall(r"[+−]?\d+\.\d+", line) == [*means, *signed]
+        assert says in line
 
 
 def test_a_difference_is_shown_with_the_better_study(study):

@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from scipy.stats import mannwhitneyu
 from studies import make_study
 
+from imil.grid import Grid
+from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
 from imil.store import Store
 from imil.study.figures import (
@@ -35,10 +38,13 @@ from imil.study.figures import (
 )
 from imil.study.figures.layout import columns, fitted, width
 from imil.study.figures.material import Lacking, Material
+from imil.study.figures.pictures import scale
 from imil.study.figures.roc_curve import mean_curve, roc_points
 from imil.study.figures.style import look
 from imil.study.folder import Predictions
-from imil.study.plan import read_plan
+from imil.study.plan import Reader, read_plan
+from imil.study.report.findings import find
+from imil.study.report.loaders import loaders as loaders_of
 from imil.training.evaluation import write_predictions
 from imil.training.metrics import auroc, expected_calibration_error
 
@@ -213,6 +219,16 @@ def test_two_arms_share_one_panel(tmp_path):
     assert "no bands" in drawing.caption
 
 
+def test_a_panel_holds_the_curve_of_its_arm(study, material):
+    folder, plan = study
+    panels = roc.draw(material, "test").figure.axes[1:]  # after all arms together
+    for axes, arm in zip(panels, plan.rows[1:], strict=True):
+        units = [folder.job(arm.id, seed, 0).predictions() for seed in plan.seeds]
+        across, up = axes.lines[-1].get_data()
+        areas = [auroc(unit.probs, unit.labels) for unit in units]
+        assert np.trapezoid(up, across) == pytest.approx(np.mean(areas), abs=1e-6)
+
+
 # ------------------------------------------------------------------------------------ reliability
 
 
@@ -238,6 +254,17 @@ def test_the_printed_calibration_error_is_the_tables(material):
     assert [f"ECE {0.5 + 0.1 * i:.3f}" in said for i in range(5)] == [True] * 5
 
 
+def test_a_bar_is_as_tall_as_the_accuracy_and_hatched_up_to_the_confidence(material):
+    drawing = reliability.draw(material, "test")
+    tables = drawing.data.groupby("arm", sort=False)
+    for axes, (_, of) in zip(drawing.figure.axes[::2], tables, strict=True):
+        filled = of[of["predictions"] > 0]
+        tops = [bar.get_y() + bar.get_height() for bar in axes.patches]
+        assert tops[::2] == pytest.approx(filled["accuracy"].tolist())
+        assert tops[1::2] == pytest.approx(filled["confidence"].tolist())
+        assert [bar.get_x() for bar in axes.patches[::2]] == pytest.approx(filled["low"].tolist())
+
+
 # ----------------------------------------------------------------------------------------- forest
 
 
@@ -251,6 +278,33 @@ def test_only_a_difference_whose_interval_excludes_zero_is_filled(material):
     ]
     assert filled == [False, True, False, False]  # mixup, Lee, Novak, random squares
     assert all(line.get_markerfacecolor() != "white" for line in values.lines)
+
+
+def test_marks_and_bars_of_the_forest_stand_where_the_table_says(material):
+    axes = forest.draw(material, "test").figure.axes  # value and difference, measure by measure
+    for i in range(3):
+        assert marks(axes[2 * i]) == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9])
+        assert marks(axes[2 * i + 1]) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    bars = [tuple(line.get_xdata()) for line in axes[1].lines if len(set(line.get_xdata())) == 2]
+    ends = [(-0.4, 0.6), (0.15, 0.25), (-0.2, 0.8), (-0.1, 0.9)]
+    assert bars == [pytest.approx(one) for one in ends]
+    words = [[text.get_text() for text in axes[i].texts] for i in (1, 3, 5)]
+    assert words == [["← worse", "better →"]] * 2 + [["← better", "worse →"]]  # ECE is the last
+
+
+def marks(axes):
+    """Where its marks stand."""
+    return [line.get_xdata()[0] for line in axes.lines if line.get_marker() not in ("None", None)]
+
+
+def test_accuracy_is_in_percent_as_in_the_table(material):
+    figure = forest.draw(material, "test").figure
+    FigureCanvasAgg(figure).draw()
+    said = [text.get_text() for text in figure.texts]
+    assert {"Accuracy, %", "Accuracy, points", "AUROC"} <= set(said)
+    ticks = [float(one.get_text()) for one in figure.axes[0].get_xticklabels()]
+    assert max(ticks) > 50
+    assert max(float(one.get_text()) for one in figure.axes[2].get_xticklabels()) < 2
 
 
 def test_a_value_that_is_no_number_is_said_and_not_drawn_at_zero(study):
@@ -288,6 +342,15 @@ def test_a_curve_is_the_mean_of_the_trainings_with_the_lowest_and_highest(copy):
     )
     assert mine["accuracy"].to_numpy() == pytest.approx(0.4)
     assert mine["trainings"].tolist() == [2] * EPOCHS
+
+
+def test_the_upper_panels_show_the_loss_and_the_lower_ones_the_accuracy(study, material):
+    panels = curves.draw(material).figure.axes[:2]  # of MixUp
+    for axes, what in zip(panels, ("train_loss", "train_accuracy"), strict=True):
+        for line, arm in zip(axes.lines, ("baseline", "mixup"), strict=True):
+            files = [study[0].job(arm, seed, 0).run.history for seed in (0, 1)]
+            mean = pd.concat(map(pd.read_csv, files)).groupby("epoch")[what].mean()
+            assert line.get_ydata() == pytest.approx(mean.to_numpy())
 
 
 def test_the_round_is_marked_in_the_arms_that_hold_one(material):
@@ -328,6 +391,27 @@ def test_below_a_heat_map_stands_what_the_training_predicted(study, drawn):
         assert row["right"] == (probs.argmax() == truth)
 
 
+def test_a_column_shows_the_heat_maps_of_its_arm(study, material):
+    folder, plan = study
+    drawing = heat_maps.draw(material)
+    panels = [np.asarray(axes.images[0].get_array()) for axes in drawing.figure.axes[:-1]]
+    keys = drawing.data["key"].unique()
+    films, rest = panels[: len(keys)], iter(panels[len(keys) :])  # the last axes: the colours
+    for arm in plan.rows:
+        maps = np.load(folder.job(arm.id, 0, 0).heat_maps)
+        for film, key in zip(films, keys, strict=True):
+            assert (next(rest) == np.asarray(overlay(film, maps[key]))).all(), (arm.id, key)
+    assert not list(rest)
+
+
+def test_the_outline_is_that_of_the_lesion(study):
+    _, plan = study
+    own, known = loaders_of(plan), loaders(plan)
+    key = next(key for key in pd.read_csv(plan.data)["image"] if known.mask(key) is not None)
+    assert (own.mask(key) == known.mask(key)).all()
+    assert (own.load(key) == known.load(key)).all()
+
+
 def test_right_and_wrong_are_told_by_a_mark_not_by_a_colour(material):
     drawing = heat_maps.draw(material)
     said = [text.get_text() for text in drawing.figure.findobj(Text)]
@@ -361,6 +445,20 @@ def test_more_arms_than_fit_are_broken_and_each_block_begins_with_the_baseline(t
         figure = heat_maps.draw(Material(study, plan, table(plan), loaders(plan))).figure
     said = [text.get_text() for text in figure.texts]
     assert (said.count("Image"), said.count("Baseline"), said.count("IMIL")) == (2, 2, 1)
+    heads = [arm for arm in said if arm in {arm.title for arm in plan.rows} | {"Image"}]
+    at = [i for i, head in enumerate(heads) if head == "Image"][1]
+    assert heads[1:at] == ["Baseline", "CutMix", "CutOut", "MixUp", "IMIL"]  # then the controls
+
+
+def test_the_colours_of_the_scale_are_those_that_are_seen_on_a_film():
+    figure = Figure()
+    scale(figure, 0, 0.1)
+    (shown,) = figure.axes[0].images
+    seen = np.asarray(shown.get_array())[0]
+    film = np.full((1, 1), 128, np.uint8)
+    for value in (0.0, 1.0):
+        expected = overlay(film, np.full((1, 1), value, np.float32))[0, 0]
+        assert seen[-1 if value else 0].tolist() == expected.tolist()
 
 
 def test_focus_is_the_mean_over_the_images_that_have_a_mask(copy):
@@ -377,6 +475,63 @@ def test_focus_is_the_mean_over_the_images_that_have_a_mask(copy):
     assert "chance" in drawing.caption
 
 
+def test_the_large_mark_is_the_number_of_the_reports_table(copy):
+    """Of a training with one heat-map and one with three: the mean of four, not of two means."""
+    folder, plan = copy
+    for seed, values in ((0, [0.8]), (1, [0.2, 0.2, 0.2])):
+        rows = [(str(i), "lesion_mask", value, 0.1, True) for i, value in enumerate(values)]
+        names = ["key", "mask", "energy", "area", "pointing"]
+        pd.DataFrame(rows, columns=names).to_parquet(folder.job("imil.Lee", seed, 0).focus)
+    with look():
+        drawing = focus.draw(Material(folder, plan, table(plan)))
+    every = drawing.data.query("arm == 'imil.Lee'")
+    assert every.loc[every["seed"].isna(), "energy"].tolist() == pytest.approx([0.35])
+    found = focus.summed_up(find(folder, plan).focus).query("arm == 'imil.Lee'")
+    assert found["energy"].tolist() == pytest.approx([0.35])
+    energy = drawing.figure.axes[0]
+    assert any(list(line.get_xdata()) == pytest.approx([0.35]) for line in energy.lines)
+
+
+def test_chance_is_drawn_for_energy_alone_and_pointing_is_said_to_have_none(material):
+    drawing = focus.draw(material)
+    upright = [
+        [line for line in axes.lines if list(line.get_ydata()) == [0, 1]]
+        for axes in drawing.figure.axes
+    ]
+    assert [len(lines) for lines in upright] == [1, 0, 1, 0]  # energy and pointing of two masks
+    assert "pointing cannot be compared with the area" in drawing.caption
+    assert "2×2 values" in drawing.caption  # a ResNet at 64 pixels
+
+
+def test_marks_of_the_focus_stand_at_the_means_and_chance_at_the_area(study, material):
+    folder, plan = study
+    axes = iter(focus.draw(material).figure.axes)
+    for mask in ("lesion_mask", "lung_mask"):
+        files = {
+            arm.id: pd.concat(pd.read_parquet(folder.job(arm.id, seed, 0).focus) for seed in (0, 1))
+            for arm in plan.rows
+        }
+        own = {arm: one[one["mask"] == mask] for arm, one in files.items()}
+        for what in ("energy", "pointing"):
+            lines = next(axes).lines
+            single = [line.get_xdata()[0] for line in lines if len(line.get_xdata()) == 1]
+            assert single == pytest.approx([one[what].mean() for one in own.values()])
+            chance = [line.get_xdata()[0] for line in lines if list(line.get_ydata()) == [0, 1]]
+            area = np.mean([one["area"].mean() for one in own.values()])
+            assert chance == ([pytest.approx(area)] if what == "energy" else [])
+
+
+def test_a_blank_heat_map_of_an_image_with_two_masks_counts_once(copy):
+    folder, plan = copy
+    job = folder.job("mixup", 0, 0)
+    rows = [("a", mask, np.nan, 0.1, False) for mask in ("lesion_mask", "lung_mask")]
+    names = ["key", "mask", "energy", "area", "pointing"]
+    pd.DataFrame(rows, columns=names).to_parquet(job.focus, index=False)
+    with look():
+        drawing = focus.draw(Material(folder, plan, table(plan)))
+    assert "1 heat-map is zero everywhere" in drawing.caption
+
+
 # ------------------------------------------------------------------------- feedback and agreement
 
 
@@ -384,6 +539,23 @@ def test_feedback_shows_each_image_once_and_each_reader_in_turn(study, drawn):
     held = data_of(study, "feedback")
     assert held["key"].is_unique
     assert held["arm"].tolist() == ["imil.Lee", "imil.Novak"] * 2
+
+
+def test_feedback_shows_the_predicted_heat_map_and_what_was_trained_on(study, material):
+    drawing = feedback.draw(material)
+    first = drawing.data.iloc[0]
+    path = study[0].job(first["arm"], int(first["seed"]), 0).run.store
+    with closing(Store(path, readonly=True)) as store:
+        (round_,) = store.rounds()
+        case = next(case for case in store.cases(round_.id) if case.key == first["key"])
+        squares = store.standing(round_.id)[case.id].squares
+    panels = (np.asarray(axes.images[0].get_array()) for axes in drawing.figure.axes[:4])
+    film, attention, _, trained_on = panels
+    assert (attention == np.asarray(overlay(film, case.cam_predicted))).all()
+    kept = Grid(4, 4).mask(squares, *film.shape[:2])
+    assert (trained_on[kept] == film[kept]).all()
+    assert not trained_on[~kept].any()  # a blackout
+    assert film[~kept].any()
 
 
 def test_feedback_says_what_became_of_the_truth_and_what_would_have(study, drawn):
@@ -421,6 +593,26 @@ def test_agreement_counts_the_readers_that_selected_each_square(study, drawn):
     assert every != [0] * 16
 
 
+def test_agreement_is_drawn_in_the_squares_that_were_selected(material):
+    drawing = agreement.draw(material)
+    every, case = drawing.data.iloc[:16], drawing.data.iloc[16:32]
+    shares, first = drawing.figure.axes[:2]
+    drawn_shares = np.asarray(shares.images[0].get_array()).ravel()
+    assert drawn_shares == pytest.approx(every["share"].to_numpy())
+    tall, wide = first.images[0].get_array().shape[:2]
+    seen = np.zeros((4, 4))
+    for said in first.texts:
+        x, y = said.get_position()
+        seen[int(4 * y / tall), int(4 * x / wide)] = int(said.get_text())
+    assert seen.ravel().tolist() == case["selected"].tolist()
+    assert set(case["selected"]) == {0, 1, 2}
+    for square, (tint, share) in enumerate(zip(first.collections, case["share"], strict=True), 1):
+        assert tint.get_alpha() == pytest.approx(0.5 * share)
+        top, left, bottom, right = Grid(4, 4).box(square, tall, wide)
+        lies = tint.get_paths()[0].get_extents().extents + 0.5  # a pixel's middle is its number
+        assert lies == pytest.approx([left, top, right, bottom])
+
+
 def test_answers_that_are_replayed_in_every_seed_count_once(tmp_path):
     study, plan = made(tmp_path, readers=("simulated-a", "simulated-b"), cases=3)
     with look():
@@ -443,6 +635,14 @@ def test_simulated_readers_are_called_simulated(tmp_path, drawn):
     with look():
         material = Material(study, plan, table(plan))
         assert "Simulated readers: simulated." in agreement.draw(material).caption
+
+
+@pytest.mark.parametrize("kind", ["random", "inverted:miss=0.1"])
+def test_every_reader_that_a_program_plays_is_called_simulated(tmp_path, kind):
+    study, plan = made(tmp_path, readers=(Reader(name="P", reader=kind),), seeds=(0,), side=16)
+    with look():
+        caption = feedback.draw(Material(study, plan, table(plan))).caption
+    assert "The reader is simulated." in caption
 
 
 # ------------------------------------------------------------------------------ all of them: files
@@ -491,6 +691,9 @@ def test_captions_say_over_how_many_trainings_and_what_bands_are(drawn):
         assert "2 trainings per arm (2 seeds)" in caption_of(drawn, name), name
     for name in ("roc", "curves"):
         assert "from the lowest to the highest training" in caption_of(drawn, name)
+    assert "its colours tell groups, not arms, and its band is the baseline's" in caption_of(
+        drawn, "roc"
+    )
     assert "no difference is shown" in caption_of(drawn, "forest")
     assert "the 40 test images" in caption_of(drawn, "forest")
     assert "the 20 images of the external set montgomery" in caption_of(

@@ -119,9 +119,7 @@ def test_whole_pixels_are_averaged_in_blocks():
 def test_a_row_is_written_for_each_image_and_mask_that_there_is(tmp_path):
     path = tmp_path / "focus.parquet"
     heat = [cam([0.2, 0.4], [0.1, 0.3]), np.zeros((2, 2), np.float32)]
-    write_focus(
-        path, ["a", "b"], heat, {"lesion_mask": [None, LEFT], "lung_mask": iter([LEFT, None])}
-    )
+    write_focus(path, ["a", "b"], heat, {"lesion_mask": [None, LEFT], "lung_mask": [LEFT, None]})
     table = pd.read_parquet(path)
     assert list(table) == ["key", "mask", "energy", "area", "pointing"]
     assert table[["key", "mask"]].to_numpy().tolist() == [["b", "lesion_mask"], ["a", "lung_mask"]]
@@ -150,7 +148,10 @@ def rows(*of):
 
 
 def test_the_summary_is_worked_by_hand():
-    """Energies 0.2 and 0.4 over areas 0.1 and 0.3: 0.3 / 0.2 = 1.5; 2 hits of 3, one blank."""
+    """Energies 0.2 and 0.4 over areas 0.1 and 0.3: 0.3 / 0.2 = 1.5; 2 hits of 3, one blank.
+
+    The area is that of all three images, 1.3 / 3, whichever of them are blank.
+    """
     one = rows(("a", "lesion_mask", 0.2, 0.1, True), ("b", "lesion_mask", np.nan, 0.9, False))
     two = rows(("a", "lesion_mask", 0.4, 0.3, True), ("a", "lung_mask", 0.5, 0.5, False))
     found = summary({"baseline": [one, two], "imil": [], "mixup": [one]})
@@ -159,7 +160,7 @@ def test_the_summary_is_worked_by_hand():
     assert (lesion["arm"], lesion["mask"]) == ("baseline", "lesion_mask")
     assert (lesion["images"], lesion["blank"]) == (3, 1)
     assert lesion["energy"] == pytest.approx(0.3)
-    assert lesion["area"] == pytest.approx(0.2)
+    assert lesion["area"] == pytest.approx(1.3 / 3)
     assert lesion["ratio"] == pytest.approx(1.5)
     assert lesion["pointing"] == pytest.approx(2 / 3)
     assert found[["arm", "mask"]].to_numpy().tolist()[1:] == [
@@ -171,4 +172,5 @@ def test_the_summary_is_worked_by_hand():
 def test_an_arm_that_is_blank_everywhere_has_no_ratio():
     found = summary({"imil": [rows(("a", "lung_mask", np.nan, 0.9, False))]}).iloc[0]
     assert (found["images"], found["blank"], found["pointing"]) == (1, 1, 0)
-    assert np.isnan(found[["energy", "area", "ratio"]].astype(float)).all()
+    assert found["area"] == 0.9
+    assert np.isnan(found[["energy", "ratio"]].astype(float)).all()

@@ -74,6 +74,16 @@ def test_colour_images_are_compared_by_their_grey():
     assert alike(np.dstack([image] * 3), image) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("share", "likeness", "found"), [(0.35, 0.877, 0), (0.3, 0.917, 0), (0.28, 0.931, 1)]
+)
+def test_two_films_that_look_much_alike_are_not_taken_for_one(share, likeness, found):
+    one, other = blobs(1).astype(float), blobs(2).astype(float)
+    mixed = ((1 - share) * one + share * other).astype(np.uint8)
+    assert alike(blobs(1), mixed) == pytest.approx(likeness, abs=2e-3)
+    assert near(fingerprints([blobs(1), mixed]), any_pair, shown=1)[0] == found
+
+
 def test_every_pair_is_found_once_wherever_the_blocks_end(monkeypatch):
     monkeypatch.setattr(nearby, "BLOCK", 4)
     images = [blobs(seed) for seed in range(11)]

@@ -97,6 +97,13 @@ def test_the_round_may_not_come_after_the_end_where_there_is_one():
     assert plan(training=late).round == 20  # nobody is asked
 
 
+def test_a_control_is_about_the_cases_of_one_round():
+    twice = {"imil_epoch": [50, 70]}
+    control = {"arms": ["baseline", "imil", "upweight"], "readers": IMIL["readers"]}
+    assert "the control 'upweight'" in sentence(lambda: plan(**control, training=twice))
+    assert plan(**IMIL, training=twice).round == 50
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -106,6 +113,7 @@ def test_the_round_may_not_come_after_the_end_where_there_is_one():
         ({"training": {"lr": -1}}, "--lr is -1"),
         ({"training": {"data": "x"}}, "[training] holds 'data', which the plan sets elsewhere"),
         ({"training": {"test-share": 0.1}}, "[training] holds 'test_share'"),
+        ({"training": {"imil-epoch": []}}, "imil_epoch names no epoch"),
         ({"training": 3}, "the plan is no study"),
         ({"arms": ["baseline", "cutmixx"]}, "arms.1 is 'cutmixx': input should be 'baseline'"),
         ({"arms": ["mixup"]}, "no arm 'baseline'"),
@@ -123,6 +131,7 @@ def test_the_round_may_not_come_after_the_end_where_there_is_one():
         ({"readers": [LEE, LEE]}, "two readers have the same name"),
         ({"readers": [{"name": "../Lee"}]}, "readers.0.name is '../Lee'"),
         ({"readers": [LEE | {"colour": 1}]}, "'readers.0.colour' is nothing that a plan has"),
+        ({"readers": [LEE | {"otherwise": "console"}]}, "'otherwise', which is for replay:FILE"),
         ({"readers": [{"reader": "web"}]}, "the plan says nothing of 'readers.0.name'"),
         ({"readers": "Lee"}, "the plan is no study"),
         ({"data": 3}, "the plan is no study"),
@@ -131,6 +140,21 @@ def test_the_round_may_not_come_after_the_end_where_there_is_one():
 )
 def test_a_plan_that_makes_no_sense_is_one_sentence(more, says):
     assert says in sentence(lambda: plan(**more))
+
+
+@pytest.mark.parametrize(
+    ("reader", "asks"),
+    [
+        ({"reader": "replay:lee.csv"}, ""),
+        ({"reader": "replay:lee.csv", "otherwise": "console"}, "console"),
+        ({"reader": "replay:lee.csv", "otherwise": "web"}, "web"),
+        ({"reader": "web"}, "web"),
+        ({"reader": "console"}, "console"),
+        ({"reader": "simulated"}, ""),
+    ],
+)
+def test_a_person_is_asked_where_the_plan_says_so(reader, asks):
+    assert plan(**IMIL | {"readers": [{"name": "Lee"} | reader]}).reader("Lee").asks == asks
 
 
 @pytest.mark.parametrize("name", ["name", "data", "arms"])

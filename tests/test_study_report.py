@@ -4,34 +4,42 @@ import csv
 import html
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
+from math import isfinite
+from statistics import median
 
 import numpy as np
 import pandas as pd
 import pytest
 from browsers import chromium
-from studies import make_study
+from studies import make_study, small_study
 
 from imil.study.plan import read_plan
+from imil.study.readings import sessions
 from imil.study.report import write_report
 from imil.study.report.findings import find
 from imil.study.report.html import el, table, text
+from imil.study.report.latex import latex
+from imil.study.report.power import smallest
+from imil.study.report.versus import versus
 from imil.study.report.write import document
+from imil.study.sessions import agreed
+from imil.study.tables import wholes
+from imil.study.words import duration
 
 HOSTILE = '<script>alert(1)</script> & "friends" </style><img src=https://evil.example/x>'
-NONE = {"external": (), "subgroups": ()}
+SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
+MAIN = ("accuracy", "auroc", "ece")
+OTHER = ("adaptive_ece", "brier", "nll", "sensitivity", "specificity")
+TABLE_1 = "Table 1. Test set: 40 images"
+VALUE, DIFFERENCE = ("mean", "low", "high"), ("diff", "diff_low", "diff_high", "p")
 
 
 @pytest.fixture
 def study(tmp_path):
-    """A function that makes a study and returns what there is to report of it."""
-
-    def make(**asked):
-        given = {"arms": ("baseline", "imil"), "seeds": (0, 1), "n": 24, "train": 24, **NONE}
-        made = make_study(tmp_path / "s", **(given | asked))
-        return find(made, read_plan(made.plan))
-
-    return make
+    """A function that makes a small study and returns what there is to report of it."""
+    return partial(small_study, tmp_path / "s")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +52,9 @@ def written(tmp_path_factory):
         seeds=(0, 1),
         n=40,
         train=30,
+        effect={"imil.Wu": 2.5},
         name=HOSTILE,
-        external=(),
+        external=("montgomery",),
         subgroups=("sex",),
         warnings=["a pair of images is <b>the same</b>"],
     )
@@ -53,9 +62,29 @@ def written(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def found(written):
+    """What there was to report of it."""
+    return find(written, read_plan(written.plan))
+
+
 def number(cell):
     """The first number of a cell."""
     return float(cell.split()[0].replace("−", "-"))
+
+
+def same(said, rows, names):
+    """Whether the decimal numbers in a text are those of the rows, as exactly as it prints them."""
+    found = re.findall(r"[+-]?\d+\.\d+", said.replace("−", "-"))
+    held = [(row.measure, name, getattr(row, name)) for row in rows for name in names]
+    held = [one for one in held if isfinite(one[2])]  # the baseline has no difference
+    assert len(found) == len(held), said
+    for one, (measure, name, value) in zip(map(float, found), held, strict=True):
+        if name == "p":
+            exact = 0.0051 if value >= 0.1 else 0.001
+        else:
+            value, exact = (100 * value, 0.051) if measure in SHARES else (value, 0.00051)
+        assert one == pytest.approx(value, abs=exact), (measure, name, said)
 
 
 class Page(HTMLParser):
@@ -96,6 +125,12 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
+@pytest.fixture(scope="module")
+def page(written):
+    """What a browser would see of that report."""
+    return Page(written.report.read_text(encoding="utf-8"))
+
+
 # ---------------------------------------------------------------------------- the page
 
 
@@ -108,11 +143,50 @@ def test_an_unfinished_study_says_so_before_anything_else(study):
     assert "Failed: baseline, seed 1, split 0: the loss is not a number: lower the lr" in top
 
 
+def test_a_training_that_was_not_tested_on_an_external_set_is_named_on_top(study):
+    found = study(external=("montgomery",))
+    found.study.job("imil", 1, 0).run.predictions("end", "external-montgomery").unlink()
+    said = Page(document(found, [], [])).text
+    assert "Finished:" not in said
+    assert (
+        "1 training not yet tested on the external set montgomery: imil, seed 1, split 0."
+        in said[: said.index("Summary")]
+    )
+
+
+def test_test_images_that_differ_from_split_to_split_are_counted_a_split_and_in_all(study):
+    found = study(n=20, train=20, splits=3)
+    keys = {}
+    for split in range(3):
+        table_ = pd.read_csv(found.study.splits(split))
+        keys[split] = set(table_.loc[table_["split"] == "test", "key"])
+    every = len(set.union(*keys.values()))
+    assert every > 20
+    said = f"20 test images a split, {every} in all"
+    page = Page(document(found, [], []))
+    assert said in page.text[: page.text.index("Summary")]
+    assert f"Table 1. Test set: {said}" in page.tables
+    assert said in latex(found)
+
+
 def test_a_study_in_which_nothing_is_done_has_a_report_too(study):
     found = study(waiting=[(arm, seed, 0) for arm in ("baseline", "imil") for seed in (0, 1)])
     said = Page(document(found, [], [])).text
     assert "Not finished: 0 of 4 trainings are done." in said
     assert "Nothing to compare yet" in said
+    rows = Page(document(found, [], [])).tables["The 44 items of the CLAIM checklist, 2024 update"]
+    states = {row[0].split()[0]: row[2:] for row in rows[1:]}
+    for number in ("31", "32", "37", "38", "39"):
+        assert states[number][0] == "for the authors"
+        assert states[number][1]
+
+
+def test_where_no_baseline_is_done_that_is_the_reason(study):
+    found = study(waiting=[("baseline", 0, 0), ("baseline", 1, 0)])
+    said = Page(document(found, [], [])).text
+    assert "Nothing can be compared: no training of the baseline is done." in said
+    assert "One training each" not in said
+    assert "one training each" not in said
 
 
 def test_an_external_set_has_its_table(study):
@@ -155,10 +229,10 @@ def test_every_table_has_scoped_headings_and_every_picture_a_text(written):
 
 
 def test_the_first_table_holds_the_numbers_of_the_files(written):
-    rows = Page(written.report.read_text(encoding="utf-8")).tables["Table 1. Test set: 40 images"]
+    rows = Page(written.report.read_text(encoding="utf-8")).tables[TABLE_1]
     cells = {row[0].removesuffix(" 2 trainings"): row[1:] for row in rows[1:]}
     named = {"baseline": "Baseline", "cutmix": "CutMix", "imil.Lee": "IMIL (Lee)",
-             "imil.Wu": "IMIL (Wu)", "imil-random": "Control: random squares"}  # fmt: skip
+             "imil.Wu": "IMIL (Wu)", "imil-random": "Control: random squares (Lee)"}  # fmt: skip
     assert list(cells) == list(named.values())
     at = {}
     for arm in named:
@@ -173,12 +247,172 @@ def test_the_first_table_holds_the_numbers_of_the_files(written):
             assert number(cells[title][1]) == pytest.approx(at[arm] - at["baseline"], abs=0.051)
 
 
+def test_the_first_table_has_the_spread_between_trainings_and_says_what_is_not_shown(written):
+    rows = Page(written.report.read_text(encoding="utf-8")).tables[TABLE_1]
+    held = pd.read_csv(written.path / "table.csv", keep_default_na=False)
+    held = held[
+        (held["set"] == "test") & (held["subgroup"] == "") & (held["measure"] == "accuracy")
+    ]
+    for row, of in zip(rows[1:], held.to_dict("records"), strict=True):
+        assert f"± {100 * float(of['sd']):.1f}" in row[1]
+        if of["arm"] != "baseline" and of["shown"] == "False":
+            assert "no difference shown" in row[2]
+
+
+def held_of(written):
+    """A function that finds a row of table.csv."""
+    every = pd.read_csv(written.path / "table.csv", keep_default_na=False, na_values=["", "nan"])
+    every["subgroup"] = every["subgroup"].fillna("")
+    at = {(r.title, r.measure, r.set, r.subgroup): r for r in every.itertuples()}
+    return lambda title, measure, of="test", subgroup="": at[title, measure, of, subgroup]
+
+
+def by_arm(rows):
+    """Cells by the arm's title, without the headings."""
+    return {row[0].removesuffix(" 2 trainings"): row[1:] for row in rows[1:]}
+
+
+@pytest.mark.parametrize(
+    ("caption", "of", "measures", "names"),
+    [
+        (TABLE_1, "test", MAIN, ("mean", "sd", *VALUE[1:], *DIFFERENCE)),
+        ("Table 2. Other measures on the test set: 40 images", "test", OTHER, VALUE + DIFFERENCE),
+        (
+            "External set montgomery: 20 images",
+            "external-montgomery",
+            MAIN,
+            ("mean", "sd", *VALUE[1:], *DIFFERENCE),
+        ),
+    ],
+)
+def test_every_number_of_a_table_is_that_of_the_csv(written, page, caption, of, measures, names):
+    row = held_of(written)
+    cells = by_arm(page.tables[caption])
+    assert len(cells) == 5
+    for title, said in cells.items():
+        same(" ".join(said), [row(title, measure, of) for measure in measures], names)
+
+
+@pytest.mark.parametrize(("heading", "measure"), [("Accuracy, %", "accuracy"), ("AUROC", "auroc")])
+def test_every_number_of_a_subgroup_is_that_of_the_csv(written, page, heading, measure):
+    row = held_of(written)
+    rows = page.tables[f"{heading}, by sex (test images in brackets)"]
+    for title, said in by_arm(rows).items():
+        own = [row(title, measure, subgroup=f"sex={one}") for one in "FM"]
+        assert rows[0][1:] == [f"F ({own[0].n})", f"M ({own[1].n})"]
+        for cell, one in zip(said, own, strict=True):
+            same(cell, [one], VALUE + DIFFERENCE)
+
+
+def test_the_controls_table_is_imil_minus_the_control(written, page, found):
+    (said,) = by_arm(page.tables["IMIL minus its controls"]).values()
+    same(" ".join(said), versus(found, wholes(written, found.plan)["test"]), DIFFERENCE)
+    imil, control = (
+        np.mean([(one["predicted"] == one["label"]).mean() for one in stored(written, arm)])
+        for arm in ("imil.Lee", "imil-random")
+    )
+    assert number(said[0]) == pytest.approx(100 * (imil - control), abs=0.051)
+
+
+def stored(study, arm, splits=(0,)):
+    """The test predictions of an arm's trainings as they lie in their files."""
+    for job in (study.job(arm, seed, split) for split in splits for seed in (0, 1)):
+        yield pd.read_parquet(job.run.predictions("end", "test"))
+
+
+def test_the_focus_table_holds_the_means_of_the_files(study):
+    found = study(seeds=(0,))
+    rows = [
+        ("a", "lesion_mask", 0.2, 0.1, True),
+        ("b", "lesion_mask", 0.4, 0.3, False),
+        ("c", "lesion_mask", np.nan, 0.5, False),
+        ("a", "lung_mask", 0.6, 0.25, True),
+    ]
+    names = ["key", "mask", "energy", "area", "pointing"]
+    pd.DataFrame(rows, columns=names).to_parquet(found.study.job("imil", 0, 0).focus)
+    said = Page(document(found, [], [])).tables["Where the networks look"]
+    assert [row[1:] for row in said if row[0] == "IMIL"] == [
+        # energy and ratio of the two that are not blank, area and pointing of all three
+        ["lesions", "30.0 %", "30.0 %", "1.50", "33.3 %", "3", "1"],
+        ["lungs", "60.0 %", "25.0 %", "2.40", "100.0 %", "1", "0"],
+    ]
+
+
+def test_the_readers_tables_hold_what_is_in_the_stores(written, page):
+    plan = read_plan(written.plan)
+    heads, *rows = page.tables["What the readers did"]
+    for row, one in zip(rows, sessions(written, plan), strict=True):
+        said = dict(zip(heads, row, strict=True))
+        given = [answer.reading for answer in one.read]
+        for verdict in ("focus", "skip", "wrong label", "not assessable"):
+            n = sum(reading.verdict == verdict for reading in given)
+            assert said[verdict.capitalize()].split()[0] == str(n)
+        assert said["Squares"] == f"{median(len(g.squares) for g in given if g.squares):g}"
+        times = [answer.seconds for answer in one.read]
+        assert (said["Time a case"], said["Time in all"]) == (
+            duration(median(times)), duration(sum(times))
+        )  # fmt: skip
+    agreement = agreed(sessions(written, plan))
+    (pair,) = agreement.pairs
+    (cells,) = page.tables["Each pair of readers"][1:]
+    assert cells[1:] == [str(pair.cases), f"{pair.kappa:.2f}", f"{pair.jaccard:.2f}"]
+    known = {case: f"{one:.2f}" for case, one in agreement.jaccard.items() if one is not None}
+    assert dict(page.tables["Case by case"][1:]) == known
+
+
+def test_the_page_has_all_its_sections_in_their_order(written, page):
+    heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", written.report.read_text(encoding="utf-8"))
+    assert heads == [
+        "Summary", "What was done", "Results", "Figures", "Controls", "External sets", "Subgroups",
+        "Focus", "Readers", "Limits", "Methods", "CLAIM checklist", "Software, seeds, data",
+    ]  # fmt: skip
+    last = page.text[page.text.rindex(heads[-1]) :]
+    facts = written.read_facts()
+    for name, number_ in facts["versions"].items():
+        assert f"{name} {number_}" in last
+    assert facts["fingerprint"] in last
+
+
+def test_how_much_could_have_been_seen_is_in_the_summary(page, found):
+    said = smallest(found, wholes(found.study, found.plan)["test"])
+    assert said.startswith("Between IMIL (")
+    summary = page.text[page.text.index("In short") : page.text.index("Table 1.")]
+    assert said in summary
+
+
+def test_a_report_over_two_splits_counts_the_trainings_of_both(tmp_path):
+    study = make_study(
+        tmp_path / "s", arms=("baseline", "imil"), seeds=(0, 1), splits=2, n=20, train=20, side=16,
+        external=(), subgroups=(),
+    )  # fmt: skip
+    write_report(study, read_plan(study.plan))
+    page = Page(study.report.read_text(encoding="utf-8"))
+    assert "1 seed" not in page.text
+    assert "2 seeds · 2 splits · 20 test images a split" in page.text
+    assert "The images, of the first split" in page.tables
+    assert "training of seed 0 on split 0" in page.text  # the heat-maps
+    assert "the 20 test images of each of 2 splits" in page.text  # the figures
+    (rows,) = (rows for caption, rows in page.tables.items() if caption.startswith("Table 1."))
+    at = [(t["predicted"] == t["label"]).mean() for t in stored(study, "imil", splits=(0, 1))]
+    assert rows[2][0] == "IMIL 4 trainings"
+    assert number(rows[2][1]) == pytest.approx(100 * np.mean(at), abs=0.051)
+    units = pd.read_csv(study.path / "units.csv").query("arm == 'imil' and measure == 'accuracy'")
+    assert units.sort_values(["split", "seed"])["value"].tolist() == pytest.approx(at)
+
+
+def test_each_training_by_itself_is_in_a_file_that_the_note_names(written):
+    every = pd.read_csv(written.path / "units.csv")
+    assert list(every.columns) == ["arm", "set", "seed", "split", "measure", "value", "diff", "p"]
+    assert len(every) == 5 * 2 * 2 * 8  # arms, seeds, sets, measures
+    assert "units.csv beside this report" in Page(written.report.read_text("utf-8")).text
+
+
 def test_readers_are_told_with_time_verdicts_and_agreement(written):
     page = Page(written.report.read_text(encoding="utf-8"))
     rows = page.tables["What the readers did"]
     assert [row[0] for row in rows] == ["Reader", "Lee", "Wu"]
     assert all(row[1:3] == ["16", "16"] for row in rows[1:])  # 8 cases in each of 2 trainings
-    assert [row[0] for row in page.tables["Each two readers"]] == ["Readers", "Lee and Wu"]
+    assert [row[0] for row in page.tables["Each pair of readers"]] == ["Readers", "Lee and Wu"]
     assert (written.figures / "agreement.svg").exists()
 
 
@@ -206,6 +440,11 @@ def test_a_browser_fetches_nothing_and_the_page_is_never_wider_than_a_phone(writ
         assert errors == []
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        # on a phone a figure keeps its size, so that it can be read, and scrolls
+        wide = "[...document.images].every(i => i.offsetWidth >= i.getAttribute('width'))"
+        assert page.evaluate(wide)
+        page.set_viewport_size({"width": 1200, "height": 800})
+        assert page.evaluate("[...document.images].every(i => i.offsetWidth <= 1056)")
 
 
 def test_dark_and_light_both_can_be_read(written):
@@ -239,7 +478,23 @@ def test_the_latex_table_is_whole_and_escapes_what_latex_would_read(written):
     assert len(lines) == 2 * 5  # means and intervals of five arms
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {6}
     assert r"\& ''friends''" in source or r'\& "friends"' in source
-    assert not re.search(r"(?<!\\)[#%](?! needs)", source)
+    assert not re.search(r"(?<!\\)[#%](?! needs|\n)", source)  # at an end it hides the new line
+
+
+def test_the_latex_table_holds_the_numbers_of_the_csv_and_bold_is_what_is_shown(written, page):
+    row = held_of(written)
+    source = (written.path / "table.tex").read_text(encoding="utf-8").replace("$-$", "-")
+    bold = []
+    for title in by_arm(page.tables[TABLE_1]):
+        first, second = source.split(f"\n{title} & ")[1].splitlines()[:2]
+        rows = [row(title, measure) for measure in MAIN]
+        same(first, rows, ("mean", "diff"))
+        same(second, rows, ("low", "high", "diff_low", "diff_high"))
+        for cell, one in zip(first.split(" & ")[1::2], rows, strict=True):
+            shown = bool(one.shown) and not one.p >= 0.05
+            assert ("textbf" in cell) == shown, (title, one.measure)
+            bold.append(shown)
+    assert set(bold) == {True, False}
 
 
 def test_text_becomes_no_markup_and_markup_stays():

@@ -3,29 +3,30 @@
 import json
 import shutil
 from collections import Counter
+from itertools import product
 
 import numpy as np
+import pandas as pd
+import processes
 import pytest
 import torch
 from processes import command, start
+from rich.console import Console
 from safetensors.torch import load_file
 from terminals import Terminal
 
+from imil.pytorch import TorchModel
 from imil.store import Store
+from imil.study.arms import CONTROLS, Arm
 from imil.study.folder import StudyFolder
 from imil.study.plan import read_plan
+from imil.study.readings import sessions
 from imil.training.classifier import EpochOrder
+from imil.training.data import prepare
 from imil.training.phantom import write_phantoms
+from imil.training.run import Run
 
-ARMS = [
-    "baseline",
-    "mixup",
-    "imil",
-    "imil-random",
-    "imil-inverted",
-    "cutout-same",
-    "upweight",
-]
+ARMS = ["baseline", "mixup", "imil", *CONTROLS]
 ALIKE = ("--threads", "1")  # as many in every training, or the last bits differ
 PLAN = """
 name = "small study"
@@ -67,6 +68,19 @@ def study(place, name, *, arms=ARMS, seeds=(0,), more="", words=()):
     return said, StudyFolder(place / name)
 
 
+@pytest.fixture
+def unreported(monkeypatch):
+    """Commands end without writing a report, which takes seconds."""
+    monkeypatch.setattr(processes, "_command", _without_report)
+
+
+def _without_report(*given):
+    from imil.cli import study
+
+    study._report = lambda _path: None
+    processes._command(*given)
+
+
 def weights(job):
     return load_file(job.run.weights)
 
@@ -81,6 +95,29 @@ def whole(place):
     said, folder = study(place, "whole")
     assert said.returncode == 0, said.stdout + said.stderr
     return said, folder
+
+
+def test_a_study_ends_with_a_report_and_figures_of_its_own_jobs(whole):
+    assert f"all {len(ARMS)} trainings are done" in whole[1].report.read_text("utf-8")
+    drawn = {path.stem for path in whole[1].figures.glob("*.svg")}
+    assert drawn == {"forest", "roc", "reliability", "curves", "heat-maps", "focus", "feedback"}
+
+
+@pytest.mark.parametrize("arm", ["baseline", "imil-random"])
+def test_heat_maps_are_of_the_true_class_and_two_of_each_are_kept(place, whole, arm):
+    job = whole[1].job(arm, 0, 0)
+    settings = read_plan(whole[1].plan).settings(Arm("baseline"), 0)
+    data = prepare(settings, job.run, cache=place / "cache", progress=lambda _done, _of: None)
+    run = Run(job.run, settings, data, Console(quiet=True))
+    run.net.load_state_dict(weights(job))
+    test, kept = job.predictions(), np.load(job.heat_maps)
+    at = [test.keys.index(key) for key in kept]
+    labels = test.labels[at].tolist()
+    assert Counter(labels) == {0: 2, 1: 2}
+    cams = TorchModel(run.module).explain(run.samples["test"], at, labels)
+    for key, cam in zip(kept, cams, strict=True):
+        assert np.allclose(cam, kept[key], atol=1e-5)
+    assert set(pd.read_parquet(job.focus)["mask"]) == {"lesion_mask", "lung_mask"}
 
 
 def readings(job):
@@ -176,20 +213,86 @@ def test_drawing_some_more_often_changes_the_training(whole):
     assert {one.verdict for one in readings(job).values()} == {"skip"}
 
 
+@pytest.mark.usefixtures("unreported")
 def test_what_is_done_is_not_done_again(place, whole):
     before = {p: p.stat().st_mtime_ns for p in whole[1].path.rglob("model.safetensors")}
     assert len(before) == len(ARMS)
     said, folder = study(place, "whole")
     assert said.returncode == 0, said.stderr
     assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("model.safetensors")} == before
+    assert "seed 0" not in said.stdout
 
 
-def test_a_seed_can_be_added_later(place, whole):
-    shutil.copytree(whole[1].path, place / "grown", dirs_exist_ok=True)
-    said, folder = study(place, "grown", arms=["baseline", "mixup"], seeds=[0, 1])
+def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
+    write_phantoms(place / "else", n=12, size=48, seed=4)
+    shutil.copytree(whole[1].path, place / "grown")
+    more = '[external.else]\ndata = "else/manifest.csv"'
+    said, folder = study(place, "grown", arms=["baseline", "mixup"], seeds=[0, 1], more=more)
+    assert said.returncode == 0, said.stdout + said.stderr
+    for arm, seed in product(("baseline", "mixup"), (0, 1)):
+        job = folder.job(arm, seed, 0)
+        assert job.state == "done"
+        assert job.sets() == ("test", "external-else")
+        assert len(job.predictions("external-else")) == 12
+    before, after = whole[1].job("mixup", 0, 0), folder.job("mixup", 0, 0)
+    assert after.run.weights.stat().st_mtime_ns == before.run.weights.stat().st_mtime_ns
+    with np.load(before.heat_maps) as one, np.load(after.heat_maps) as other:
+        for key in one:  # drawn again, of the network that was trained then
+            assert np.allclose(one[key], other[key], atol=1e-5)
+    assert "External set else" in folder.report.read_text("utf-8")
+
+
+def asked_of(place, name, readers, arms=ARMS):
+    """A copy of the finished study is run again with these readers."""
+    shutil.copytree(StudyFolder(place / "whole").path, place / name)
+    tables = "".join(f'[[readers]]\nname = "{one}"\nreader = "simulated"\n' for one in readers)
+    text = PLAN.split("[[readers]]")[0].format(arms=json.dumps(arms), seeds=[0], more="") + tables
+    (place / f"{name}.toml").write_text(text)
+    words = ["study", "run", f"{name}.toml", "--out", name, *ALIKE, "--cache", "cache"]
+    return command(words, place), StudyFolder(place / name)
+
+
+def test_another_readers_trainings_are_not_taken_for_ones_own(place, whole):
+    said, _ = asked_of(place, "renamed", ["B"])
+    assert said.returncode == 2
+    assert "was trained with reader-name A, and the plan says B" in said.stderr
+    assert (place / "renamed/jobs/imil/seed-0-split-0/metrics.json").exists()
+
+
+@pytest.mark.usefixtures("unreported")
+def test_a_reader_can_be_added_and_nothing_is_trained_twice(place, whole):
+    before = (whole[1].job("imil", 0, 0).run.weights).stat().st_mtime_ns
+    said, folder = asked_of(place, "joined", ["A", "B"], ["baseline", "imil", "imil-random"])
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert folder.job("imil.A", 0, 0).run.weights.stat().st_mtime_ns == before
+    assert folder.job("imil.B", 0, 0).state == "done"
+    assert not folder.arm("imil").exists()
+    assert "imil.A, seed" not in said.stdout
+
+
+@pytest.mark.usefixtures("unreported")
+def test_imil_can_be_added_to_a_study_that_began_without(place, whole):
+    said, folder = study(place, "rivals", arms=["baseline", "mixup"])
     assert said.returncode == 0, said.stderr
-    assert folder.job("mixup", 1, 0).state == "done"
-    assert "mixup, seed 0" not in said.stdout
+    assert not folder.job("mixup", 0, 0).run.at(2).exists()  # nothing goes on from it
+    said, folder = study(place, "rivals", arms=["baseline", "mixup", "imil"])
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert equal(weights(folder.job("imil", 0, 0)), weights(whole[1].job("imil", 0, 0)))
+
+
+def test_a_fork_begins_with_the_epochs_it_shares(place, whole):
+    from imil.study.schedule import entries
+    from imil.study.work import _fork
+
+    shutil.copytree(whole[1].path, place / "forked")
+    folder = StudyFolder(place / "forked")
+    entry = next(e for e in entries(read_plan(folder.plan), folder) if e.job.arm == "imil")
+    shutil.rmtree(entry.job.path)
+    _fork(folder.job("baseline", 0, 0), entry.job, 2)
+    assert entry.epochs_done() == 0
+    entry.job.run.last.rename(entry.job.run.last.with_name(".last.ckpt.half"))
+    _fork(folder.job("baseline", 0, 0), entry.job, 2)  # killed between link and rename
+    assert entry.job.run.last.exists()
 
 
 def test_a_study_with_other_settings_is_refused(place, whole):
@@ -201,21 +304,52 @@ def test_a_study_with_other_settings_is_refused(place, whole):
     assert "Traceback" not in said.stderr
 
 
-def test_a_failed_job_is_reported_and_the_rest_go_on(place, whole):
+@pytest.mark.usefixtures("unreported")
+def test_where_no_replayed_case_comes_up_all_are_skipped_and_the_training_is_the_baselines(
+    place, whole
+):
     before = whole[1].job("baseline", 0, 0).predictions("train", "epoch-002")
     right = before.probs.argmax(axis=1) == before.labels  # so it is not among the cases
     never_asked = before.keys[int(np.flatnonzero(right)[0])]
     (place / "others.csv").write_text(f"key,squares\n{never_asked},1 2\n")
-    more = f'[[readers]]\nname = "B"\nreader = "replay:{place / "others.csv"}"'
+    more = f'reader = "replay:{place / "others.csv"}"'
+    said, folder = study(place, "elsewhere", arms=["baseline", "imil", "imil-random"], more=more)
+    assert said.returncode == 0, said.stdout + said.stderr
+    for arm in ("imil", "imil-random"):
+        assert {one.verdict for one in readings(folder.job(arm, 0, 0)).values()} == {"skip"}
+        assert equal(weights(folder.job(arm, 0, 0)), weights(folder.job("baseline", 0, 0)))
+    (session,) = sessions(folder, read_plan(folder.plan))
+    assert (len(session.answers), len(session.read)) == (4, 0)
+
+
+def test_a_failed_job_is_reported_and_the_rest_go_on(place, whole):
+    more = '[[readers]]\nname = "B"'
+    _, folder = study(place, "failing", arms=["baseline"], more=more)
+    folder.job("imil.B", 0, 0).run.splits.mkdir(parents=True)  # where a file is to be written
     said, folder = study(place, "failing", arms=["baseline", "imil", "imil-random"], more=more)
     assert said.returncode == 1, said.stdout + said.stderr
     assert folder.job("imil.B", 0, 0).state == "failed"
     assert "Failed: imil.B, seed 0, split 0:" in said.stdout
-    assert "no reading of any case" in folder.job("imil.B", 0, 0).status["error"]
+    assert "split.csv" in folder.job("imil.B", 0, 0).status["error"]
     assert "Traceback" not in said.stdout + said.stderr
     for arm in ("baseline", "imil.A", "imil-random"):
         assert folder.job(arm, 0, 0).state == "done"
-    assert "others.csv" in command(["study", "status", folder.path], place).stdout
+    status = command(["study", "status", folder.path], place).stdout
+    assert "split.csv" in status.replace("\n", "")  # a long path is broken
+
+
+@pytest.mark.usefixtures("unreported")
+def test_a_full_disk_fails_the_job_and_the_study_goes_on_later(place, whole):
+    (place / "full.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
+    words = ["study", "run", "full.toml", "--out", "full", *ALIKE, "--cache", "cache"]
+    said = command(words, place, largest_file=100_000)
+    assert said.returncode == 1, said.stdout + said.stderr
+    assert "Traceback" not in said.stdout + said.stderr
+    job = StudyFolder(place / "full").job("baseline", 0, 0)
+    assert job.state == "failed"
+    said = command(words, place)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert equal(weights(job), weights(whole[1].job("baseline", 0, 0)))
 
 
 def test_a_person_is_asked_what_a_replay_does_not_know_and_can_stop(place, whole):
@@ -223,10 +357,12 @@ def test_a_person_is_asked_what_a_replay_does_not_know_and_can_stop(place, whole
     (place / "some.csv").write_text(f"key,squares,reader\n{known},1 2,Lee\n{last},5,Lee\n")
     more = f'reader = "replay:{place / "some.csv"}"\notherwise = "console"'
     plan = PLAN.format(arms='["baseline", "imil"]', seeds=[0], more=more)
-    (place / "asked.toml").write_text(plan)
+    (place / "asked.toml").write_text(plan.replace('"A"', '"Kim"'))
+    others = shutil.ignore_patterns("mixup", "imil*", "cutout*", "upweight")
+    shutil.copytree(whole[1].path, place / "asked", ignore=others)
     words = ["study", "run", "asked.toml", "--out", "asked", *ALIKE, "--cache", "cache"]
     person = Terminal(*words, cwd=place)
-    person.wait_for("needs a reader: A")
+    person.wait_for("needs a reader: Kim")
     person.wait_for("case 2 of 3")
     person.type("3 4")
     person.type("")
@@ -247,9 +383,13 @@ def test_a_person_is_asked_what_a_replay_does_not_know_and_can_stop(place, whole
         known: ("Lee", (1, 2)),
         last: ("Lee", (5,)),
     }
-    assert sorted(one.squares for one in found.values() if one.reader == "A") == [(3, 4), (7, 8, 9)]
+    assert sorted(one.squares for one in found.values() if one.reader == "Kim") == [
+        (3, 4),
+        (7, 8, 9),
+    ]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_two_jobs_at_once_and_ray_give_the_same_numbers(place, whole):
     arms = ["baseline", "imil", "imil-random"]
     for name, words in (("two", ["--jobs", "2"]), ("ray", ["--ray", "local"])):
@@ -259,6 +399,58 @@ def test_two_jobs_at_once_and_ray_give_the_same_numbers(place, whole):
             assert equal(weights(folder.job(arm, 0, 0)), weights(whole[1].job(arm, 0, 0)))
 
 
+def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
+    from concurrent.futures import Future
+    from concurrent.futures.process import BrokenProcessPool
+
+    from imil.study.run import Session
+    from imil.study.work import do
+    from imil.study.workers import KILLED, Workers
+
+    shutil.copytree(whole[1].path, place / "lost")
+    folder = StudyFolder(place / "lost")
+    plan = read_plan(folder.plan)
+    for arm in ("mixup", "imil"):
+        folder.job(arm, 0, 0).mark("running", seconds=5.0)  # as a killed study leaves it
+    tasks = []
+
+    def submit(task):
+        tasks.append(task.arm)
+        done = Future()
+        if task.arm == "mixup" or tasks.count("imil") < 2:
+            done.set_exception(BrokenProcessPool())
+        else:
+            done.set_result(do(task))
+        return done
+
+    session = Session(folder, plan, place / "cache", 1, Console(quiet=True))
+    session.run(Workers(submit, 2))
+    assert sorted(tasks) == ["imil", "imil", "mixup", "mixup"]
+    assert folder.job("imil", 0, 0).state == "done"
+    assert [(one.job.arm, why) for one, why in session.failed] == [("mixup", KILLED)]
+    assert folder.job("mixup", 0, 0).status == {"state": "failed", "seconds": 5.0, "error": KILLED}
+
+
+def test_ray_says_when_no_node_is_large_enough(place, whole):
+    words = ["study", "run", "whole.toml", "--out", "whole", "--cache", "cache"]
+    said = command([*words, "--ray", "local", "--threads", "1000"], place)
+    assert said.returncode == 2
+    assert "no node of the Ray cluster has 1000 processors" in said.stderr
+
+
+@pytest.mark.parametrize("out", ["file", "file/study"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(place, out):
+    (place / "file").write_text("")
+    (place / "plain.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
+    said = command(["study", "run", "plain.toml", "--out", out], place)
+    assert said.returncode == 2
+    assert "cannot be written" in said.stderr
+    said = command(["study", "init", "quick", "--out", "file/quick.toml"], place)
+    assert said.returncode == 2
+    assert "file/quick.toml cannot be written" in said.stderr
+
+
+@pytest.mark.usefixtures("unreported")
 def test_a_killed_study_goes_on_where_it_was(place, whole):
     """The whole process group is killed at the first control, as by a lost machine."""
     import os
@@ -286,7 +478,11 @@ def test_a_killed_study_goes_on_where_it_was(place, whole):
     process.wait()
     assert folder.job("baseline", 0, 0).state == "done"
     assert folder.job("upweight", 0, 0).state != "done"
+    baseline = folder.job("baseline", 0, 0).run.weights
+    before = baseline.stat().st_mtime_ns
     said = command(words, place)
     assert said.returncode == 0, said.stdout + said.stderr
+    assert baseline.stat().st_mtime_ns == before
+    assert "baseline, seed 0" not in said.stdout
     for arm in ARMS:
         assert equal(weights(folder.job(arm, 0, 0)), weights(whole[1].job(arm, 0, 0)))

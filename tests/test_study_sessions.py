@@ -1,39 +1,24 @@
 """What readers did: counted and timed from stores that are written by hand."""
 
+from contextlib import closing
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from reader_contract import make_case
 from rich.console import Console
 from studies import make_study
 
-from imil.cases import Case, Reading, RoundSettings
+from imil.cases import Reading, RoundSettings
 from imil.errors import SettingsError
-from imil.grid import Grid
-from imil.store import Store, name_round
+from imil.readers.replay import NOBODY
+from imil.store import Store
 from imil.study.plan import read_plan
 from imil.study.readings import run_sessions, sessions
 from imil.study.sessions import agreed, session, told
 
 
-def make_case(number):
-    return Case(
-        id=f"{name_round('run', 70)}#{number}",
-        number=number,
-        key=f"film-{number}.png",
-        label=0,
-        predicted=1,
-        confidence=0.9,
-        class_names=("normal", "TB"),
-        grid=Grid(),
-        cam_predicted=np.zeros((2, 2), np.float32),
-        cam_true=np.zeros((2, 2), np.float32),
-        load_image=lambda: np.full((4, 4), number, np.uint8),
-    )
-
-
 def said(number, verdict="focus", squares=(), reader="Lee", seconds=10.0, reason=""):
-    return Reading(make_case(number).id, reader, verdict, squares, reason, seconds)
+    return Reading(f"run@70#{number}", reader, verdict, squares, reason, seconds)
 
 
 @pytest.fixture
@@ -41,7 +26,7 @@ def run(tmp_path):
     """A run with a round of four cases of twenty; a function adds readings."""
     store = Store(tmp_path / "imil.sqlite")
     store.add_run("run", class_names=("normal", "TB"), settings={}, versions={})
-    cases = [make_case(number) for number in (1, 2, 3, 4)]
+    cases = [make_case(number, run="run") for number in (1, 2, 3, 4)]
     store.open_round("run", 70, RoundSettings(num_outliers=20), cases)
 
     def add(*readings):
@@ -96,9 +81,31 @@ def test_each_reader_of_a_round_has_a_session_over_the_same_cases(run):
 
 
 def test_a_case_that_a_replay_does_not_have_is_not_read(run):
-    (one,) = run_sessions(run(said(1, "skip", reader="replay", seconds=0)))
+    (one,) = run_sessions(run(said(1, "skip", reader=NOBODY, seconds=0)))
     assert one.read == ()
     assert one.seconds == ()
+
+
+def test_readings_of_a_file_without_names_are_read(run):
+    path = run(said(1, squares=(1,), reader="replay"), said(2, "skip", reader=NOBODY, seconds=0))
+    (one,) = run_sessions(path)
+    assert [answer.key for answer in one.read] == ["film-1"]
+    assert (one.reader, one.total) == ("replay", 10)
+
+
+def test_a_time_that_nobody_measured_is_no_time(run):
+    path = run(said(1, squares=(1,), seconds=0), said(2, squares=(2,), seconds=0))
+    (one,) = run_sessions(path)
+    assert one.seconds == ()
+    assert told(one)[0] == "Lee read 2 of 4 cases."
+    assert shown(session(path)).count("–") == 2
+
+
+def test_times_that_are_missing_are_counted_not_averaged(run):
+    path = run(said(1, squares=(1,), seconds=30), said(2, squares=(2,), seconds=0))
+    (one,) = run_sessions(path)
+    assert (one.seconds, one.middle) == ((30,), 30)
+    assert "1 of these cases has no time." in told(one)
 
 
 def test_a_program_has_no_time(run):
@@ -117,7 +124,26 @@ def test_a_session_is_told_with_cases_times_and_reasons(run):
     assert "20 were asked for; the model made fewer mistakes." in text
     assert "opacity, not the [marker]" in text
     assert text.count("unread") == 2
-    assert "film-1.png" in text
+    assert "film-1" in text
+
+
+def test_a_session_of_several_rounds_says_of_each_case_in_which(run, tmp_path):
+    path = run(said(1, squares=(2, 3), seconds=20), said(1, squares=(2,), seconds=12))
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        cases = [make_case(number, run="run", epoch=90) for number in (1, 2)]
+        store.open_round("run", 90, RoundSettings(num_outliers=5), cases)
+        store.add(Reading("run@90#1", "Lee", "skip", seconds=100))
+    (one,) = run_sessions(path)
+    assert (one.asked, len(one.answers), one.seconds) == (25, 6, (20, 100))
+    text = shown(session(path))
+    assert "Lee read 2 of 6 cases in 2 min: 1 min a case (median; 20 s to 1 min 40 s)." in text
+    lines = {line.split()[1]: line for line in text.splitlines() if "film-" in line}
+    assert list(lines) == ["70/1", "70/2", "70/3", "70/4", "90/1", "90/2"]
+    assert "20 s" in lines["70/1"]  # the longest of a case's times, with its last squares
+    assert "2 3" not in lines["70/1"]
+    assert "skip" in lines["90/1"]
+    assert "1 min 40 s" in lines["90/1"]
+    assert "unread" in lines["90/2"]
 
 
 def test_a_session_can_be_named_by_its_store(run):

@@ -176,6 +176,12 @@ def test_resamples_in_parts_are_as_many_as_asked(monkeypatch):
 # the standard error
 
 
+def luck_of(error, draws=500):
+    """Resamples (draws, 1) with that standard deviation."""
+    drawn = np.random.default_rng(0).standard_normal((draws, 1))
+    return drawn * error / drawn.std(ddof=1)
+
+
 def test_with_one_unit_the_error_is_that_of_the_images():
     rng = np.random.default_rng(0)
     right = rng.random(200) < 0.8
@@ -214,6 +220,42 @@ def test_seeds_of_a_split_are_one_unit_of_several_splits():
     assert found.freedom == pytest.approx(2)
 
 
+def test_half_of_what_images_explain_is_taken_off_what_tells_units_apart():
+    luck = luck_of(0.1) * np.array([-1, 0, 1])  # between units 0.01, and nothing to their mean
+    found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
+    assert found.error == pytest.approx(np.sqrt((0.01 - 0.01 / 2) / 3))
+    assert found.freedom == pytest.approx(2)
+
+
+def test_what_few_units_say_counts_twice_in_the_degrees_of_freedom():
+    luck = luck_of(np.sqrt(0.02 / 3)).repeat(3, 1)  # twice what units differ by: 0.01 / 3
+    found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
+    assert found.error == pytest.approx(0.1)
+    assert found.freedom == pytest.approx(8)  # share: 2·0.01 / (0.02 + 2·0.01); 2 / (1/2)²
+
+
+def test_a_resample_of_few_images_shows_too_little_of_their_variance():
+    found = standard_error(np.zeros(1), luck_of(0.1), np.zeros(1, np.intp), 4, 2)
+    assert found.error == pytest.approx(0.1 * np.sqrt(2))  # 4 of 2 classes: 2 of 4 are free
+    assert found.freedom == 2
+
+
+@given(
+    st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=6),
+    st.floats(0, 0.1),
+    st.integers(0, 3),
+    st.integers(3, 200),
+)
+def test_an_interval_is_never_narrower_than_that_of_other_images_alone(values, own, seed, n):
+    rng = np.random.default_rng(seed)
+    draws = rng.normal(0, 0.05, (200, 1)) + rng.normal(0, own, (200, len(values)))
+    found = standard_error(np.array(values), draws, np.arange(len(values)), n, 2)
+    mean = draws.mean(axis=1, keepdims=True)
+    alone = standard_error(np.zeros(1), mean, np.zeros(1, np.intp), n, 2)
+    assert found.error >= alone.error * (1 - 1e-9)  # but for rounding
+    assert found.reach() >= alone.reach() * (1 - 1e-9)
+
+
 def test_seeds_that_agree_by_accident_do_not_make_an_interval_of_no_width():
     rng = np.random.default_rng(0)
     base = right_or_wrong(np.ones(100))
@@ -225,7 +267,7 @@ def test_seeds_that_agree_by_accident_do_not_make_an_interval_of_no_width():
     found = paired(arms, [base] * 3, "accuracy", seed=0)
     assert found.value == pytest.approx(-0.05)
     images_alone = 2 * 1.98 * np.sqrt(0.05 * 0.95 / 300)
-    assert found.high - found.low == pytest.approx(images_alone / 2, rel=0.1)  # FLOOR
+    assert found.high - found.low == pytest.approx(images_alone, rel=0.1)
 
 
 def test_arms_that_are_right_on_the_same_images_may_differ_on_the_next():
@@ -307,6 +349,26 @@ def test_units_without_the_measure_are_left_out():
     found = spread([there, without], "auroc", seed=0)
     assert found.units == 1
     assert found.mean == MEASURES["auroc"].of(there.probs, there.labels)
+
+
+@pytest.mark.parametrize("gone", range(4))
+def test_a_split_without_the_measure_changes_nothing_about_the_others(gone):
+    units = [unit(*case(n=60, seed=i), [f"{i}-{k}" for k in range(60)]) for i in range(4)]
+    better = [unit(*case(n=60, seed=i + 9), units[i].keys) for i in range(4)]
+    better = [unit(b.probs, a.labels, a.keys) for a, b in zip(units, better, strict=True)]
+    one_class = unit(units[gone].probs, np.zeros(60), units[gone].keys)
+    holed = [*units[:gone], one_class, *units[gone + 1 :]]
+    rest = [i for i in range(4) if i != gone]
+    few, many = (
+        spread(one, "auroc", seed=0, splits=splits)
+        for one, splits in (([units[i] for i in rest], rest), (holed, range(4)))
+    )
+    assert many == few or (many.interval, many.mean) == (few.interval, few.mean)
+    there = [unit(better[gone].probs, np.zeros(60), units[gone].keys)]
+    arm = [*better[:gone], *there, *better[gone + 1 :]]
+    assert paired(arm, holed, "auroc", seed=0, splits=range(4)) == paired(
+        [better[i] for i in rest], [units[i] for i in rest], "auroc", seed=0, splits=rest
+    )
 
 
 def test_several_splits_are_told_by_their_images():

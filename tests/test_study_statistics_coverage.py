@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -41,14 +42,20 @@ if "IMIL_STUDIES" in os.environ:
     TRIED = list(DESIGNS)
 
 
-def covered(design, measure, truth=0.0):
-    """In how many of the studies the interval of the difference covers the truth."""
+@cache
+def differences(design, measure):
+    """What each of the studies finds."""
     rng = np.random.default_rng(0)
-    hits = 0
+    found = []
     for number in range(STUDIES):
         base, arm = design.run(rng)
-        found = paired(arm, base, measure, seed=number, draws=DRAWS)
-        hits += found.low <= truth <= found.high
+        found.append(paired(arm, base, measure, seed=number, draws=DRAWS))
+    return found
+
+
+def covered(design, measure, truth=0.0):
+    """In how many of the studies the interval of the difference covers the truth."""
+    hits = sum(one.low <= truth <= one.high for one in differences(design, measure))
     print(f"\n{measure}: {hits / STUDIES:.3f} of {STUDIES}", end=" ")
     return hits
 
@@ -68,6 +75,17 @@ def test_a_95_percent_interval_covers_no_effect_in_93_to_97_percent_of_studies(n
 @pytest.mark.parametrize("name", TRIED)
 def test_so_does_that_of_every_other_measure_or_it_is_a_little_wide(name, measure):
     assert plausible(covered(DESIGNS[name], measure), 0.93, 0.985)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "auroc"])
+@pytest.mark.parametrize("name", TRIED)
+def test_a_standard_error_is_about_what_differences_are_off_by(name, measure):
+    """An interval that is far too wide covers too. In 600 studies: 0.99 to 1.32, by design."""
+    found = differences(DESIGNS[name], measure)
+    said = np.sqrt(np.mean([one.error**2 for one in found]))
+    ratio = said / np.std([one.value for one in found])
+    print(f"\n{measure}: {ratio:.2f} of what they are off by", end=" ")
+    assert 0.9 < ratio < 1.4
 
 
 def test_a_true_effect_is_covered_as_well():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
+from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import ttest_power
 
@@ -68,6 +69,13 @@ def test_mcnemar_is_the_binomial_test_of_the_images_on_which_one_is_right(mine, 
     arm, base = right(20 + mine, theirs), right(20, mine, theirs)
     both = 2 * binom.cdf(min(mine, theirs), mine + theirs, 0.5)
     assert mcnemar(arm, base) == pytest.approx(min(both, 1))
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(1, 9), (5, 5), (30, 12), (0, 0)])
+def test_mcnemar_is_that_of_statsmodels(mine, theirs):
+    found = mcnemar(right(20 + mine, theirs), right(20, mine, theirs))
+    table = [[20, mine], [theirs, 0]]
+    assert found == pytest.approx(mcnemar_of_statsmodels(table, exact=True).pvalue)
 
 
 def test_mcnemar_of_one_against_nine_is_0_021():

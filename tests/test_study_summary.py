@@ -1,23 +1,25 @@
 """What a report claims: differences, controls, limits, methods and the checklist."""
 
 import re
+from functools import partial
+from math import ceil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from studies import make_study
+from studies import small_study
 
-from imil.study.plan import read_plan
+from imil.study.plan import Reader
 from imil.study.report.claim import checklist
-from imil.study.report.findings import find
 from imil.study.report.limits import limits
 from imil.study.report.methods import methods
+from imil.study.report.power import smallest
 from imil.study.report.summary import ranking, summary
-from imil.study.report.versus import versus
+from imil.study.report.versus import Versus, judged, versus
 from imil.study.report.words import difference, verdict
+from imil.study.statistics import smallest_effect
+from imil.study.statistics.resamples import DRAWS
 from imil.study.tables import wholes
-
-NONE = {"external": (), "subgroups": ()}
 
 
 def row(diff, low, high, p=np.nan, measure="accuracy", pairs=3):
@@ -28,14 +30,8 @@ def row(diff, low, high, p=np.nan, measure="accuracy", pairs=3):
 
 @pytest.fixture
 def study(tmp_path):
-    """A function that makes a study and returns what there is to report of it."""
-
-    def make(**asked):
-        given = {"arms": ("baseline", "imil"), "seeds": (0, 1), "n": 24, "train": 24, **NONE}
-        made = make_study(tmp_path / "s", **(given | asked))
-        return find(made, read_plan(made.plan))
-
-    return make
+    """A function that makes a small study and returns what there is to report of it."""
+    return partial(small_study, tmp_path / "s")
 
 
 def told(found):
@@ -122,6 +118,41 @@ def test_a_control_that_did_as_much_takes_the_credit_away(study):
     assert "cannot be put down to where the reader looked" in said
 
 
+def test_a_control_of_which_nothing_is_shown_is_not_said_to_do_as_much(study):
+    """The intervals of IMIL minus control and control minus baseline both include zero."""
+    found = study(arms=("baseline", "imil", "imil-random"), effect=2.5, seeds=(0, 1, 2), n=120)
+    (own,) = found.controls
+    found.table.loc[found.table["arm"] == own.id, ["diff_low", "diff_high"]] = [-0.1, 0.1]
+    gain = Versus(found.readers[0], own, "accuracy", 0.03, -0.02, 0.08, 0.4, 3)
+    said = " ".join(judged(found, found.readers[0], [gain]))
+    assert "did as much" not in said
+    assert (
+        "That IMIL gains more in accuracy than “random squares” is not shown (IMIL minus “random "
+        "squares” +3.0 points, 95 % interval −2.0 to +8.0: no difference shown)."
+    ) in said
+
+
+def test_how_much_could_have_been_seen_is_said_of_a_named_arm_with_its_own_trainings(study):
+    found = study(
+        arms=("baseline", "mixup", "imil"), readers=("Lee", "Wu"), seeds=(0, 1, 2), n=60,
+        waiting=[("imil.Lee", 0, 0), ("imil.Wu", 0, 0)],
+    )  # fmt: skip
+    group = wholes(found.study, found.plan)["test"]
+    said = smallest(found, group)
+    effects = {
+        arm.id: smallest_effect(group.delta(arm.id, "baseline", "accuracy").found)
+        for arm in found.plan.rows[1:]
+    }
+    worst = max(("imil.Lee", "imil.Wu"), key=effects.__getitem__)
+    rest = [ceil(100 * min(effect, 1)) for arm, effect in effects.items() if arm != worst]
+    title = "IMIL (Lee)" if worst == "imil.Lee" else "IMIL (Wu)"
+    assert said.startswith(
+        f"Between {title} and the baseline (2 trainings of each, from which this is estimated only "
+        "roughly): with 60 test images and 2 seeds, "
+    )
+    assert said.endswith(f"For the other arms it is {min(rest)} to {max(rest)} points.")
+
+
 def test_a_gain_over_a_control_is_said_beside_it(study):
     found = study(arms=("baseline", "imil", "imil-random"), effect=2.5, seeds=(0, 1, 2), n=120)
     said = told(found)
@@ -146,7 +177,7 @@ def test_the_limits_are_those_of_the_folder(study):
     for start in (
         "Few seeds: 2.",
         "One split:",
-        "Few cases: 24 test images",
+        "Few cases: 24 test images; the baseline's",
         "Uneven classes: 21 % of the images are TB; whoever always says normal has an accuracy",
         "2 images are alike",
         "Fewer outliers than asked: of the cases asked for over all trainings, 10 of 18",
@@ -194,6 +225,63 @@ def test_the_methods_name_what_was_done(study):
         "Seeds of training: 0 and 1",
     ):
         assert words in said
+
+
+def test_the_methods_say_how_intervals_and_p_values_were_computed(study):
+    said = " ".join(methods(study()))
+    for words in (
+        f"resampled {DRAWS} times",
+        "only 50 % of what the images explain is taken off, and what is left counts 2 times",
+        "never less than what the images alone bring",
+        "after Hillis 2007",
+        "Wilson's interval",
+        "Bonett and Price 2012",
+        "each direction by itself, twice the lower median",
+    ):
+        assert words in said
+
+
+def test_the_methods_of_one_training_each_speak_of_one(study):
+    said = " ".join(methods(study(seeds=(0,))))
+    assert "not for other trainings" in said
+    assert "median" not in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("simulated:miss=0.2", "simulated (miss=0.2): it selects the squares in which the mask"),
+        ("random", "as many squares as hold the mask of the lesion, or else of the lungs, but"),
+        (
+            "inverted",
+            "exactly the squares in which the mask of the lesion, or else of the lungs, does",
+        ),
+    ],
+)
+def test_the_methods_say_what_each_kind_of_played_reader_selects(study, kind, says):
+    found = study(readers=(Reader(name="P", reader=kind),))
+    assert says in " ".join(methods(found))
+
+
+def test_the_methods_tell_of_fewer_cases_only_where_fewer_were_put(study):
+    assert "Fewer cases" not in " ".join(methods(study()))
+
+
+def test_the_methods_count_the_cases_that_changed_nothing(study):
+    found = study(readers=("Lee", "Wu"), arms=("baseline", "imil", "cutout-same"), cases=7, asked=9)
+    said = " ".join(methods(found))
+    assert "Fewer cases were put where the model made fewer mistakes." in said
+    (lee, _) = found.sessions
+    others = [one.reading.verdict for one in lee.answers if one.reading.verdict != "focus"]
+    skipped = others.count("skip")
+    assert (
+        f"Of 14 cases put to Lee over all trainings, {len(others)} stayed as they were ({skipped} "
+        f"skipped or not read, {len(others) - skipped} with another verdict)"
+    ) in said
+    assert "heat-maps of the predicted and of the true class" in said
+    assert "Controls, with the cases of Lee, tell" not in said
+    assert "Controls, with the cases of Lee tell" in said
+    assert "a random box of 14/64 of the side" in said
 
 
 def test_the_checklist_has_its_44_items_and_says_what_is_left_to_the_authors(study):

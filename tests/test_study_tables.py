@@ -11,7 +11,8 @@ from studies import make_study
 
 from imil.errors import DataError
 from imil.study.plan import read_plan
-from imil.study.tables import COLUMNS, results
+from imil.study.statistics import paired, spread
+from imil.study.tables import COLUMNS, OF_UNITS, of_units, results, wholes
 
 ARMS = ("baseline", "mixup", "imil", "imil-random")
 SEEDS = (0, 1)
@@ -148,6 +149,29 @@ def test_p_is_exact_and_corrected_over_the_arms(small):
         assert row(table, arm, "accuracy").p == pytest.approx(expected[arm])
 
 
+def test_patients_and_splits_reach_the_intervals(small):
+    of = "external-montgomery"  # the same images, whatever the split
+    study = small(seeds=(0, 1), splits=3, external=("montgomery",))
+    images = pd.read_parquet(study.images)
+    images["patient"] = [f"P{int(one[1:]) // 4}" for one in images["patient"]]  # four images each
+    images.to_parquet(study.images, index=False)
+    found = row(results(study, read_plan(study.plan)), "imil", "nll", of)
+    units = [(seed, split) for seed in (0, 1) for split in range(3)]
+    mine, base = ([study.job(arm, *unit).predictions(of) for unit in units] for arm in ARMS[2::-2])
+    known = {
+        "patients": dict(zip(images["key"], images["patient"], strict=True)),
+        "splits": [split for _, split in units],
+    }
+    value = spread(mine, "nll", seed=0, **known).interval
+    delta = paired(mine, base, "nll", seed=0, **known)
+    ends = (value.low, value.high, delta.low, delta.high)
+    assert (found.low, found.high, found.diff_low, found.diff_high) == pytest.approx(ends)
+    for name, without in (("patients", {}), ("splits", None)):
+        less = known | {name: without}
+        assert spread(mine, "nll", seed=0, **less).interval.high != pytest.approx(value.high)
+        assert paired(mine, base, "nll", seed=0, **less).low != pytest.approx(delta.low)
+
+
 def test_only_accuracy_and_auroc_are_tested(made):
     _, table = made
     tested = table[table["p"].notna()]
@@ -200,6 +224,41 @@ def test_arms_that_predicted_different_images_are_refused(small):
     pd.read_parquet(path).iloc[::-1].to_parquet(path, index=False)
     with pytest.raises(DataError, match=r"'imil' and 'baseline' with seed 0 on split 0"):
         results(study, read_plan(study.plan))
+
+
+def test_a_job_that_is_done_but_has_lost_its_test_predictions_is_not_left_out(small):
+    study = small()
+    study.job("imil", 0, 0).run.predictions("end", "test").unlink()
+    with pytest.raises(DataError, match=r"test\.parquet cannot be read"):
+        results(study, read_plan(study.plan))
+
+
+def test_each_training_has_its_own_value_difference_and_p(made):
+    study, _ = made
+    every = of_units(wholes(study, read_plan(study.plan)).values())
+    assert list(every.columns) == list(OF_UNITS)
+    assert len(every) == len(ARMS) * len(SEEDS) * 2 * 8  # sets, measures
+    at = every.set_index(["set", "arm", "seed", "split", "measure"])
+    for seed in SEEDS:
+        one, base = (stored(study, arm, seed) for arm in ("mixup", "baseline"))
+        right, others = (set(t["key"][t["predicted"] == t["label"]]) for t in (one, base))
+        found = at.loc["test", "mixup", seed, 0, "accuracy"]
+        assert found["value"] == pytest.approx(accuracy(one))
+        assert found["diff"] == pytest.approx(accuracy(one) - accuracy(base))
+        won, lost = len(right - others), len(others - right)
+        assert found["p"] == pytest.approx(binomtest(won, won + lost).pvalue)
+        assert at.loc["test", "mixup", seed, 0, "auroc"]["value"] == pytest.approx(auroc(one))
+    own = every[every["arm"] == "baseline"]
+    assert own[["diff", "p"]].isna().all().all()
+    assert set(every[every["p"].notna()]["measure"]) == {"accuracy", "auroc"}
+
+
+def test_a_training_without_its_baseline_has_a_value_and_no_difference(small):
+    study = small(waiting=[("baseline", 0, 0)])
+    every = of_units(wholes(study, read_plan(study.plan)).values())
+    assert set(every["arm"]) == {"imil"}
+    assert every["value"].notna().all()
+    assert every[["diff", "p"]].isna().all().all()
 
 
 def test_the_same_folder_gives_the_same_table(small):

@@ -1,20 +1,32 @@
 """Plans to start from: they are packaged, load, and are what they say."""
 
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from processes import command
 
 import imil
 from imil.errors import SettingsError
 from imil.study.arms import CONTROLS, Arm
+from imil.study.folder import StudyFolder
 from imil.study.plan import read_plan
 from imil.study.templates import NAMES, init
+from imil.training.phantom import write_phantoms
 
 ROOT = Path(imil.__file__).parents[2]
 MIXES = {"cutmix", "cutout", "mixup"}
+SMALL = {
+    "seeds": "[0]",
+    "model": '"test_resnet"',
+    "image-size": "32",
+    "epochs": "3",
+    "imil-epoch": "2",
+    "batch-size": "16",
+}
 
 
 def plan(tmp_path, name, data="films.csv"):
@@ -86,3 +98,21 @@ def test_templates_are_in_the_package_that_people_install(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         assert {f"imil/study/plans/{name}.toml" for name in NAMES} <= set(packed.namelist())
+
+
+@pytest.mark.parametrize("name", ["paper", "quick"])  # small has the arms of quick
+def test_every_arm_of_a_template_can_be_trained_and_reported(tmp_path, name):
+    """With a small network and few epochs; all else is the template's."""
+    write_phantoms(tmp_path / "films", n=60, size=48, seed=3)
+    text = init(name, "films/manifest.csv")
+    for key, small in SMALL.items():
+        text, found = re.subn(rf"(?m)^{key} = [^#\n]*", f"{key} = {small}", text)
+        assert found == 1
+    (tmp_path / "plan.toml").write_text(text, encoding="utf-8")
+    words = ["study", "run", "plan.toml", "--out", "study", "--threads", "1", "--cache", "cache"]
+    said = command(words, tmp_path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    plan = read_plan(tmp_path / "study" / "plan.toml")
+    folder = StudyFolder(tmp_path / "study")
+    assert {folder.job(arm.id, 0, 0).state for arm in plan.rows} == {"done"}
+    assert "Finished" in folder.report.read_text(encoding="utf-8")

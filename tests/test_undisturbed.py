@@ -115,13 +115,16 @@ def test_a_module_s_own_train_method_is_not_called() -> None:
 
 def test_cuda_is_not_started() -> None:
     if torch.cuda.is_initialized():
-        pytest.skip("CUDA is in use already")
+        pytest.skip("another test has started CUDA on this GPU: run this one alone to know")
     with undisturbed(nn.Identity()):
         pass
     assert not torch.cuda.is_initialized()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="there is no CUDA GPU here, and this is about its random numbers",
+)
 def test_random_numbers_of_cuda_go_on_as_if_the_block_had_drawn_none() -> None:
     torch.cuda.manual_seed_all(3)
     expected = torch.rand(3, device="cuda")

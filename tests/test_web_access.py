@@ -379,7 +379,7 @@ def test_https_is_served_with_a_certificate_and_the_cookie_is_secure(store, tmp_
     cert, key = tmp_path / "room.pem", tmp_path / "room.key"
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl, which makes the certificate, is not here")
+        pytest.skip("makes a certificate with openssl, which is not installed: apt install openssl")
     what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     where = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
     subprocess.run([openssl, *what, *where], capture_output=True, check=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.options import Cache
 
 
 def resume(
@@ -16,10 +17,7 @@ def resume(
     reader: Annotated[
         str | None, typer.Option(help="Another reader than before.", show_default="as before")
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Where decoded images are kept.", show_default="the user's cache folder"),
-    ] = None,
+    cache: Cache = None,
 ) -> None:
     """Go on with a run that was stopped: by you, or by a crash.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.options import Cache
 
 FAILED = 1  # some jobs could not be done; the others were
 
@@ -29,8 +29,8 @@ def init(
     name: Annotated[
         str,
         typer.Argument(
-            help="paper (the paper's comparison), small (an hour or two with a small network) or "
-            "quick (about ten minutes).",
+            help="paper (the paper's comparison), small (a small network, some hours) or quick "
+            "(half an hour).",
             show_default=False,
         ),
     ],
@@ -55,7 +55,12 @@ def init(
         text = template(name, data)
         if path.exists():
             raise SettingsError(f"{path} is there already: give another --out")
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(
+                f"{path} cannot be written ({error.strerror}): give another --out"
+            ) from error
         typer.echo(f"{path} is written. Look through it, then: imil study run {path}")
 
 
@@ -68,7 +73,14 @@ def run(
             help="Folder of the study; new, or the one to go on with.", show_default="studies/PLAN"
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trainings at the same time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Trainings at the same time.",
+            show_default="1; with --ray as many as there is room for",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -82,13 +94,10 @@ def run(
         str | None,
         typer.Option(
             help="Send the trainings to a Ray cluster: its address, auto, or local. All nodes "
-            "must see the study's folder under the same path."
+            "must see the study's folder and the data under the same paths."
         ),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Where decoded images are kept.", show_default="the user's cache folder"),
-    ] = None,
+    cache: Cache = None,
 ) -> None:
     """Train every arm with every seed on every split, then write the report.
 
@@ -99,27 +108,30 @@ def run(
         imil study run quick.toml --jobs 2
     """
     with ending():
-        import platformdirs
         from rich.console import Console
 
         from imil.study.folder import StudyFolder
         from imil.study.plan import read_plan
         from imil.study.run import Session, begin, held
         from imil.study.workers import processes, ray_cluster, threads_of
+        from imil.training.cache import cache_folder
 
         console = Console()
         read = read_plan(plan)
         path = (out or Path("studies") / plan.stem).absolute()
         folder = StudyFolder(path)
-        where = cache or Path(os.environ.get("IMIL_CACHE") or platformdirs.user_cache_path("imil"))
-        again = f"imil study run {shlex.quote(str(plan))} --out {shlex.quote(str(path))}"
+        where = cache_folder(cache)
+        given = {"jobs": jobs, "threads": threads, "ray": ray, "cache": cache}
+        words = ["imil", "study", "run", str(plan), "--out", str(path)]
+        for name, value in given.items():
+            words += [] if value is None else [f"--{name}", str(value)]
+        again = shlex.join(words)
         with ending(again), held(folder):
             begin(read, folder, where, console)
-            each = threads or threads_of(jobs)
+            each = threads or threads_of(jobs or 1)
             session = Session(folder, read, where, each, console)
-            workers = processes(jobs) if ray is None else ray_cluster(ray, each)
-            with workers as submit:
-                session.run(submit, jobs)
+            with processes(jobs or 1) if ray is None else ray_cluster(ray, each, jobs) as workers:
+                session.run(workers)
             _report(folder.path)
         if session.failed:
             print(
@@ -157,7 +169,7 @@ def status(study: Study) -> None:
 
 @study.command()
 def report(study: Study) -> None:
-    """Write the tables, the figures and report.html anew, from the stored predictions alone.
+    """Write the tables, the figures and report.html anew, from what is stored.
 
     [bold]Example[/bold]
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.options import Cache
 
 
 def train(
@@ -82,7 +83,10 @@ def train(
     ] = None,
     reader_name: Annotated[
         str | None,
-        typer.Option(help="Name stored with each reading.", show_default="reader"),
+        typer.Option(
+            help="Name stored with each reading; of a replay with several readers, whose are used.",
+            show_default="reader",
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -151,10 +155,7 @@ def train(
             show_default="lesion_mask,lung_mask",
         ),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Where decoded images are kept.", show_default="the user's cache folder"),
-    ] = None,
+    cache: Cache = None,
 ) -> None:
     """Train a model; after --imil-epoch epochs, a reader looks at its most confident mistakes.
 

@@ -109,8 +109,10 @@ class IMIL:
 
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:
-    """The epochs in order, each once. Raises: SettingsError: one is less than 1."""
+    """The epochs in order, each once. Raises: SettingsError: none, or one is less than 1."""
     epochs = (imil_epoch,) if isinstance(imil_epoch, int) else tuple(imil_epoch)
+    if not epochs:
+        raise SettingsError("imil_epoch names no epoch: give one, or several")
     for epoch in epochs:
         if epoch < 1:
             raise SettingsError(

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imil.cases import Case, Reading, Round
 from imil.errors import DataError
 from imil.readers.epoch import epoch_of
-from imil.readers.table import Row, load_rows, squares_text, write_rows
+from imil.readers.table import UNNAMED, Row, load_rows, squares_text, write_rows
 from imil.store import Store
 
+NOBODY = "nobody"  # who "reads" a case of which the file has no reading
 STORE = "imil.sqlite"  # in the folder of a run
 MAGIC = b"SQLite format 3\0"
 TABLES = (".csv", ".json")
 
 
-def replay(path: Path | str, *, run: str | None = None) -> Replay:
+def replay(
+    path: Path | str, *, run: str | None = None, reader: str | None = None, strict: bool = True
+) -> Replay:
     """A reader that answers as the file does.
 
     A case is matched by its sample and, where the file has epochs, by the epoch of its round.
-    A case that the file does not have is skipped, with a reason that says so.
+    A case that the file does not have is skipped by `NOBODY`, with a reason that says so.
 
     Args:
         path: CSV or JSON (see `imil.readers.table`), a store, or the folder of a run.
         run: which run of a store; None: the only one.
+        reader: whose readings, where the file has those of several; None: everybody's. The name
+            as it is there, or with - for what a study's names cannot hold: Dr-Lee for Dr. Lee.
+        strict: whether the reader raises a DataError where a round begins and the file has none
+            of its cases; else all are skipped.
     Raises:
-        DataError: there is no such file, or a row makes no sense. The reader itself raises it
-            where a round begins and the file has none of its cases.
+        DataError: there is no such file, a row makes no sense, or several have read and it is
+            not clear which of them is meant.
         StoreError: the store cannot be opened.
     """
     path = Path(path)
@@ -35,10 +43,13 @@ def replay(path: Path | str, *, run: str | None = None) -> Replay:
     if not path.is_file():
         raise DataError(f"there are no readings at {path}: name a CSV, a JSON or a run's folder")
     if _is_store(path):
-        return Replay(path, _stored(path, run))
-    if path.suffix.lower() not in TABLES:
+        rows = _stored(path, run)
+    elif path.suffix.lower() in TABLES:
+        rows = load_rows(path)
+    else:
         raise DataError(f"{path} is no file of readings: give a .csv, a .json or a run's {STORE}")
-    return Replay(path, load_rows(path))
+    given = [row for row in rows if row.reader != NOBODY]
+    return Replay(path, given if reader is None else _of(reader, given, path), strict=strict)
 
 
 def write_readings(path: Path | str, store: Store, run: str) -> int:
@@ -61,10 +72,15 @@ def write_readings(path: Path | str, store: Store, run: str) -> int:
 class Replay:
     """Answers as the rows of a file do; made by `replay`."""
 
-    def __init__(self, path: Path, rows: Sequence[Row]) -> None:
-        self._path = path
+    def __init__(self, path: Path, rows: Sequence[Row], *, strict: bool) -> None:
+        self.path, self._strict = path, strict
         self._at = {(row.key, row.epoch): row for row in rows}  # the last of a sample counts
         self._last = {row.key: row for row in rows}
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The readings that count: one per sample and round."""
+        return tuple(self._at.values())
 
     def knows(self, case: Case) -> bool:
         """Whether the file has a reading of the case."""
@@ -74,7 +90,7 @@ class Replay:
         """One reading per case, in order."""
         found = [self._row(case) for case in cases]
         # later on, what is left of a round may well be the cases that the file does not have
-        if any(case.number == 1 for case in cases) and not any(found):
+        if self._strict and any(case.number == 1 for case in cases) and not any(found):
             raise DataError(self._nothing(cases[0]))
         for case, row in zip(cases, found, strict=True):
             yield row.reading(case) if row else self._skip(case)
@@ -86,20 +102,35 @@ class Replay:
         return self._at.get((case.key, epoch)) or self._at.get((case.key, None))
 
     def _skip(self, case: Case) -> Reading:
-        return Reading(case.id, "replay", "skip", reason=f"{self._path.name} has no reading of it")
+        return Reading(case.id, NOBODY, "skip", reason=f"{self.path.name} has no reading of it")
 
     def _nothing(self, case: Case) -> str:
         epochs = sorted({epoch for _, epoch in self._at if epoch is not None})
         if not any(row_key == case.key for row_key, _ in self._at) or not epochs:
             return (
-                f"{self._path} has no reading of any case of this round (the first is "
+                f"{self.path} has no reading of any case of this round (the first is "
                 f"'{case.key}'): give the readings of the same samples"
             )
         return (
-            f"{self._path} has no reading of any case of the round after epoch {epoch_of(case)}, "
+            f"{self.path} has no reading of any case of the round after epoch {epoch_of(case)}, "
             f"only after {', '.join(map(str, epochs))}: leave the column epoch out to use them "
             "in any round"
         )
+
+
+def _of(reader: str, rows: Sequence[Row], path: Path) -> Sequence[Row]:
+    """The rows of that reader; all of them where no two readers are named."""
+    names = sorted({row.reader for row in rows} - {UNNAMED})
+    if len(names) < 2:
+        return rows
+    plain = [name for name in names if re.sub(r"[^A-Za-z0-9_-]+", "-", name) == reader]
+    theirs = [reader] if reader in names else plain
+    if len(theirs) != 1:
+        raise DataError(
+            f"{path} has readings of {', '.join(names)}, and it is not clear which of them "
+            f"'{reader}' is: give the reader one of these names (imil train: --reader-name)"
+        )
+    return [row for row in rows if row.reader == theirs[0]]
 
 
 def _is_store(path: Path) -> bool:

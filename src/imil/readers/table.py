@@ -37,6 +37,7 @@ COLUMNS = (
     "reader",
 )
 NONE = "none"
+UNNAMED = "replay"  # who has read, where the table does not say
 LARGEST = Grid(MOST, MOST)  # what a row is checked against before its case is known
 
 
@@ -59,17 +60,20 @@ class Row:
 
         Raises: DataError: a square lies outside the case's grid.
         """
+        squares, before = self.on(case.grid)
+        return Reading(
+            case.id, self.reader, self.verdict, squares, self.reason, self.seconds, before
+        )
+
+    def on(self, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """The squares on that grid, and those chosen before the model's opinion was shown.
+
+        Raises: DataError: one lies outside the grid.
+        """
         before = self.squares_before
         try:
-            return Reading(
-                case.id,
-                self.reader,
-                self.verdict,
-                case.grid.read(self.squares) if self.verdict == "focus" else (),
-                self.reason,
-                self.seconds,
-                None if before is None else case.grid.read(before),
-            )
+            squares = grid.read(self.squares) if self.verdict == "focus" else ()
+            return squares, None if before is None else grid.read(before)
         except SquareError as error:
             raise DataError(f"{self.place}: {error}") from error
 
@@ -165,7 +169,7 @@ def _row(entry: Mapping[str, object], place: str) -> Row:
         squares_before=None if before in (None, "") else _squares(before, place),
         reason=str(entry.get("reason") or ""),
         seconds=_seconds(entry.get("seconds"), place),
-        reader=str(entry.get("reader") or "replay"),
+        reader=str(entry.get("reader") or UNNAMED),
         place=place,
     )
 

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from imil.errors import ImilError, SettingsError, SquareError
+from imil.errors import ImilError, SettingsError
 from imil.grid import Grid
-from imil.readers.table import load_rows
-from imil.store import Store
+from imil.readers.replay import Replay
 from imil.study.arms import Arm
 from imil.study.overlaps import Splits
 from imil.study.plan import Plan, Reader
-from imil.training.asking import make_reader
+from imil.training.asking import check_web, make_reader
 from imil.training.data import Prepared
-
-STORE = "imil.sqlite"  # in the folder of a run
-TABLES = (".csv", ".json")
-ASKED = ("web", "console")  # persons: nothing to check before they are there
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a reading of a file is about."""
-
-    key: str
-    epoch: int | None
-    squares: str
 
 
 def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:
@@ -48,71 +33,40 @@ def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:
     return warnings
 
 
-def answers(path: Path) -> list[Answer]:
-    """What the readings of a CSV, a JSON, a store or a run's folder are about.
-
-    Raises: DataError, StoreError: it cannot be read.
-    """
-    path = path / STORE if path.is_dir() else path
-    if path.suffix.lower() in TABLES:
-        rows = load_rows(path)
-        return [
-            Answer(row.key, row.epoch, row.squares if row.verdict == "focus" else "")
-            for row in rows
-        ]
-    store = Store(path, readonly=True)
-    try:
-        return list(_stored(store))
-    finally:
-        store.close()
-
-
-def _stored(store: Store) -> Iterator[Answer]:
-    for round_ in store.rounds():
-        keys = {case.id: case.key for case in store.cases(round_.id)}
-        for reading in store.readings(round_.id):
-            yield Answer(keys[reading.case], round_.epoch, " ".join(map(str, reading.squares)))
-
-
 def _checked(plan: Plan, reader: Reader, data: Prepared, splits: Splits) -> list[str]:
-    kind, _, rest = reader.reader.partition(":")
-    if kind in ASKED:
+    if reader.asks == "web":
+        check_web()
+    if reader.reader == "web":
         return []
-    if kind == "none":
+    if reader.reader == "none":
         raise SettingsError("reader is none: name one, or leave the arm imil out")
-    make_reader(reader.reader, person=reader.name, seed=0, data=data, folder=Path())
-    return _replayed(plan, reader.name, Path(rest), data, splits) if kind == "replay" else []
+    made = make_reader(reader.reader, person=reader.name, seed=0, data=data, folder=Path())
+    return _replayed(plan, reader.name, made, data, splits) if isinstance(made, Replay) else []
 
 
-def _replayed(plan: Plan, name: str, path: Path, data: Prepared, splits: Splits) -> list[str]:
+def _replayed(plan: Plan, name: str, reader: Replay, data: Prepared, splits: Splits) -> list[str]:
     settings = plan.settings(Arm("baseline"), plan.seeds[0])
-    found = answers(path)
     known = {*data.table.keys, *(key for key, _ in data.bad)}
-    strange = [one.key for one in found if one.key not in known]
+    strange = [row.key for row in reader.rows if row.key not in known]
     if strange:
         raise SettingsError(
-            f"{path} has {len(strange)} readings of images that the data do not have, "
+            f"{reader.path} has {len(strange)} readings of images that the data do not have, "
             f"'{strange[0]}' the first: give readings of these images, by the same names"
         )
-    usable = [one for one in found if one.epoch is None or one.epoch in settings.imil_epoch]
+    usable = [row for row in reader.rows if row.epoch is None or row.epoch in settings.imil_epoch]
     if not usable:
-        epochs = ", ".join(map(str, sorted({one.epoch for one in found if one.epoch is not None})))
+        there = {row.epoch for row in reader.rows if row.epoch is not None}
+        epochs = ", ".join(map(str, sorted(there)))
         raise SettingsError(
-            f"{path} has no reading for the round after epoch "
+            f"{reader.path} has no reading for the round after epoch "
             f"{', '.join(map(str, settings.imil_epoch))}, "
             f"{f'only after {epochs}' if epochs else 'nor any other'}: "
             "leave the column epoch out to use them in any round"
         )
-    _check_squares(path, usable, Grid.parse(settings.grid_size))
-    return list(_unused(name, {one.key for one in usable}, data, splits))
-
-
-def _check_squares(path: Path, usable: Sequence[Answer], grid: Grid) -> None:
-    for one in usable:
-        try:
-            grid.read(one.squares)
-        except SquareError as error:
-            raise SettingsError(f"{path}, '{one.key}': {error}") from error
+    grid = Grid.parse(settings.grid_size)
+    for row in usable:
+        row.on(grid)
+    return list(_unused(name, {row.key for row in usable}, data, splits))
 
 
 def _unused(name: str, keys: set[str], data: Prepared, splits: Splits) -> Iterator[str]:

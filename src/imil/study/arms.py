@@ -53,7 +53,8 @@ class Arm:
     @property
     def id(self) -> str:
         """Its name in files and tables, such as `imil-random` or `imil.Lee`."""
-        return self.kind if self.alone or not self.reader else f"{self.kind}.{self.reader}"
+        named = self.kind == "imil" and not self.alone  # controls are of one reader alone
+        return f"{self.kind}.{self.reader}" if named else self.kind
 
     @property
     def title(self) -> str:
@@ -92,7 +93,6 @@ def arms(kinds: Sequence[Kind], readers: Sequence[str]) -> tuple[Arm, ...]:
         raise SettingsError(f"the control '{control}' needs the arm 'imil' beside it: add it")
     found: list[Arm] = []
     for kind in kinds:
-        alone = len(readers) < 2 or kind in CONTROLS
         of = readers if kind == "imil" else readers[:1] if kind in CONTROLS else [""]
-        found += [Arm(kind, reader, alone) for reader in of]
+        found += [Arm(kind, reader, len(readers) < 2) for reader in of]
     return tuple(found)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -16,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
-import platformdirs
 import torch
 
 from imil.errors import DataError, SettingsError
@@ -31,7 +29,7 @@ from imil.training.folder import sentences, write_json, write_table
 from imil.training.network import build
 from imil.training.splits import read_splits, split, write_splits
 
-LIBRARIES = ("pandas", "scipy", "statsmodels", "torchmetrics")  # besides a run's own
+LIBRARIES = ("pandas", "scipy", "torchmetrics")  # besides a run's own
 RECORDED = ["label", "class_name", "content"]  # what must not change while a study runs
 
 
@@ -58,18 +56,17 @@ class Facts:
     warnings: tuple[str, ...]
 
 
-def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path | None = None) -> Facts:
+def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     """Check everything, then write splits, images.parquet and study.json; returns the last.
 
     Args:
         plan: what is to be done; it may have grown since the study was begun.
         folder: of the study. What is written there stays true: a split once drawn is kept.
         say: is told each warning, and what takes long.
-        cache: where decoded images are kept; by default where `imil train` keeps them.
+        cache: where decoded images are kept.
     Raises: DataError, SettingsError: the study cannot be done like this, in one sentence.
     """
-    where = cache or Path(os.environ.get("IMIL_CACHE") or platformdirs.user_cache_path("imil"))
-    sets = read_sets(plan, cache=where, say=say)
+    sets = read_sets(plan, cache=cache, say=say)
     data = sets[0].images
     images = pd.concat([one.rows() for one in sets], ignore_index=True)
     begun = folder.facts.exists()
@@ -79,10 +76,17 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path | None = N
     _check_training(plan, sets[0], splits)
     warnings = [warning for one in sets for warning in one.warnings]
     warnings += check_overlaps(sets, splits) + check_readers(plan, data, splits)
+    now, first = _versions(), folder.read_facts() if begun else {}
+    since = first.get("versions", now)
+    other = [
+        f"{name} {old}, now {now.get(name)}" for name, old in since.items() if now.get(name) != old
+    ]
+    if other:
+        warnings.append(f"the study was begun with other versions ({'; '.join(other)})")
     facts = Facts(
         name=plan.name,
-        created=folder.read_facts()["created"] if begun else _now(),
-        versions=_versions(),
+        created=first.get("created", _now()),
+        versions=since,
         classes=data.class_names,
         images={one.name: len(one) for one in sets},
         fingerprint=fingerprint(images),
@@ -154,6 +158,8 @@ def _split(
             f"the plan asks for {plan.splits.count} splits, but {plan.data} says itself what is "
             "trained and tested on: set the splits' count to 1, or name another column for splits"
         )
+    if begun and path.exists() and not given:
+        return read_splits(path, table)
     drawn = split(
         table,
         test=plan.splits.test_share,

@@ -16,9 +16,10 @@ from rich.text import Text
 from imil.study.folder import StudyFolder
 from imil.study.plan import Plan, read_plan
 from imil.study.report.versus import MAIN, called
-from imil.study.report.words import SHARES, count, listed, plain, signed, signed_interval
+from imil.study.report.words import SHARES, plain, signed, signed_interval
 from imil.study.statistics import MEASURES, Interval, Spread
 from imil.study.tables import Group, Units, difference, wholes
+from imil.study.words import count, listed
 
 UNSAID = ("name", "arms", "seeds", "external", "readers")  # of a plan, compared by themselves
 

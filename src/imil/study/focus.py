@@ -8,7 +8,7 @@ are those of a heat-map enlarged without smoothing to the mask's size.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Focus(NamedTuple):
     pointing: bool
 
 
-def focus(cams: Sequence[HeatMap], masks: Iterable[Mask | None]) -> list[Focus | None]:
+def focus(cams: Sequence[HeatMap], masks: Sequence[Mask | None]) -> list[Focus | None]:
     """What each heat-map has in its mask; None where there is no mask, or an empty one.
 
     Args:
@@ -51,12 +51,11 @@ def focus(cams: Sequence[HeatMap], masks: Iterable[Mask | None]) -> list[Focus |
     Source: energy: Wang et al. 2020 (Score-CAM); pointing game: Zhang et al. 2018, without a
         tolerance around the mask.
     """
-    every = list(masks) if not isinstance(masks, Sequence) else masks
-    if len(every) != len(cams):
-        raise ShapeError(f"{len(cams)} heat-maps and {len(every)} masks: give as many of both")
+    if len(masks) != len(cams):
+        raise ShapeError(f"{len(cams)} heat-maps and {len(masks)} masks: give as many of both")
     return [
         None if mask is None or not mask.any() else _focus(np.asarray(cam, np.float64), mask)
-        for cam, mask in zip(cams, every, strict=True)
+        for cam, mask in zip(cams, masks, strict=True)
     ]
 
 
@@ -64,7 +63,7 @@ def write_focus(
     path: Path,
     keys: Sequence[str],
     cams: Sequence[HeatMap],
-    masks: Mapping[str, Iterable[Mask | None]],
+    masks: Mapping[str, Sequence[Mask | None]],
 ) -> None:
     """Write a row per image and mask that there is: key, mask, energy, area, pointing.
 
@@ -90,8 +89,10 @@ def summary(tables: Mapping[str, Sequence[pd.DataFrame]]) -> pd.DataFrame:
     """A row per arm and mask: arm, mask, images, blank, energy, area, ratio, pointing.
 
     `images` counts rows, so an image as often as it was tested on; `blank` are those of them
-    whose heat-map is 0 everywhere. They count as missed in `pointing`; `energy`, `area` and
-    `ratio` (energy / area: 1 is chance) are means over the others, NaN where there is none.
+    whose heat-map is 0 everywhere. They count as missed in `pointing` and have no `energy`. `area`
+    is the mean over all, so that it is the same for arms that were tested on the same images;
+    `ratio` (mean energy / mean area: 1 is chance) is of those that are not blank, as the others
+    may have larger masks. NaN where there is none.
 
     Args:
         tables: by arm, what `write_focus` wrote, a table per seed and split.
@@ -138,6 +139,6 @@ def _overlap(parts: int, pixels: int) -> NDArray[np.float64]:
 
 def _summed(part: pd.DataFrame) -> tuple[int, int, float, float, float, float]:
     seen = part[part["energy"].notna()]
-    energy, area = float(seen["energy"].mean()), float(seen["area"].mean())
-    pointing = float(part["pointing"].mean())
-    return len(part), len(part) - len(seen), energy, area, energy / area, pointing
+    energy, ratio = float(seen["energy"].mean()), float(seen["energy"].mean() / seen["area"].mean())
+    area, pointing = float(part["area"].mean()), float(part["pointing"].mean())
+    return len(part), len(part) - len(seen), energy, area, ratio, pointing

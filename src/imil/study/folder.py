@@ -1,4 +1,4 @@
-"""The folder of a study: what lies where. Every number and figure is drawn from it alone."""
+"""The folder of a study: what lies where. The report is drawn from it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,10 @@ class Job:
         try:
             table = pd.read_parquet(path)
         except (OSError, ValueError) as error:  # pyarrow's errors are of either kind
-            raise DataError(f"{path} cannot be read: run the study to its end") from error
+            raise DataError(
+                f"{path} cannot be read: run the study to its end; where it was done, delete "
+                f"{self.path} first"
+            ) from error
         probs = table[[name for name in table.columns if name.startswith("prob_")]]
         return Predictions(
             tuple(map(str, table["key"])),
@@ -158,9 +161,13 @@ class StudyFolder:
         """The report: one file."""
         return self.path / "report.html"
 
+    def arm(self, arm: str) -> Path:
+        """The folder of an arm's jobs."""
+        return self.path / "jobs" / arm
+
     def job(self, arm: str, seed: int, split: int) -> Job:
         """The job of an arm, seed and split."""
-        return Job(arm, seed, split, self.path / "jobs" / arm / f"seed-{seed}-split-{split}")
+        return Job(arm, seed, split, self.arm(arm) / f"seed-{seed}-split-{split}")
 
     def jobs(self, arms: Sequence[str], seeds: Sequence[int], splits: int) -> list[Job]:
         """Every job, split by split, seed by seed, arms in their order."""

@@ -68,7 +68,7 @@ def check_overlaps(sets: Sequence[ImageSet], splits: Splits) -> list[str]:
         more = f"; and {len(leaks) - NAMED} more" if len(leaks) > NAMED else ""
         raise DataError(
             f"the same image is trained on and tested on under two names ({named}{more}): "
-            "take one of the two out, or give both the same patient"
+            "take one of the two out, or, where the split is drawn, give both the same patient"
         )
     return [*_twice(every, [(i, j) for i, j, _ in pairs]), *_alike(every, sets)]
 

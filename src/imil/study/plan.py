@@ -14,6 +14,7 @@ from imil.errors import SettingsError
 from imil.study.arms import MIXED, Arm, Kind, arms
 from imil.training.settings import TrainSettings, resolve
 
+FINE = "64x64"  # the grid on which the random box of cutout-same is laid
 OWN = ("data", "seed", "mix", "reader", "reader_name", "protocol", "test_share", "val_share")
 
 
@@ -95,6 +96,12 @@ class Plan(BaseModel):
             raise SettingsError(f"[training] holds '{own}', which the plan sets elsewhere: move it")
         # what is wrong is said now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
+        control = next((arm for arm in self.rows if arm.is_control), None)
+        if control is not None and len(self.settings(Arm("baseline"), 0).imil_epoch) > 1:
+            raise SettingsError(
+                f"imil-epoch names several rounds, and the control '{control.kind}' is about the "
+                "same cases as imil only in the first: give one round, or leave out the controls"
+            )
         if self.round >= self.settings(Arm("baseline"), 0).epochs and self.forked:
             raise SettingsError(
                 f"imil-epoch {self.round} does not come before the last epoch: lower it"
@@ -126,7 +133,9 @@ class Plan(BaseModel):
         if arm.kind in MIXED:
             own["mix"] = arm.kind
         if arm.is_control:
-            own["reader"] = f"control:{arm.kind}"
+            own |= {"reader": f"control:{arm.kind}", "reader_name": arm.reader}
+        if arm.kind == "cutout-same":
+            own["grid_size"] = FINE
         if arm.kind == "imil" and arm.reader:
             own |= {"reader": self.reader(arm.reader).reader, "reader_name": arm.reader}
         own |= {"test_share": self.splits.test_share, "val_share": self.splits.val_share}

@@ -11,13 +11,12 @@ from statistics import median
 from imil.cases import VERDICTS, Case, Reading, Round, Verdict
 from imil.errors import SettingsError
 from imil.grid import Grid
+from imil.readers.replay import NOBODY
 from imil.store import Store
 from imil.study.folder import Job, StudyFolder
 from imil.study.plan import Plan
 from imil.training.asking import PLAYED
 from imil.training.folder import RunFolder
-
-ABSENT = "replay"  # who "reads" a case of which a file of readings has no answer
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Answer:
     @property
     def answered(self) -> bool:
         """Whether a reader said something: a replay that has no answer skips."""
-        return self.reading is not None and self.reading.reader != ABSENT
+        return self.reading is not None and self.reading.reader != NOBODY
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,11 @@ class Session:
 
     @property
     def seconds(self) -> tuple[float, ...]:
-        """The time of each answer. One that was replayed in several runs took its time once."""
+        """The time of each answer that has one; replayed in several runs it took it once."""
         once = {
             (one.key, r.verdict, r.squares, r.reason, r.seconds): one.seconds
             for one in self.read
-            if (r := one.reading) is not None
+            if (r := one.reading) is not None and one.seconds  # 0: nobody measured it
         }
         return () if self.played else tuple(once.values())
 
@@ -160,12 +159,13 @@ def _answers(job: Job) -> tuple[list[Round], list[Answer]]:
 def _by_reader(store: Store, rounds: Sequence[Round]) -> dict[str, list[Answer]]:
     held = list(_cases(store, rounds))
     names = dict.fromkeys(reading.reader for _, _, said in held for reading in said)
+    names.pop(NOBODY, None)
     return {
         name: [
             _answer(round_, case, [reading for reading in said if reading.reader == name])
             for round_, case, said in held
         ]
-        for name in names or ["nobody"]
+        for name in names or [NOBODY]
     }
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imil.errors import ImilError, SettingsError
+from imil.study.arms import Kind
 from imil.study.checks import prepare
-from imil.study.folder import StudyFolder
+from imil.study.folder import Job, StudyFolder
 from imil.study.plan import Plan, read_plan
 from imil.study.schedule import Entry, Queue, entries
 from imil.study.words import duration
 from imil.study.work import Task, work
-from imil.study.workers import Submit, outcome
-from imil.training.folder import replacing
+from imil.study.workers import KILLED, Workers, outcome
+from imil.training.folder import locked, replacing
+from imil.training.settings import load_config
 
 BEAT = 2.0  # seconds between looks at how far the jobs are
 
@@ -32,13 +33,13 @@ def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> Non
 
     Raises: SettingsError, DataError: before the first job starts.
     """
-    before = folder.plan.exists()
+    before = folder.facts.exists()  # written last: without it nothing was begun
     if before:
         plan = _grown(read_plan(folder.plan), plan, folder)
-    elif folder.path.is_dir() and any(p.name != ".lock" for p in folder.path.iterdir()):
+    elif not folder.plan.exists() and any(p.name != ".lock" for p in folder.path.iterdir()):
         raise SettingsError(f"{folder.path} is not empty and no study: give a new folder")
     else:
-        _write(plan, folder)  # first: a study that is killed from here on can go on
+        _write(plan, folder)  # first: who is stopped before the end of the checks can start again
     try:
         prepare(plan, folder, console.print, cache=cache)
     except ImilError:
@@ -74,7 +75,37 @@ def _grown(before: Plan, now: Plan, folder: StudyFolder) -> Plan:
                 f"the reader '{reader.name}' answered otherwise in {folder.path}: give the new "
                 "reader another name"
             )
+    was = {(arm.kind, arm.reader): arm.id for arm in before.rows}
+    _check_trained(now, folder, was)
+    for arm in now.rows:
+        # an arm bears its reader's name only where there are several: another has come, or gone
+        old = folder.arm(was.get((arm.kind, arm.reader), arm.id))
+        if old != folder.arm(arm.id) and old.exists():
+            old.rename(folder.arm(arm.id))
     return now
+
+
+def _check_trained(plan: Plan, folder: StudyFolder, was: Mapping[tuple[Kind, str], str]) -> None:
+    """Refuse to take a training for what the plan asks for, where it was another.
+
+    Args:
+        was: the ids of arms by kind and reader, before the plan grew.
+    Raises: SettingsError: a job was trained with other settings, or with another's readings.
+    """
+    for arm in plan.rows:
+        for job in folder.jobs(
+            [was.get((arm.kind, arm.reader), arm.id)], plan.seeds, plan.splits.count
+        ):
+            if not job.run.config.exists():
+                continue
+            there = load_config(job.run.config)
+            asked = plan.settings(arm, job.seed).model_dump(mode="json")
+            odd = next((name for name in asked if there.get(name, asked[name]) != asked[name]), "")
+            if odd:
+                raise SettingsError(
+                    f"{job.path} was trained with {odd.replace('_', '-')} {there[odd]}, and the "
+                    f"plan says {asked[odd]}: give another --out, or the plan as it was"
+                )
 
 
 @contextmanager
@@ -83,19 +114,12 @@ def held(folder: StudyFolder) -> Iterator[None]:
 
     Raises: SettingsError: one is running it.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.path / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise SettingsError(
-            f"{folder.path} is being run by another process: wait for it, or watch it with "
-            f"`imil study status {folder.path}`"
-        ) from None
-    try:
+    busy = (
+        f"{folder.path} is being run by another process: wait for it, or watch it with "
+        f"`imil study status {folder.path}`"
+    )
+    with locked(folder.path, busy):
         yield
-    finally:
-        lock.release()
 
 
 @dataclass
@@ -108,16 +132,17 @@ class Session:
     threads: int
     console: Console
     failed: list[tuple[Entry, str]] = field(default_factory=list)
+    lost: set[Job] = field(default_factory=set)
 
-    def run(self, submit: Submit, slots: int) -> None:
+    def run(self, workers: Workers) -> None:
         """Do every job that is left; `failed` holds those that could not be done.
 
-        Args:
-            submit: hands a task to a worker.
-            slots: how many may be under way.
         Raises: RoundPaused: a person stopped in the middle of a round.
         """
         queue = Queue(entries(self.plan, self.folder), tuple(self.plan.external))
+        for one in queue.everything:  # no other process runs this study: they were killed
+            if one.job.state == "running":
+                one.job.mark("waiting", seconds=one.job.status.get("seconds", 0.0))
         self._began, self._had = time.monotonic(), _epochs(queue)
         total = sum(one.epochs for one in queue.everything)
         running: dict[Future[str], Entry] = {}
@@ -126,9 +151,9 @@ class Session:
             while queue.left or running:
                 ready = queue.ready()
                 machine = [one for one in ready if not self._asks(one)]
-                for one in machine[: slots - len(running)]:
+                for one in machine[: workers.slots - len(running)]:
                     queue.take(one)
-                    running[submit(self._task(one))] = one
+                    running[workers.submit(self._task(one))] = one
                 if not running and not machine:
                     self._ask(queue, ready[0], bar)
                 done, _ = wait(running, BEAT, FIRST_COMPLETED)
@@ -155,6 +180,12 @@ class Session:
         return Task(self.folder.path, job.arm, job.seed, job.split, self.cache, self.threads)
 
     def _ended(self, queue: Queue, one: Entry, why: str) -> None:
+        if why == KILLED:  # one killed process takes along what the others of its pool did
+            if one.job not in self.lost:
+                self.lost.add(one.job)
+                queue.put_back(one)
+                return
+            one.job.mark("failed", seconds=one.job.status.get("seconds", 0.0), error=why)
         stuck = queue.end(one, "failed" if why else "done")
         done = sum(entry.job.state == "done" for entry in queue.everything)
         place = f"{done} of {len(queue.everything)}"

@@ -103,6 +103,10 @@ class Queue:
         """It is being worked on."""
         self._left.remove(entry)
 
+    def put_back(self, entry: Entry) -> None:
+        """It was taken and not done: it is the next."""
+        self._left.insert(0, entry)
+
     def end(self, entry: Entry, state: State) -> list[Entry]:
         """It has ended; returns those that can no longer be done because of it."""
         self._ended[entry.job] = state

@@ -40,6 +40,9 @@ def told(one: Session) -> list[str]:
         ends = f"{duration(min(one.seconds))} to {duration(max(one.seconds))}"
         first += f" in {duration(one.total)}: {duration(one.middle)} a case (median; {ends})"
     lines = [f"{first}."]
+    untimed = sum(not answer.seconds for answer in one.read)
+    if one.seconds and untimed:
+        lines.append(f"{untimed} of these cases {'has' if untimed == 1 else 'have'} no time.")
     if put < one.asked:
         lines.append(f"{one.asked} were asked for; the model made fewer mistakes.")
     if read:
@@ -64,7 +67,7 @@ def _table(one: Session) -> Table:
         said = answer.reading
         cells = ("unread", "", "", "")
         if said is not None:
-            time = duration(answer.seconds) if answer.seconds else ""
+            time = duration(answer.seconds) if answer.seconds else "–"
             squares = " ".join(map(str, said.squares))
             cells = (said.verdict, squares, time, said.reason)
         place = f"{answer.epoch}/{answer.number}" if several else str(answer.number)

@@ -14,14 +14,14 @@ from imil.errors import DataError, SettingsError
 from imil.study.arms import Arm
 from imil.study.nearby import SIDE, fingerprints
 from imil.study.plan import Plan
-from imil.training.cache import decode
-from imil.training.data import Prepared, relabelled
+from imil.training.data import Prepared, decoded, relabelled
 from imil.training.hashes import hash_files
 from imil.training.rows import TextColumns, read_rows
 from imil.training.settings import TrainSettings
 from imil.training.table import Table, check_masks, read_data
 
 DATA = "data"
+OWN = ("key", "set", "label", "class_name", "content", "patient")  # columns of images.parquet
 MOST_GROUPS = 20  # different values of a subgroup column; more are no groups, but measurements
 Say = Callable[[str], object]
 
@@ -128,17 +128,7 @@ def _decoded(every: Table, settings: TrainSettings, cache: Path, say: Say) -> Pr
             )
             say(told[0])
 
-    decoded = decode(
-        every,
-        size=settings.image_size,
-        channels=settings.channels,
-        folder=cache,
-        skip_bad=settings.skip_bad,
-        progress=progress,
-    )
-    bad = dict(decoded.bad)
-    table = every.select([i for i, key in enumerate(every.keys) if key not in bad])
-    return Prepared(table, decoded.array, ("",) * len(table), decoded.bad)
+    return decoded(every, settings, cache=cache, progress=progress)
 
 
 def _groups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextColumns, list[str]]:
@@ -148,6 +138,12 @@ def _groups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextCol
     """
     if not wanted:
         return {}, []
+    taken = next((name for name in wanted if name in OWN), None)
+    if taken is not None:
+        raise SettingsError(
+            f"'{taken}' cannot name a column of subgroups, for the study has its own: copy the "
+            f"column under another name, such as {taken}-group"
+        )
     names, columns = ([], {}) if data.is_dir() else read_rows(data, wanted)
     missing = [name for name in wanted if name not in columns]
     if missing and needed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 
@@ -35,6 +35,7 @@ COLUMNS = (
     *("arm", "title", "set", "subgroup", "measure", "n", "units", "mean", "sd", "low", "high"),
     *("diff", "diff_low", "diff_high", "p", "shown", "pairs"),
 )
+OF_UNITS = ("arm", "set", "seed", "split", "measure", "value", "diff", "p")
 
 Unit = tuple[int, int]  # seed, split
 Units = Mapping[Unit, Predictions]
@@ -98,7 +99,7 @@ def results(study: StudyFolder, plan: Plan) -> pd.DataFrame:
     over units, Holm-adjusted over the arms of the same set, subgroup and measure; else NaN), shown
     (whether the interval of the difference excludes zero) and pairs (units in the difference).
 
-    Raises: DataError: arms of a seed and split predicted different images.
+    Raises: DataError: as `predicted`.
     """
     rows = [
         row
@@ -107,6 +108,23 @@ def results(study: StudyFolder, plan: Plan) -> pd.DataFrame:
         for row in _rows(plan, group, measure)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def of_units(groups: Iterable[Group]) -> pd.DataFrame:
+    """One row per (arm, set, seed, split, measure): what each training comes to by itself.
+
+    Columns: arm, set, seed, split, measure, value, diff (from the baseline with the same seed
+    and split; NaN where that is not done) and p (accuracy: McNemar, AUROC: DeLong; as it is,
+    corrected for nothing; else NaN).
+    """
+    rows = [
+        (arm, group.set, *unit, name, *_alone(one, group.arms[BASE].get(unit), name, arm))
+        for group in groups
+        for arm, units in group.arms.items()
+        for unit, one in sorted(units.items())
+        for name in MEASURES
+    ]
+    return pd.DataFrame(rows, columns=list(OF_UNITS))
 
 
 def groups(study: StudyFolder, plan: Plan) -> Iterator[Group]:
@@ -136,7 +154,11 @@ def wholes(study: StudyFolder, plan: Plan) -> dict[str, Group]:
 def predicted(study: StudyFolder, plan: Plan) -> dict[str, dict[str, Units]]:
     """Set to arm to unit to what the finished jobs predict; the test set first.
 
-    Raises: DataError: arms of a seed and split predicted different images.
+    A job may lack an external set, which the plan may have got after it was done; never the test
+    set.
+
+    Raises: DataError: a job has lost its predictions of the test set, or arms of a seed and split
+        predicted different images.
     """
     jobs = study.jobs([arm.id for arm in plan.rows], plan.seeds, plan.splits.count)
     done = [(job, job.sets()) for job in jobs if job.state == "done"]
@@ -144,7 +166,7 @@ def predicted(study: StudyFolder, plan: Plan) -> dict[str, dict[str, Units]]:
     for of in (TEST, *(f"external-{name}" for name in plan.external)):
         arms: dict[str, dict[Unit, Predictions]] = {arm.id: {} for arm in plan.rows}
         for job, there in done:
-            if of in there:
+            if of in there or of == TEST:
                 arms[job.arm][job.unit] = job.predictions(of)
         _check_same(of, arms)
         found[of] = dict(arms)
@@ -162,6 +184,18 @@ def difference(
     splits = [split for _, split in shared]
     found = paired(mine, theirs, measure, seed=SEED, patients=patients, splits=splits)
     return Delta(found, _tested(mine, theirs, measure))
+
+
+def _alone(
+    one: Predictions, base: Predictions | None, measure: str, arm: str
+) -> tuple[float, float, float]:
+    """A training's value, its difference from the baseline's and the p of that."""
+    of = MEASURES[measure].of
+    value = of(one.probs, one.labels)
+    if base is None or arm == BASE:
+        return value, nan, nan
+    test = TESTS.get(measure)
+    return value, value - of(base.probs, base.labels), nan if test is None else test(one, base)
 
 
 def _tested(arm: Sequence[Predictions], other: Sequence[Predictions], measure: str) -> float:

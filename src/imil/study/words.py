@@ -1,6 +1,27 @@
-"""Numbers as people say them."""
+"""Numbers and lists as people say them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> count(1, "seed"), count(3, "seed"), count(2, "class", "classes"), count(1200, "image")
+    ('1 seed', '3 seeds', '2 classes', '1,200 images')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """The words in a row.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or"), listed([])
+    ('a', 'a and b', 'a, b or c', '')
+    """
+    *first, end = words or [""]
+    return f"{', '.join(first)} {last} {end}" if first else end
 
 
 def duration(seconds: float) -> str:

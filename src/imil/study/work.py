@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import Callback
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 from imil.cases import Case, Reader, Reading
 from imil.errors import ImilError, RoundPaused
+from imil.images.load import load_mask
 from imil.pytorch import TorchModel
 from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
@@ -33,11 +35,10 @@ from imil.study.plan import Plan, read_plan
 from imil.training.asking import make_reader, reading_room
 from imil.training.data import Prepared, prepare, prepare_apart
 from imil.training.evaluation import write_predictions
-from imil.training.folder import replacing
-from imil.training.run import Run
+from imil.training.folder import replacing, write_table
+from imil.training.run import Run, training_device
 
 SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
-FINE = "64x64"  # the grid on which a random box is laid
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,26 @@ class Task:
     split: int
     cache: Path
     threads: int
+
+
+class MaskFiles(Sequence[NDArray[np.bool_] | None]):
+    """Masks that are read when they are asked for: those of large films together fill a memory.
+
+    Args:
+        files: N masks, or None where an image has none.
+    """
+
+    def __init__(self, files: Sequence[Path | None]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self._files)
+
+    def __getitem__(self, i: Any) -> Any:
+        """The mask of the i-th image, (H, W)."""
+        file = self._files[i]
+        return None if file is None else load_mask(file)
 
 
 def do(task: Task) -> str:
@@ -101,8 +122,6 @@ def _train(
     folder: StudyFolder, plan: Plan, arm: Arm, job: Job, cache: Path, console: Console
 ) -> None:
     settings = plan.settings(arm, job.seed)
-    if arm.kind == "cutout-same":
-        settings = settings.model_copy(update={"grid_size": FINE})
     run_folder = job.run
     with replacing(run_folder.config) as half:
         settings.write(half)
@@ -112,13 +131,19 @@ def _train(
     if arm.forks and not trained:
         _fork(folder.job("baseline", job.seed, job.split), job, plan.round)
     data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
-    marks = (plan.round,) if plan.forked else ()
+    # kept by every baseline: an arm that forks may be added later
+    trunk = arm.kind == "baseline" and plan.round < settings.epochs
+    marks = (plan.round,) if trunk else ()
     asks = arm.kind == "imil" and plan.reader(arm.reader).asks == "console"
-    run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
     if trained:  # an external set has come since, or the job was killed while it looked
+        # its weights are there: none need be fetched
+        run = Run(run_folder, settings.model_copy(update={"weights": "none"}), data, console)
         run.net.load_state_dict(load_file(run_folder.weights))
+        run.module.to(training_device())
         _look(plan, job, run, cache)
+        run_folder.last.unlink(missing_ok=True)
         return
+    run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
     store = run.open_store() if run.rounds else None
     try:
         with _reader(folder, plan, arm, job, run, store, console) as reader:
@@ -141,7 +166,7 @@ def _fork(trunk: Job, job: Job, epoch: int) -> None:
     before = trunk.run.predictions(f"epoch-{epoch:03}", TEST).parent
     there = job.run.predictions(f"epoch-{epoch:03}", TEST).parent
     shutil.copytree(before, there, dirs_exist_ok=True)
-    shutil.copyfile(trunk.run.history, job.run.history)
+    write_table(job.run.history, pd.read_csv(trunk.run.history).head(epoch))
     job.run.last.parent.mkdir(parents=True, exist_ok=True)
     with replacing(job.run.last) as half:  # last: from here on the job goes on by itself
         _link(trunk.run.at(epoch), half)
@@ -149,6 +174,7 @@ def _fork(trunk: Job, job: Job, epoch: int) -> None:
 
 def _link(source: Path, target: Path) -> None:
     """A second name for the file, or a copy where the file system knows no such thing."""
+    target.unlink(missing_ok=True)  # a killed job's second name: it must not be written over
     try:
         os.link(source, target)
     except OSError:
@@ -184,7 +210,12 @@ def _reader(
 
 def _named(name: str, arm: Arm, job: Job, run: Run) -> Reader:
     return make_reader(
-        name, person=arm.reader, seed=job.seed, data=run.data, folder=run.folder.cases
+        name,
+        person=arm.reader,
+        seed=job.seed,
+        data=run.data,
+        folder=run.folder.cases,
+        strict=False,  # in another seed other cases come up: those of a file may all be missing
     )
 
 
@@ -227,19 +258,19 @@ def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
     samples = run.samples[TEST]
     keys = _keys(run.data, TEST)
     shown = figure_images(plan, job.split, keys, samples.labels)
-    masks = [run.data.masks(key) for key in keys]
+    rows = [i for i, split in enumerate(run.data.split_of) if split == TEST]
+    files = {name: [column[row] for row in rows] for name, column in run.data.table.masks.items()}
     wanted = [
-        i for i, key in enumerate(keys) if key in shown or any(m is not None for m in masks[i])
+        i
+        for i, key in enumerate(keys)
+        if key in shown or any(of_images[i] is not None for of_images in files.values())
     ]
     cams = model.explain(samples, wanted, [int(samples.labels[i]) for i in wanted])
     write_focus(
         job.focus,
         [keys[i] for i in wanted],
         cams,
-        {
-            name: [masks[i][column] for i in wanted]
-            for column, name in enumerate(run.data.table.masks)
-        },
+        {name: MaskFiles([of_images[i] for i in wanted]) for name, of_images in files.items()},
     )
     kept: dict[str, Any] = {keys[i]: cams[n] for n, i in enumerate(wanted) if keys[i] in shown}
     with replacing(job.heat_maps) as half, half.open("wb") as file:
@@ -249,8 +280,8 @@ def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
 def figure_images(
     plan: Plan, split: int, keys: Sequence[str], labels: NDArray[np.int64]
 ) -> list[str]:
-    """Keys of the test images whose heat-maps are kept: drawn by the study's first seed."""
-    rng = np.random.default_rng([plan.seeds[0], split])
+    """Keys of the test images whose heat-maps are kept: drawn by the splits' seed."""
+    rng = np.random.default_rng([plan.splits.seed, split])
     shown: list[str] = []
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels == label)

@@ -9,17 +9,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from imil.errors import SettingsError
 from imil.study.work import Task, do
 
-Submit = Callable[[Task], "Future[str]"]
 KILLED = "its process was killed (out of memory?)"
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Where tasks go.
+
+    Args:
+        submit: hands a task over; the future says why it failed, or "".
+        slots: how many may be under way.
+    """
+
+    submit: Callable[[Task], Future[str]]
+    slots: int
+
+
 @contextmanager
-def processes(jobs: int) -> Iterator[Submit]:
-    """Hands tasks to so many processes of this machine. Leaving ends them."""
+def processes(jobs: int) -> Iterator[Workers]:
+    """So many processes of this machine. Leaving ends them."""
     pools = [_pool(jobs)]
 
     def submit(task: Task) -> Future[str]:
@@ -30,7 +43,7 @@ def processes(jobs: int) -> Iterator[Submit]:
             return pools[-1].submit(do, task)
 
     try:
-        yield submit
+        yield Workers(submit, jobs)
     finally:
         for pool in pools:
             _end(pool)
@@ -52,14 +65,16 @@ def threads_of(jobs: int) -> int:
 
 
 @contextmanager
-def ray_cluster(address: str, threads: int) -> Iterator[Submit]:
-    """Hands tasks to a Ray cluster whose nodes see the study's folder under the same path.
+def ray_cluster(address: str, threads: int, jobs: int | None) -> Iterator[Workers]:
+    """A Ray cluster whose nodes see the study's folder, data and masks under the same paths.
 
     Args:
         address: of the cluster, `auto` for the one that this machine belongs to, or `local` for
             a new one on this machine.
-        threads: processors that a task asks for.
-    Raises: SettingsError: Ray is not installed, or there is no cluster there.
+        threads: processors that a task asks for; beside them a GPU, where the cluster has any.
+        jobs: how many tasks may be under way; None: as many as the cluster has room for.
+    Raises: SettingsError: Ray is not installed, there is no cluster there, or no node of it has
+        so many processors.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the hospital
     try:
@@ -78,10 +93,22 @@ def ray_cluster(address: str, threads: int) -> Iterator[Submit]:
             f"there is no Ray cluster at '{address}' ({str(error).splitlines()[0]}): start one "
             "with `ray start --head`, or give --ray local"
         ) from error
-    # a node that is lost takes its task along; another node goes on from its checkpoint
-    remote = ray.remote(num_cpus=threads, max_retries=3)(do)
     try:
-        yield lambda task: remote.remote(task).future()
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = int(any(node.get("GPU", 0) for node in nodes))
+        useful = [node for node in nodes if node.get("GPU", 0) >= gpus]
+        room = sum(
+            int(min([node.get("CPU", 0) // threads] + [node["GPU"]] * gpus)) for node in useful
+        )
+        if not room:
+            most = int(max(node.get("CPU", 0) for node in useful))
+            raise SettingsError(
+                f"no node of the Ray cluster has {threads} processors{' beside a GPU' * gpus}: "
+                f"give --threads {most} or less"
+            )
+        # a node that is lost takes its task along; another node goes on from its checkpoint
+        remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)(do)
+        yield Workers(lambda task: remote.remote(task).future(), jobs or room)
     finally:
         ray.shutdown()
 

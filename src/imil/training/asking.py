@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,12 +43,9 @@ def reading_room(
         show: is given the reader's link, to open it.
     Raises: SettingsError: the web part is not installed.
     """
-    try:
-        from imil.web.beside import start_beside
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"--reader web needs {error.name}: pip install 'imil[web]', or use another reader"
-        ) from error
+    check_web()
+    from imil.web.beside import start_beside
+
     with start_beside(store.path, run.name, protocol=run.settings.protocol) as room:
         for line in room.said:
             console.print(line)
@@ -58,25 +57,46 @@ def reading_room(
         yield Web(store, otherwise=otherwise, say=console.print)
 
 
+def check_web() -> None:
+    """Find out now whether a page could be served later.
+
+    Raises: SettingsError: the web part is not installed.
+    """
+    try:
+        import imil.web.beside  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--reader web needs {error.name}: pip install 'imil[web]', or use another reader"
+        ) from error
+
+
 SKILLS = ("miss", "false", "threshold")  # numbers; "one-region" stands alone
 PLAYED = ("simulated", "random", "inverted")
+UNNAMED = ("", "reader")  # the second is --reader-name's default
 
 
-def make_reader(name: str, *, person: str, seed: int, data: Prepared, folder: Path) -> Reader:
+def make_reader(
+    name: str, *, person: str, seed: int, data: Prepared, folder: Path, strict: bool = True
+) -> Reader:
     """The reader of that name.
 
     Args:
         name: `console`, `replay:FILE`, or one that is played from masks: `simulated`, `random`
             or `inverted`, with skills as in `simulated:miss=0.2,false=0.05,one-region`.
-        person: the name stored with a person's readings.
+        person: the name stored with a person's readings. It says whose readings are replayed
+            where a file has those of several, and a played reader of another name rolls other
+            dice.
         seed: of a played reader.
         data: holds the masks.
         folder: where the console puts its pictures.
-    Raises: SettingsError: no such reader or skill, or no masks to play from.
+        strict: whether a replay stops at a round of which it has no case.
+    Raises:
+        SettingsError: no such reader or skill, or no masks to play from.
+        DataError, StoreError: the file to replay cannot be used.
     """
     kind, _, rest = name.partition(":")
     if kind == "replay" and rest:
-        return replay(Path(rest))
+        return replay(Path(rest), reader=person, strict=strict)
     if name == "console":
         return AtConsole(person, folder)
     if kind not in PLAYED:
@@ -89,10 +109,18 @@ def make_reader(name: str, *, person: str, seed: int, data: Prepared, folder: Pa
             f"--reader {kind} selects squares by masks, and the data has none: give "
             "--mask-columns, or another --reader"
         )
+    seed = _seed_of(person, seed)
     played = Simulated(masks=data.masks, seed=seed, **_skills(rest))
     if kind == "random":
         return RandomSquares(seed=seed, reference=played)
     return Inverted(reference=played) if kind == "inverted" else played
+
+
+def _seed_of(person: str, seed: int) -> int:
+    """The seed of that player: two in a study must not overlook the same squares by chance."""
+    if person in UNNAMED:
+        return seed
+    return int.from_bytes(hashlib.sha256(json.dumps([seed, person]).encode()).digest()[:8])
 
 
 def _skills(text: str) -> dict[str, Any]:

@@ -10,12 +10,14 @@ import errno
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import filelock
+import platformdirs
 
 from imil.errors import DataError
 from imil.training.decoded import Bad, Decoded, Entry, fault
@@ -26,6 +28,11 @@ FORMAT = 1  # to be raised when the same originals would decode to other pixels
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Where decoded images are kept: as given, as IMIL_CACHE says, or in the user's cache."""
+    return given or Path(os.environ.get("IMIL_CACHE") or platformdirs.user_cache_path("imil"))
 
 
 def decode(

@@ -84,6 +84,24 @@ class Pixels:
         return self.pixels[self.rows[i]], int(self.labels[i])
 
 
+def decoded(table: Table, settings: TrainSettings, *, cache: Path, progress: Progress) -> Prepared:
+    """The images of a table that can be read, at the training size and in no split yet.
+
+    Raises: DataError: an image cannot be read, unless those are to be skipped.
+    """
+    found = decode(
+        table,
+        size=settings.image_size,
+        channels=settings.channels,
+        folder=cache,
+        skip_bad=settings.skip_bad,
+        progress=progress,
+    )
+    bad = {key for key, _ in found.bad}
+    table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
+    return Prepared(table, found.array, ("",) * len(table), found.bad)
+
+
 def prepare_apart(
     settings: TrainSettings, data: str, like: Prepared, *, cache: Path
 ) -> CorrectedDataset:
@@ -92,17 +110,8 @@ def prepare_apart(
     Raises: DataError: it cannot be read, or it has a class that `like` does not have.
     """
     table = read_data(Path(data), settings.columns())
-    decoded = decode(
-        table,
-        size=settings.image_size,
-        channels=settings.channels,
-        folder=cache,
-        skip_bad=settings.skip_bad,
-        progress=lambda _done, _total: None,
-    )
-    bad = {key for key, _ in decoded.bad}
-    table = relabelled(table.select([i for i, k in enumerate(table.keys) if k not in bad]), like)
-    apart = Prepared(table, decoded.array, ("apart",) * len(table), decoded.bad)
+    read = decoded(table, settings, cache=cache, progress=lambda _done, _total: None)
+    apart = replace(read, table=relabelled(read.table, like), split_of=("apart",) * len(read.table))
     return apart.samples("apart")
 
 
@@ -135,16 +144,8 @@ def prepare(
     Raises: DataError: whatever is wrong with the data, before any training.
     """
     table = read_data(Path(settings.data), settings.columns())
-    decoded = decode(
-        table,
-        size=settings.image_size,
-        channels=settings.channels,
-        folder=cache,
-        skip_bad=settings.skip_bad,
-        progress=progress,
-    )
-    bad = {key for key, _ in decoded.bad}
-    table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
+    read = decoded(table, settings, cache=cache, progress=progress)
+    table = read.table
     check_masks(table)
     if folder.splits.exists():
         split_of = read_splits(folder.splits, table)
@@ -153,4 +154,4 @@ def prepare(
             table, test=settings.test_share, val=settings.val_share, seed=settings.seed
         )
         write_splits(folder.splits, table, split_of)
-    return Prepared(table, decoded.array, split_of, decoded.bad)
+    return replace(read, split_of=split_of)

@@ -96,20 +96,39 @@ class RunFolder:
 
         Raises: SettingsError, DataError: another process has it, or it cannot be written.
         """
-        with sentences(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
-            try:
-                lock.acquire()
-            except Timeout:
-                raise SettingsError(
-                    f"{self.path} is in use by another imil process: wait for it, or give "
-                    "another --out"
-                ) from None
-        try:
+        busy = f"{self.path} is in use by another imil process: wait for it, or give another --out"
+        with locked(self.path, busy):
             yield
-        finally:
-            lock.release()
+
+
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Make the folder, and hold it against other processes.
+
+    Args:
+        busy: what to say where another process holds it.
+    Raises: SettingsError, DataError: another process has it, or it cannot be written.
+    """
+    with sentences(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise SettingsError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder, as far as can be told."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except (Timeout, OSError):  # a folder that may only be read may well be held
+        return True
 
 
 @contextmanager

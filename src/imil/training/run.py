@@ -173,6 +173,7 @@ class Run:
                 trainer.fit(self.module, self.loader, ckpt_path=last, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
+        self.module.to(training_device())  # Lightning leaves it on the CPU
 
     def _make_loader(self) -> DataLoader[Any]:
         samples, size = self.samples["train"], self.settings.batch_size
@@ -249,10 +250,18 @@ def precision(asked: str) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if has_bfloat16() else "32-true"
 
 
+def training_device() -> torch.device:
+    """The device that Lightning's `auto` takes."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
 def has_bfloat16() -> bool:
     """Whether the device that trains multiplies in bfloat16, rather than imitating it."""
-    if torch.cuda.is_available():
+    device = training_device().type
+    if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if torch.backends.mps.is_available():
+    if device == "mps":
         return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -16,6 +14,7 @@ from imil.cases import Reader
 from imil.errors import ImilError, SettingsError
 from imil.store import Store
 from imil.training.asking import make_reader, reading_room
+from imil.training.cache import cache_folder
 from imil.training.data import Prepared, prepare
 from imil.training.folder import RunFolder, replacing
 from imil.training.run import Run
@@ -137,14 +136,13 @@ def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dic
 def _prepare(
     settings: TrainSettings, folder: RunFolder, cache: Path | None, console: Console
 ) -> Prepared:
-    where = cache or Path(os.environ.get("IMIL_CACHE") or platformdirs.user_cache_path("imil"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Decoding", total=None)
         data = prepare(
             settings,
             folder,
-            cache=where,
+            cache=cache_folder(cache),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for key, reason in data.bad:

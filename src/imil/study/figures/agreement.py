@@ -19,7 +19,7 @@ from imil.study.figures.material import Lacking, Material
 from imil.study.figures.pictures import height, scaled, show
 from imil.study.figures.readings import Read, film, readings, simulated
 from imil.study.figures.style import GREY, IMIL, INK, SMALL, Drawing, quiet
-from imil.study.figures.words import counted
+from imil.study.words import count
 
 MOST = 12  # cases shown one by one
 ACROSS = 6
@@ -156,15 +156,15 @@ def _grid(
 def _case(axes: Axes, case: Together, grid: Grid, size: tuple[int, ...]) -> None:
     """The film with its squares in blue, the stronger the more readers selected them."""
     tall, wide = size
-    for square, (count, share) in enumerate(zip(case.chosen, case.share, strict=True), 1):
+    for square, (votes, share) in enumerate(zip(case.chosen, case.share, strict=True), 1):
         top, left, bottom, right = grid.box(square, tall, wide)
         axes.fill_between(
             [left - 0.5, right - 0.5], top - 0.5, bottom - 0.5, facecolor="#3fb4f0",
             alpha=0.5 * float(share), linewidth=0,
         )  # fmt: skip
-        if count and max(grid.rows, grid.cols) <= NUMBERED:
+        if votes and max(grid.rows, grid.cols) <= NUMBERED:
             axes.text(
-                (left + right) / 2, (top + bottom) / 2, f"{count}", ha="center", va="center",
+                (left + right) / 2, (top + bottom) / 2, f"{votes}", ha="center", va="center",
                 color="white", fontsize=SMALL, fontweight="bold",
                 path_effects=[withStroke(linewidth=1.4, foreground="#0c0c0e")],
             )  # fmt: skip
@@ -190,9 +190,9 @@ def _table(
         first = case.reads[0]
         rows += [
             {"seed": first.job.seed, "split": first.job.split, "key": first.case.key,
-             "readers": len(case.reads), "square": square, "selected": int(count),
+             "readers": len(case.reads), "square": square, "selected": int(votes),
              "share": float(one), "kappa": float("nan")}
-            for square, count, one in zip(squares, case.chosen, case.share, strict=True)
+            for square, votes, one in zip(squares, case.chosen, case.share, strict=True)
         ]  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -201,7 +201,7 @@ def _caption(cases: Sequence[Together], kappa: bool, simulated: str) -> str:
     readers = {one.arm.reader for case in cases for one in case.reads}
     films = {one.case.key for case in cases for one in case.reads}
     units = {one.job.unit for case in cases for one in case.reads}
-    over = f" in {counted(len(units), 'training')}" if len(units) > 1 else ""
+    over = f" in {count(len(units), 'training')}" if len(units) > 1 else ""
     right = (
         "Right: Fleiss's kappa in each square, over the cases that every reader answered with "
         "squares: 1 is full agreement, 0 what chance would give, – that it cannot be computed. "
@@ -210,8 +210,8 @@ def _caption(cases: Sequence[Together], kappa: bool, simulated: str) -> str:
     )
     first = f"the first {MOST} cases" if len(cases) > MOST else "the cases"
     return (
-        f"Squares selected by {len(readers)} readers in {counted(len(cases), 'case')} "
-        f"({counted(len(films), 'image')}{over}) that at least two of them answered with squares; "
+        f"Squares selected by {len(readers)} readers in {count(len(cases), 'case')} "
+        f"({count(len(films), 'image')}{over}) that at least two of them answered with squares; "
         "answers that are the same in several trainings count once."
         f"{simulated} Left: the share of a case's readers that selected the square, the mean over "
         f"cases. {right}Below: {first}, with how many readers selected each square."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, nan
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,16 @@ from imil.study.figures.layout import WIDE, Box, fitted, key, place, sheet, writ
 from imil.study.figures.material import Lacking, Material
 from imil.study.figures.rows import Rows, names, names_width, rows_of
 from imil.study.figures.style import GREY, HINT, INK, Drawing, group
-from imil.study.figures.words import listed, span, trainings
+from imil.study.figures.words import span, trainings
+from imil.study.focus import summary
+from imil.study.folder import Job
+from imil.study.words import listed
+from imil.training.settings import TrainSettings
 
 MASKS = {"lesion_mask": "lesion", "lung_mask": "lung"}
 WHAT = {"energy": "Energy in the {}", "pointing": "Hottest point in the {}"}
 TOP, GAP = 0.38, 0.24  # inches
+STRIDE = 32  # pixels of the image for one value of a ResNet's last map (He et al. 2015)
 
 
 def draw(material: Material) -> Drawing:
@@ -29,35 +35,74 @@ def draw(material: Material) -> Drawing:
 
     Raises: Lacking: no test image has a mask.
     """
-    data = _means(material)
+    tables = read_focus(job for arm in material.arms for job in material.jobs(arm))
+    data = _data(tables)
+    if data.empty:
+        raise Lacking("no test image has a lesion or lung mask")
     there = set(data["arm"])
     arms = [arm for arm in material.arms if arm.id in there]
+    titles = {arm.id: arm.title for arm in arms}
+    data.insert(1, "title", [titles[arm] for arm in data["arm"]])
     masks = data["mask"].unique().tolist()
+    caption = _caption(material, arms, data) + blank(tables)
     return Drawing(
-        "focus", "How much attention lies where it belongs",
-        _caption(material, arms, data), _figure(arms, masks, data), data,
+        "focus", "How much attention lies where it belongs", caption,
+        _figure(arms, masks, data), data,
     )  # fmt: skip
 
 
-def _means(material: Material) -> pd.DataFrame:
-    """One row a training and mask: means over the images that have the mask."""
-    found = []
-    for arm in material.arms:
-        for job in material.jobs(arm):
-            if not job.focus.exists():
-                continue
+def read_focus(jobs: Iterable[Job]) -> dict[Job, pd.DataFrame]:
+    """What `imil.study.focus.write_focus` wrote for those jobs that have it.
+
+    Raises: DataError: a file cannot be read.
+    """
+    found = {}
+    for job in jobs:
+        if job.focus.exists():
             try:
-                table = pd.read_parquet(job.focus)
+                found[job] = pd.read_parquet(job.focus)
             except (OSError, ValueError) as error:
                 raise DataError(f"{job.focus} cannot be read: do the job again") from error
-            for mask, of in table.groupby("mask", sort=False):
-                row = {"arm": arm.id, "title": arm.title, "seed": job.seed, "split": job.split}
-                row |= {"mask": mask, "images": len(of)}
-                row |= {name: float(of[name].mean()) for name in ("energy", "pointing", "area")}
-                found.append(row)
-    if not found:
-        raise Lacking("no test image has a lesion or lung mask")
-    return pd.DataFrame(found)
+    return found
+
+
+def summed_up(tables: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
+    """A row per arm and mask, over all trainings: `imil.study.focus.summary`."""
+    arms = dict.fromkeys(job.arm for job in tables)
+    return summary({arm: [tables[job] for job in tables if job.arm == arm] for arm in arms})
+
+
+def blank(tables: Mapping[Job, pd.DataFrame]) -> str:
+    """How many heat-maps are zero everywhere, whatever masks their image has; or nothing."""
+    n = sum(one.loc[one["energy"].isna(), "key"].nunique() for one in tables.values())
+    if not n:
+        return ""
+    said = "1 heat-map is" if n == 1 else f"{n:,} heat-maps are"
+    return f" {said} zero everywhere: left out of energy, and no hit in pointing."
+
+
+def rough(settings: TrainSettings) -> str:
+    """Why pointing cannot be compared with chance."""
+    side = ceil(settings.image_size / STRIDE)
+    size = f", {side}×{side} values" if settings.model.startswith("resnet") else ""
+    return (
+        f"The networks' own maps are coarse{size}, and enlarged smoothly: their hottest place may "
+        "be a corner of the image, so pointing cannot be compared with the area."
+    )
+
+
+def _data(tables: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
+    """Arm by arm a row a training and mask, and where `seed` and `split` are empty, of all."""
+    every = summed_up(tables).assign(seed=nan, split=nan)
+    if every.empty:
+        return every
+    parts = [every]
+    for job in tables:
+        parts.append(summed_up({job: tables[job]}).assign(seed=job.seed, split=job.split))
+    whole = {"seed": "Int64", "split": "Int64"}
+    data = pd.concat([part.astype(whole) for part in parts if len(part)], ignore_index=True)
+    order = {arm: i for i, arm in enumerate(every["arm"].unique())}
+    return data.sort_values("arm", key=lambda arm: arm.map(order), kind="stable", ignore_index=True)
 
 
 def _figure(arms: Sequence[Arm], masks: Sequence[str], data: pd.DataFrame) -> Figure:
@@ -74,34 +119,42 @@ def _figure(arms: Sequence[Arm], masks: Sequence[str], data: pd.DataFrame) -> Fi
         axes = place(figure, Box(left, TOP, wide, rows.height))
         _panel(axes, rows, data[data["mask"] == mask], what)
     entries = [(_dot(4.4), "mean"), (_dot(2.2), "one training")]
-    if data.groupby(["arm", "mask"]).size().max() == 1:
+    if not _several(data):
         entries = []
     chance = Line2D([], [], color=INK, linestyle=HINT, linewidth=0.9)
-    entries.append((chance, "chance: the share of the image that the mask covers"))
+    entries.append((chance, "chance, for energy: the share of the image that the mask covers"))
     key(figure, first, figure.get_size_inches()[1] - 0.12, entries)
     return figure
 
 
 def _panel(axes: Axes, rows: Rows, data: pd.DataFrame, what: str) -> None:
     rows.frame(axes)
-    area = float(data["area"].mean())
-    axes.axvline(area, color=INK, linewidth=0.9, linestyle=HINT, zorder=1)
+    every = data["seed"].isna()
+    top = float(data[what].max())
+    if what == "energy":  # the hottest place of a coarse map lies anywhere but evenly
+        area = float(data.loc[every, "area"].mean())
+        axes.axvline(area, color=INK, linewidth=0.9, linestyle=HINT, zorder=1)
+        top = max(top, area)
     for arm, y in zip(rows.arms, rows.at, strict=True):
-        values = data.loc[data["arm"] == arm.id, what].dropna().to_numpy()
-        if not len(values):
-            continue
+        mine = data["arm"] == arm.id
+        values = data.loc[mine & ~every, what].dropna().to_numpy()
         look = group(arm)
         if len(values) > 1:
             below = np.full(len(values), y + 0.26)
             axes.plot(
                 values, below, "o", color=look.colour, markersize=1.8, alpha=0.7, clip_on=False
             )
-        mean = values.mean()
-        axes.plot(mean, y - 0.04, look.mark, color=look.colour, markersize=4.2, clip_on=False)
-    top = max(float(data[what].max()), area)
+        mean = data.loc[mine & every, what].to_numpy()
+        at = np.full(len(mean), y - 0.04)
+        axes.plot(mean, at, look.mark, color=look.colour, markersize=4.2, clip_on=False)
     axes.set_xlim(0, min(1.12 * top, 1.0) if top > 0 else 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g} %"))
+
+
+def _several(data: pd.DataFrame) -> bool:
+    """Whether any arm was trained more than once."""
+    return bool(data.dropna(subset="seed").groupby(["arm", "mask"]).size().max() > 1)
 
 
 def _dot(size: float) -> Line2D:
@@ -114,15 +167,17 @@ def _word(mask: str) -> str:
 
 def _caption(material: Material, arms: Sequence[Arm], data: pd.DataFrame) -> str:
     counts = []
+    every = data["seed"].isna()
     for mask, of in data.groupby("mask", sort=False):
-        images, chance = span(of["images"].tolist()), 100 * of["area"].mean()
-        counts.append(f"{images} with a {_word(str(mask))} mask (chance {chance:.2g} %)")
+        images, area = span(of.loc[~every, "images"].tolist()), 100 * of.loc[every, "area"].mean()
+        counts.append(f"{images} with a {_word(str(mask))} mask (which covers {area:.2g} %)")
     units = [material.units(arm) for arm in arms]
-    several = max(map(len, units)) > 1
-    marks = " Large marks are means, small dots single trainings." if several else ""
+    marks = " Large marks are means, small dots single trainings." if _several(data) else ""
+    settings = material.plan.settings(arms[0], material.plan.seeds[0])
     return (
         "Share of the heat-maps' energy inside the mask, and share of images whose hottest point "
         f"lies inside, over the test images: {listed(counts)}. Heat-maps are Grad-CAM of the true "
-        f"class, of {trainings(units)}.{marks} Dotted lines: the share of the image that the mask "
-        "covers, which is what a heat-map without any focus would give."
+        f"class, of {trainings(units)}.{marks} Dotted lines, for energy: the share of the image "
+        "that the mask covers, which is chance: the energy of a heat-map without any focus. "
+        f"{rough(settings)}"
     )

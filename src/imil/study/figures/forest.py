@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from imil.study.arms import Arm
 from imil.study.figures.layout import WIDE, Box, key, place, sheet, write
@@ -29,6 +29,7 @@ from imil.study.figures.words import heading, stem, trainings
 
 MEASURES = {"accuracy": "Accuracy", "auroc": "AUROC", "ece": "Calibration error (ECE)"}
 DOWN = ("ece",)  # the lower, the better
+PERCENT = ("accuracy",)
 COLUMNS = ["arm", "title", "measure", "n", "units", "mean", "low", "high"]
 DIFFERENCES = ["diff", "diff_low", "diff_high", "shown"]
 TOP, GAP = 0.32, 0.2  # inches
@@ -62,12 +63,17 @@ def _figure(arms: Sequence[Arm], tables: dict[str, pd.DataFrame]) -> Figure:
     wide = (WIDE - first - 0.1 + GAP) / len(tables) - GAP
     for i, (name, table) in enumerate(tables.items()):
         left = first + i * (wide + GAP)
-        write(figure, left, TOP - 0.22, MEASURES[name], fontweight="bold")
-        _values(place(figure, Box(left, TOP, wide, values.height)), values, table)
+        shown = MEASURES[name]
+        unit, points = (", %", ", points") if name in PERCENT else ("", "")
+        write(figure, left, TOP - 0.22, f"{shown}{unit}", fontweight="bold")
+        axes = place(figure, Box(left, TOP, wide, values.height))
+        _values(axes, values, table)
+        _numbers(axes, name)
         if differences:
-            write(figure, left, second - 0.22, MEASURES[name], fontweight="bold")
+            write(figure, left, second - 0.22, f"{shown}{points}", fontweight="bold")
             axes = place(figure, Box(left, second, wide, differences.height))
             _differences(axes, differences, table)
+            _numbers(axes, name)
             _better(axes, low=name in DOWN)
     names(figure, values, first, TOP, "Value")
     if differences:
@@ -96,6 +102,12 @@ def _differences(axes: Axes, rows: Rows, table: pd.DataFrame) -> None:
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.3 * high), max(high, -0.3 * low))  # both sides have their word
     _widen(axes)
+
+
+def _numbers(axes: Axes, measure: str) -> None:
+    """In percent what the tables have in percent."""
+    if measure in PERCENT:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g}".replace("-", "−")))
 
 
 def _better(axes: Axes, *, low: bool) -> None:

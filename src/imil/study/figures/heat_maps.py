@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 
 import numpy as np
@@ -20,8 +21,8 @@ from imil.study.figures.layout import WIDE, Box, fitted, sheet, write
 from imil.study.figures.material import Lacking, Loaders, Material
 from imil.study.figures.pictures import height, outline, scale, scaled, show
 from imil.study.figures.style import GREY, INK, SMALL, Drawing, group
-from imil.study.figures.words import counted, listed
 from imil.study.folder import TEST, Job
+from imil.study.words import count, listed
 
 MOST = 8  # images; with more classes not every one fits a page
 BESIDE = 6  # arms beside original and baseline in a block
@@ -127,13 +128,13 @@ def _figure(
     classes: Sequence[str], arms: Sequence[Arm], rows: Sequence[Shown], cells: dict[Cell, Seen]
 ) -> Figure:
     blocks = _blocks(arms)
-    count = 1 + max(map(len, blocks))
-    wide = min((WIDE - 2 * LEFT + GAP) / count - GAP, WIDEST)
+    across = 1 + max(map(len, blocks))
+    wide = min((WIDE - 2 * LEFT + GAP) / across - GAP, WIDEST)
     pictures = [scaled(row.image, wide) for row in rows]
     tall = sum(height(picture, wide) + FOOT for picture in pictures)
     heads = [0.06 + LINE * max(_name(arm, wide).count("\n") + 1 for arm in b) for b in blocks]
     whole = TOP + sum(heads) + len(blocks) * (tall + BETWEEN) + 0.2
-    figure = sheet(max(2 * LEFT + count * (wide + GAP) - GAP, 3.5), whole)
+    figure = sheet(max(2 * LEFT + across * (wide + GAP) - GAP, 3.5), whole)
     y = TOP
     for block, head in zip(blocks, heads, strict=True):
         y += head
@@ -177,12 +178,21 @@ def _column(
 
 
 def _blocks(arms: Sequence[Arm]) -> list[list[Arm]]:
-    """The columns beside the original; too many are broken, the baseline at the head of each."""
+    """The columns beside the original, the baseline at the head of each block.
+
+    Too many are broken: between groups, so that IMIL stays beside its rivals, and a group that is
+    too large in equal parts.
+    """
     base = [arm for arm in arms if arm.kind == "baseline"]
-    others = [arm for arm in arms if arm.kind != "baseline"]
-    parts = max(1, ceil(len(others) / BESIDE))
-    size = max(1, ceil(len(others) / parts))
-    return [base + others[i : i + size] for i in range(0, max(len(others), 1), size)]
+    blocks: list[list[Arm]] = [[]]
+    for _, same in groupby((arm for arm in arms if arm.kind != "baseline"), key=group):
+        own = list(same)
+        size = ceil(len(own) / ceil(len(own) / BESIDE))
+        for part in (own[i : i + size] for i in range(0, len(own), size)):
+            if len(blocks[-1]) + len(part) > BESIDE:
+                blocks.append([])
+            blocks[-1] += part
+    return [base + block for block in blocks]
 
 
 def _words(figure: Figure, box: Box, classes: Sequence[str], row: Shown, seen: Seen | None) -> None:
@@ -234,7 +244,7 @@ def _caption(
     per_class = [sum(row.label == k for row in rows) for k in range(len(material.classes))]
     each = f", {max(per_class)} of each class" if len(set(per_class)) == 1 else ""
     said = [
-        f"{counted(len(rows), 'test image')}{each}, drawn by the study's first seed and not picked "
+        f"{count(len(rows), 'test image')}{each}, drawn by the seed of the splits and not picked "
         f"by hand, with the heat-map of each arm's training of seed {job.seed}"
         + (f" on split {job.split}." if material.plan.splits.count > 1 else "."),
         READ,

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from imil.cases import Image
-from imil.images.colours import Picture, colour_map
+from imil.images.colours import Picture, overlay
 from imil.images.render import CHOSEN, fitted
 from imil.study.figures.layout import Box, place, write
 from imil.study.figures.style import GREY, LOOK, SMALL, quiet
 
 OUTLINE = "#{:02x}{:02x}{:02x}".format(*CHOSEN)  # the blue of selected squares
+MIDDLE = 128  # grey
 TALLEST = 1.25  # times its width; a taller image is made narrower
 
 
@@ -64,6 +65,8 @@ def scale(figure: Figure, left: float, top: float) -> None:
     """The colours of a heat-map from none to most, in one line."""
     write(figure, left, top, "attention: none", fontsize=SMALL, color=GREY, va="center_baseline")
     axes = place(figure, Box(left + 0.78, top - 0.045, 0.9, 0.09))
-    axes.imshow(colour_map(np.linspace(0, 1, 90)[None]), aspect="auto")
+    values = np.linspace(0, 1, 90, dtype=np.float32)[None]
+    film = np.full(values.shape, MIDDLE, np.uint8)  # as they are seen, on a film
+    axes.imshow(overlay(film, values), aspect="auto")
     quiet(axes)
     write(figure, left + 1.74, top, "most", fontsize=SMALL, color=GREY, va="center_baseline")

@@ -11,8 +11,9 @@ from imil.errors import Missing
 from imil.store import Store
 from imil.study.arms import Arm
 from imil.study.figures.material import Material
-from imil.study.figures.words import listed
 from imil.study.folder import Job
+from imil.study.words import listed
+from imil.training.asking import PLAYED
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def _of(arm: Arm, job: Job) -> list[Read]:
 def simulated(material: Material, found: Sequence[Read]) -> str:
     """Says which of the readers are no persons, or nothing."""
     names = {one.arm.reader: None for one in found}  # in their order
-    played = [n for n in names if material.plan.reader(n).reader.startswith("simulated")]
+    played = [n for n in names if material.plan.reader(n).reader.partition(":")[0] in PLAYED]
     if not played:
         return ""
     if len(played) == len(names):

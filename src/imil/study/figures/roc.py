@@ -203,8 +203,8 @@ def _caption(material: Material, of: str, curves: Curves) -> str:
         else f"Curves are the mean of each of the {count} classes against the rest."
     )
     panels = (
-        "The large panel shows all arms together, each small panel one arm beside the baseline "
-        "(dashed)."
+        "The large panel shows all arms together: its colours tell groups, not arms, and its band "
+        "is the baseline's. Each small panel shows one arm beside the baseline (dashed)."
         if len(curves) > 2
         else "The baseline is dashed."
     )

@@ -5,26 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from imil.study.folder import TEST
+from imil.study.words import count
 
 Unit = tuple[int, int]  # seed, split
-
-
-def counted(n: int, thing: str, things: str = "") -> str:
-    """A number with its noun.
-
-    >>> counted(1, "seed"), counted(2, "class", "classes")
-    ('1 seed', '2 classes')
-    """
-    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """The words as a person lists them.
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def span(numbers: Collection[int]) -> str:
@@ -52,8 +35,8 @@ def trainings(units: Sequence[Collection[Unit]]) -> str:
     if max(counts) == 1:
         return said
     if len(splits) == 1:
-        return f"{said} ({counted(len(seeds), 'seed')})"
-    return f"{said} ({counted(len(seeds), 'seed')} × {counted(len(splits), 'split')})"
+        return f"{said} ({count(len(seeds), 'seed')})"
+    return f"{said} ({count(len(seeds), 'seed')} × {count(len(splits), 'split')})"
 
 
 def mean_of(units: Sequence[Collection[Unit]]) -> str:

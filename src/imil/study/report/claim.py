@@ -46,7 +46,8 @@ def _answered(found: Findings, number: int, left: str) -> tuple[State, str]:
     """How far the item is answered, and with what; `left` is what only the authors know."""
     own = ANSWERS[number](found) if number in ANSWERS else ""
     if not own:
-        return "for the authors", left[:1].upper() + left[1:]
+        asked = left or "the folder says nothing of it yet."
+        return "for the authors", asked[:1].upper() + asked[1:]
     return ("in part", f"{own} For the authors: {left}") if left else ("answered", own)
 
 
@@ -69,7 +70,7 @@ ITEMS: tuple[tuple[str, str, str], ...] = (
     (DATA, "What was done to the images before training", ""),
     (DATA, "Whether parts of images or of the data were chosen", "say it of the source."),
     (DATA, "How the images were made anonymous", "say how, and by whom."),
-    (DATA, "What was done where data were missing", "say why they are missing."),
+    (DATA, "What was done where data were missing", "say what else was missing, and why."),
     (DATA, "How the images were taken", "name devices and protocols."),
     (STANDARD, "What counts as the truth", "say how the labels were obtained."),
     (STANDARD, "Why this truth and no other", "write it."),

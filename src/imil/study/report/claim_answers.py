@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from imil.study.report.findings import Findings
-from imil.study.report.words import count, listed
-from imil.study.tables import BASE
+from imil.study.folder import TEST
+from imil.study.report.findings import MASKS, Findings
+from imil.study.sessions import agreed
+from imil.study.words import count, listed
 
 Say = Callable[[Findings], str]
 
@@ -42,7 +43,8 @@ def _missing(found: Findings) -> str:
         if (empty := int((own[name].fillna("") == "").sum()))
     ]
     if not said:
-        return ""
+        names = listed([f"“{name}”" for name in found.plan.subgroups])
+        return f"Known of every image: {names}." if names else ""
     return f"Not known: {listed(said)} images; they count in the whole and in no such group."
 
 
@@ -55,7 +57,7 @@ def _annotators(found: Findings) -> str:
 
 
 def _agreement(found: Findings) -> str:
-    if len(found.sessions) < 2:
+    if agreed(found.sessions) is None:
         return ""
     return "Agreement of the readers is under “Readers”."
 
@@ -133,10 +135,29 @@ def _people(found: Findings) -> str:
 
 
 def _performance(found: Findings) -> str:
-    rows = found.table
-    if BASE not in set(rows["arm"]):
+    if not found.sets:
         return ""
-    return "Test set, external sets and subgroups are in this report and in table.csv."
+    parts = ["test set"] if TEST in found.sets else []
+    parts += ["external sets"] if set(found.sets) - {TEST} else []
+    parts += ["subgroups"] if found.subgroups else []
+    return f"In this report and in table.csv: {listed(parts)}."
+
+
+def _precision(found: Findings) -> str:
+    if TEST not in found.sets:
+        return ""
+    curves = (found.study.figures / "roc.png").exists()
+    return f"Table 1, with 95 % intervals{'; ROC curves among the figures' if curves else ''}."
+
+
+def _explained(found: Findings) -> str:
+    masks = {mask for table in found.focus.values() for mask in table["mask"]}
+    if masks:
+        named = listed([MASKS.get(mask, mask) for mask in sorted(masks)])
+        return f"Grad-CAM of the true class; its share in {named} is under “Focus”."
+    if any(job.heat_maps.exists() for job, state in found.jobs.items() if state == "done"):
+        return "Grad-CAM of the true class, among the figures."
+    return ""
 
 
 ANSWERS: dict[int, Say] = {
@@ -150,9 +171,7 @@ ANSWERS: dict[int, Say] = {
     18: _agreement,
     19: _partitions,
     20: _apart,
-    21: lambda found: (
-        f"{count(found.tested, 'test image')}; what this could have shown is under “Summary”."
-    ),
+    21: lambda found: f"{found.test_images}; what this could have shown is under “Summary”.",
     22: _model,
     23: lambda found: "Under “Software, seeds, data”.",
     24: _start,
@@ -165,16 +184,18 @@ ANSWERS: dict[int, Say] = {
     ),
     29: _uncertainty,
     30: _robust,
-    31: lambda found: (
-        "Grad-CAM of the true class; its share in lesions and lungs is under “Focus”."
+    31: _explained,
+    32: lambda found: (
+        f"{found.test_images}, never trained on in their split." if TEST in found.sets else ""
     ),
-    32: lambda found: f"{count(found.tested, 'test image')} that were never trained on.",
     33: _elsewhere,
     35: _numbers,
     36: _people,
     37: _performance,
-    38: lambda found: "Table 1, with 95 % intervals; ROC curves among the figures.",
-    39: lambda found: "Predictions of every image are in jobs/*/*/predictions.",
+    38: _precision,
+    39: lambda found: (
+        "Predictions of every image are in jobs/*/*/predictions." if found.sets else ""
+    ),
     40: lambda found: "Under “Limits”.",
     42: lambda found: "plan.toml holds the plan as it was run.",
 }

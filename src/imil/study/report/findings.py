@@ -11,13 +11,16 @@ from typing import Any
 import pandas as pd
 
 from imil.study.arms import Arm
+from imil.study.figures.focus import read_focus
 from imil.study.folder import TEST, Job, State, StudyFolder
 from imil.study.plan import Plan
 from imil.study.readings import Session, sessions
 from imil.study.report.words import Compared
 from imil.study.tables import BASE, results
+from imil.study.words import count
 from imil.training.settings import TrainSettings
 
+MASKS = {"lesion_mask": "lesions", "lung_mask": "lungs"}
 Row = Any  # of `itertuples`, which nothing describes
 
 
@@ -66,10 +69,20 @@ class Findings:
         """How many jobs are in each state."""
         return Counter(self.jobs.values())
 
+    @cached_property
+    def untested(self) -> dict[str, list[Job]]:
+        """External set to the jobs that are done but have not predicted it."""
+        there = {job: job.sets() for job, state in self.jobs.items() if state == "done"}
+        lacking = {
+            name: [job for job, sets in there.items() if f"external-{name}" not in sets]
+            for name in self.plan.external
+        }
+        return {name: jobs for name, jobs in lacking.items() if jobs}
+
     @property
     def finished(self) -> bool:
-        """Whether every job of the plan is done."""
-        return self.states["done"] == len(self.jobs)
+        """Whether every job of the plan is done, and tested on every set."""
+        return self.states["done"] == len(self.jobs) and not self.untested
 
     @cached_property
     def sessions(self) -> list[Session]:
@@ -110,6 +123,16 @@ class Findings:
         pairs = own.loc[own["arm"] != BASE, "pairs"]
         return int(pairs.max()) if len(pairs) else 0
 
+    @property
+    def incomparable(self) -> str:
+        """Why nothing can be compared, where `units` is 0."""
+        if self.row(BASE, "accuracy") is None:
+            return "Nothing can be compared: no training of the baseline is done."
+        return (
+            "Nothing can be compared: no training of another arm is done with a seed and split "
+            "that the baseline has as well."
+        )
+
     def of(self, which: str, subgroup: str = "") -> pd.DataFrame:
         """The results of a set and subgroup."""
         return self.table[(self.table["set"] == which) & (self.table["subgroup"] == subgroup)]
@@ -132,10 +155,31 @@ class Findings:
         """The first split: key, label, split."""
         return pd.read_csv(self.study.splits(0), dtype={"key": str, "split": str})
 
+    @cached_property
+    def tests(self) -> list[set[str]]:
+        """The test images of each split."""
+        files = [self.study.splits(number) for number in range(self.plan.splits.count)]
+        tables = [pd.read_csv(file, dtype={"key": str, "split": str}) for file in files]
+        return [set(one.loc[one["split"] == "test", "key"]) for one in tables]
+
     @property
     def tested(self) -> int:
-        """Images of a test split."""
-        return int((self.split["split"] == "test").sum())
+        """Images of the smallest test split."""
+        return min(map(len, self.tests))
+
+    @property
+    def test_images(self) -> str:
+        """How many there are, such as `60 test images a split, 98 in all`."""
+        if len(self.tests) == 1:
+            return count(self.tested, "test image")
+        most = max(map(len, self.tests))
+        each = f"{self.tested:,} to {most:,}" if most > self.tested else f"{most:,}"
+        return f"{each} test images a split, {len(set.union(*self.tests)):,} in all"
+
+    @cached_property
+    def focus(self) -> dict[Job, pd.DataFrame]:
+        """What each training that is done has of its heat-maps' energy in the masks."""
+        return read_focus(job for job, state in self.jobs.items() if state == "done")
 
     @property
     def by_patient(self) -> bool:

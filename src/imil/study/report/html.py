@@ -114,10 +114,15 @@ def table(
         el("tbody", *body),
         at={"class": kind} if kind else NO_ATTRIBUTES,
     )
-    # a region that scrolls is reached by the keyboard too, and says what it is
-    frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": caption}
     below = el("p", note, at={"class": "note"}) if note else ""
-    return join(el("div", inside, at=frame), below)
+    return join(scrolling(caption, inside), below)
+
+
+def scrolling(name: str, *inside: str) -> Piece:
+    """A frame that scrolls where what it holds is too wide."""
+    # a region that scrolls is reached by the keyboard too, and says what it is
+    frame = {"class": "wide", "tabindex": "0", "role": "region", "aria-label": name}
+    return el("div", *inside, at=frame)
 
 
 def _cell(cell: str | Cell) -> Piece:

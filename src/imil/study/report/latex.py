@@ -1,14 +1,16 @@
-"""The main table for a paper: table.tex, a float that needs the package booktabs alone."""
+"""The main table for a paper: table.tex, a float that needs the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
 from imil.study.arms import Arm
+from imil.study.folder import TEST
 from imil.study.report.findings import Findings, Row
 from imil.study.report.result_tables import grouped
 from imil.study.report.versus import MAIN
-from imil.study.report.words import SHARES, count, plain, signed, verdict
+from imil.study.report.words import SHARES, plain, signed, verdict
 from imil.study.statistics import MEASURES
 from imil.study.tables import BASE
+from imil.study.words import count
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -40,12 +42,15 @@ def latex(found: Findings) -> str:
     rules = "".join(rf"\cmidrule(lr){{{2 * i}-{2 * i + 1}}}" for i in range(1, len(MAIN) + 1))
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}",
+            r"% needs \usepackage{booktabs,graphicx}",
             r"\begin{table}[htbp]",
             r"\centering",
             rf"\caption{{{_caption(found)}}}",
             r"\label{tab:study}",
+            r"\smallskip",
             r"\small",
+            # never wider than the page or the column
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{@{{}}l{'r' * 2 * len(MAIN)}@{{}}}}",
             r"\toprule",
             rf" & {heads} \\",
@@ -54,7 +59,7 @@ def latex(found: Findings) -> str:
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
             "",
         ]
@@ -72,15 +77,23 @@ def escape(said: str) -> str:
 
 def _caption(found: Findings) -> str:
     said = (
-        f"{found.plan.name}: {count(found.tested, 'test image')}, "
-        f"{count(found.units, 'training')} per arm. Means with 95 % intervals; differences from "
-        "the baseline, paired by training and image. Bold: a difference is shown."
+        f"{found.plan.name}: {found.test_images}, {_trainings(found)}. Means with 95 % intervals; "
+        "differences from the baseline, paired by training and image. Bold: a difference is shown."
     )
-    if found.units < 2:
+    if found.units == 1:
         said += " With one training per arm the rows cannot be ranked."
     if not found.finished:
         said += f" Not finished: {found.states['done']} of {len(found.jobs)} trainings are done."
     return escape(said)
+
+
+def _trainings(found: Findings) -> str:
+    """How often arms were trained; where one is not finished, that is no one number."""
+    units = found.of(TEST)["units"]
+    if units.empty:
+        return "no training"
+    low, high = int(units.min()), int(units.max())
+    return f"{count(high, 'training') if low == high else f'{low} to {high} trainings'} per arm"
 
 
 def _unit(measure: str) -> str:

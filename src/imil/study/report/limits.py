@@ -10,8 +10,9 @@ import numpy as np
 from imil.study.folder import TEST
 from imil.study.readings import Session
 from imil.study.report.findings import Findings, Row
-from imil.study.report.words import count, listed, percent, signed, verdict
+from imil.study.report.words import percent, signed, verdict
 from imil.study.tables import BASE
+from imil.study.words import count, listed
 
 FEW_SEEDS = 5  # below, the spread between trainings is itself hardly known
 FEW_SPLITS = 4
@@ -35,7 +36,7 @@ def limits(found: Findings) -> list[str]:
 
 
 def missing(found: Findings) -> list[str]:
-    """The jobs that are not done, one line a state; failed ones with their reason."""
+    """What is not done, one line a state or set; failed jobs with their reason."""
     said = []
     for state, called in (("running", "running"), ("waiting", "not begun or stopped")):
         names = [job.name for job, of in found.jobs.items() if of == state]
@@ -44,22 +45,31 @@ def missing(found: Findings) -> list[str]:
     for job, of in found.jobs.items():
         if of == "failed":
             said.append(f"Failed: {job.name}: {job.status.get('error', 'no reason is known')}")
+    for name, jobs in found.untested.items():
+        said.append(
+            f"{count(len(jobs), 'training')} not yet tested on the external set {name}: "
+            f"{'; '.join(job.name for job in jobs)}. Run the study again."
+        )
     return said
 
 
 def _unfinished(found: Findings) -> Iterator[str]:
-    if not found.finished:
-        left = len(found.jobs) - found.states["done"]
+    left = len(found.jobs) - found.states["done"]
+    if left:
         yield (
             f"The study is not finished: {count(left, 'training')} of {len(found.jobs)} "
             f"{'is' if left == 1 else 'are'} missing, and arms are compared over the seeds and "
             "splits that they share."
         )
+    for of, jobs in found.untested.items():
+        yield f"Not every training was tested on the external set {of}: {len(jobs)} are missing."
 
 
 def _trainings(found: Findings) -> Iterator[str]:
     seeds = len(found.plan.seeds)
-    if found.units < 2:
+    if not found.units:
+        yield found.incomparable
+    elif found.units < 2:
         yield (
             "One training each: how much an arm changes from seed to seed is not known, so no "
             "arm can be told from the luck of its training."
@@ -88,10 +98,10 @@ def _images(found: Findings) -> Iterator[str]:
         if row is not None and isfinite(row.low):
             width = (row.high - row.low) / 2
             half = (
-                f": the baseline's accuracy is known to about ±{signed('accuracy', width)[1:]} "
+                f"; the baseline's accuracy is known to about ±{signed('accuracy', width)[1:]} "
                 "points"
             )
-        yield f"Few cases: {count(found.tested, 'test image')}{half}."
+        yield f"Few cases: {found.test_images}{half}."
     own = found.images[found.images["set"] == "data"]
     sizes = np.bincount(own["label"].to_numpy(np.int64), minlength=len(found.classes))
     shares = sizes / sizes.sum()
@@ -104,7 +114,7 @@ def _images(found: Findings) -> Iterator[str]:
     if not found.by_patient:
         yield (
             "Patients are not known: images of one patient may lie in training and test, which "
-            "makes every arm look better than it is."
+            "would make every arm look better than it is."
         )
 
 

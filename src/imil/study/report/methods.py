@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from imil.study.arms import Kind
 from imil.study.report.findings import Findings
-from imil.study.report.words import count, listed
+from imil.study.report.words import percent
+from imil.study.statistics.error import CAUTION, EXPLAINED
+from imil.study.statistics.resamples import DRAWS
+from imil.study.words import count, listed
 from imil.training.asking import PLAYED
 
 DONE: dict[Kind, str] = {
@@ -21,8 +24,16 @@ DONE: dict[Kind, str] = {
 CONTROL: dict[Kind, str] = {
     "imil-random": "the same cases with as many squares, drawn at random",
     "imil-inverted": "the same cases with exactly the squares that the reader did not select",
-    "cutout-same": "the same cases with a random box of 50/224 of the side blacked out",
+    "cutout-same": "the same cases with a random box of 14/64 of the side blacked out, its centre "
+    "anywhere, cut off at the border",
     "upweight": "the same cases left as they are but drawn five times as often",
+}
+PLAYS = {  # of `PLAYED`
+    "simulated": "the squares in which the mask of the lesion, or else of the lungs, lies",
+    "random": "as many squares as hold the mask of the lesion, or else of the lungs, but drawn at "
+    "random",
+    "inverted": "exactly the squares in which the mask of the lesion, or else of the lungs, does "
+    "not lie",
 }
 OPTIMIZERS = {"sgd": "stochastic gradient descent", "adam": "Adam", "adamw": "AdamW"}
 WEIGHTS = {"none": "from random weights", "imagenet": "from weights trained on ImageNet"}
@@ -95,19 +106,17 @@ def _round(found: Findings) -> Iterator[str]:
     yield (
         f"After epoch {epochs} the model predicted its training images. Of those that it got "
         f"wrong, the {s.num_outliers} with the highest confidence were put to a reader, with the "
-        "Grad-CAM heat-map of the predicted class, the predicted and the true label. On a "
+        "Grad-CAM heat-maps of the predicted and of the true class and both labels. On a "
         f"{s.grid_size.replace('x', '×')} grid the reader selected the squares that the model "
-        "should look at; all others were black from then on. Fewer cases were put where the model "
-        "made fewer mistakes."
+        "should look at; all others were black from then on."
     )
+    if any(len(one.answers) < one.asked for one in found.sessions):
+        yield "Fewer cases were put where the model made fewer mistakes."
     for reader in found.plan.readers:
         kind, _, skills = reader.reader.partition(":")
         if kind in PLAYED:
             more = f" ({skills})" if skills else ""
-            yield (
-                f"The reader {reader.name} was simulated{more}: it selects the squares in which "
-                "the mask of the lesion, or else of the lungs, lies."
-            )
+            yield f"The reader {reader.name} was simulated{more}: it selects {PLAYS[kind]}."
         elif kind == "replay":
             yield (
                 f"{reader.name} read once; the readings were used wherever the same case came up, "
@@ -115,6 +124,21 @@ def _round(found: Findings) -> Iterator[str]:
             )
         else:
             yield f"{reader.name} read the cases of each training."
+    yield from _uncorrected(found)
+
+
+def _uncorrected(found: Findings) -> Iterator[str]:
+    """How many of the cases that were put changed nothing."""
+    for one in found.sessions:
+        said = [answer.reading.verdict if answer.reading else "" for answer in one.answers]
+        left = [verdict for verdict in said if verdict != "focus"]
+        if left:
+            others = len(left) - left.count("skip") - left.count("")
+            yield (
+                f"Of {count(len(said), 'case')} put to {one.reader} over all trainings, "
+                f"{len(left):,} stayed as they were ({len(left) - others:,} skipped or not read, "
+                f"{others:,} with another verdict)."
+            )
 
 
 def _arms(found: Findings) -> Iterator[str]:
@@ -127,9 +151,10 @@ def _arms(found: Findings) -> Iterator[str]:
     yield f"The arms were {listed(said)}."
     controls = [CONTROL[kind] for kind in found.plan.arms if kind in CONTROL]
     if controls:
+        whose = f", with the cases of {found.controls[0].reader}" if len(found.readers) > 1 else ""
         yield (
-            "Controls tell what the cases would have done without the reader's judgement: "
-            f"{listed(controls)}."
+            f"Controls{whose} tell what the cases would have done without the reader's judgement: "
+            f"{'; '.join(controls)}."
         )
 
 
@@ -145,23 +170,56 @@ def _statistics(found: Findings) -> Iterator[str]:
         )
         + "."
     )
-    together = ", all images of a patient together" if found.by_patient else ""
+    yield from _intervals(found)
     yield (
-        "All are means over seeds and splits. 95 % intervals allow for other images and for other "
-        f"trainings: images were resampled 1,000 times within their class{together}, the same in "
-        "every training, and the variance between trainings was added, with a t distribution "
-        "(Obuchowski and Rockette 1995; degrees of freedom as Hillis 2007). Differences from the "
-        "baseline are paired by seed, split and image."
+        "Differences from the baseline are paired by seed, split and image; the error of one in "
+        "accuracy, sensitivity or specificity is never less than that of one image on either side "
+        "(after Bonett and Price 2012), so that arms that are right on the same images have an "
+        "interval too."
     )
     yield (
         "Accuracy was also compared by the exact McNemar test and AUROC by the test of DeLong et "
-        "al. (1988), training by training; the p of an arm is twice the median of its trainings' "
-        "(Rüschendorf 1982), with Holm's correction for the number of arms."
+        f"al. (1988), training by training{_combined(found)}, with Holm's correction for the "
+        "number of arms."
     )
     if found.plan.subgroups:
         names = listed([f"“{name}”" for name in found.plan.subgroups])
         yield f"The same was done within groups by {names}."
     yield "A difference whose interval includes zero is reported as “no difference shown”."
+
+
+def _intervals(found: Findings) -> Iterator[str]:
+    """As `imil.study.statistics.error` and `wilson` compute them."""
+    together = ", all images of a patient together" if found.by_patient else ""
+    resampled = f"images were resampled {DRAWS:,} times within their class{together}"
+    seeds, splits = len(found.plan.seeds), found.plan.splits.count
+    if seeds * splits == 1:
+        yield f"95 % intervals allow for other images, not for other trainings: {resampled}."
+    else:
+        units = "the means of the splits" if splits > 1 else "trainings"
+        yield (
+            "All are means over seeds and splits. 95 % intervals allow for other images and for "
+            f"other trainings: {resampled}, the same in every training, and the variance by which "
+            f"{units} differ beyond what their images explain was added, with a t distribution "
+            "(Obuchowski and Rockette 1995; degrees of freedom after Hillis 2007). This was made "
+            f"more cautious: only {percent(EXPLAINED)} of what the images explain is taken off, "
+            f"and what is left counts {CAUTION:g} times in the degrees of freedom. So the error is "
+            "never less than what the images alone bring."
+        )
+    yield (
+        "Accuracy, AUROC, sensitivity and specificity have Wilson's interval of a share with that "
+        "error."
+    )
+
+
+def _combined(found: Findings) -> str:
+    """How the p-values of an arm's trainings become one, as `combined` does it."""
+    if len(found.plan.seeds) * found.plan.splits.count == 1:
+        return ""
+    return (
+        "; of the one-sided p-values of an arm's trainings, each direction by itself, twice the "
+        "lower median was taken (Rüschendorf 1982), and the smaller of the two doubled"
+    )
 
 
 def _software(found: Findings) -> Iterator[str]:

@@ -67,6 +67,7 @@ td small, th small { color: var(--quiet); font-size: .86em; font-weight: 400; }
 .claim tbody th { min-width: 7.5rem; max-width: 9rem; } .claim tbody th small { display: block; }
 .answered { color: var(--good); } .for-the-authors { color: var(--warn); }
 figure { margin: 1.4rem 0 2.2rem; }
+figure .wide { margin: 0; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; padding: .6rem;
   border: 1px solid var(--line); border-radius: 3px; }
 figcaption { color: var(--quiet); font-size: .92rem; padding-top: .5rem; max-width: 46rem; }
@@ -74,7 +75,8 @@ figcaption b { color: var(--ink); font-weight: 600; }
 @media (max-width: 40rem) { body { padding: 1.4rem 1rem 3rem; } h1 { font-size: 1.6rem; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; }
   .results tbody th, .results thead th:first-child { position: sticky; left: 0;
-    background: var(--ground); min-width: 6.5rem; max-width: 7.5rem; padding-right: .6rem; } }
+    background: var(--ground); min-width: 6.5rem; max-width: 7.5rem; padding-right: .6rem; }
+  figure img { max-width: none; } }
 @page { margin: 16mm 14mm; }
 @media print { :root { color-scheme: light; --ground: #fff; --ink: #000; --quiet: #444;
   --line: #bbb; --band: #fff; --link: #000; --warn: #000; --warn-ground: #fff; --good: #000; }
@@ -84,7 +86,7 @@ figcaption b { color: var(--ink); font-weight: 600; }
   caption { font-size: 8pt; } th, td { padding: .25rem .5rem .25rem 0; }
   .results tbody th { min-width: 0; } .status { border: 1px solid #000; border-left-width: .3rem; }
   .note, figcaption { font-size: 8.5pt; } h2, h3, caption, thead { break-after: avoid; }
-  figure img { max-height: 225mm; width: auto; border: 0; padding: 0; }
+  figure img { max-width: 100%; max-height: 225mm; width: auto; border: 0; padding: 0; }
   figure, tr, .status { break-inside: avoid; } tbody tr:first-child { break-before: avoid; }
   thead { display: table-header-group; } }
 """

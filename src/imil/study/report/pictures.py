@@ -8,20 +8,18 @@ from pathlib import Path
 
 from PIL import Image
 
-from imil.study.report.html import Piece, el, items, join, section
+from imil.study.figures import Drawn, LeftOut
+from imil.study.report.html import Piece, el, items, join, scrolling, section
 
 HEAVY = 400_000  # bytes; a drawing larger than this comes as pixels, if these are fewer
 SCALE = 0.67  # of the pixels of a PNG, so that the smallest text is as tall as a footnote's
 KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 
-Drawn = tuple[str, str, str]  # name, title, caption
-Left = tuple[str, str]  # name, reason
 
-
-def figures_section(folder: Path, drawn: Sequence[Drawn], left: Sequence[Left]) -> Piece:
+def figures_section(folder: Path, drawn: Sequence[Drawn], left: Sequence[LeftOut]) -> Piece:
     """Every figure with its caption, and those that could not be drawn with the reason."""
-    made = [_figure(folder, number, *one) for number, one in enumerate(drawn, 1)]
-    said = [join(el("b", name), f": {reason}") for name, reason in left]
+    made = [_figure(folder, number, one) for number, one in enumerate(drawn, 1)]
+    said = [join(el("b", one.name), f": {one.reason}") for one in left]
     rest = [el("p", "Not drawn:"), items(said)] if said else []
     return section("Figures", *made, *rest)
 
@@ -32,14 +30,15 @@ def source(path: Path) -> str:
     return f"data:{KINDS[path.suffix]};base64,{held}"
 
 
-def _figure(folder: Path, number: int, name: str, title: str, caption: str) -> Piece:
+def _figure(folder: Path, number: int, one: Drawn) -> Piece:
     at = {
-        "src": source(_lighter(folder, name)),
-        "alt": f"{title}: described below.",  # the caption says what is to be seen
-        "width": str(_width(folder / f"{name}.png")),
+        "src": source(_lighter(folder, one.name)),
+        "alt": f"{one.title}: described below.",  # the caption says what is to be seen
+        "width": str(_width(folder / f"{one.name}.png")),
     }
-    said = join(el("b", f"Figure {number}. {title}."), f" {caption}")
-    return el("figure", el("img", at=at), el("figcaption", said), at={"id": f"figure-{number}"})
+    picture = scrolling(f"Figure {number}", el("img", at=at))
+    said = join(el("b", f"Figure {number}. {one.title}."), f" {one.caption}")
+    return el("figure", picture, el("figcaption", said), at={"id": f"figure-{number}"})
 
 
 def _width(pixels: Path) -> int:

@@ -11,8 +11,8 @@ from imil.agreement import Agreement
 from imil.cases import VERDICTS
 from imil.study.readings import Session
 from imil.study.report.html import Cell, Line, Piece, el, join, paragraphs, section, table
-from imil.study.report.words import count, listed, percent
-from imil.study.words import duration
+from imil.study.report.words import percent
+from imil.study.words import count, duration, listed
 
 LISTED = 20  # cases on which readers agree least
 
@@ -27,11 +27,11 @@ def readers_section(found: Sequence[Session], agreed: Agreement | None) -> Piece
     if not found:
         return Piece()
     verdicts = [one.capitalize() for one in VERDICTS]
-    heads = ["Reader", "Cases", "Read", *verdicts, "Squares", "A case", "In all"]
+    heads = ["Reader", "Cases", "Read", *verdicts, "Squares", "Time a case", "Time in all"]
     said = (
         "Cases put to each reader over all trainings, verdicts, median number of selected "
-        "squares, median time of a case, and time in all. An answer that was used again in "
-        "another training is counted there too, but its time once."
+        "squares, median time of a case, and time in all, of the cases that have a time. An answer "
+        "that was used again in another training is counted there too, but its time once."
     )
     made = table(
         "What the readers did", heads, [Line(o.reader, _cells(o)) for o in found], note=said
@@ -95,7 +95,7 @@ def _agreement(agreed: Agreement | None) -> Iterator[Piece]:
         "interval is given."
     )
     heads = ["Readers", "Cases", "Cohen's kappa", "Overlap"]
-    yield table("Each two readers", heads, pairs, note=note)
+    yield table("Each pair of readers", heads, pairs, note=note)
     yield _case_by_case(agreed)
 
 

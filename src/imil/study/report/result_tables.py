@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 
 from imil.study.arms import Arm
@@ -13,7 +13,7 @@ from imil.study.report.versus import MAIN
 from imil.study.report.words import (
     BRIEFLY,
     SHARES,
-    count,
+    Compared,
     interval,
     plain,
     probability,
@@ -23,58 +23,61 @@ from imil.study.report.words import (
 )
 from imil.study.statistics import MEASURES
 from imil.study.tables import BASE
+from imil.study.words import count
 
 OTHER = tuple(name for name in MEASURES if name not in MAIN)
 HOW = (
     "Means over trainings with their 95 % intervals; ↑ more is better, ↓ less is better. "
-    "Differences are from the baseline, paired by training and image. Grey: no difference shown."
+    "Differences are from the baseline, paired by training and image."
 )
 
 DELTA = "Δ: the difference. Nothing in this table is corrected for the number of arms."
+SPREAD = " ±: the standard deviation between trainings."
 TESTS = (
-    "p: whether the networks differ as they were trained (accuracy: McNemar's exact test, AUROC: "
-    "DeLong's), combined over trainings and corrected for the number of arms (Holm); whether the "
-    "methods differ that trained them, the interval says."
+    " p (accuracy: McNemar's exact test, AUROC: DeLong's) is combined over trainings and corrected "
+    "for the number of arms (Holm). It is about these networks as they were trained, the interval "
+    "about the methods, so p may be small where the interval includes zero. The verdict goes by "
+    "the interval; p can only take it away, where it is 0.05 or more. "
 )
 SHARED = " An arm with fewer trainings is compared with the baseline over those that both have."
 
 
 def main_table(found: Findings, which: str, title: str) -> Piece:
     """Accuracy, AUROC and ECE with differences, as the paper's Table 1."""
-    heads = ["Arm"]
+    heads = []
     for measure in MAIN:
         heads += [_head(measure), f"Difference{' in points' if measure in SHARES else ''}"]
-    made = []
-    for arm, begins in grouped(found):
-        rows = {row.measure: row for row in found.rows(arm.id, MAIN, which)}
-        if rows:
-            cells = [cell for measure in MAIN for cell in _pair(arm, rows.get(measure))]
-            made.append(Line(_named(arm, rows), cells, begins))
-    return table(
-        _over(found, which, title),
-        heads,
-        made,
-        note=f"{HOW} {TESTS}{_shared(found)}",
-        kind="results",
+    files = join(
+        f"{HOW}{SPREAD}{TESTS}Each training by itself, with its own p: ",
+        el("code", "units.csv"),
+        f" beside this report.{_shared(found)}",
     )
+    return _table(found, which, title, heads, MAIN, _pair, files)
 
 
 def other_table(found: Findings, which: str, title: str) -> Piece:
     """The other measures, each with its difference below it."""
+    note = f"{HOW} {DELTA}{_shared(found)}"
+    return _table(found, which, title, [*map(_head, OTHER)], OTHER, _stacked, note)
+
+
+def _table(
+    found: Findings,
+    which: str,
+    title: str,
+    heads: Sequence[str],
+    measures: Sequence[str],
+    cells: Callable[[Arm, Row | None], Sequence[Cell]],
+    note: str,
+) -> Piece:
+    """A line an arm, with the cells of each measure."""
     made = []
     for arm, begins in grouped(found):
-        rows = {row.measure: row for row in found.rows(arm.id, OTHER, which)}
+        rows = {row.measure: row for row in found.rows(arm.id, measures, which)}
         if rows:
-            cells = [_stacked(arm, rows.get(measure)) for measure in OTHER]
-            made.append(Line(_named(arm, rows), cells, begins))
-    heads = ["Arm", *map(_head, OTHER)]
-    return table(
-        _over(found, which, title),
-        heads,
-        made,
-        note=f"{HOW} {DELTA}{_shared(found)}",
-        kind="results",
-    )
+            of_arm = [cell for measure in measures for cell in cells(arm, rows.get(measure))]
+            made.append(Line(_named(arm, rows), of_arm, begins))
+    return table(_over(found, which, title), ["Arm", *heads], made, note=note, kind="results")
 
 
 def group_table(found: Findings, column: str, measure: str) -> Piece:
@@ -101,11 +104,9 @@ def grouped(found: Findings) -> Iterator[tuple[Arm, bool]]:
         before = kind
 
 
-def shown_text(row: Row) -> str:
-    """What a difference shows, in a word, where it shows something."""
+def shown_text(row: Compared) -> str:
+    """What a measured difference shows, in a few words."""
     found = verdict(row)
-    if found in ("none shown", "not measured"):
-        return ""
     tested = isfinite(row.p) or found not in ("better", "worse")
     return BRIEFLY[found] if tested else f"{BRIEFLY[found]}, not corrected"
 
@@ -114,24 +115,25 @@ def _pair(arm: Arm, row: Row | None) -> Sequence[Cell]:
     """Value and difference in two cells."""
     if row is None:
         return Cell("–", "n"), Cell("–", "n")
+    apart = f"± {plain(row.measure, row.sd)}" if isfinite(row.sd) else ""
     value = lines(
-        el("b", plain(row.measure, row.mean)), small(interval(row.measure, row.low, row.high))
+        el("b", plain(row.measure, row.mean)), small(apart) if apart else "", _interval(row)
     )
     if arm.id == BASE:
         return Cell(value, "n"), Cell("–", "n faint")
     return Cell(value, "n"), Cell(lines(*_difference(row)), f"n {_kind(row)}")
 
 
-def _stacked(arm: Arm, row: Row | None) -> Cell:
+def _stacked(arm: Arm, row: Row | None) -> Sequence[Cell]:
     """Value and difference in one cell."""
     if row is None:
-        return Cell("–", "n")
-    value = (el("b", plain(row.measure, row.mean)), _interval(row))
+        return (Cell("–", "n"),)
+    value = lines(el("b", plain(row.measure, row.mean)), _interval(row))
     if arm.id == BASE or verdict(row) == "not measured":
-        return Cell(lines(*value), "n")
+        return (Cell(value, "n"),)
     first, *rest = _difference(row)
     delta = el("div", join("Δ ", first), *(el("div", one) for one in rest))
-    return Cell(join(lines(*value), el("div", delta, at={"class": f"delta {_kind(row)}"})), "n")
+    return (Cell(join(value, el("div", delta, at={"class": f"delta {_kind(row)}"})), "n"),)
 
 
 def _beside(arm: Arm, row: Row | None) -> Cell:
@@ -158,7 +160,7 @@ def _difference(row: Row) -> list[str]:
         signed(row.measure, row.diff),
         small(signed_interval(row.measure, row.diff_low, row.diff_high)),
         small(p) if p else "",
-        el("small", shown_text(row), at={"class": "word"}) if shown_text(row) else "",
+        el("small", shown_text(row), at={"class": "word"}),
     ]
 
 
@@ -187,4 +189,5 @@ def _shared(found: Findings) -> str:
 
 def _over(found: Findings, which: str, title: str) -> str:
     n = int(found.of(which)["n"].max())
-    return f"{title}: {count(n, 'image')}"
+    several = which == TEST and found.plan.splits.count > 1
+    return f"{title}: {found.test_images if several else count(n, 'image')}"

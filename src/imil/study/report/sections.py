@@ -8,10 +8,10 @@ from math import isfinite
 
 import pandas as pd
 
-from imil.study.focus import summary as focus_summary
+from imil.study.figures.focus import blank, rough, summed_up
 from imil.study.folder import Job
 from imil.study.report.claim import Item
-from imil.study.report.findings import Findings
+from imil.study.report.findings import MASKS, Findings
 from imil.study.report.html import (
     Cell,
     Line,
@@ -26,14 +26,11 @@ from imil.study.report.html import (
     table,
 )
 from imil.study.report.limits import missing
-from imil.study.report.result_tables import grouped
+from imil.study.report.result_tables import grouped, shown_text
 from imil.study.report.summary import Paragraph
 from imil.study.report.versus import Versus
 from imil.study.report.words import (
-    BRIEFLY,
     SHARES,
-    count,
-    listed,
     percent,
     probability,
     signed,
@@ -42,9 +39,8 @@ from imil.study.report.words import (
     verdict,
 )
 from imil.study.statistics import MEASURES
-from imil.study.words import duration
+from imil.study.words import count, duration, listed
 
-MASKS = {"lesion_mask": "lesions", "lung_mask": "lungs"}
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
@@ -75,7 +71,7 @@ def done_section(found: Findings) -> Piece:
         ("Model", f"{s.model}, {s.image_size}×{s.image_size} pixels, {count(s.epochs, 'epoch')}"),
         ("Round", _round(found)),
         ("Seeds", listed([str(seed) for seed in plan.seeds])),
-        ("Splits", f"{plan.splits.count}, with {count(found.tested, 'test image')}"),
+        ("Splits", f"{plan.splits.count}, with {found.test_images}"),
         ("Worked", _worked(list(found.jobs))),
     ]
     terms = [piece for name, said in facts if said for piece in (el("dt", name), el("dd", said))]
@@ -96,7 +92,7 @@ def _round(found: Findings) -> str:
 
 def _worked(jobs: Sequence[Job]) -> str:
     seconds = sum(float(job.status.get("seconds", 0)) for job in jobs)
-    return f"{duration(seconds)} of computing in all" if seconds else ""
+    return f"{duration(seconds)} of running, all processes added" if seconds else ""
 
 
 def _data_table(found: Findings) -> Piece:
@@ -144,9 +140,7 @@ def controls_section(found: Findings, against: Sequence[Versus]) -> Piece:
         made.append(Line(f"{arm.title} − {control.title.removeprefix('Control: ')}", cells))
     measures = list(dict.fromkeys(one.measure for one in against))
     heads = ["Test set", *(f"{MEASURES[one].title}{_unit(one)}" for one in measures)]
-    said = (
-        "With 95 % intervals. Grey: no difference shown. p is corrected for the number of controls."
-    )
+    said = "With 95 % intervals. p is corrected for the number of controls."
     why = (
         "An improvement is believed only where it is larger than what the same cases give without "
         "the reader's judgement: with squares drawn at random, with the squares that the reader "
@@ -164,28 +158,19 @@ def _versus(one: Versus) -> Cell:
     shows = verdict(one)
     if shows == "not measured":
         return Cell("–", "n faint")
-    more = "" if shows == "none shown" else BRIEFLY[shows]
     p = f"p {'' if one.p < 0.001 else '= '}{probability(one.p)}" if isfinite(one.p) else ""
     inside = lines(
         signed(one.measure, one.diff),
         small(signed_interval(one.measure, one.diff_low, one.diff_high)),
         small(p) if p else "",
-        small(more) if more else "",
+        el("small", shown_text(one), at={"class": "word"}),
     )
     return Cell(inside, "n shown" if shows in ("better", "worse") else "n faint")
 
 
 def focus_section(found: Findings) -> Piece:
     """Where the trained networks look, on test images with masks."""
-    tables = {
-        arm.id: [
-            pd.read_parquet(job.focus)
-            for job, state in found.jobs.items()
-            if job.arm == arm.id and state == "done" and job.focus.exists()
-        ]
-        for arm in found.plan.rows
-    }
-    summed = focus_summary(tables)
+    summed = summed_up(found.focus)
     if summed.empty:
         return Piece()
     made: list[Line] = []
@@ -199,16 +184,16 @@ def focus_section(found: Findings) -> Piece:
                 *(Cell(value("accuracy", float(row[one])), "n") for one in ("energy", "area")),
                 Cell(f"{row['ratio']:.2f}" if isfinite(row["ratio"]) else "–", "n"),
                 Cell(value("accuracy", float(row["pointing"])), "n"),
-                Cell(f"{int(row['images']):,}", "n"),
+                *(Cell(f"{int(row[one]):,}", "n") for one in ("images", "blank")),
             ]
             made.append(Line(arm.title, cells, begins=i == 0 and bool(made)))
     heads = ["Arm", "Mask", "Energy inside", "Area", "Energy / area", "Pointing", "Heat-maps"]
-    blank = int(summed["blank"].sum())
+    heads.append("of which blank")
     said = (
         "Energy inside: share of the heat-map's energy that lies in the mask; area: share of the "
         "image that the mask covers, which is what a heat-map without any focus would have inside; "
         "pointing: how often the hottest place lies in the mask. Heat-maps are of the true class. "
-        + (f"{count(blank, 'heat-map')} zero everywhere: left out of energy." if blank else "")
+        f"{rough(found.settings)}{blank(found.focus)}"
     )
     return section("Focus", table("Where the networks look", heads, made, note=said))
 

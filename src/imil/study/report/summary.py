@@ -10,10 +10,11 @@ from imil.study.arms import Arm
 from imil.study.folder import TEST
 from imil.study.report.findings import Findings
 from imil.study.report.versus import MAIN, Versus, called, judged
-from imil.study.report.words import count, difference, interval, listed, value, verdict
+from imil.study.report.words import difference, interval, value, verdict
 from imil.study.report.words import said as words
 from imil.study.statistics import ranking as rank
 from imil.study.tables import BASE, Group
+from imil.study.words import count, listed
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def summary(found: Findings, against: list[Versus], smallest: str) -> list[Parag
     """
     base = found.row(BASE, "accuracy")
     if base is None:
-        return [Paragraph("Nothing to compare yet", ("No training of the baseline is done.",))]
+        return [Paragraph("Nothing to compare yet", (found.incomparable,))]
     level = f"The baseline has an accuracy of {_level(base)}."
     first = Paragraph("In short", (ranking(found), level, smallest))
     arms = [_imil(found, arm, against) for arm in found.readers]
@@ -44,6 +45,8 @@ def summary(found: Findings, against: list[Versus], smallest: str) -> list[Parag
 def ranking(found: Findings) -> str:
     """What the arms' order means; where it means nothing, that is said first."""
     rows = found.of(TEST)["arm"].nunique()
+    if not found.units:
+        return found.incomparable
     if found.units < 2:
         planned = len(found.plan.seeds) * found.plan.splits.count
         have = "one seed" if planned == 1 else "one training each to compare so far"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from imil.study.arms import TITLES, Arm
 from imil.study.folder import TEST
 from imil.study.report.findings import Findings
-from imil.study.report.words import difference, listed, verdict
+from imil.study.report.words import difference, verdict
 from imil.study.statistics import MEASURES, holm
 from imil.study.tables import Group
+from imil.study.words import listed
 
 MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
 
@@ -67,7 +68,7 @@ def judged(found: Findings, arm: Arm, against: list[Versus]) -> list[str]:
             f"No gain of {arm.title} is shown, so there is none for controls to explain.",
         ]
     for measure in gains:
-        said += _explained(arm, measure, [one for one in own if one.measure == measure])
+        said += _explained(found, arm, measure, [one for one in own if one.measure == measure])
     return said
 
 
@@ -106,22 +107,41 @@ def _beside(found: Findings, controls: list[Arm]) -> str:
     return f"Controls against the baseline, accuracy: {'; '.join(said)}."
 
 
-def _explained(arm: Arm, measure: str, own: list[Versus]) -> list[str]:
+def _explained(found: Findings, arm: Arm, measure: str, own: list[Versus]) -> list[str]:
     """Whether a gain is more than the controls'."""
     more = [one for one in own if verdict(one) == "better"]
-    same = [one for one in own if verdict(one) != "better"]
+    rest = [one for one in own if one not in more]
+    same = [one for one in rest if _gains(found, one)]
+    open_ = [one for one in rest if one not in same]
     said = []
     if more:
         less = listed([f"{name(one.control)} ({_size(one)})" for one in more])
         said.append(f"Its gain in {called(measure)} is more than that of {less}.")
     if same:
-        names = listed([name(one.control) for one in same])
-        sizes = "; ".join(f"minus {name(one.control)} {_size(one)}" for one in same)
         said.append(
-            f"{names} did as much, as far as can be seen ({arm.title} {sizes}): the gain in "
+            f"{_names(same)} did as much, as far as can be seen ({_sizes(arm, same)}): the gain in "
             f"{called(measure)} cannot be put down to where the reader looked."
         )
+    if open_:  # that no difference is shown does not make them equal
+        said.append(
+            f"That {arm.title} gains more in {called(measure)} than {_names(open_)} is not shown "
+            f"({_sizes(arm, open_)})."
+        )
     return said
+
+
+def _gains(found: Findings, one: Versus) -> bool:
+    """Whether the control itself is shown to be better than the baseline."""
+    row = found.row(one.control.id, one.measure, TEST)
+    return row is not None and verdict(row) == "better"
+
+
+def _names(own: list[Versus]) -> str:
+    return listed([name(one.control) for one in own])
+
+
+def _sizes(arm: Arm, own: list[Versus]) -> str:
+    return f"{arm.title} " + "; ".join(f"minus {name(one.control)} {_size(one)}" for one in own)
 
 
 def _size(one: Versus) -> str:

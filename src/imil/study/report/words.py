@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import isfinite
 from typing import Literal, Protocol
 
@@ -181,22 +180,3 @@ def probability(p: float) -> str:
     if p < 0.001:
         return "< 0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def count(n: int, one: str, many: str = "") -> str:
-    """A number with its noun.
-
-    >>> count(1, "seed"), count(3, "seed"), count(2, "class", "classes"), count(1200, "image")
-    ('1 seed', '3 seeds', '2 classes', '1,200 images')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """The words in a row.
-
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or")
-    ('a', 'a and b', 'a, b or c')
-    """
-    *first, end = words or [""]
-    return f"{', '.join(first)} {last} {end}" if first else end

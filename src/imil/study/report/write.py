@@ -1,10 +1,10 @@
-"""The report's files, made from the study's folder alone."""
+"""The report's files, made from the study's folder; figures of images need the images too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imil.study.figures import Loaders, draw_all
+from imil.study.figures import Drawn, LeftOut, Loaders, draw_all
 from imil.study.folder import TEST, StudyFolder
 from imil.study.plan import Plan
 from imil.study.report.claim import checklist
@@ -15,7 +15,7 @@ from imil.study.report.limits import limits
 from imil.study.report.loaders import loaders as loaders_of
 from imil.study.report.methods import methods
 from imil.study.report.page import contents, page
-from imil.study.report.pictures import Drawn, Left, figures_section
+from imil.study.report.pictures import figures_section
 from imil.study.report.power import smallest
 from imil.study.report.readers import in_squares, readers_section
 from imil.study.report.result_tables import group_table, main_table, other_table
@@ -34,19 +34,19 @@ from imil.study.report.sections import (
 )
 from imil.study.report.summary import networks, ranking, summary
 from imil.study.report.versus import versus
-from imil.study.report.words import count
 from imil.study.sessions import agreed
-from imil.study.tables import Group, wholes
+from imil.study.tables import Group, of_units, wholes
+from imil.study.words import count
 from imil.training.folder import replacing, write_table
 
 GROUPED = ("accuracy", "auroc")  # of subgroups in the report; all measures are in table.csv
 
 
 def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = None) -> None:
-    """Write report.html, table.csv, table.tex and the figures; a study may be unfinished.
+    """Write report.html, table.csv, units.csv, table.tex and the figures.
 
     Args:
-        study: the folder; every number comes from the predictions in it.
+        study: the folder, finished or not; every result comes from the predictions in it.
         plan: what the folder's study was to do.
         loaders: how to get at images and masks, for the figures that show some; None: from the
             plan's data.
@@ -58,11 +58,12 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
     with replacing(study.report) as half:
         half.write_text(document(found, drawn, left), encoding="utf-8")
     write_table(study.path / "table.csv", found.table)
+    write_table(study.path / "units.csv", of_units(wholes(study, plan).values()))
     with replacing(study.path / "table.tex") as half:
         half.write_text(latex(found), encoding="utf-8")
 
 
-def document(found: Findings, drawn: Sequence[Drawn], left: Sequence[Left]) -> str:
+def document(found: Findings, drawn: Sequence[Drawn], left: Sequence[LeftOut]) -> str:
     """The page.
 
     Args:
@@ -94,7 +95,7 @@ def _head(found: Findings) -> list[Piece]:
         count(len(plan.rows), "arm"),
         count(len(plan.seeds), "seed"),
         count(plan.splits.count, "split"),
-        count(found.tested, "test image"),
+        found.test_images,
     ]
     lead = el("p", f"{' · '.join(parts)} · report of a study with imil", at={"class": "lead"})
     return [el("h1", plan.name), lead, status(found)]

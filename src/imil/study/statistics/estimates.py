@@ -91,7 +91,8 @@ def spread(
     kept = _there(values)
     if not kept:
         return Spread(math.nan, math.nan, Interval(math.nan, math.nan, math.nan), 0)
-    units, values, clusters = [units[i] for i in kept], values[kept], _clusters(units, splits)[kept]
+    clusters = _clusters(units, splits, kept)
+    units, values = [units[i] for i in kept], values[kept]
     images = images_of(units, patients)
     drawn = resampled(units, of, images, seed=seed, draws=draws)
     error = standard_error(values, drawn, clusters, images.drawn, len(images.strata))
@@ -134,7 +135,7 @@ def paired(
     error = standard_error(
         values[kept],
         drawn[:, : len(kept)] - drawn[:, len(kept) :],
-        _clusters(arm, splits)[kept],
+        _clusters(arm, splits, kept),
         images.drawn,
         len(images.strata),
         least=_least(of, both[: len(kept)]),
@@ -153,12 +154,18 @@ def _there(values: NDArray[np.float64]) -> list[int]:
     return [i for i, value in enumerate(values) if math.isfinite(value)]
 
 
-def _clusters(units: Sequence[Predictions], splits: Sequence[int] | None) -> NDArray[np.intp]:
-    """Which units are compared as one: those of a split, or each by itself where there is one."""
-    names = list(splits) if splits is not None else [frozenset(unit.keys) for unit in units]
+def _clusters(
+    units: Sequence[Predictions], splits: Sequence[int] | None, kept: Sequence[int]
+) -> NDArray[np.intp]:
+    """Which of the kept units are compared as one.
+
+    Those of a split, or each by itself where there is only one split.
+    """
+    every = list(splits) if splits is not None else [frozenset(unit.keys) for unit in units]
+    names = [every[i] for i in kept]
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
     if len(number) == 1:
-        return np.arange(len(units), dtype=np.intp)
+        return np.arange(len(names), dtype=np.intp)
     return np.array([number[name] for name in names], np.intp)
 
 

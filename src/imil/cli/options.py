@@ -1,0 +1,13 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Where decoded images are kept.", show_default="the user's cache folder"),
+]

@@ -1,0 +1,75 @@
+"""How a study begins: what is refused before its first job, and what is left behind then."""
+
+import pytest
+from rich.console import Console
+
+from imil.errors import DataError, SettingsError
+from imil.study.folder import StudyFolder
+from imil.study.plan import make_plan
+from imil.study.run import begin, held
+
+PLAN = {"name": "A", "data": "films.csv", "arms": ["baseline", "imil"], "readers": [{"name": "A"}]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder for a study; `films.csv` is nowhere."""
+    (tmp_path / "study").mkdir()
+    return StudyFolder(tmp_path / "study")
+
+
+def plan(folder, **more):
+    return make_plan(PLAN | more, base=folder.path.parent)
+
+
+def begun(folder, **more):
+    begin(plan(folder, **more), folder, folder.path.parent / "cache", Console(quiet=True))
+
+
+def test_a_study_is_run_by_one_process_at_a_time(folder):
+    says = f"imil study status {folder.path}"
+    with held(folder), pytest.raises(SettingsError, match=says), held(folder):
+        pass
+    with held(folder):  # free again
+        pass
+
+
+def test_a_folder_with_other_files_is_refused(folder):
+    (folder.path / "notes.txt").write_text("")
+    with pytest.raises(SettingsError, match="is not empty and no study"):
+        begun(folder)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"data": "other.csv"}, "a study with another 'data'"),
+        ({"splits": {"seed": 1}}, "a study with another 'splits'"),
+        ({"splits": {"count": 3}, "seeds": [0, 1]}, "films.csv"),  # more of both is welcome
+        ({"readers": [{"name": "A", "reader": "simulated:miss=0.5"}]}, "'A' answered otherwise"),
+    ],
+)
+def test_what_was_done_so_far_must_be_a_part_of_the_new_plan(folder, more, says):
+    plan(folder).write(folder.plan)
+    folder.facts.write_text("{}")
+    with pytest.raises((SettingsError, DataError), match=says):
+        begun(folder, **more)
+
+
+def test_a_check_that_fails_leaves_the_folder_as_it_was(folder):
+    def there():
+        return {path.name: path.read_bytes() for path in folder.path.iterdir()}
+
+    with pytest.raises(DataError, match=r"films\.csv"):
+        begun(folder)
+    assert there() == {}
+    plan(folder).write(folder.plan)  # as who was stopped during the checks leaves it
+    with pytest.raises(DataError, match=r"films\.csv"):
+        begun(folder)
+    assert there() == {}
+    plan(folder).write(folder.plan)
+    folder.facts.write_text("{}")
+    before = there()
+    with pytest.raises(DataError, match=r"films\.csv"):
+        begun(folder, seeds=[0, 1])
+    assert there() == before

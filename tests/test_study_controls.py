@@ -1,0 +1,53 @@
+"""The controls: which images they are about, and what is done with those."""
+
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+from reader_contract import make_case
+
+from imil.cases import RoundSettings
+from imil.grid import Grid
+from imil.store import Store
+from imil.study.controls import DrawnOften, RandomBox
+from imil.training.classifier import EpochOrder
+
+
+def drawn(order):
+    """What is drawn in twenty epochs."""
+    found = []
+    for epoch in range(20):
+        order.set_epoch(epoch)
+        found += order
+    return found
+
+
+@pytest.mark.parametrize(
+    ("moment", "epoch", "favoured"),
+    [
+        ("on_train_epoch_end", 0, []),
+        ("on_train_epoch_end", 1, [0, 3]),  # the round follows the second epoch
+        ("on_train_start", 1, []),
+        ("on_train_start", 2, [0, 3]),  # as when it goes on from the round's checkpoint
+    ],
+)
+def test_cases_are_drawn_five_times_as_often_once_their_round_is_held(
+    tmp_path, moment, epoch, favoured
+):
+    order, expected = EpochOrder(4, seed=0), EpochOrder(4, seed=0)
+    expected.favour(favoured, 5)
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        for run, epochs, numbers in (("r", 2, (1, 2)), ("other", 1, (3,))):
+            store.add_run(run, class_names=("normal", "TB"), settings={}, versions={})
+            cases = [make_case(number, run=run, epoch=epochs) for number in numbers]
+            store.open_round(run, epochs, RoundSettings(), cases)
+        often = DrawnOften(order, ["film-2", "film-3", "film-4", "film-1"], store, "r")
+        getattr(often, moment)(SimpleNamespace(current_epoch=epoch), None)
+    assert drawn(order) == drawn(expected)
+
+
+def test_every_case_has_a_box_of_its_own_in_every_seed():
+    cases = [make_case(number, grid=Grid(64, 64)) for number in (1, 2, 3)]
+    boxes = [RandomBox(seed).squares(case) for seed in (0, 1) for case in cases]
+    assert len(set(boxes)) == 6
+    assert boxes == [RandomBox(seed).squares(case) for seed in (0, 1) for case in cases]

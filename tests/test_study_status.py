@@ -1,0 +1,24 @@
+"""How far a study is, as it is told."""
+
+from studies import make_study
+
+from imil.study.plan import read_plan
+from imil.study.run import held
+from imil.study.status import status_table
+
+
+def counts(folder):
+    """Jobs done, running, failed and waiting, by arm."""
+    table = status_table(read_plan(folder.plan), folder)
+    columns = [list(column.cells) for column in table.columns[1:5]]
+    return list(zip(*columns, strict=True))
+
+
+def test_a_job_is_under_way_only_while_somebody_runs_the_study(tmp_path):
+    folder = make_study(
+        tmp_path / "study", arms=["baseline", "imil"], seeds=[0, 1], external=(), n=12, train=12
+    )
+    folder.job("imil", 1, 0).mark("running", seconds=3.0)
+    with held(folder):
+        assert counts(folder) == [("2", "", "", ""), ("1", "1", "", "")]
+    assert counts(folder) == [("2", "", "", ""), ("1", "", "", "1")]  # killed

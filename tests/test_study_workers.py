@@ -1,0 +1,42 @@
+"""Where a study's jobs are done: what becomes of one that is killed or goes wrong."""
+
+import os
+import signal
+
+import pytest
+
+from imil.study import workers
+from imil.study.workers import KILLED, outcome, processes
+
+
+def die(_task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(_task):
+    raise ValueError("one line\nand another")
+
+
+def refuse(_task):
+    return "the data are gone"
+
+
+def live(_task):
+    return ""
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """One process, and another in its place where it is killed."""
+    with processes(1) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("do", "says"),
+    [(die, KILLED), (fail, "ValueError: one line"), (refuse, "the data are gone"), (live, "")],
+)
+def test_why_a_job_failed_is_one_sentence_and_the_next_one_is_done(monkeypatch, pool, do, says):
+    for one, expected in ((do, says), (live, "")):
+        monkeypatch.setattr(workers, "do", one)
+        assert outcome(pool.submit(None)) == expected
