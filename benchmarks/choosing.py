@@ -9,19 +9,14 @@ that is nearly always right, and sure of it. All are measured in turn, again and
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import resource
 import tracemalloc
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
+from telling import questions, tell
 
 from imil.outliers import confident_mistakes
 
@@ -111,10 +106,7 @@ def compare(n: int, sure: bool) -> list[dict[str, object]]:
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="10,000,000 predictions")
-    parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    asked = questions(__doc__, "10,000,000 predictions").parse_args()
     n = 10_000_000 if asked.full else 1_000_000
     rows = [row for sure in (False, True) for row in compare(n, sure)]
     table = Table(title=f"Choosing {CASES} of {n:,} predictions of {CLASSES} classes")
@@ -125,20 +117,7 @@ def main() -> None:
     for row in rows:
         extra = "" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
         table.add_row(row["model"], row["way"], f"{row['ms']:.0f}", f"{row['reads']:.1f}", extra)
-    Console().print(table)
-    facts = {
-        "benchmark": "choosing",
-        "n": n,
-        "classes": CLASSES,
-        "machine": platform.processor() or platform.machine(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "rows": rows,
-    }
-    print(json.dumps(facts))
-    if asked.out:
-        asked.out.write_text(json.dumps(facts, indent=2) + "\n")
+    tell("choosing", table, rows, asked.out)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,13 @@ is a forward pass over the same 530 decoded films, with nothing else. Both in tu
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import resource
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
+from telling import questions, tell
 from torch import Tensor
 
 from imil.outliers import confident_mistakes
@@ -102,10 +97,7 @@ def compare(model: str, size: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="ResNet-50 and ViT-S at 224 px too")
-    parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    asked = questions(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
     keep_buffers()  # as `imil train` does
     rows = [compare(*one) for one in (FULL if asked.full else SMALL)]
     table = Table(title=f"The pause of a round: {FILMS} films, {CASES} cases, float32; seconds")
@@ -116,18 +108,7 @@ def main() -> None:
         seconds = [f"{row[name]:.2f}" for name in ("forward_pass", "predict", "choose", "explain")]
         ratio = f"{row['ratio']:.2f} ({row['lowest']:.2f}-{row['highest']:.2f})"
         table.add_row(f"{row['model']}, {row['size']} px", *seconds, ratio)
-    Console().print(table)
-    facts = {
-        "benchmark": "pause",
-        "machine": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "rows": rows,
-    }
-    print(json.dumps(facts))
-    if asked.out:
-        asked.out.write_text(json.dumps(facts, indent=2) + "\n")
+    tell("pause", table, rows, asked.out)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,8 @@ Each way runs in a process of its own, all in turn and three times over, on the 
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,6 +21,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
+
+from telling import questions, tell
 
 BATCH, STEPS, EPOCHS, TURNS = 64, 5, 4, 3
 SMALL = [("resnet18", 112)]
@@ -161,10 +160,8 @@ def compare(
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="ResNet-50 and ViT-S at 224 px too")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    parser = questions(__doc__, "ResNet-50 and ViT-S at 224 px too")
+    parser.add_argument("--child", nargs="+", help="one way, measured in this process")
     asked = parser.parse_args()
     if asked.child:
         kind, model, size, *more = asked.child
@@ -173,8 +170,6 @@ def main() -> None:
         else:
             bare(model, int(size), kind == "tuned")
         return
-    import torch
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"Training in float32, batches of {BATCH}")
@@ -194,17 +189,7 @@ def main() -> None:
                     f"{row['of_limit']:.2f}",
                     f"{row['peak_gib']:.1f}",
                 )
-    Console().print(table)
-    facts = {
-        "benchmark": "training_step",
-        "machine": platform.processor() or platform.machine(),
-        "processors": os.cpu_count(),
-        "torch": torch.__version__,
-        "rows": rows,
-    }
-    print(json.dumps(facts))
-    if asked.out:
-        asked.out.write_text(json.dumps(facts, indent=2) + "\n")
+    tell("training_step", table, rows, asked.out)
 
 
 if __name__ == "__main__":
