@@ -98,7 +98,8 @@ def ray_cluster(address: str, threads: int, jobs: int | None) -> Iterator[Worker
         gpus = int(any(node.get("GPU", 0) for node in nodes))
         useful = [node for node in nodes if node.get("GPU", 0) >= gpus]
         room = sum(
-            int(min([node.get("CPU", 0) // threads] + [node["GPU"]] * gpus)) for node in useful
+            int(min([node.get("CPU", 0) // threads] + [node.get("GPU", 0)] * gpus))
+            for node in useful
         )
         if not room:
             most = int(max(node.get("CPU", 0) for node in useful))
