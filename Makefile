@@ -13,9 +13,9 @@ demo: setup
 test: setup
 	@$(BIN)/python -m pytest
 
-# every benchmark, small; FLAGS=--full for the sizes of docs/performance.md
+# the benchmarks, small; FLAGS=--full for large ones
 bench: setup
-	@for one in choosing pause training_step reading_room; do \
+	@for one in choosing pause reading_room; do \
 		$(BIN)/python benchmarks/$$one.py $(FLAGS) || exit 1; done
 
 lint: setup
