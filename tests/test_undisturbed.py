@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -113,12 +115,19 @@ def test_a_module_s_own_train_method_is_not_called() -> None:
     assert module.merged == 0
 
 
+UNSTARTED = """
+import torch
+from imil.pytorch.undisturbed import undisturbed
+
+with undisturbed(torch.nn.Identity()):
+    pass
+assert not torch.cuda.is_initialized()
+"""
+
+
 def test_cuda_is_not_started() -> None:
-    if torch.cuda.is_initialized():
-        pytest.skip("another test has started CUDA on this GPU: run this one alone to know")
-    with undisturbed(nn.Identity()):
-        pass
-    assert not torch.cuda.is_initialized()
+    # in a process of its own: another test may have started it in this one
+    subprocess.run([sys.executable, "-c", UNSTARTED], check=True)
 
 
 @pytest.mark.skipif(
