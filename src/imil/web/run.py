@@ -141,7 +141,6 @@ def _log_plainly() -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s reading room: %(message)s"))
         log.addHandler(handler)
-        log.propagate = False
 
 
 def _is_loopback(host: str) -> bool:
