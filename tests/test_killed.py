@@ -31,7 +31,8 @@ POINTS = [
     ("pathlib", "Path.replace", 5, "after"),
     ("pathlib", "Path.replace", 6, "before"),
     ("lightning.pytorch", "Trainer.save_checkpoint", 3, "after"),  # written, not in place
-    ("imil.pytorch.model", "TorchModel.predict", 3, "before"),  # choosing
+    ("imil.pytorch.model", "TorchModel.predict", 2, "after"),
+    ("imil.rounds", "choice", 1, "before"),  # choosing
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),
     ("imil.store", "Store.open_round", 1, "before"),
     ("imil.store", "Store.open_round", 1, "after"),

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from imil.cases import Reading
 from imil.errors import RoundPaused, SettingsError
-from imil.pytorch import IMIL
+from imil.pytorch import IMIL, TorchModel
 from imil.store import Store
 
 
@@ -149,6 +149,31 @@ def test_fewer_mistakes_than_outliers_are_said_in_one_line(tmp_path):
     held = imil.after_epoch(1)
     assert len(said) == 1
     assert f"the round has {held.cases} cases" in said[0]
+
+
+def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeypatch):
+    samples, net = contract.make_samples(), contract.make_net()
+    known = {1: TorchModel(net).predict(samples), 2: None}
+    passes = []
+    real = TorchModel.predict
+    monkeypatch.setattr(TorchModel, "predict", lambda *a: passes.append(1) or real(*a))
+
+    def held(name, predicted):
+        store = Store(tmp_path / name)
+        imil = IMIL(
+            samples,
+            net,
+            contract.Fixed(),
+            store=store,
+            imil_epoch=(1, 2),
+            num_outliers=5,
+            predicted=predicted,
+        )
+        rounds = [imil.after_epoch(epoch) for epoch in (1, 2)]
+        return [(c.key, c.confidence) for r in rounds for c in store.cases(r.id)]
+
+    assert held("with", known.get) == held("without", None)
+    assert len(passes) == 1 + 2
 
 
 @pytest.mark.parametrize("epoch", [0, -1, [3, 0]])

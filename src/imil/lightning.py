@@ -20,7 +20,7 @@ from imil.cases import Reader, RoundSettings  # noqa: E402
 from imil.errors import SettingsError  # noqa: E402
 from imil.grid import Grid  # noqa: E402
 from imil.pytorch import CorrectedDataset  # noqa: E402
-from imil.pytorch.loop import check_epochs  # noqa: E402
+from imil.pytorch.loop import Predicted, check_epochs  # noqa: E402
 from imil.rounds import Say  # noqa: E402
 from imil.store import Store  # noqa: E402
 
@@ -32,8 +32,8 @@ class IMIL(Callback):
     earlier corrections in the store, and a round that was stopped goes on where it was.
 
     Args:
-        samples, ask, store, run, imil_epoch, num_outliers, grid_size, layer, batch_size, say:
-            as for `imil.pytorch.IMIL`.
+        samples, ask, store, run, imil_epoch, num_outliers, grid_size, layer, batch_size, say,
+            predicted: as for `imil.pytorch.IMIL`.
     Raises: SettingsError: a setting is out of range, or training runs on several devices.
     """
 
@@ -50,6 +50,7 @@ class IMIL(Callback):
         layer: str | None = None,
         batch_size: int = 64,
         say: Say = print,
+        predicted: Predicted | None = None,
     ) -> None:
         self._make = lambda module: pytorch.IMIL(
             samples,
@@ -63,6 +64,7 @@ class IMIL(Callback):
             layer=layer,
             batch_size=batch_size,
             say=say,
+            predicted=predicted,
         )
         check_epochs(imil_epoch)  # said now rather than when training starts
         RoundSettings(num_outliers, Grid.parse(grid_size))

@@ -10,11 +10,13 @@ for epoch in range(100):
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from imil.cases import Reader, Round, RoundSettings
@@ -25,6 +27,7 @@ from imil.pytorch.model import TorchModel
 from imil.rounds import Say, restore, run_round
 from imil.store import Store
 
+Predicted = Callable[[int], NDArray[np.float64] | None]
 RECORDED = ("imil", "numpy", "pillow", "sqlalchemy", "torch", "torchvision", "timm", "lightning")
 
 
@@ -47,6 +50,9 @@ class IMIL:
         layer: the layer to explain, as in `model.named_modules()`; found by itself if None.
         batch_size: images at a time when predicting.
         say: takes a line for the person who is watching.
+        predicted: completed epochs -> probabilities (N, K) of the original training images, as
+            `TorchModel.predict` gives them, where you have them already; or None. Saves the
+            round a pass over the set.
     Raises: SettingsError: a setting is out of range.
     """
 
@@ -64,10 +70,12 @@ class IMIL:
         layer: str | None = None,
         batch_size: int = 64,
         say: Say = print,
+        predicted: Predicted | None = None,
     ) -> None:
         self.imil_epoch = check_epochs(imil_epoch)
         self.settings = RoundSettings(num_outliers, Grid.parse(grid_size))
         self.samples, self.ask, self.run, self.say = samples, ask, run, say
+        self.predicted = predicted
         self.model = TorchModel(model, batch_size=batch_size, layer=layer)
         self.store = store if isinstance(store, Store) else Store(store)
         self.store.add_run(
@@ -84,8 +92,9 @@ class IMIL:
         """
         if epoch not in self.imil_epoch:
             return None
+        known = None if self.predicted is None else self.predicted(epoch)
         round_ = run_round(
-            self.model,
+            self.model if known is None else _Foreseen(self.model, known),
             self.samples,
             self.ask,
             self.store,
@@ -106,6 +115,17 @@ class IMIL:
         """Go on after `epoch` completed epochs: earlier corrections, then the round due now."""
         restore(self.samples, self.store, run=self.run, epoch=epoch)
         return self.after_epoch(epoch)
+
+
+class _Foreseen:
+    """A model that has predicted the samples before."""
+
+    def __init__(self, model: TorchModel, probs: NDArray[np.float64]) -> None:
+        self._probs = probs
+        self.explain = model.explain
+
+    def predict(self, _samples: CorrectedDataset) -> NDArray[np.float64]:
+        return self._probs
 
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:

@@ -41,11 +41,12 @@ class TorchModel:
         # confidences are compared across images: full precision, whatever training uses
         kind = next(self.module.parameters()).device.type
         with undisturbed(self.module), torch.no_grad(), torch.autocast(kind, enabled=False):
-            rows = [
-                _probabilities(logits_of(self.module(batch), len(batch)))
+            # together at the end: each copy from a GPU would wait for it
+            logits = [
+                logits_of(self.module(batch), len(batch))
                 for batch in self._batches(samples, range(len(samples)), self._batch_size)
             ]
-        return torch.cat(rows).numpy()
+        return _probabilities(torch.cat(logits)).numpy()
 
     def explain(
         self, samples: CorrectedDataset, indices: Sequence[int], classes: Sequence[int]

@@ -144,7 +144,13 @@ class Run:
             grid_size=self.settings.grid_size,
             batch_size=self.settings.batch_size,
             say=self.console.print,
+            predicted=self._predicted,
         )
+
+    def _predicted(self, epoch: int) -> np.ndarray | None:
+        """What `_predict_at` has just found for the training set."""
+        path = self.folder.predictions(f"epoch-{epoch:03}", "train")
+        return read_predictions(path)[0] if path.exists() else None
 
     def _test_metrics(self, epoch: int) -> dict[str, Any] | None:
         """What the test set gave before the round after that epoch; None where there is none."""
