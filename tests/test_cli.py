@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from processes import command
 from terminals import IMIL, Terminal
@@ -210,6 +211,7 @@ BAD_FLAGS = {
     "--weights nowhere.pt": "nowhere.pt is no file",
     "--config nowhere.toml": "nowhere.toml cannot be read",
     "--imil-epoch never": "--imil-epoch",
+    "--device tpu": "--device is 'tpu'",
     "--mask-columns shadow": "shadow",
 }
 
@@ -218,6 +220,16 @@ BAD_FLAGS = {
 def test_a_bad_flag_gets_one_sentence(words, films, imil):
     # the last of two values counts
     check_refused(imil("train", films, *SMALL, *words.split(), "--out", "run"), BAD_FLAGS[words])
+
+
+def test_a_device_that_is_not_there_is_said_before_the_images_are_decoded(films, imil, tmp_path):
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    said = imil("train", films, *SMALL, "--device", absent, "--out", "run")
+    check_refused(said, f"--device {absent} is not to be had here")
+    assert "cpu" in said.stderr
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+    said = imil("train", films, *SMALL, "--device", "cpu", "--reader", "none", "--out", "run")
+    assert said.returncode == 0, said.stderr
 
 
 def test_without_a_network_imagenet_weights_are_asked_for_as_a_file(films, tmp_path):

@@ -108,6 +108,13 @@ def train(
             help="auto (bfloat16 where the hardware has it), 32 or bf16.", show_default="auto"
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to train: auto (a GPU if there is one), cpu, cuda or mps.",
+            show_default="auto",
+        ),
+    ] = None,
     test_share: Annotated[
         float | None,
         typer.Option(help="Share held back for testing.", show_default="0.2"),

@@ -58,6 +58,11 @@ class Corrections:
         squares = np.flatnonzero(np.unpackbits(row[_HEAD:])) + 1
         return Kept(grid, tuple(map(int, squares)), _NAMES[row[0] - 1])
 
+    def positions(self) -> list[int]:
+        """The samples that are corrected, in order."""
+        found: list[int] = self._table[:, 0].nonzero().flatten().tolist()
+        return found
+
     def apply(self, image: Any, i: int) -> Any:
         """The image as the i-th sample is trained on; the image itself if it is uncorrected.
 

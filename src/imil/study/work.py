@@ -36,7 +36,7 @@ from imil.training.asking import make_reader, reading_room
 from imil.training.data import Prepared, prepare, prepare_apart
 from imil.training.evaluation import write_predictions
 from imil.training.folder import replacing, write_table
-from imil.training.run import Run, training_device
+from imil.training.run import Run
 
 SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
 
@@ -139,7 +139,7 @@ def _train(
         # its weights are there: none need be fetched
         run = Run(run_folder, settings.model_copy(update={"weights": "none"}), data, console)
         run.net.load_state_dict(load_file(run_folder.weights))
-        run.module.to(training_device())
+        run.module.to(run.device)
         _look(plan, job, run, cache)
         run_folder.last.unlink(missing_ok=True)
         return

@@ -6,14 +6,13 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader
 
 from imil.cases import Reader
 from imil.errors import SettingsError
@@ -22,11 +21,13 @@ from imil.pytorch import TorchModel
 from imil.pytorch.loop import versions
 from imil.store import Store
 from imil.store.progress import Progress
+from imil.training.batches import Batches
 from imil.training.beacon import Beacon
 from imil.training.buffers import keep_buffers
 from imil.training.callbacks import Bar, Checkpoints, EpochSeed, Evaluation, History, counted
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.data import Prepared
+from imil.training.device import precision, training_device
 from imil.training.evaluation import read_predictions, write_metrics, write_predictions
 from imil.training.figures import cases_page, training_curve
 from imil.training.folder import RunFolder, replacing
@@ -52,17 +53,19 @@ class Run:
     at_terminal: bool = False
     rounds: tuple[int, ...] = field(init=False)
     name: str = field(init=False)
+    device: torch.device = field(init=False)
     order: EpochOrder = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.settings.low_memory:
             keep_buffers()
+        self.device = training_device(self.settings.device)
         asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
         self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
         self.marks = tuple(sorted({*self.marks, *self.rounds}))
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
-        self.loader = self._make_loader()
+        self.batches = self._make_batches()
         pl.seed_everything(self.settings.seed, verbose=False)
         self.net = build(
             self.settings.model,
@@ -161,9 +164,9 @@ class Run:
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
         trainer = pl.Trainer(
             max_epochs=self.settings.epochs,
-            accelerator="auto",
+            accelerator=self.device.type,
             devices=1,
-            precision=precision(self.settings.precision),
+            precision=precision(self.settings.precision, self.device),
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,  # ours are written before a round, and whole
@@ -176,25 +179,19 @@ class Run:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # advice for other uses of it
             try:
-                trainer.fit(self.module, self.loader, ckpt_path=last, weights_only=True)
+                trainer.fit(self.module, self.batches, ckpt_path=last, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
-        self.module.to(training_device())  # Lightning leaves it on the CPU
+        self.module.to(self.device)  # Lightning leaves it on the CPU
 
-    def _make_loader(self) -> DataLoader[Any]:
+    def _make_batches(self) -> Batches:
         samples, size = self.samples["train"], self.settings.batch_size
         if len(samples) < size:
             raise SettingsError(
                 f"{len(samples)} training images are fewer than a batch of {size}: "
                 f"lower --batch-size to {len(samples)} or less"
             )
-        return DataLoader(
-            samples,
-            size,
-            sampler=self.order,
-            drop_last=len(samples) % size == 1,  # batch normalisation needs two
-            generator=torch.Generator(),  # or the loader would draw from the global one
-        )
+        return Batches(samples, self.order, size, self.device, self.console.print)
 
     def _predict(self, split: str) -> np.ndarray:
         return TorchModel(self.module, batch_size=self.settings.batch_size).predict(
@@ -245,29 +242,3 @@ def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
 def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
     verdicts = [reading.verdict for reading in store.standing(round_id).values()]
     return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}
-
-
-def precision(asked: str) -> Literal["32-true", "bf16-mixed"]:
-    """Lightning's name for the precision; `auto` takes bfloat16 where the hardware has it."""
-    if asked == "32":
-        return "32-true"
-    if asked == "bf16":
-        return "bf16-mixed"
-    return "bf16-mixed" if has_bfloat16() else "32-true"
-
-
-def training_device() -> torch.device:
-    """The device that Lightning's `auto` takes."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", 0)
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def has_bfloat16() -> bool:
-    """Whether the device that trains multiplies in bfloat16, rather than imitating it."""
-    device = training_device().type
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device == "mps":
-        return False
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

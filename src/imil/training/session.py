@@ -16,6 +16,7 @@ from imil.store import Store
 from imil.training.asking import make_reader, reading_room
 from imil.training.cache import cache_folder
 from imil.training.data import Prepared, prepare
+from imil.training.device import training_device
 from imil.training.folder import RunFolder, replacing
 from imil.training.run import Run
 from imil.training.settings import TrainSettings, load_config, resolve
@@ -136,6 +137,7 @@ def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dic
 def _prepare(
     settings: TrainSettings, folder: RunFolder, cache: Path | None, console: Console
 ) -> Prepared:
+    training_device(settings.device)  # said before hours of decoding, if there is none
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Decoding", total=None)

@@ -1,0 +1,52 @@
+"""Where a network is trained, and in which precision."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from imil.errors import SettingsError
+
+
+def training_device(asked: str) -> torch.device:
+    """The device of that name; `auto` takes the best there is.
+
+    Raises: SettingsError: this machine, or this build of PyTorch, has none.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    name = next(kind for kind in there if there[kind]) if asked == "auto" else asked
+    if not there[name]:
+        why = "none is found" if _is_built(name) else "the installed PyTorch is built without it"
+        raise SettingsError(
+            f"--device {name} is not to be had here ({why}): give "
+            f"{' or '.join(kind for kind in there if there[kind])}, or auto"
+        )
+    return torch.device(name, 0) if name == "cuda" else torch.device(name)
+
+
+def precision(asked: str, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
+    """Lightning's name for the precision; `auto` takes bfloat16 where the hardware has it."""
+    if asked == "32":
+        return "32-true"
+    if asked == "bf16":
+        return "bf16-mixed"
+    return "bf16-mixed" if has_bfloat16(device) else "32-true"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies in bfloat16, rather than imitating it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "mps":
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _is_built(name: str) -> bool:
+    built = torch.backends.cuda if name == "cuda" else torch.backends.mps
+    return bool(built.is_built())

@@ -1,0 +1,93 @@
+"""The training set in memory gives what a DataLoader gives, pixel for pixel, and no copy more."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from imil.cases import Kept
+from imil.grid import Grid
+from imil.pytorch import CorrectedDataset
+from imil.training import batches
+from imil.training.batches import Batches
+from imil.training.classifier import EpochOrder
+from imil.training.data import Pixels, to_pixels
+
+DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+ROWS = np.array([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])  # of 15 images, these are trained on
+SIZE = 4  # images in a batch
+FIRST, SECOND = Kept(Grid(2, 2), (1, 4)), Kept(Grid(1, 4), (2,))
+
+
+def never(line):
+    raise AssertionError(line)
+
+
+def make(path, channels, rows=ROWS):
+    """Samples over a mapped file of images, and their order."""
+    shape = (15, 8, 8) if channels == 1 else (15, 8, 8, channels)
+    np.save(path, np.random.default_rng(0).integers(1, 256, shape, np.uint8))
+    pixels = np.load(path, mmap_mode="r")
+    labels = np.arange(len(rows)) % 3
+    samples = CorrectedDataset(
+        Pixels(pixels, rows, labels),
+        transform=to_pixels,
+        view=to_pixels,
+        labels=labels,
+        class_names="abc",
+        keys=[f"film {row}" for row in rows],
+    )
+    return samples, EpochOrder(len(rows), seed=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, channels):
+    samples, order = make(tmp_path / "films.npy", channels)
+    ours = Batches(samples, order, SIZE, DEVICE, never)
+    loader = DataLoader(samples, SIZE, sampler=order)
+    rounds = [{}, {0: FIRST, 7: FIRST}, {7: SECOND, 10: FIRST}, {0: None, 7: None}, {}]
+    for epoch, corrected in enumerate(rounds):
+        for i, kept in corrected.items():
+            samples.correct(i, kept)
+        order.set_epoch(epoch)
+        for (pixels, labels), (theirs, their_labels) in zip(ours, loader, strict=True):
+            assert pixels.device == DEVICE
+            assert pixels.dtype == torch.uint8
+            assert torch.equal(pixels.cpu(), theirs)
+            assert torch.equal(labels.cpu(), their_labels)
+
+
+def test_the_file_of_decoded_images_is_never_written_to(tmp_path):
+    samples, order = make(tmp_path / "films.npy", 1)
+    before = (tmp_path / "films.npy").read_bytes()
+    samples.correct(3, FIRST)
+    drawn = torch.cat([pixels for pixels, _ in Batches(samples, order, SIZE, DEVICE, never)])
+    assert (drawn == 0).any()
+    assert (tmp_path / "films.npy").read_bytes() == before
+    assert torch.equal(samples.view(3), to_pixels(samples.dataset[3][0])), "originals stay"
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(11, [4, 4, 3]), (9, [4, 4]), (8, [4, 4])])
+def test_a_last_batch_of_one_is_left_out(tmp_path, n, sizes):
+    samples, order = make(tmp_path / "films.npy", 1, ROWS[:n])
+    ours = Batches(samples, order, SIZE, DEVICE, never)
+    assert [len(labels) for _, labels in ours] == sizes
+    assert len(ours) == len(sizes)
+
+
+def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_path, monkeypatch):
+    samples, _ = make(tmp_path / "films.npy", 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2 * 11 * 64 - 1, 10**9))
+    said = []
+    assert batches._on_device(samples.dataset, torch.device("cuda", 0), said.append) is None
+    assert len(said) == 1
+    assert "stay in the computer's memory" in said[0]
+
+
+def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(tmp_path, monkeypatch):
+    samples, _ = make(tmp_path / "films.npy", 1)
+    monkeypatch.setattr(batches.os, "sysconf", lambda name: 15 if name.endswith("PAGES") else 63)
+    said = []
+    batches._warn_if_large(samples.dataset.pixels, said.append)
+    assert len(said) == 1
+    assert "from the disk" in said[0]
