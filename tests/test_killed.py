@@ -30,7 +30,8 @@ POINTS = [
     ("pathlib", "Path.replace", 4, "before"),
     ("pathlib", "Path.replace", 5, "after"),
     ("pathlib", "Path.replace", 6, "before"),
-    ("lightning.pytorch", "Trainer.save_checkpoint", 3, "after"),  # written, not in place
+    ("lightning.pytorch", "Trainer.save_checkpoint", 2, "after"),  # handed over to the writer
+    ("torch", "save", 3, "after"),  # written, not in place
     ("imil.pytorch.model", "TorchModel.predict", 2, "after"),
     ("imil.rounds", "choice", 1, "before"),  # choosing
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),

@@ -21,7 +21,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped: by you, or by a crash.
 
-    Training goes on from the last completed epoch, a round from its first unread case.
+    Training goes on from the last checkpoint, a round from its first unread case.
 
     [bold]Example[/bold]
 

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from imil.cases import Case, Reader, Reading
 from imil.store.progress import Progress
+from imil.training.seldom import Seldom
 
 
 class Beacon(Callback):
@@ -23,6 +24,7 @@ class Beacon(Callback):
     ) -> None:
         self._progress, self._run, self._measured = progress, run, measured
         self._known = {epoch for epoch, _ in progress.results(run)}
+        self._seldom = Seldom()
 
     def alive(self) -> AbstractContextManager[None]:
         """Give signs of life while the block runs."""
@@ -52,8 +54,13 @@ class Beacon(Callback):
         self._at(trainer, trainer.current_epoch + 1)
 
     def _at(self, trainer: Trainer, epoch: int) -> None:
-        self._progress.report(self._run, state="running", epoch=epoch, epochs=trainer.max_epochs)
-        self._result(epoch, self._measured(epoch))
+        metrics = self._measured(epoch)
+        if metrics is not None or self._seldom.due():
+            with self._seldom.doing():
+                self._progress.report(
+                    self._run, state="running", epoch=epoch, epochs=trainer.max_epochs
+                )
+        self._result(epoch, metrics)
 
     def _result(self, epoch: int, metrics: dict[str, Any] | None) -> None:
         if metrics is not None and epoch not in self._known:

@@ -1,4 +1,4 @@
-"""What happens around an epoch of `imil train`: seed, history, checkpoint, predictions, bar."""
+"""What happens around an epoch of `imil train`: seed, history, predictions, bar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imil.cases import Reading
-from imil.training.folder import RunFolder, replacing, write_table
+from imil.training.folder import RunFolder, write_table
+from imil.training.seldom import Seldom
 
 
 class EpochSeed(Callback):
@@ -48,11 +49,25 @@ class Evaluation(Callback):
 
 
 class History(Callback):
-    """Loss and accuracy of each epoch, in the checkpoint and as a table in the run's folder."""
+    """Loss and accuracy of each epoch, in the checkpoint and as a table in the run's folder.
 
-    def __init__(self, folder: RunFolder, validate: Callable[[], dict[str, float]]) -> None:
-        self._folder, self._validate = folder, validate
+    The table is written now and then, before each round and after the last epoch.
+
+    Args:
+        folder: where the table lies.
+        rounds: completed epochs after which a round is held.
+        validate: what the validation set gives.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        rounds: tuple[int, ...],
+        validate: Callable[[], dict[str, float]],
+    ) -> None:
+        self._folder, self._rounds, self._validate = folder, rounds, validate
         self._rows: list[dict[str, Any]] = []
+        self._seldom = Seldom()
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far: a resumed run goes on below them."""
@@ -63,26 +78,14 @@ class History(Callback):
         self._rows = list(state_dict["rows"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add a row and write the table."""
-        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
+        """Add a row."""
+        epoch = trainer.current_epoch + 1
+        row: dict[str, Any] = {"epoch": epoch}
         row |= {f"train_{k}": float(trainer.callback_metrics[k]) for k in ("loss", "accuracy")}
         self._rows.append(row | {f"val_{k}": v for k, v in self._validate().items()})
-        write_table(self._folder.history, pd.DataFrame(self._rows))
-
-
-class Checkpoints(Callback):
-    """A checkpoint after each epoch, and one that stays before each round."""
-
-    def __init__(self, folder: RunFolder, rounds: tuple[int, ...]) -> None:
-        self._folder, self._rounds = folder, rounds
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write it whole or not at all: a kill leaves the one before."""
-        epoch = trainer.current_epoch + 1
-        targets = [self._folder.last] + [self._folder.at(epoch)] * (epoch in self._rounds)
-        for target in reversed(targets):
-            with replacing(target) as half:
-                trainer.save_checkpoint(half)
+        if epoch in self._rounds or epoch == trainer.max_epochs or self._seldom.due():
+            with self._seldom.doing():
+                write_table(self._folder.history, pd.DataFrame(self._rows))
 
 
 class Bar(Callback):

@@ -44,7 +44,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The checkpoint after the newest completed epoch."""
+        """The newest checkpoint."""
         return self.path / "checkpoints" / "last.ckpt"
 
     def at(self, epoch: int) -> Path:

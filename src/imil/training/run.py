@@ -24,7 +24,8 @@ from imil.store.progress import Progress
 from imil.training.batches import Batches
 from imil.training.beacon import Beacon
 from imil.training.buffers import keep_buffers
-from imil.training.callbacks import Bar, Checkpoints, EpochSeed, Evaluation, History, counted
+from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, counted
+from imil.training.checkpoints import Checkpoints, Writer
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.data import Prepared
 from imil.training.device import precision, training_device
@@ -64,6 +65,7 @@ class Run:
         self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
         self.marks = tuple(sorted({*self.marks, *self.rounds}))
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
+        self.writer = Writer()
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
         self.batches = self._make_batches()
         pl.seed_everything(self.settings.seed, verbose=False)
@@ -114,8 +116,8 @@ class Run:
         bar = Bar(self.console)
         callbacks = [
             EpochSeed(self.settings.seed),
-            History(self.folder, self._validate),
-            Checkpoints(self.folder, self.marks),
+            History(self.folder, self.marks, self._validate),
+            Checkpoints(self.folder, self.marks, self.writer),
             bar,
             Evaluation(self.marks, self._predict_at),
         ]
@@ -167,6 +169,7 @@ class Run:
             accelerator=self.device.type,
             devices=1,
             precision=precision(self.settings.precision, self.device),
+            plugins=[self.writer],
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,  # ours are written before a round, and whole
