@@ -19,6 +19,7 @@ from torch import Tensor
 
 from imil.outliers import confident_mistakes
 from imil.pytorch import CorrectedDataset, TorchModel
+from imil.training.augment import augment
 from imil.training.buffers import keep_buffers
 from imil.training.classifier import Classifier
 from imil.training.data import Pixels, to_pixels
@@ -66,6 +67,7 @@ def compare(model: str, size: int) -> dict[str, object]:
         lr=0.001,
         momentum=0,
         mix=mix("none", 2),
+        augment=augment(()),
     ).eval()
     samples = CorrectedDataset(
         Pixels(pixels, np.arange(FILMS), labels),

@@ -293,7 +293,8 @@ def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_spac
 def test_every_kind_of_setting_goes_through_training(tmp_path, imil):
     films = write_phantoms(tmp_path / "films", n=60, size=48, seed=0)
     _table(lambda t: t.drop(columns="split"))(films)
-    flags = "--model test_vit --channels 3 --precision bf16 --mix cutmix --optimizer adamw"
+    flags = "--model test_vit --channels 3 --precision bf16 --mix cutmix --optimizer adamw "
+    flags += "--augment flip,crop"
     more = "--val-share 0.2 --grid-size 4x6 --imil-epoch 1,2 --reader random"
     said = imil("train", films, *SMALL, *flags.split(), *more.split(), "--out", "run")
     assert said.returncode == 0, said.stderr

@@ -29,6 +29,11 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
     assert resolve(load_config(tmp_path / "config.toml")) == settings
 
 
+@pytest.mark.parametrize("none", ["none", ["none"], []])
+def test_no_augmentation_has_a_name_too(none):
+    assert resolve({"data": "a.csv", "augment": none}).augment == ()
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -38,6 +43,7 @@ def test_what_is_written_is_read_back_the_same(tmp_path):
         ({"image_size": 4}, "--image-size is 4"),
         ({"optimizer": "magic"}, "--optimizer is 'magic': input should be 'sgd', 'adam' or"),
         ({"mix": "cut"}, "--mix is 'cut'"),
+        ({"augment": ["flip", "turn"]}, "--augment is 'turn': input should be 'flip' or 'crop'"),
         ({"precision": "64"}, "--precision is '64'"),
         ({"imil_epoch": [0]}, "imil_epoch 0 is not possible"),
         ({"imil_epoch": ["x"]}, "--imil-epoch is"),

@@ -1,6 +1,7 @@
 """What a report claims: differences, controls, limits, methods and the checklist."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from types import SimpleNamespace
@@ -239,6 +240,17 @@ def test_the_methods_say_how_intervals_and_p_values_were_computed(study):
         "each direction by itself, twice the lower median",
     ):
         assert words in said
+
+
+def test_the_methods_name_the_random_changes_of_images(study):
+    found = study()
+    assert "In every epoch" not in " ".join(methods(found))
+    training = found.plan.training | {"augment": ["flip", "crop"]}
+    changed = replace(found, plan=found.plan.model_copy(update={"training": training}))
+    assert (
+        "In every epoch half of the training images were mirrored left to right, and each training "
+        "image was moved by up to an eighth of its side"
+    ) in " ".join(methods(changed))
 
 
 def test_the_methods_of_one_training_each_speak_of_one(study):

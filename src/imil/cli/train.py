@@ -11,6 +11,8 @@ import typer
 from imil.cli.errors import ending
 from imil.cli.options import Cache
 
+LISTS = ("imil_epoch", "augment", "mask_columns")
+
 
 def train(
     data: Annotated[
@@ -93,6 +95,12 @@ def train(
         typer.Option(
             help="In the reading room: paper, or blind-first (the model's opinion after your own).",
             show_default="paper",
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Random changes of each image: flip, crop or flip,crop.", show_default="none"
         ),
     ] = None,
     mix: Annotated[
@@ -182,7 +190,7 @@ def train(
         # imported here: `imil --help` needs no framework
         from imil.training.session import new_run, settle
 
-        flags |= {n: _list(flags[n]) for n in ("imil_epoch", "mask_columns") if n in flags}
+        flags |= {name: _list(flags[name]) for name in LISTS if name in flags}
         settings, folder = settle(flags, config, out)
         with ending(f"imil resume {shlex.quote(str(folder.path))}"):
             new_run(settings, folder, cache)

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 
+from imil.training.augment import Change
 from imil.training.mixes import Mixed
 
 
@@ -23,16 +24,25 @@ class Classifier(LightningModule):
         lr: learning rate.
         momentum: of SGD (paper: none is named).
         mix: mixes a batch, see `imil.training.mixes`.
+        augment: changes its images before, see `imil.training.augment`.
     """
 
     def __init__(
-        self, net: nn.Module, *, optimizer: str, lr: float, momentum: float, mix: Mixed
+        self,
+        net: nn.Module,
+        *,
+        optimizer: str,
+        lr: float,
+        momentum: float,
+        mix: Mixed,
+        augment: Change,
     ) -> None:
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
         self.net = net
-        self._optimizer, self._lr, self._momentum, self._mix = optimizer, lr, momentum, mix
+        self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
+        self._mix, self._augment = mix, augment
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.register_buffer("mean", _per_channel(config.get("mean", (0.5,))), persistent=False)
         self.register_buffer("std", _per_channel(config.get("std", (0.5,))), persistent=False)
@@ -46,7 +56,7 @@ class Classifier(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """The loss of a batch of raw pixels and labels."""
         pixels, labels = batch
-        mixed, targets = self._mix(pixels.float(), labels)
+        mixed, targets = self._mix(self._augment(pixels).float(), labels)
         logits = self(mixed)
         loss = nn.functional.cross_entropy(logits.float(), targets)
         with torch.no_grad():

@@ -21,6 +21,7 @@ from imil.pytorch import TorchModel
 from imil.pytorch.loop import versions
 from imil.store import Store
 from imil.store.progress import Progress
+from imil.training.augment import augment
 from imil.training.batches import Batches
 from imil.training.beacon import Beacon
 from imil.training.buffers import keep_buffers
@@ -84,6 +85,7 @@ class Run:
             lr=self.settings.lr,
             momentum=self.settings.momentum,
             mix=mix(self.settings.mix, len(self.data.class_names)),
+            augment=augment(self.settings.augment),
         )
 
     def open_store(self) -> Store:

@@ -16,6 +16,7 @@ from imil.pytorch.loop import check_epochs
 from imil.training.table import Columns
 
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
+Augment = Literal["flip", "crop"]
 
 
 class TrainSettings(BaseModel):
@@ -42,6 +43,7 @@ class TrainSettings(BaseModel):
     reader: str = "console"
     reader_name: Annotated[str, Field(min_length=1, max_length=100)] = "reader"
     protocol: Literal["paper", "blind-first"] = "paper"
+    augment: tuple[Augment, ...] = ()
     mix: Mix = "none"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "32", "bf16"] = "auto"
@@ -66,6 +68,11 @@ class TrainSettings(BaseModel):
     @classmethod
     def _in_order(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return check_epochs(value)
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return () if value in ("none", ["none"]) else value
 
     @field_validator("grid_size", mode="before")
     @classmethod

@@ -36,6 +36,11 @@ PLAYS = {  # of `PLAYED`
     "not lie",
 }
 OPTIMIZERS = {"sgd": "stochastic gradient descent", "adam": "Adam", "adamw": "AdamW"}
+CHANGES = {
+    "flip": "half of the training images were mirrored left to right",
+    "crop": "each training image was moved by up to an eighth of its side, up or down and "
+    "sideways, with black coming in",
+}
 WEIGHTS = {"none": "from random weights", "imagenet": "from weights trained on ImageNet"}
 
 
@@ -88,6 +93,9 @@ def _training(found: Findings) -> Iterator[str]:
         f"A {s.model} (timm) was trained {start} with {OPTIMIZERS[s.optimizer]} ({rate}) and "
         f"cross-entropy for {count(s.epochs, 'epoch')} with a batch size of {s.batch_size}."
     )
+    changes = [CHANGES[name] for name in s.augment]
+    if changes:
+        yield f"In every epoch {', and '.join(changes)}, drawn at random."
     yield "The weights after the last epoch were tested; no model was chosen by any test result."
     splits = found.plan.splits.count
     each = f" on each of {splits} splits" if splits > 1 else ""
