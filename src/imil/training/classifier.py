@@ -68,11 +68,12 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD, Adam or AdamW over all weights."""
-        weights = self.parameters()
+        weights = list(self.parameters())
+        fused = weights[0].is_cuda or None  # one kernel for all weights; None: as PyTorch does
         if self._optimizer == "sgd":
-            return torch.optim.SGD(weights, lr=self._lr, momentum=self._momentum)
+            return torch.optim.SGD(weights, lr=self._lr, momentum=self._momentum, fused=fused)
         made = torch.optim.Adam if self._optimizer == "adam" else torch.optim.AdamW
-        return made(weights, lr=self._lr)
+        return made(weights, lr=self._lr, fused=fused)
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:
