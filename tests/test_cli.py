@@ -1,5 +1,6 @@
 """The command line, as a person types it: exit codes, one sentence for a mistake, nothing lost."""
 
+import gc
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from PIL import Image
 from processes import command
 from terminals import IMIL, Terminal
 
+from imil.cli.importing import importing
 from imil.store import Store
 from imil.training.phantom import write_phantoms
 
@@ -387,6 +390,21 @@ def test_help_loads_no_framework(imil):
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert said.stdout.strip().endswith("set()")
+
+
+def test_garbage_is_looked_for_again_after_imports_even_those_that_fail():
+    with suppress(ImportError), importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with importing():
+            pass
+        assert not gc.isenabled(), "as it was"
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_the_installed_command_runs():

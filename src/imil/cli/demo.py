@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.importing import importing
 
 
 def demo(
@@ -34,6 +35,7 @@ def demo(
         imil demo --reader simulated
     """
     with ending():
-        from imil.training.demo import default_reader, run_demo
+        with importing():
+            from imil.training.demo import default_reader, run_demo
 
         run_demo(reader or default_reader(), out, seed)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 
@@ -28,6 +29,7 @@ def resume(
         imil resume runs/films-resnet18
     """
     with ending(f"imil resume {shlex.quote(str(run))}"):
-        from imil.training.session import continue_run
+        with importing():
+            from imil.training.session import continue_run
 
         continue_run(run, reader, cache)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 FAILED = 1  # some jobs could not be done; the others were
@@ -110,11 +111,12 @@ def run(
     with ending():
         from rich.console import Console
 
-        from imil.study.folder import StudyFolder
-        from imil.study.plan import read_plan
-        from imil.study.run import Session, begin, held
-        from imil.study.workers import processes, ray_cluster, threads_of
-        from imil.training.cache import cache_folder
+        with importing():
+            from imil.study.folder import StudyFolder
+            from imil.study.plan import read_plan
+            from imil.study.run import Session, begin, held
+            from imil.study.workers import processes, ray_cluster, threads_of
+            from imil.training.cache import cache_folder
 
         console = Console()
         read = read_plan(plan)
@@ -229,9 +231,10 @@ def reader(
 def _report(path: Path) -> None:
     from rich.console import Console
 
-    from imil.study.folder import StudyFolder
-    from imil.study.plan import read_plan
-    from imil.study.report import write_report
+    with importing():
+        from imil.study.folder import StudyFolder
+        from imil.study.plan import read_plan
+        from imil.study.report import write_report
 
     folder = StudyFolder(path)
     write_report(folder, read_plan(folder.plan))

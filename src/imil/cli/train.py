@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from imil.cli.errors import ending
+from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 LISTS = ("imil_epoch", "augment", "mask_columns")
@@ -187,8 +188,8 @@ def train(
         if name not in ("out", "config", "cache") and value is not None
     }
     with ending():
-        # imported here: `imil --help` needs no framework
-        from imil.training.session import new_run, settle
+        with importing():  # here: `imil --help` needs no framework
+            from imil.training.session import new_run, settle
 
         flags |= {name: _list(flags[name]) for name in LISTS if name in flags}
         settings, folder = settle(flags, config, out)
