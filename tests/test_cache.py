@@ -13,7 +13,9 @@ import PIL.Image
 import pytest
 
 from imil.errors import DataError
+from imil.images.load import load_image
 from imil.images.view import squash
+from imil.training import decoded
 from imil.training.cache import decode
 from imil.training.table import Table, read_data
 
@@ -176,6 +178,22 @@ def test_squashing_is_antialiased_bilinear():
     np.testing.assert_allclose(small, independent[0, 0].numpy(), atol=1.01)
     stripes = np.tile(np.array([0, 255], np.uint8), (3000, 1500))
     np.testing.assert_allclose(squash(stripes, 100, 1), 127.5, atol=2)
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, monkeypatch):
+    paths = [film(tmp_path / f"{i}.jpg", i, 640) for i in range(3)]
+    seen = []
+    real = decoded.squash
+
+    def look(image, size, channels):
+        seen.append(image.shape)
+        return real(image, size, channels)
+
+    monkeypatch.setattr(decoded, "squash", look)
+    small = decode(table(paths), size=48, folder=tmp_path / "cache").array
+    assert seen == [(160, 160)] * 3, "a quarter: 48 × 3 fits into it, and not into an eighth"
+    for path, one in zip(paths, small, strict=True):
+        np.testing.assert_allclose(one.astype(int), squash(load_image(path), 48, 1), atol=2)
 
 
 def test_16_bits_become_8_from_darkest_to_brightest():

@@ -70,6 +70,20 @@ def same(found, expected):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("at_least", "times"), [(1, 8), (60, 8), (61, 4), (121, 2), (241, 1), (481, 1)]
+)
+def test_a_jpeg_may_come_smaller_averaged_over_boxes_and_upright(tmp_path, at_least, times):
+    exif = PIL.Image.Exif()
+    exif[274] = 6  # on its side
+    coarse = np.kron(random(60, 80) // 2 + 60, np.ones((8, 8), np.uint8))
+    path = saved(tmp_path / "a.jpg", PIL.Image.fromarray(coarse), exif=exif, quality=100)
+    small = load_image(path, at_least=at_least)
+    assert small.shape == (640 // times, 480 // times)
+    boxes = load_image(path).reshape(640 // times, times, 480 // times, times).mean(axis=(1, 3))
+    np.testing.assert_allclose(small, boxes, atol=2)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize(("colour", "shape"), [(GREY, (13, 9)), (RGB, (13, 9, 3))])

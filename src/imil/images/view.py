@@ -27,7 +27,10 @@ def squash(image: Image, size: int, channels: int) -> NDArray[np.uint8]:
         channels: 1 makes colours grey, 3 repeats grey.
     """
     if image.dtype == np.uint8:
-        picture = PIL.Image.fromarray(image).convert("L" if channels == 1 else "RGB")
+        picture = PIL.Image.fromarray(image)
+        mode = "L" if channels == 1 else "RGB"
+        # even where nothing is to be converted, Pillow would copy
+        picture = picture if picture.mode == mode else picture.convert(mode)
         return np.asarray(_resized(picture, size), np.uint8)
     low, high = int(image.min()), int(image.max())
     values = image.astype(np.float32)

@@ -24,7 +24,7 @@ from imil.training.decoded import Bad, Decoded, Entry, fault
 from imil.training.hashes import hash_files
 from imil.training.table import Table
 
-FORMAT = 1  # to be raised when the same originals would decode to other pixels
+FORMAT = 2  # to be raised when the same originals would decode to other pixels
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from imil.errors import DataError
 from imil.images.load import load_image
-from imil.images.view import squash
+from imil.images.view import GAP, squash
 from imil.training.table import Table
 from imil.training.threads import in_order
 
@@ -158,7 +159,8 @@ def fault(path: Path) -> str:
 def _decoded(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
     """The image at the training size, or why it cannot be read."""
     try:
-        return squash(load_image(path), size, channels)
+        # what is averaged over boxes here need not be averaged over boxes there
+        return squash(load_image(path, at_least=ceil(GAP * size)), size, channels)
     except DataError as error:
         return str(error)
 
