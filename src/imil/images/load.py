@@ -183,7 +183,7 @@ def _pixels(image: ImageFile) -> Pixels:
     if mode in ("L", "RGB"):
         return np.array(image)
     if mode.startswith("I;16"):
-        deep: NDArray[np.uint16] = np.array(image).astype(np.uint16)
+        deep: NDArray[np.uint16] = np.array(image).astype(np.uint16, copy=False)
         tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
         return inverted(deep, tags[BITS][0]) if tags.get(PHOTOMETRIC) == 0 else deep
     if mode in ("P", "PA"):

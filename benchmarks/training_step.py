@@ -1,0 +1,321 @@
+"""How fast `imil train` trains, beside the bare step that it is made of and what one would write.
+
+    python benchmarks/training_step.py [--full] [--keras PYTHON] [--out FILE.json]
+
+The first two run in one process, an epoch of one beside an epoch of the other; the rest in
+processes of their own, one after the other, on the same drawn films:
+
+- `bare step, tuned`: one batch on the device; forward, backward, update; memory kept and in
+  channels-last, as imil trains: the limit;
+- `imil train`: what the command does, with everything on (flips and crops, a bar, checkpoints, the
+  callback), every epoch after the round;
+- `bare step`: as PyTorch does it by itself;
+- `Lightning, ImageFolder`: a Trainer over a folder of classes with two loader workers;
+- `Keras, TensorFlow`: the paper's own stack, where --keras names a Python that has both.
+
+All in the precision that `imil train --precision auto` takes here.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter
+
+from telling import questions, tell
+
+BATCH, STEPS, WARM = 64, 4, 2
+ROUND = 1
+FILMS, TRAINED = 160, 128
+SMALL = [("resnet18", 112, 2, 9)]  # model, pixels, turns, epochs on a CPU
+FULL = [*SMALL, ("resnet50", 224, 1, 4), ("vit_small_patch16_224", 224, 1, 4)]
+KERAS = {"resnet50": "ResNet50"}  # what Keras has of these
+SAID = "done: epoch "
+
+
+class Bare:
+    """The bare step: one batch on the device; forward, backward, update, and nothing else."""
+
+    def __init__(self, net, size: int) -> None:
+        import torch
+
+        from imil.training.device import precision, training_device
+
+        self.device = training_device("auto")
+        self.half = precision("auto", self.device) != "32-true"
+        self.net = net.to(self.device).train()
+        fused = self.device.type == "cuda" or None
+        self.optimizer = torch.optim.SGD(net.parameters(), lr=0.001, fused=fused)
+        like = next(p for p in net.parameters() if p.ndim == 4)
+        layout = torch.channels_last if _is_last(like) else torch.contiguous_format
+        images = torch.rand(BATCH, 3, size, size, device=self.device)
+        self.images = images.to(memory_format=layout)
+        self.labels = torch.arange(BATCH, device=self.device) % 2
+
+    def seconds(self, steps: int) -> float:
+        """How long so many steps take."""
+        import torch
+
+        began = perf_counter()
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                loss = torch.nn.functional.cross_entropy(self.net(self.images), self.labels)
+            loss.backward()
+            self.optimizer.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return perf_counter() - began
+
+
+def _is_last(weight) -> bool:
+    import torch
+
+    return weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def by_itself(model: str, size: int) -> None:
+    """Print the images per second of the bare step as PyTorch does it by itself."""
+    import timm
+
+    bare = Bare(timm.create_model(model, num_classes=2), size)
+    bare.seconds(1)
+    steps = 3 if bare.device.type == "cpu" else 100
+    print(BATCH * steps / bare.seconds(steps))
+
+
+def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
+    """Train as `imil train` does, every epoch beside as many bare steps in the same process."""
+    import lightning.pytorch as pl
+    from rich.console import Console
+
+    from imil.training.asking import make_reader
+    from imil.training.data import prepare
+    from imil.training.run import Run
+    from imil.training.session import settle
+
+    class Beside(pl.Callback):
+        def __init__(self, run) -> None:
+            self.bare = Bare(copy.deepcopy(run.net), size)
+            self.limits, self.spent = [], []
+
+        def on_train_epoch_start(self, trainer, _module) -> None:
+            self.limits.append(self.bare.seconds(TRAINED // BATCH))
+            self.began = perf_counter()
+
+        def on_train_epoch_end(self, trainer, _module) -> None:
+            self.spent.append(perf_counter() - self.began)
+
+    flags = {"data": films, "model": model, "image_size": size, "epochs": epochs}
+    flags |= {"augment": ["flip", "crop"], "imil_epoch": [ROUND], "reader": "simulated"}
+    settings, folder = settle(flags, None, Path(place) / "run")
+    console = Console(stderr=True)
+    folder.path.mkdir()
+    data = prepare(settings, folder, cache=Path(place) / "cache", progress=lambda *_: None)
+    run = Run(folder, settings, data, console)
+    reader = make_reader("simulated", person="reader", seed=0, data=data, folder=folder.cases)
+    beside = Beside(run)
+    run.train(reader, run.open_store(), after_rounds=[beside])
+    pairs = zip(beside.limits[ROUND:], beside.spent[ROUND:], strict=True)
+    print(json.dumps([(TRAINED / limit, TRAINED / spent) for limit, spent in pairs]))
+
+
+def lightning(model: str, size: int, epochs: int, films: str) -> None:
+    """Train as many would write it; says when each epoch ends."""
+    import lightning.pytorch as pl
+    import timm
+    import torch
+    from torchvision import datasets, transforms
+
+    from imil.training.device import precision, training_device
+
+    class Net(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = timm.create_model(model, num_classes=2)
+
+        def training_step(self, batch, _index):
+            images, labels = batch
+            loss = torch.nn.functional.cross_entropy(self.net(images), labels)
+            self.log("loss", loss, prog_bar=True)
+            return loss
+
+        def on_train_epoch_end(self) -> None:
+            print(f"{SAID}{self.current_epoch + 1}", flush=True)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.001)
+
+    ways = [transforms.Resize((size, size)), transforms.RandomHorizontalFlip()]
+    ways += [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)]
+    folder = datasets.ImageFolder(films, transforms.Compose(ways))
+    loader = torch.utils.data.DataLoader(
+        folder, BATCH, shuffle=True, num_workers=2, persistent_workers=True
+    )
+    asked = precision("auto", training_device("auto"))
+    with tempfile.TemporaryDirectory() as place:
+        pl.Trainer(max_epochs=epochs, precision=asked, default_root_dir=place).fit(Net(), loader)
+
+
+def keras(model: str, size: int, epochs: int, films: str, half: bool) -> None:
+    """Train with Keras on TensorFlow; says when each epoch ends."""
+    import keras as k
+    import tensorflow as tf
+
+    if half:
+        k.mixed_precision.set_global_policy("mixed_bfloat16")
+    data = k.utils.image_dataset_from_directory(
+        films, image_size=(size, size), batch_size=BATCH, verbose=False
+    )
+    flip = k.layers.RandomFlip("horizontal")
+    data = data.cache().map(lambda x, y: (flip(x, training=True), y)).prefetch(tf.data.AUTOTUNE)
+    net = getattr(k.applications, KERAS[model])(
+        weights=None, classes=2, input_shape=(size,) * 2 + (3,)
+    )
+    net.compile(k.optimizers.SGD(0.001), "sparse_categorical_crossentropy", ["accuracy"])
+    ends = k.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, _logs: print(f"{SAID}{epoch + 1}", flush=True)
+    )
+    net.fit(data, epochs=epochs, verbose=0, callbacks=[ends])
+
+
+def run(words: list[object]) -> tuple[str, dict[int, float], float]:
+    """The last line that a child prints, when its epochs ended, and its peak memory in GiB."""
+    with tempfile.TemporaryFile("w+") as errors:
+        child = subprocess.Popen(
+            list(map(str, words)),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        ends, line = {}, ""
+        for line in child.stdout:
+            if found := re.match(rf"{SAID}(\d+)", line):
+                ends[int(found[1])] = monotonic()
+        _, status, used = os.wait4(child.pid, 0)
+        if status:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(map(str, words))} failed:\n{errors.read()[-2000:]}")
+    return line, ends, used.ru_maxrss / 2**20
+
+
+def films(place: Path) -> tuple[Path, Path]:
+    """A table of drawn films, and the trained ones in folders of classes."""
+    from imil.training.phantom import write_phantoms
+
+    folder, classes = place / "films", place / "classes"
+    table = write_phantoms(folder, n=FILMS, size=512, test=1 - TRAINED / FILMS)
+    with table.open() as file:
+        trained = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    assert len(trained) == TRAINED
+    for row in trained:
+        of_class = classes / row["label"]
+        of_class.mkdir(parents=True, exist_ok=True)
+        (of_class / Path(row["image"]).name).symlink_to(folder / row["image"])
+    return table, classes
+
+
+def compare(
+    model: str, size: int, turns: int, epochs: int, drawn: tuple[Path, Path], other: str | None
+) -> list[dict[str, object]]:
+    """A row for each way, over all turns."""
+    import torch
+
+    from imil.training.device import precision, training_device
+
+    table, classes = drawn
+    me, found = [sys.executable, __file__, "--child"], {}
+    epochs = 60 if torch.cuda.is_available() else epochs
+    half = precision("auto", training_device("auto")) != "32-true"
+
+    def add(way: str, rate: float, of_limit: float, gib: float) -> None:
+        found.setdefault(way, []).append((rate, of_limit, gib))
+
+    def add_epochs(way: str, words: list[object]) -> None:
+        _, ends, gib = run(words)
+        first, newest = min(epoch for epoch in ends if epoch > ROUND), max(ends)
+        rate = TRAINED * (newest - first) / (ends[newest] - ends[first])
+        add(way, rate, rate / limit, gib)
+
+    for _ in range(turns):
+        with tempfile.TemporaryDirectory() as place:
+            line, _, gib = run([*me, "imil", model, size, epochs, table, place])
+        pairs = json.loads(line)
+        limit = median(limit for limit, _ in pairs)
+        for bare, ours in pairs:
+            add("bare step, tuned", bare, 1.0, gib)
+            add("imil train", ours, ours / bare, gib)
+        line, _, gib = run([*me, "bare", model, size])
+        add("bare step", float(line), float(line) / limit, gib)
+        add_epochs("Lightning, ImageFolder", [*me, "lightning", model, size, epochs, classes])
+        if other and model in KERAS:
+            words = [other, __file__, "--child", "keras", model, size, epochs, classes, int(half)]
+            add_epochs("Keras, TensorFlow", words)
+    return [
+        {
+            "model": model,
+            "size": size,
+            "way": way,
+            "images_per_second": median(rate for rate, _, _ in each),
+            "of_limit": [of_limit for _, of_limit, _ in each],
+            "peak_gib": max(gib for _, _, gib in each),
+        }
+        for way, each in found.items()
+    ]
+
+
+def main() -> None:
+    """Measure, print a table and a line of JSON."""
+    parser = questions(__doc__, "ResNet-50 and ViT-S at 224 px too")
+    parser.add_argument("--keras", help="a Python that has Keras and TensorFlow")
+    parser.add_argument("--child", nargs="+", help="one way, measured in this process")
+    asked = parser.parse_args()
+    if asked.child:
+        kind, model, size, *more = asked.child
+        if kind != "keras":
+            from imil.pytorch.vision import import_torchvision
+
+            import_torchvision()
+        if kind == "imil":
+            imil(model, int(size), int(more[0]), *more[1:])
+        elif kind == "lightning":
+            lightning(model, int(size), int(more[0]), more[1])
+        elif kind == "keras":
+            keras(model, int(size), int(more[0]), more[1], more[2] == "1")
+        else:
+            by_itself(model, int(size))
+        return
+    from rich.table import Table
+
+    table = Table(title=f"Training, batches of {BATCH}")
+    for column in ("model", "way", "images/s", "of the limit", "peak GiB"):
+        table.add_column(column, justify="left" if column in ("model", "way") else "right")
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        drawn = films(Path(place))
+        for model, size, turns, epochs in FULL if asked.full else SMALL:
+            for row in compare(model, size, turns, epochs, drawn, asked.keras):
+                rows.append(row)
+                shares = sorted(row["of_limit"])
+                spread = f" ({shares[0]:.2f}-{shares[-1]:.2f})" if len(shares) > 1 else ""
+                table.add_row(
+                    f"{model}, {size} px",
+                    row["way"],
+                    f"{row['images_per_second']:.1f}",
+                    f"{median(shares):.2f}{spread}",
+                    f"{row['peak_gib']:.1f}",
+                )
+    tell("training_step", table, rows, asked.out)
+
+
+if __name__ == "__main__":
+    main()
