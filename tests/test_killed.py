@@ -32,7 +32,7 @@ POINTS = [
     ("pathlib", "Path.replace", 6, "before"),
     ("lightning.pytorch", "Trainer.save_checkpoint", 2, "after"),  # handed over to the writer
     ("torch", "save", 3, "after"),  # written, not in place
-    ("imil.pytorch.model", "TorchModel.predict", 2, "after"),
+    ("imil.pytorch.model", "TorchModel._predict", 2, "after"),
     ("imil.rounds", "choice", 1, "before"),  # choosing
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),
     ("imil.store", "Store.open_round", 1, "before"),

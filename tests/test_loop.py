@@ -155,8 +155,8 @@ def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeyp
     samples, net = contract.make_samples(), contract.make_net()
     known = {1: TorchModel(net).predict(samples), 2: None}
     passes = []
-    real = TorchModel.predict
-    monkeypatch.setattr(TorchModel, "predict", lambda *a: passes.append(1) or real(*a))
+    real = TorchModel._predict
+    monkeypatch.setattr(TorchModel, "_predict", lambda *a: passes.append(1) or real(*a))
 
     def held(name, predicted):
         store = Store(tmp_path / name)

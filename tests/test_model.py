@@ -21,3 +21,17 @@ def test_each_pair_of_sample_and_class_gets_its_own_heat_map(monkeypatch):
         alone = grad_cam(net, samples.view(i)[None], np.array([[wanted]]))[0, 0]
         np.testing.assert_allclose(cam, alone, atol=1e-5)
     assert len({cam.tobytes() for cam in found}) > 3
+
+
+def test_predictions_in_parts_are_those_of_the_whole():
+    torch.manual_seed(0)
+    net, samples = contract.make_net(), contract.make_samples()
+    model = TorchModel(net, batch_size=1)
+    parts = []
+    for part in model.parts(samples):
+        assert net.training, "as it was, also between two parts"
+        parts.append(part)
+    assert [len(part) for part in parts] == [16, 8]
+    whole = model.predict(samples)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_allclose(whole.sum(axis=1), 1)

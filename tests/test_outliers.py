@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imil.errors import SettingsError, ShapeError
-from imil.outliers import choice, confident_mistakes
+from imil.outliers import choice, choose, confident_mistakes
 
 
 def test_only_mistakes_are_chosen_most_confident_first():
@@ -61,6 +61,40 @@ def test_looking_at_a_few_at_a_time_chooses_what_sorting_all_would(seed, n, k, m
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("imil.outliers.CHUNK", 3 * probs[:1].nbytes)
         assert confident_mistakes(probs, labels, keys, most) == by_hand
+
+
+@given(
+    st.integers(0, 99), st.integers(1, 40), st.integers(2, 4), st.integers(1, 9), st.integers(1, 9)
+)
+def test_parts_choose_what_the_whole_would(seed, n, k, most, size):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(k), n).round(1)  # many are equal
+    probs /= probs.sum(axis=1, keepdims=True)
+    labels, keys = rng.integers(0, k, n), [f"k{i}" for i in rng.permutation(n)]
+    whole = confident_mistakes(probs, labels, keys, most)
+    parts = (probs[start : start + size] for start in range(0, n, size))
+    found = choose(confident_mistakes, parts, labels, keys.__getitem__, most)
+    assert found.positions == whole
+    np.testing.assert_array_equal(found.probs, probs[whole])
+    assert found.wrong == (probs.argmax(axis=1) != labels).sum()
+
+
+def test_no_more_than_a_part_and_the_best_are_looked_at_together():
+    looked = []
+
+    def pick(probs, labels, keys, n):
+        looked.append(len(probs))
+        return confident_mistakes(probs, labels, keys, n)
+
+    part = np.tile([0.9, 0.1], (100, 1))
+    choose(pick, [part] * 50, np.ones(5000, int), str, 3)
+    assert looked == [100] + [103] * 49
+
+
+@pytest.mark.parametrize("parts", [[], [np.eye(2)], [np.eye(2)] * 3])
+def test_parts_that_are_not_one_row_a_sample_are_refused(parts):
+    with pytest.raises(ShapeError, match="do not fit"):
+        choose(confident_mistakes, parts, np.array([0, 1, 0]), str, 3)
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])

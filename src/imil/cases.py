@@ -6,7 +6,7 @@ Nothing here knows a framework, a file or a screen.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar, get_args
@@ -222,8 +222,12 @@ S_contra = TypeVar("S_contra", bound=Samples, contravariant=True)
 class Model(Protocol[S_contra]):
     """A model as a round sees it. It leaves everything as it found it."""
 
-    def predict(self, samples: S_contra) -> NDArray[np.float64]:
-        """Probabilities (N, K) of the originals, in evaluation mode, without random transforms."""
+    def parts(self, samples: S_contra) -> Iterable[NDArray[np.float64]]:
+        """Probabilities of the originals, in evaluation mode and without random transforms.
+
+        In parts of any size (B, K), in the samples' order: those of a large set need never be in
+        memory together.
+        """
         ...
 
     def explain(

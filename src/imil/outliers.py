@@ -5,7 +5,8 @@ A choice is a function of arrays alone: (probs, labels, keys, n) -> positions, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,60 @@ def _mistakes(
         surest = confidence >= np.partition(confidence, -n)[-n]
         rows, confidence = rows[surest], confidence[surest]
     return list(zip(rows.tolist(), confidence.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen.
+
+    Args:
+        positions: of the samples, in the choice's order.
+        probs: their probabilities, (len(positions), K).
+        wrong: mispredictions among all samples.
+    """
+
+    positions: list[int]
+    probs: NDArray[np.float64]
+    wrong: int
+
+
+def choose(
+    pick: Choice,
+    parts: Iterable[NDArray[np.float64]],
+    labels: NDArray[np.int64],
+    key: Callable[[int], str],
+    n: int,
+) -> Chosen:
+    """What `pick` chooses from predictions that come in parts.
+
+    Only one part and the best so far are in memory. Right for whatever ranks samples by
+    themselves: the best of all are among the best of their part.
+
+    Args:
+        pick: the choice.
+        parts: probabilities (B, K) in the samples' order; B may differ.
+        labels: (N,).
+        key: position -> stable name.
+        n: at most this many.
+    Raises: ShapeError: the parts are not N rows in all, or as `pick`.
+    """
+    best: NDArray[np.intp] = np.empty(0, np.intp)
+    probs: NDArray[np.float64] | None = None
+    seen = wrong = 0
+    for found in parts:
+        part = np.asarray(found, np.float64)
+        new = np.arange(seen, seen + len(part))
+        seen += len(part)
+        if seen > len(labels):
+            break
+        wrong += int((part.argmax(axis=1) != labels[new]).sum())
+        rows = np.concatenate([best, new])
+        both = part if probs is None else np.concatenate([probs, part])
+        picked = pick(both, labels[rows], [key(int(i)) for i in rows], n)
+        best, probs = rows[picked], both[picked]
+    if seen != len(labels) or probs is None:
+        raise ShapeError(f"{seen} predictions and {len(labels)} labels do not fit: give one each")
+    return Chosen(best.tolist(), probs, wrong)
 
 
 CHOICES: dict[str, Choice] = {"confident_mistakes": confident_mistakes}

@@ -6,15 +6,12 @@ anywhere: what is in the store is never asked again, and correcting twice change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imil.cases import Case, Kept, Model, Reader, Round, RoundSettings, Samples
-from imil.outliers import choice
+from imil.outliers import Chosen, choice, choose
 from imil.store import Store, name_round
 
 Say = Callable[[str], None]
@@ -99,12 +96,16 @@ def _open(
     say: Say,
 ) -> Round:
     """The new round, on disk with all its cases."""
-    probs = np.asarray(model.predict(samples), np.float64)
-    keys = [samples.key(i) for i in range(len(samples))]
-    chosen = choice(settings.choice)(probs, samples.labels, keys, settings.num_outliers)
-    wrong = int((probs.argmax(axis=1) != samples.labels).sum())
-    say(_summary(epoch, wrong, len(samples), len(chosen), settings.num_outliers))
-    cases = _make_cases(model, samples, probs, chosen, name_round(run, epoch), settings)
+    chosen = choose(
+        choice(settings.choice),
+        model.parts(samples),
+        samples.labels,
+        samples.key,
+        settings.num_outliers,
+    )
+    asked = len(chosen.positions)
+    say(_summary(epoch, chosen.wrong, len(samples), asked, settings.num_outliers))
+    cases = _make_cases(model, samples, chosen, name_round(run, epoch), settings)
     return store.open_round(run, epoch, settings, cases)
 
 
@@ -120,13 +121,16 @@ def _summary(epoch: int, wrong: int, n: int, cases: int, asked: int) -> str:
 def _make_cases(
     model: Model[S],
     samples: S,
-    probs: NDArray[np.float64],
-    chosen: Sequence[int],
+    chosen: Chosen,
     round_id: str,
     settings: RoundSettings,
 ) -> list[Case]:
-    predicted = probs.argmax(axis=1)
-    both = [(i, int(c)) for i in chosen for c in (predicted[i], samples.labels[i])]
+    predicted, confidence = chosen.probs.argmax(axis=1), chosen.probs.max(axis=1)
+    both = [
+        (i, int(of))
+        for i, shown in zip(chosen.positions, predicted, strict=True)
+        for of in (shown, samples.labels[i])
+    ]
     cams = model.explain(samples, [i for i, _ in both], [c for _, c in both]) if both else []
     return [
         Case(
@@ -134,8 +138,8 @@ def _make_cases(
             number=number,
             key=samples.key(i),
             label=int(samples.labels[i]),
-            predicted=int(predicted[i]),
-            confidence=float(probs[i].max()),
+            predicted=int(predicted[number - 1]),
+            confidence=float(confidence[number - 1]),
             class_names=tuple(samples.class_names),
             grid=settings.grid,
             cam_predicted=cams[2 * number - 2],
@@ -143,7 +147,7 @@ def _make_cases(
             load_image=partial(samples.image, i),
             earlier=_earlier(samples, i, settings),
         )
-        for number, i in enumerate(chosen, start=1)
+        for number, i in enumerate(chosen.positions, start=1)
     ]
 
 

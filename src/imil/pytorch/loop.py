@@ -124,8 +124,8 @@ class _Foreseen:
         self._probs = probs
         self.explain = model.explain
 
-    def predict(self, _samples: CorrectedDataset) -> NDArray[np.float64]:
-        return self._probs
+    def parts(self, _samples: CorrectedDataset) -> list[NDArray[np.float64]]:
+        return [self._probs]
 
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:

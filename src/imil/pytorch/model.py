@@ -16,6 +16,8 @@ from imil.pytorch.layers import find_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.undisturbed import undisturbed
 
+BATCHES = 16  # predicted before anything is copied from the device, which waits for it
+
 
 class TorchModel:
     """A module that gives logits (B, K), or (B, 1) for two classes.
@@ -38,13 +40,21 @@ class TorchModel:
 
         Raises: ShapeError: the module's output is no (B, K).
         """
+        return np.concatenate(list(self.parts(samples)))
+
+    def parts(self, samples: CorrectedDataset) -> Iterator[NDArray[np.float64]]:
+        """The same in parts of sixteen batches; the module is left as it was between them."""
+        size = self._batch_size * BATCHES
+        for start in range(0, len(samples), size):
+            yield self._predict(samples, range(start, min(start + size, len(samples))))
+
+    def _predict(self, samples: CorrectedDataset, rows: range) -> NDArray[np.float64]:
         # confidences are compared across images: full precision, whatever training uses
         kind = next(self.module.parameters()).device.type
         with undisturbed(self.module), torch.no_grad(), torch.autocast(kind, enabled=False):
-            # together at the end: each copy from a GPU would wait for it
             logits = [
                 logits_of(self.module(batch), len(batch))
-                for batch in self._batches(samples, range(len(samples)), self._batch_size)
+                for batch in self._batches(samples, rows, self._batch_size)
             ]
         return _probabilities(torch.cat(logits)).numpy()
 
