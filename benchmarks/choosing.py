@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Sequence
+from statistics import median
 from time import perf_counter
 
 import numpy as np
@@ -62,15 +63,15 @@ def with_topk(probs: np.ndarray, labels: np.ndarray) -> list[int]:
     return confidence.topk(CASES).indices.tolist()
 
 
-def measure(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each, measured in turn."""
+def measure(ways: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Seconds of each, measured in turn."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(TIMES):
         for name, way in ways.items():
             began = perf_counter()
             way()
             seconds[name].append(perf_counter() - began)
-    return {name: float(np.median(found)) for name, found in seconds.items()}
+    return seconds
 
 
 def compare(n: int, sure: bool) -> list[dict[str, object]]:
@@ -96,8 +97,10 @@ def compare(n: int, sure: bool) -> list[dict[str, object]]:
             {
                 "model": "nearly always right" if sure else "knows nothing",
                 "way": name,
-                "ms": 1000 * seconds[name],
-                "reads": seconds[name] / seconds["one read"],
+                "ms": 1000 * median(seconds[name]),
+                "reads": [
+                    its / one for its, one in zip(seconds[name], seconds["one read"], strict=True)
+                ],
                 "extra_mib": None if name == "torch.topk" else extra,  # PyTorch's is not traced
             }
         )
@@ -116,8 +119,11 @@ def main() -> None:
         table.add_column(column, justify="right")
     for row in rows:
         extra = "" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
-        table.add_row(row["model"], row["way"], f"{row['ms']:.0f}", f"{row['reads']:.1f}", extra)
-    tell("choosing", table, rows, asked.out)
+        table.add_row(
+            row["model"], row["way"], f"{row['ms']:.0f}", f"{median(row['reads']):.1f}", extra
+        )
+    ratios = {row["model"]: row["reads"] for row in rows if row["way"] == "imil"}
+    tell("choosing", table, rows, ratios, asked.out)
 
 
 if __name__ == "__main__":

@@ -91,9 +91,7 @@ def compare(model: str, size: int) -> dict[str, object]:
         "size": size,
         "forward_pass": median(passes),
         **parts,
-        "ratio": median(ratios),
-        "lowest": min(ratios),
-        "highest": max(ratios),
+        "ratios": ratios,
     }
 
 
@@ -108,9 +106,11 @@ def main() -> None:
         table.add_column(column, justify="right")
     for row in rows:
         seconds = [f"{row[name]:.2f}" for name in ("forward_pass", "predict", "choose", "explain")]
-        ratio = f"{row['ratio']:.2f} ({row['lowest']:.2f}-{row['highest']:.2f})"
+        each = row["ratios"]
+        ratio = f"{median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
         table.add_row(f"{row['model']}, {row['size']} px", *seconds, ratio)
-    tell("pause", table, rows, asked.out)
+    ratios = {f"{row['model']}, {row['size']} px": row["ratios"] for row in rows}
+    tell("pause", table, rows, ratios, asked.out)
 
 
 if __name__ == "__main__":

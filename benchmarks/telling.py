@@ -19,8 +19,18 @@ def questions(doc: str, full: str) -> argparse.ArgumentParser:
     return parser
 
 
-def tell(benchmark: str, table: Any, rows: list[dict[str, Any]], out: Path | None) -> None:
-    """Print a table and a line of JSON with the machine; write the latter where asked."""
+def tell(
+    benchmark: str,
+    table: Any,
+    rows: list[dict[str, Any]],
+    ratios: dict[str, list[float]],
+    out: Path | None,
+) -> None:
+    """Print a table and a line of JSON with the machine; write the latter where asked.
+
+    `ratios` are what is to be kept: of each measured thing, by its name, imil's time as a multiple
+    of its limit's or rival's, once for each turn.
+    """
     import torch
     from rich.console import Console
 
@@ -33,6 +43,7 @@ def tell(benchmark: str, table: Any, rows: list[dict[str, Any]], out: Path | Non
         "torch": torch.__version__,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "rows": rows,
+        "ratios": ratios,
     }
     print(json.dumps(facts))
     if out:

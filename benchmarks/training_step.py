@@ -180,7 +180,7 @@ def keras(model: str, size: int, epochs: int, films: str, half: bool) -> None:
     net = getattr(k.applications, KERAS[model])(
         weights=None, classes=2, input_shape=(size,) * 2 + (3,)
     )
-    net.compile(k.optimizers.SGD(0.001), "sparse_categorical_crossentropy", ["accuracy"])
+    net.compile(k.optimizers.SGD(0.001), "sparse_categorical_crossentropy", metrics=["accuracy"])
     ends = k.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, _logs: print(f"{SAID}{epoch + 1}", flush=True)
     )
@@ -204,7 +204,7 @@ def run(words: list[object]) -> tuple[str, dict[int, float], float]:
         _, status, used = os.wait4(child.pid, 0)
         if status:
             errors.seek(0)
-            raise SystemExit(f"{' '.join(map(str, words))} failed:\n{errors.read()[-2000:]}")
+            raise ChildProcessError(f"{' '.join(map(str, words))}:\n{errors.read()[-2000:]}")
     return line, ends, used.ru_maxrss / 2**20
 
 
@@ -241,7 +241,11 @@ def compare(
         found.setdefault(way, []).append((rate, of_limit, gib))
 
     def add_epochs(way: str, words: list[object]) -> None:
-        _, ends, gib = run(words)
+        try:
+            _, ends, gib = run(words)
+        except ChildProcessError as error:  # a rival that fails must not cost what was measured
+            print(f"{way} failed: {error}", file=sys.stderr)
+            return
         first, newest = min(epoch for epoch in ends if epoch > ROUND), max(ends)
         rate = TRAINED * (newest - first) / (ends[newest] - ends[first])
         add(way, rate, rate / limit, gib)
@@ -260,6 +264,7 @@ def compare(
         if other and model in KERAS:
             words = [other, __file__, "--child", "keras", model, size, epochs, classes, int(half)]
             add_epochs("Keras, TensorFlow", words)
+        print(f"{model}: a turn is over", file=sys.stderr)
     return [
         {
             "model": model,
@@ -314,7 +319,12 @@ def main() -> None:
                     f"{median(shares):.2f}{spread}",
                     f"{row['peak_gib']:.1f}",
                 )
-    tell("training_step", table, rows, asked.out)
+    ratios = {
+        f"{row['model']}, {row['size']} px": [1 / share for share in row["of_limit"]]
+        for row in rows
+        if row["way"] == "imil train"
+    }
+    tell("training_step", table, rows, ratios, asked.out)
 
 
 if __name__ == "__main__":

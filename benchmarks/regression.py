@@ -1,0 +1,61 @@
+"""Whether imil has become slower: two results of one benchmark, from the same machine.
+
+    python benchmarks/pause.py --out before.json
+    python benchmarks/pause.py --out after.json
+    python benchmarks/regression.py before.json after.json
+
+What is compared are ratios to a limit or rival that was measured in the same minutes, so a machine
+that is slower today does not matter. How far they scatter, the turns of each show. Slower means:
+every turn is slower than the slowest before; ends with 1 then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+
+def verdict(before: list[float], after: list[float]) -> str:
+    """In a word, of multiples of a limit's time."""
+    if min(after) > max(before):
+        return "slower"
+    return "faster" if max(after) < min(before) else "no difference shown"
+
+
+def told(turns: list[float]) -> str:
+    """Median and range."""
+    return f"{median(turns):.2f} ({min(turns):.2f}-{max(turns):.2f})"
+
+
+def main() -> None:
+    """Compare, and say so."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    asked = parser.parse_args()
+    before, after = (json.loads(path.read_text()) for path in (asked.before, asked.after))
+    for fact in ("benchmark", "machine", "processors", "threads"):
+        if before[fact] != after[fact]:
+            parser.error(f"{fact} is {before[fact]} before and {after[fact]} after: not the same")
+    both = before["ratios"].keys() & after["ratios"].keys()
+    if not both:
+        parser.error("the two have nothing in common: run both with --full, or both without")
+    table = Table(title=f"{after['benchmark']}: times the limit")
+    for column in ("", "before", "after", ""):
+        table.add_column(column)
+    slower = False
+    for name in sorted(both):
+        was, now = before["ratios"][name], after["ratios"][name]
+        table.add_row(name, told(was), told(now), verdict(was, now))
+        slower |= verdict(was, now) == "slower"
+    Console().print(table)
+    raise SystemExit(int(slower))
+
+
+if __name__ == "__main__":
+    main()
