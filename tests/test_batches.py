@@ -67,6 +67,17 @@ def test_the_file_of_decoded_images_is_never_written_to(tmp_path):
     assert torch.equal(samples.view(3), to_pixels(samples.dataset[3][0])), "originals stay"
 
 
+@pytest.mark.parametrize("part", [slice(0, 15), slice(3, 15), slice(None, None, 2)])
+def test_a_part_of_a_file_is_not_taken_for_the_whole(tmp_path, part):
+    np.save(tmp_path / "films.npy", np.random.default_rng(0).integers(0, 256, (15, 8, 8), np.uint8))
+    whole = np.load(tmp_path / "films.npy", mmap_mode="r")
+    for pixels in (whole, whole[part], np.array(whole)):
+        private = batches._private(pixels)
+        np.testing.assert_array_equal(private, pixels)
+        private[:] = 0
+    assert whole.any()
+
+
 @pytest.mark.parametrize(("n", "sizes"), [(11, [4, 4, 3]), (9, [4, 4]), (8, [4, 4])])
 def test_a_last_batch_of_one_is_left_out(tmp_path, n, sizes):
     samples, order = make(tmp_path / "films.npy", 1, ROWS[:n])

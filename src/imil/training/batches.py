@@ -109,6 +109,8 @@ def _private(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The same pixels, to be written to by this process alone; only what is written is copied."""
     if not isinstance(pixels, np.memmap) or pixels.filename is None:
         return pixels.copy()
+    if isinstance(pixels.base, np.ndarray):  # a part of a file: NumPy does not know which
+        return pixels.copy()
     return np.memmap(pixels.filename, pixels.dtype, "c", pixels.offset, pixels.shape)
 
 
