@@ -6,7 +6,7 @@
 
 What is compared are ratios to a limit or rival that was measured in the same minutes, so a machine
 that is slower today does not matter. How far they scatter, the turns of each show. Slower means:
-every turn is slower than the slowest before; ends with 1 then.
+the median has moved by more than three standard errors of the two together; ends with 1 then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from statistics import median
+from statistics import median, variance
 
 from rich.console import Console
 from rich.table import Table
@@ -22,9 +22,13 @@ from rich.table import Table
 
 def verdict(before: list[float], after: list[float]) -> str:
     """In a word, of multiples of a limit's time."""
-    if min(after) > max(before):
-        return "slower"
-    return "faster" if max(after) < min(before) else "no difference shown"
+    if min(len(before), len(after)) < 3:
+        return "too few turns"
+    moved = median(after) - median(before)
+    noise = 3 * (variance(before) / len(before) + variance(after) / len(after)) ** 0.5
+    if abs(moved) <= noise:
+        return "no difference shown"
+    return "slower" if moved > 0 else "faster"
 
 
 def told(turns: list[float]) -> str:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from threading import Event
+from time import sleep
 
 import pytest
 import torch
@@ -108,6 +109,7 @@ def test_a_run_that_is_stopped_goes_on_from_what_was_being_written(tmp_path, mon
 
     def save(*args):
         stopped.wait(30)
+        sleep(0.5)  # nobody but the callback waits for it
         real(*args)
 
     monkeypatch.setattr(checkpoints.torch, "save", save)
@@ -121,3 +123,16 @@ def test_a_run_that_is_stopped_goes_on_from_what_was_being_written(tmp_path, mon
     with suppress(ValueError):
         fit(folder, epochs=3, kept=(), writer=writer, more=[Stop()])
     assert weight(folder.last) == 1
+
+
+def test_what_stopped_the_training_is_not_hidden_by_a_checkpoint_that_failed(tmp_path):
+    (tmp_path / "checkpoints").write_text("no folder")
+
+    class Stop(checkpoints.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                raise ValueError("the real reason")
+
+    with pytest.raises(ValueError, match="the real reason") as caught:
+        fit(RunFolder(tmp_path), epochs=3, kept=(), writer=Writer(), more=[Stop()])
+    assert "cannot be written" in caught.value.__notes__[0]

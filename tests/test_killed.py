@@ -51,8 +51,15 @@ POINTS = [
 ]
 
 
-def run(films, out, point=None, *, resumes=False):
-    """Train, or go on; killed at the point if one is given."""
+def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), seldom=False):
+    """Train, or go on; killed at the point if one is given.
+
+    `seldom` writes no checkpoint but those of rounds and of the last epoch.
+    """
+    if seldom:
+        from imil.training.checkpoints import Writer
+
+        Writer.due = lambda _self: False
     if point is not None:
         _kill_at(*point)
     torch.set_num_threads(1)
@@ -68,10 +75,10 @@ def run(films, out, point=None, *, resumes=False):
             "data": str(films),
             "model": "test_resnet",
             "image_size": 32,
-            "epochs": 4,
+            "epochs": epochs,
             "batch_size": 16,
             "lr": 0.05,
-            "imil_epoch": [2, 3],
+            "imil_epoch": list(rounds),
             "num_outliers": 4,
             "reader": "simulated",
             "mix": "mixup",  # draws random numbers in every step
@@ -149,6 +156,24 @@ def test_a_killed_run_goes_on_to_the_same_end(films, undisturbed, tmp_path, poin
     assert (out / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
     for name in ("history.csv", "split.csv"):
         assert (out / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+def test_a_run_goes_on_from_a_checkpoint_of_epochs_ago(films, tmp_path):
+    long = {"epochs": 7, "rounds": (2,), "seldom": True}
+    # two steps an epoch: in the sixth, four after the round's checkpoint
+    in_epoch_6 = ("imil.training.classifier", "Classifier.training_step", 12, "before")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, killed = tmp_path / "a" / "run", tmp_path / "b" / "run"
+    assert start(run, films, whole, **long) == 0
+    assert start(run, films, killed, in_epoch_6, **long) == -signal.SIGKILL
+    assert torch.load(killed / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] < 3
+    assert start(run, films, killed, resumes=True, **long) == 0
+    expected = load_file(whole / "model.safetensors")
+    weights = load_file(killed / "model.safetensors")
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    for name in ("history.csv", "metrics.json"):
+        assert (killed / name).read_text() == (whole / name).read_text(), name
 
 
 def test_a_run_killed_again_and_again_gets_there(films, undisturbed, tmp_path):

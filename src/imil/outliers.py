@@ -1,6 +1,8 @@
 """Which training samples are put to the reader.
 
-A choice is a function of arrays alone: (probs, labels, keys, n) -> positions, first is first.
+A choice is a function of arrays alone: (probs, labels, keys, n) -> positions, first is first. It
+ranks each sample by itself: predictions come in parts (`choose`), and the best of all must be among
+the best of their part.
 """
 
 from __future__ import annotations

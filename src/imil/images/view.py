@@ -1,6 +1,7 @@
 """An image at the training size: what the model sees of it.
 
-Training and the reading room's preview share it, so that a reader sees the very blackout.
+Training and the reading room's preview share it, so that a reader sees the very blackout (but for
+at most two grey levels where training decodes a large JPEG at a fraction of its size).
 """
 
 from __future__ import annotations

@@ -56,5 +56,7 @@ def crop(images: Tensor) -> Tensor:
 
 
 def _there(drawn: Tensor, images: Tensor) -> Tensor:
-    """What was drawn, where the images are; no waiting for a GPU."""
-    return drawn.to(images.device, non_blocking=True)
+    """What was drawn, where the images are."""
+    if images.device.type == "cuda":
+        return drawn.pin_memory().to(images.device, non_blocking=True)  # no waiting for the GPU
+    return drawn.to(images.device)

@@ -15,6 +15,7 @@ from imil.pytorch import CorrectedDataset
 from imil.training.classifier import EpochOrder
 from imil.training.data import Pixels
 
+CHUNK = 1024  # images copied to the device together
 SHARE = 0.5  # of the device's free memory may hold images; the rest is for the network
 
 
@@ -23,8 +24,8 @@ class Batches:
 
     Gives what a `DataLoader` over the samples gives, pixel for pixel, without a call for each
     image. The images lie on the device where they fit, otherwise in the file of decoded images,
-    which is mapped into memory: the system may drop pages of it and read them again. A row that
-    a round corrects is rewritten before the next epoch, in memory alone.
+    which is mapped into memory: the system may drop pages of it and read them again. What a round
+    corrects is rewritten before the next epoch, in memory alone.
 
     Args:
         samples: the training set, over `Pixels`.
@@ -32,6 +33,7 @@ class Batches:
         size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
         device: where batches are wanted.
         say: takes a line where the images do not fit.
+        hold: whether they may lie on the device.
     """
 
     def __init__(
@@ -41,20 +43,18 @@ class Batches:
         size: int,
         device: torch.device,
         say: Callable[[str], None],
+        *,
+        hold: bool = True,
     ) -> None:
         self.sampler = order  # under this name Lightning finds it, and sets its epoch
         self._samples, self._size, self._device = samples, size, device
-        source: Pixels = samples.dataset
-        self._corrected: dict[int, Kept] = {}
-        self._rows = torch.from_numpy(source.rows)
+        self._source: Pixels = samples.dataset
         self._labels = torch.from_numpy(samples.labels).to(device)
-        held = _on_device(source, device, say)
-        if held is not None:
-            self._rows = torch.arange(len(samples))
-        else:
-            _warn_if_large(source.pixels, say)
-            held = torch.from_numpy(_private(source.pixels))
-        self._pixels = held
+        self._corrected: dict[int, Kept] = {}
+        self._apart: dict[int, Tensor] = {}  # corrected images, where the file holds the others
+        self._held = _on_device(self._source, device, say) if hold else None
+        if self._held is None:
+            _warn_if_large(self._source.pixels, say)
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -64,54 +64,64 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels uint8 (B, C, S, S) and labels (B,), on the device."""
         self._correct()
-        order = torch.tensor(list(self.sampler))
+        order = np.fromiter(self.sampler, np.int64)
         # once an epoch: a copy for each batch would wait for the device
-        rows = self._rows[order].to(self._pixels.device)
-        positions = order.to(self._device)
+        there = torch.from_numpy(order).to(self._device)
         for batch in range(len(self)):
             part = slice(batch * self._size, (batch + 1) * self._size)
-            yield self._draw(rows[part]), self._labels.index_select(0, positions[part])
+            pixels = self._drawn(order[part], there[part])
+            yield _channels_first(pixels), self._labels.index_select(0, there[part])
 
-    def _draw(self, rows: Tensor) -> Tensor:
-        pixels = self._pixels.index_select(0, rows)
-        if pixels.device != self._device:
-            pixels = pixels.pin_memory() if self._device.type == "cuda" else pixels
-            pixels = pixels.to(self._device, non_blocking=True)
-        return pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1).contiguous()
+    def _drawn(self, positions: NDArray[np.int64], there: Tensor) -> Tensor:
+        if self._held is not None:
+            return self._held.index_select(0, there)
+        pixels = torch.from_numpy(np.array(self._source.pixels[self._source.rows[positions]]))
+        for b, i in enumerate(positions.tolist()):
+            if i in self._apart:
+                pixels[b] = self._apart[i]
+        if self._device.type == "cuda":
+            return pixels.pin_memory().to(self._device, non_blocking=True)
+        return pixels.to(self._device)
 
     def _correct(self) -> None:
-        """Rewrite the rows whose correction has changed since they were drawn last."""
+        """Make anew the images whose correction has changed since they were drawn last."""
         table = self._samples.corrections
         now = {i: kept for i in table.positions() if (kept := table.get(i)) is not None}
         for i in now.keys() | self._corrected.keys():
-            if now.get(i) != self._corrected.get(i):
-                image = np.array(table.apply(self._samples.dataset[i][0], i))
-                self._pixels[self._rows[i]] = torch.from_numpy(image).to(self._pixels.device)
+            if now.get(i) == self._corrected.get(i):
+                continue
+            image = torch.from_numpy(np.array(table.apply(self._source[i][0], i)))
+            if self._held is not None:
+                self._held[i] = image.to(self._device)
+            elif i in now:
+                self._apart[i] = image
+            else:
+                del self._apart[i]
         self._corrected = now
+
+
+def _channels_first(pixels: Tensor) -> Tensor:
+    return pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1).contiguous()
 
 
 def _on_device(source: Pixels, device: torch.device, say: Callable[[str], None]) -> Tensor | None:
     """The images in the device's own memory; None where it has no room, or none of its own."""
     if device.type != "cuda":
         return None
-    needed = len(source) * source.pixels[0].nbytes
+    one = source.pixels[0]
+    needed = len(source) * one.nbytes
     free, _ = torch.cuda.mem_get_info(device)
-    if needed <= SHARE * free:
-        return torch.from_numpy(source.pixels[source.rows]).to(device)
-    say(
-        f"The training images need {needed / 2**30:.1f} GiB and the GPU has {free / 2**30:.1f} "
-        "free: they stay in the computer's memory."
-    )
-    return None
-
-
-def _private(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same pixels, to be written to by this process alone; only what is written is copied."""
-    if not isinstance(pixels, np.memmap) or pixels.filename is None:
-        return pixels.copy()
-    if isinstance(pixels.base, np.ndarray):  # a part of a file: NumPy does not know which
-        return pixels.copy()
-    return np.memmap(pixels.filename, pixels.dtype, "c", pixels.offset, pixels.shape)
+    if needed > SHARE * free:
+        say(
+            f"The training images need {needed / 2**30:.1f} GiB and the GPU has "
+            f"{free / 2**30:.1f} free: they stay in the computer's memory."
+        )
+        return None
+    held = torch.empty((len(source), *one.shape), dtype=torch.uint8, device=device)
+    for start in range(0, len(source), CHUNK):  # a large set may not fit into memory besides
+        part = slice(start, start + CHUNK)
+        held[part] = torch.from_numpy(source.pixels[source.rows[part]]).to(device)
+    return held
 
 
 def _warn_if_large(pixels: NDArray[np.uint8], say: Callable[[str], None]) -> None:

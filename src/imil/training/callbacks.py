@@ -55,17 +55,17 @@ class History(Callback):
 
     Args:
         folder: where the table lies.
-        rounds: completed epochs after which a round is held.
+        kept: completed epochs after which the table is written whatever the time.
         validate: what the validation set gives.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        rounds: tuple[int, ...],
+        kept: tuple[int, ...],
         validate: Callable[[], dict[str, float]],
     ) -> None:
-        self._folder, self._rounds, self._validate = folder, rounds, validate
+        self._folder, self._kept, self._validate = folder, kept, validate
         self._rows: list[dict[str, Any]] = []
         self._seldom = Seldom()
 
@@ -83,7 +83,7 @@ class History(Callback):
         row: dict[str, Any] = {"epoch": epoch}
         row |= {f"train_{k}": float(trainer.callback_metrics[k]) for k in ("loss", "accuracy")}
         self._rows.append(row | {f"val_{k}": v for k, v in self._validate().items()})
-        if epoch in self._rounds or epoch == trainer.max_epochs or self._seldom.due():
+        if epoch in self._kept or epoch == trainer.max_epochs or self._seldom.due():
             with self._seldom.doing():
                 write_table(self._folder.history, pd.DataFrame(self._rows))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from copy import deepcopy
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
 
+from imil.errors import ImilError
 from imil.training.folder import RunFolder, replacing
 from imil.training.seldom import Seldom
 
@@ -40,12 +42,16 @@ class Writer(TorchCheckpointIO):
         Raises: DataError: the one before could not be written.
         """
         self.settle()
-        self._writing = self._pool.submit(self._write, deepcopy(checkpoint), Path(path))
+        # on the host, and here: the thread must not stand in the way of a GPU
+        copied = apply_to_collection(checkpoint, Tensor, lambda t: t.detach().to("cpu", copy=True))
+        self._writing = self._pool.submit(self._write, copied, Path(path))
 
     def settle(self) -> None:
         """Wait until everything is on disk. Raises: DataError: it could not be written."""
-        writing, self._writing = self._writing, None
+        writing = self._writing
         if writing is not None:
+            wait([writing])  # a Ctrl-C here must not forget it
+            self._writing = None
             writing.result()
 
     def _write(self, checkpoint: dict[str, Any], path: Path) -> None:
@@ -85,4 +91,7 @@ class Checkpoints(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Wait for what is being written: a run that is stopped goes on from there."""
-        self._writer.settle()
+        try:
+            self._writer.settle()
+        except ImilError as error:  # what stopped the training comes first
+            exception.add_note(str(error))

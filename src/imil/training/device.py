@@ -24,7 +24,8 @@ def training_device(asked: str) -> torch.device:
         why = "none is found" if _is_built(name) else "the installed PyTorch is built without it"
         raise SettingsError(
             f"--device {name} is not to be had here ({why}): give "
-            f"{' or '.join(kind for kind in there if there[kind])}, or auto"
+            f"{' or '.join(kind for kind in there if there[kind])}, or auto (of a run that is "
+            "resumed: in its config.toml)"
         )
     return torch.device(name, 0) if name == "cuda" else torch.device(name)
 

@@ -38,8 +38,8 @@ def cutout(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """
     count, (height, width) = len(images), images.shape[-2:]
     rows, cols = (_spans(length, count) for length in (height, width))
-    square = (rows[:, None, :, None] & cols[:, None, None, :]).to(images.device)
-    return images.masked_fill(square, 0), labels
+    rows, cols = rows.to(images.device), cols.to(images.device)
+    return images.masked_fill(rows[:, None, :, None] & cols[:, None, None, :], 0), labels
 
 
 def _spans(length: int, count: int) -> Tensor:

@@ -68,7 +68,7 @@ class Run:
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
         self.writer = Writer()
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
-        self.batches = self._make_batches()
+        self._check_batch()
         pl.seed_everything(self.settings.seed, verbose=False)
         self.net = build(
             self.settings.model,
@@ -119,8 +119,8 @@ class Run:
         callbacks = [
             EpochSeed(self.settings.seed),
             History(self.folder, self.marks, self._validate),
+            bar,  # before what may fail: it gives the terminal back
             Checkpoints(self.folder, self.marks, self.writer),
-            bar,
             Evaluation(self.marks, self._predict_at),
         ]
         if reader is None or store is None or not self.rounds:
@@ -180,23 +180,30 @@ class Run:
             num_sanity_val_steps=0,
             deterministic="warn",  # some operations on a GPU have no deterministic form
         )
+        batches = Batches(
+            self.samples["train"],
+            self.order,
+            self.settings.batch_size,
+            self.device,
+            self.console.print,
+            hold=not self.settings.low_memory,
+        )
         last = self.folder.last if self.folder.last.exists() else None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # advice for other uses of it
             try:
-                trainer.fit(self.module, self.batches, ckpt_path=last, weights_only=True)
+                trainer.fit(self.module, batches, ckpt_path=last, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
         self.module.to(self.device)  # Lightning leaves it on the CPU
 
-    def _make_batches(self) -> Batches:
+    def _check_batch(self) -> None:
         samples, size = self.samples["train"], self.settings.batch_size
         if len(samples) < size:
             raise SettingsError(
                 f"{len(samples)} training images are fewer than a batch of {size}: "
                 f"lower --batch-size to {len(samples)} or less"
             )
-        return Batches(samples, self.order, size, self.device, self.console.print)
 
     def _predict(self, split: str) -> np.ndarray:
         return TorchModel(self.module, batch_size=self.settings.batch_size).predict(
