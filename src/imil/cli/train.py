@@ -135,8 +135,8 @@ def train(
         bool | None,
         typer.Option(
             "--low-memory",
-            help="Give memory back after each step: a third less of it, and slower. Matters on a "
-            "CPU.",
+            help="Give memory back after each step (a third less of it on a CPU), and hold no "
+            "images on a GPU; slower.",
         ),
     ] = None,
     skip_bad: Annotated[

@@ -137,7 +137,7 @@ def _end_with_parent() -> None:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """At once: what a job has done is in its checkpoint."""
+    """At once: a job goes on from its checkpoint."""
     children = list((pool._processes or {}).values())
     for process in children:
         process.terminate()

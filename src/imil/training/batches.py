@@ -33,7 +33,7 @@ class Batches:
         size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
         device: where batches are wanted.
         say: takes a line where the images do not fit.
-        hold: whether they may lie on the device.
+        hold: whether they may lie in the memory of a GPU.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Batches:
     def _drawn(self, positions: NDArray[np.int64], there: Tensor) -> Tensor:
         if self._held is not None:
             return self._held.index_select(0, there)
-        pixels = torch.from_numpy(np.array(self._source.pixels[self._source.rows[positions]]))
+        pixels = torch.from_numpy(np.asarray(self._source.pixels[self._source.rows[positions]]))
         for b, i in enumerate(positions.tolist()):
             if i in self._apart:
                 pixels[b] = self._apart[i]

@@ -11,7 +11,10 @@ LONGEST = 300.0  # seconds between two times, whatever it costs
 
 
 class Seldom:
-    """Says when to do something again, so that it takes no more than a small share of the time."""
+    """Says when to do something again: when what it took last is a small share of the time since.
+
+    Or when it was long ago, so that on a slow disk little is lost.
+    """
 
     def __init__(self) -> None:
         self._next = 0.0
