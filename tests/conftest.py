@@ -6,10 +6,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from imil.pytorch.vision import import_torchvision
 
 import_torchvision()  # before Lightning or torchmetrics import it
+
+# a busy machine is slow and not wrong
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NOBODY = 65534  # the user without rights on every Unix
 

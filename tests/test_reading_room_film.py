@@ -156,7 +156,7 @@ def test_one_second_in_a_hidden_tab_is_not_counted(desk):
 
 
 @given(st.integers(1, 64), st.integers(1, 4000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_edges_of_squares_are_those_of_the_blackout(page, parts, length):
     theirs = ask(
         page,
@@ -168,7 +168,7 @@ def test_edges_of_squares_are_those_of_the_blackout(page, parts, length):
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 60), st.integers(1, 60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_pixel_lies_in_the_square_that_the_grid_says(page, rows, cols, height, width):
     theirs = ask(
         page,

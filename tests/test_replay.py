@@ -326,7 +326,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_character
 SQUARES = st.lists(st.integers(1, 16), unique=True).map(lambda s: " ".join(map(str, s)))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.builds(

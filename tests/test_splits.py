@@ -116,7 +116,7 @@ def test_a_patient_larger_than_the_share_stays_in_training():
     assert Counter(drawn)["test"] == 8
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(
     st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=30, max_size=60),
     st.integers(0, 5),

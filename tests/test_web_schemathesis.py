@@ -61,7 +61,6 @@ def hammer(browser, address, operation, mode):
     @seed(7)
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=SLOW,
