@@ -97,7 +97,7 @@ def test_parts_that_are_not_one_row_a_sample_are_refused(parts):
         choose(confident_mistakes, parts, np.array([0, 1, 0]), str, 3)
 
 
-@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
 def test_what_is_no_number_is_found_wherever_it_is(odd):
     probs = np.full((20_000, 2), 0.5)
     probs[15_000, 0] = odd

@@ -34,7 +34,7 @@ def confident_mistakes(
         labels: (N,), in [0, K).
         keys: N stable names.
         n: at most this many.
-    Raises: ShapeError: lengths differ, or a probability is not a number.
+    Raises: ShapeError: lengths differ, or a probability is NaN or infinite.
     Source: paper 3.1, steps 2-4.
 
     >>> probs = np.array([[.9, .1], [.2, .8], [.4, .6]])
@@ -49,10 +49,11 @@ def confident_mistakes(
         )
     kept: list[tuple[float, str, int]] = []
     rows = max(n, CHUNK // max(1, probs[:1].nbytes))
+    first = np.arange(rows) * probs.shape[1]
     for start in range(0, len(probs), rows):
         chunk = np.ascontiguousarray(probs[start : start + rows])
-        most = chunk.max()  # not a number, if one of them is not
-        if not np.isfinite(most) or not np.isfinite(chunk.min()):
+        most = chunk.max()
+        if not np.isfinite(most):  # as soon as one of them is not
             bad = keys[start + int(np.flatnonzero(~np.isfinite(chunk).all(axis=1))[0])]
             raise ShapeError(
                 f"the model's prediction for '{bad}' is not a number: "
@@ -61,24 +62,35 @@ def confident_mistakes(
         least = -kept[-1][0] if len(kept) == n else -np.inf
         if most < least:
             continue
-        found = _mistakes(chunk, labels[start : start + rows], least, n)
-        kept += [(-confidence, keys[start + i], start + i) for i, confidence in found]
-        kept = sorted(kept)[:n]
+        true = labels[start : start + rows]
+        found = _mistakes(chunk, true, chunk.take(first[: len(true)] + true), least, n)
+        if found:
+            kept += [(-confidence, keys[start + i], start + i) for i, confidence in found]
+            kept = sorted(kept)[:n]
     return [i for _, _, i in kept]
 
 
 def _mistakes(
-    probs: NDArray[np.float64], labels: NDArray[np.int64], least: float, n: int
+    probs: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    there: NDArray[np.float64],
+    least: float,
+    n: int,
 ) -> list[tuple[int, float]]:
-    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals."""
-    there = probs.take(np.arange(len(labels)) * probs.shape[1] + labels)
+    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals.
+
+    `there` is what the model leaves for the true class.
+    """
     # who is that sure of another class leaves little for the true one
     rows = np.flatnonzero(there <= 1 - least + ROUNDING)
     if least > 0.5 and len(rows) > len(labels) // 16:  # a poor model: few are that sure of anything
         sure = np.flatnonzero(probs.ravel() >= least) // probs.shape[1]
         rows = np.intersect1d(rows, sure)
-    confidence = probs[rows].max(axis=1)
-    wrong = (probs[rows].argmax(axis=1) != labels[rows]) & (confidence >= least)
+    if not len(rows):
+        return []
+    few = probs[rows]
+    confidence = few.max(axis=1)
+    wrong = (few.argmax(axis=1) != labels[rows]) & (confidence >= least)
     rows, confidence = rows[wrong], confidence[wrong]
     if len(rows) > n:
         surest = confidence >= np.partition(confidence, -n)[-n]
