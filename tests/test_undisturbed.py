@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from imil.pytorch.undisturbed import recording, undisturbed
+from imil.pytorch.undisturbed import recording, undisturbed, weights_at_rest
 
 
 def mixed() -> nn.Module:
@@ -154,3 +154,22 @@ def test_gradients_are_recorded_in_full_precision_whatever_surrounds_the_block()
             assert result.requires_grad
         assert torch.is_inference_mode_enabled()
         assert layer(given).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_recorded_before_a_tensor_asks_for_it(fails: bool) -> None:
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    module[0].weight.requires_grad_(False)
+    before = [parameter.requires_grad for parameter in module.parameters()]
+    try:
+        with weights_at_rest(module), torch.enable_grad():
+            first = module[0](torch.ones(1, 2))
+            assert first.grad_fn is None
+            second = module[1](first.requires_grad_())
+            assert second.requires_grad
+            if fails:
+                raise FloatingPointError
+    except FloatingPointError:
+        assert fails
+    assert [parameter.requires_grad for parameter in module.parameters()] == before
+    assert all(parameter.grad is None for parameter in module.parameters())

@@ -18,7 +18,7 @@ from imil.errors import SettingsError, ShapeError
 from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
 from imil.pytorch.logits import logits_of
 from imil.pytorch.maps import Layout, as_map, layout_of
-from imil.pytorch.undisturbed import recording, undisturbed
+from imil.pytorch.undisturbed import recording, undisturbed, weights_at_rest
 
 __all__ = ["find_layer", "grad_cam"]
 
@@ -50,7 +50,7 @@ def grad_cam(
         return np.zeros((*chosen.shape, *inputs.shape[2:]), np.float32)
     layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
     module = unwrapped(module)
-    with undisturbed(module), recording(inputs.device):
+    with undisturbed(module), recording(inputs.device), weights_at_rest(module):
         activation, logits = _forward(module, inputs, layer)
         layout = layout_of(module, layer, *inputs.shape[2:])
         scores = _scores(logits, chosen)

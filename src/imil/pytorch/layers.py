@@ -17,6 +17,7 @@ from imil.pytorch.logits import logits_of
 from imil.pytorch.maps import Layout, as_map, layout_of
 from imil.pytorch.undisturbed import recording, undisturbed
 
+LOOKED_AT = 2  # images: of one alone, what belongs to no image could not be told apart
 # a map is taken before it is pooled, also where the enclosing block ends in the pool
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d)
 # these norms have the channels of a sequence before its positions
@@ -33,14 +34,14 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
 
     Args:
         module: returns logits (B, K) for inputs (B, C, H, W).
-        inputs: (B, C, H, W), at least one image; the first four are used.
+        inputs: (B, C, H, W), at least one image; the first two are used.
     Returns: a name as in `named_modules()` of the module without its wrappers.
     Raises: SettingsError: no layer gives a map.
     """
     module = unwrapped(module)
     with undisturbed(module), recording(inputs.device):
-        calls, score = _trace(module, inputs[:4])
-        candidates = list(_candidates(module, calls, inputs[:4]))
+        calls, score = _trace(module, inputs[:LOOKED_AT])
+        candidates = list(_candidates(module, calls, inputs[:LOOKED_AT]))
         gradients = _gradients(score, [output for _, output, _ in candidates])
     reached = []
     for (name, _, layout), gradient in zip(candidates, gradients, strict=True):

@@ -24,7 +24,7 @@ class TorchModel:
 
     Args:
         module: on the device where it is to run.
-        batch_size: images at a time, for predicting; explaining takes a quarter of it.
+        batch_size: images at a time, for predicting and for explaining.
         layer: the layer to explain, as in `module.named_modules()`; found by itself if None.
     """
 
@@ -69,9 +69,8 @@ class TorchModel:
             asked.setdefault(i, []).append(wanted)
         most = max(map(len, asked.values()))
         table = torch.tensor([of + of[-1:] * (most - len(of)) for of in asked.values()])
-        size = max(1, self._batch_size // 4)  # activations and their gradients are kept
         maps: dict[int, Iterator[HeatMap]] = {}
-        layer, every = self._layer, list(asked)
+        layer, every, size = self._layer, list(asked), self._batch_size
         with undisturbed(self.module):
             for start, batch in zip(
                 range(0, len(every), size), self._batches(samples, every, size), strict=True

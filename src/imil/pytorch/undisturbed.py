@@ -53,6 +53,23 @@ def recording(device: torch.device) -> Iterator[None]:
             yield
 
 
+@contextmanager
+def weights_at_rest(module: nn.Module) -> Iterator[None]:
+    """A block in which no gradient can reach the module's parameters; afterwards as before.
+
+    Only what follows a tensor that asks for its gradient is then recorded: a pass costs as much
+    as under no_grad up to there, also where parts of the module turn recording on or off.
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
 def _remember_random() -> Callable[[], None]:
     """A function that puts the global random states back to what they are now."""
     python, cpu = random.getstate(), torch.get_rng_state()
