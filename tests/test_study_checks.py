@@ -462,6 +462,19 @@ def test_readings_of_test_images_alone_are_a_warning(tmp_path, study):
     assert warning.startswith("no image that 'Lee' has read is trained on in split 0")
 
 
+def test_readers_who_give_the_same_answers_are_a_warning(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    files = {
+        "Lee": readings(tmp_path / "lee.csv", "0.png,,1-4"),
+        "Kim": readings(tmp_path / "kim.csv", "0.png,,1-4"),
+        "Rao": readings(tmp_path / "rao.csv", "0.png,,1-5"),
+    }
+    more = replaying("")
+    more["readers"] = [{"name": name, "reader": f"replay:{f}"} for name, f in files.items()]
+    (warning,) = study.prepare(data, **more).warnings
+    assert warning.startswith("'Lee' and 'Kim' replay the same answers")
+
+
 @pytest.mark.parametrize(
     ("key", "epoch", "says"),
     [("3.png", 7, ""), ("x.png", 7, "'x.png' the first"), ("3.png", 6, "only after 6")],

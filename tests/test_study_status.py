@@ -3,6 +3,7 @@
 from studies import make_study
 
 from imil.study.plan import read_plan
+from imil.study.report.findings import find
 from imil.study.run import held
 from imil.study.status import status_table
 
@@ -19,6 +20,10 @@ def test_a_job_is_under_way_only_while_somebody_runs_the_study(tmp_path):
         tmp_path / "study", arms=["baseline", "imil"], seeds=[0, 1], external=(), n=12, train=12
     )
     folder.job("imil", 1, 0).mark("running", seconds=3.0)
+    plan = read_plan(folder.plan)
     with held(folder):
         assert counts(folder) == [("2", "", "", ""), ("1", "1", "", "")]
-    assert counts(folder) == [("2", "", "", ""), ("1", "", "", "1")]  # killed
+        assert find(folder, plan).states == {"done": 3, "running": 1}
+    # killed
+    assert counts(folder) == [("2", "", "", ""), ("1", "", "", "1")]
+    assert find(folder, plan).states == {"done": 3, "waiting": 1}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 
 from imil.errors import ImilError, SettingsError
@@ -25,23 +26,37 @@ def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:
     Raises: SettingsError: a reader does not exist, or cannot answer any case.
     """
     warnings: list[str] = []
+    replayed: dict[str, Replay] = {}
     for reader in plan.readers:
         try:
-            warnings += _checked(plan, reader, data, splits)
+            made = _made(reader, data)
+            if isinstance(made, Replay):
+                warnings += _replayed(plan, reader.name, made, data, splits)
+                replayed[reader.name] = made
         except ImilError as error:
             raise SettingsError(f"the reader '{reader.name}' cannot answer: {error}") from error
-    return warnings
+    return warnings + list(_alike(replayed))
 
 
-def _checked(plan: Plan, reader: Reader, data: Prepared, splits: Splits) -> list[str]:
+def _made(reader: Reader, data: Prepared) -> object:
+    """The reader; None where it is the web page."""
     if reader.asks == "web":
         check_web()
     if reader.reader == "web":
-        return []
+        return None
     if reader.reader == "none":
         raise SettingsError("reader is none: name one, or leave the arm imil out")
-    made = make_reader(reader.reader, person=reader.name, seed=0, data=data, folder=Path())
-    return _replayed(plan, reader.name, made, data, splits) if isinstance(made, Replay) else []
+    return make_reader(reader.reader, person=reader.name, seed=0, data=data, folder=Path())
+
+
+def _alike(replayed: Mapping[str, Replay]) -> Iterator[str]:
+    for (one, ones), (other, others) in combinations(replayed.items(), 2):
+        said = ({(r.key, r.epoch, r.verdict, r.squares) for r in of.rows} for of in (ones, others))
+        if next(said) == next(said):
+            yield (
+                f"'{one}' and '{other}' replay the same answers: their two rows of the results "
+                "are one, told twice"
+            )
 
 
 def _replayed(plan: Plan, name: str, reader: Replay, data: Prepared, splits: Splits) -> list[str]:
@@ -53,19 +68,7 @@ def _replayed(plan: Plan, name: str, reader: Replay, data: Prepared, splits: Spl
             f"{reader.path} has {len(strange)} readings of images that the data do not have, "
             f"'{strange[0]}' the first: give readings of these images, by the same names"
         )
-    usable = [row for row in reader.rows if row.epoch is None or row.epoch in settings.imil_epoch]
-    if not usable:
-        there = {row.epoch for row in reader.rows if row.epoch is not None}
-        epochs = ", ".join(map(str, sorted(there)))
-        raise SettingsError(
-            f"{reader.path} has no reading for the round after epoch "
-            f"{', '.join(map(str, settings.imil_epoch))}, "
-            f"{f'only after {epochs}' if epochs else 'nor any other'}: "
-            "leave the column epoch out to use them in any round"
-        )
-    grid = Grid.parse(settings.grid_size)
-    for row in usable:
-        row.on(grid)
+    usable = reader.usable(settings.imil_epoch, Grid.parse(settings.grid_size))
     return list(_unused(name, {row.key for row in usable}, data, splits))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imil.errors import DataError
-from imil.training.folder import RunFolder, write_json
+from imil.training.folder import RunFolder, is_locked, write_json
 
 State = Literal["waiting", "running", "done", "failed"]
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
@@ -80,7 +80,8 @@ class Job:
 
     @property
     def status(self) -> dict[str, Any]:
-        """job.json: `state`, `seconds` of work; `threads` if done, `error` if failed."""
+        """job.json: `state`, `seconds` of work; `threads`, `device` and `precision` if
+        done, `error` if failed."""
         try:
             found: dict[str, Any] = json.loads((self.path / "job.json").read_text("utf-8"))
             _ = found["state"]
@@ -174,6 +175,13 @@ class StudyFolder:
         return [
             self.job(arm, seed, split) for split in range(splits) for seed in seeds for arm in arms
         ]
+
+    def states(self, jobs: Iterable[Job]) -> dict[Job, State]:
+        """How far each job is: one under way when nobody runs the study was killed, and waits."""
+        states = {job: job.state for job in jobs}
+        if not is_locked(self.path):
+            states = {job: "waiting" if at == "running" else at for job, at in states.items()}
+        return states
 
     def clear(self) -> None:
         """Take back what was written before the first job."""

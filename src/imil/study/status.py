@@ -10,7 +10,6 @@ from imil.study.folder import State, StudyFolder
 from imil.study.plan import Plan
 from imil.study.schedule import Entry, entries
 from imil.study.words import duration
-from imil.training.folder import is_locked
 
 STATES: tuple[State, ...] = ("done", "running", "failed", "waiting")
 
@@ -18,9 +17,7 @@ STATES: tuple[State, ...] = ("done", "running", "failed", "waiting")
 def status_table(plan: Plan, folder: StudyFolder) -> Table:
     """One line an arm: how many of its jobs are done, running, failed and waiting."""
     everything = entries(plan, folder)
-    states = {one.job: one.job.state for one in everything}
-    if not is_locked(folder.path):  # nobody runs it: what says so was killed
-        states = {job: "waiting" if at == "running" else at for job, at in states.items()}
+    states = folder.states(one.job for one in everything)
     done = sum(state == "done" for state in states.values())
     table = Table(title=f"{plan.name}: {done} of {len(everything)} jobs done", title_justify="left")
     table.add_column("Arm")

@@ -61,8 +61,7 @@ class Findings:
     def jobs(self) -> dict[Job, State]:
         """Every job of the plan and how far it is."""
         rows = [arm.id for arm in self.plan.rows]
-        jobs = self.study.jobs(rows, self.plan.seeds, self.plan.splits.count)
-        return {job: job.state for job in jobs}
+        return self.study.states(self.study.jobs(rows, self.plan.seeds, self.plan.splits.count))
 
     @cached_property
     def states(self) -> Counter[State]:
