@@ -98,3 +98,17 @@ def test_settings_are_checked_before_training_starts(tmp_path):
     for wrong in ({"imil_epoch": 0}, {"grid_size": 65}, {"num_outliers": 0}):
         with pytest.raises(SettingsError):
             IMIL(contract.make_samples(), contract.Fixed(), store=tmp_path / "s", **wrong)
+
+
+def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tmp_path):
+    def train():
+        samples = contract.make_samples()
+        loader = DataLoader(Positions(samples), 8, shuffle=True)
+        imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
+        module = Module()
+        trainer(2, imil).fit(module, loader)
+        return module
+
+    train()
+    with pytest.raises(SettingsError, match="give another run or store"):
+        train()

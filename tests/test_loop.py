@@ -186,3 +186,22 @@ def test_an_epoch_that_cannot_be_is_refused(tmp_path, epoch):
             store=tmp_path / "s",
             imil_epoch=epoch,
         )
+
+
+def test_a_training_that_begins_anew_does_not_take_another_s_readings(tmp_path):
+    def begin(run="run"):
+        samples, net = contract.make_samples(), contract.make_net()
+        return IMIL(samples, net, contract.Fixed(), store=tmp_path / "s", run=run, imil_epoch=2)
+
+    first = begin()
+    first.begin()
+    first.after_epoch(1)
+    first.after_epoch(2)
+    for say in (lambda imil: imil.begin(), lambda imil: imil.after_epoch(1)):
+        with pytest.raises(SettingsError, match="has had its round after epoch 2: to go on"):
+            say(begin())
+    assert first.after_epoch(2).state == "applied"  # its own
+    begin().restore(2)
+    other = begin("another")
+    other.begin()
+    assert other.after_epoch(2).cases > 0

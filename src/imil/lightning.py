@@ -70,7 +70,10 @@ class IMIL(Callback):
         RoundSettings(num_outliers, Grid.parse(grid_size))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put back what earlier rounds corrected, and hold a round that is due."""
+        """Put back what earlier rounds corrected, and hold a round that is due.
+
+        Raises: SettingsError: a new training finds another's rounds in its store.
+        """
         if trainer.world_size > 1:
             raise SettingsError(
                 f"training runs on {trainer.world_size} devices: IMIL needs one (devices=1)"
@@ -78,6 +81,8 @@ class IMIL(Callback):
         self._imil = self._make(pl_module)
         if trainer.current_epoch > 0:
             self._imil.restore(trainer.current_epoch)
+        else:
+            self._imil.begin()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hold the round that is due after this epoch."""

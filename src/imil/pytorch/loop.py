@@ -54,6 +54,9 @@ class IMIL:
             `TorchModel.predict` gives them, where you have them already; or None. Saves the
             round a pass over the set.
     Raises: SettingsError: a setting is out of range.
+
+    A training that is begun anew needs a store, or a `run`, of its own: readings of another
+    training's mistakes would correct this one unseen.
     """
 
     def __init__(
@@ -84,12 +87,29 @@ class IMIL:
             settings={"imil_epoch": list(self.imil_epoch), **self.settings.as_dict()},
             versions=versions(),
         )
+        self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
+        self._goes_on = False
+
+    def begin(self) -> None:
+        """Say now, rather than at the round, that this training does not begin in a fresh store.
+
+        Raises: SettingsError: the run has rounds already, and they are not gone on with.
+        """
+        if self._before and not self._goes_on:
+            raise SettingsError(
+                f"run '{self.run}' in {self.store.path} has had its round after epoch "
+                f"{self._before[0]}: to go on, resume from your checkpoint (restore, or ckpt_path "
+                "in Lightning); to train anew, give another run or store"
+            )
 
     def after_epoch(self, epoch: int) -> Round | None:
         """The round held after `epoch` completed epochs, or None where none is due.
 
-        Raises: RoundPaused: the reader stopped; call again with the same model to go on.
+        Raises:
+            RoundPaused: the reader stopped; call again with the same model to go on.
+            SettingsError: the run has rounds from an earlier training; see `begin`.
         """
+        self.begin()
         if epoch not in self.imil_epoch:
             return None
         known = None if self.predicted is None else self.predicted(epoch)
@@ -113,6 +133,7 @@ class IMIL:
 
     def restore(self, epoch: int) -> Round | None:
         """Go on after `epoch` completed epochs: earlier corrections, then the round due now."""
+        self._goes_on = True
         restore(self.samples, self.store, run=self.run, epoch=epoch)
         return self.after_epoch(epoch)
 
