@@ -83,6 +83,26 @@ def test_every_kind_of_raw_image_keeps_its_kind(image):
     assert (values[:, 3:] == originals[:, 3:]).all()
 
 
+@pytest.mark.parametrize("mode", ["P", "PA", "CMYK", "YCbCr", "HSV", "RGBA", "LA", "1"])
+def test_unselected_squares_are_black_in_every_colour_model(mode):
+    colours = Image.new("RGB", (6, 4), (200, 90, 30))
+    if mode in ("P", "PA"):  # without black, and with white at 0
+        image = Image.new("P", (6, 4), 1)
+        image.putpalette([255, 255, 255, 200, 90, 30])
+        image = image.convert(mode)
+    else:
+        image = colours.convert(mode)
+    table = Corrections(1)
+    table.set(0, HALF)
+    out = table.apply(image, 0)
+    assert out.mode == ("RGB" if mode in ("P", "PA") else mode)
+    seen, before = (np.asarray(one.convert("RGB")) for one in (out, image))
+    assert (seen[:, :3] == 0).all()
+    assert (seen[:, 3:] == before[:, 3:]).all()
+    if mode not in ("P", "PA"):
+        assert (np.asarray(out)[:, 3:] == np.asarray(image)[:, 3:]).all()
+
+
 def test_a_batch_on_any_device_is_corrected_like_its_samples():
     table = Corrections(5)
     table.set(2, HALF)

@@ -21,6 +21,8 @@ from imil.grid import MOST, Grid
 
 _HEAD = 3  # fill (0: not corrected), rows, columns; then one bit a square
 _NAMES = tuple(FILLS)
+# modes of Pillow in which an array of the pixels says what they look like, and 0 is black
+PLAIN = ("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 class Corrections:
@@ -68,7 +70,8 @@ class Corrections:
 
         Args:
             image: raw pixels before random transforms and normalisation: a PIL image, an array
-                (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W). The kind is kept.
+                (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W). The kind is kept, and a PIL
+                image's mode, but for palettes: they become RGB.
             i: position of the sample.
         """
         kept = self.get(i)
@@ -98,19 +101,34 @@ def _covered(image: Any, kept: Kept) -> Any:
         rows = image.reshape(-1, height, width).movedim(0, -1)  # channels last, as fills want it
         filled = torch.from_numpy(cover(rows.cpu().numpy(), keep))
         return filled.movedim(-1, 0).reshape(image.shape).to(image.device)
+    if not isinstance(image, np.ndarray) and image.mode not in PLAIN:
+        return _otherwise_coloured(image, kept)
     array = np.asarray(image)
     if array.ndim not in (2, 3):
         raise DataError(
             f"an image of shape {array.shape} cannot be corrected: give (H, W) or (H, W, C)"
         )
     filled_array = cover(array, _mask(kept.grid, kept.squares, *array.shape[:2]))
-    return filled_array if isinstance(image, np.ndarray) else _pil_like(filled_array, image)
-
-
-def _pil_like(array: NDArray[Any], image: Any) -> Any:
+    if isinstance(image, np.ndarray):
+        return filled_array
     from PIL import Image as pil
 
-    filled = pil.fromarray(array)
-    if image.mode == "P":
-        filled.putpalette(image.getpalette())
-    return filled if filled.mode == image.mode else filled.convert(image.mode)
+    result = pil.fromarray(filled_array)
+    return result if result.mode == image.mode else result.convert(image.mode)
+
+
+def _otherwise_coloured(image: Any, kept: Kept) -> Any:
+    """An image in which 0 need not mean black, such as CMYK or one with a palette.
+
+    Filled as RGB; what is kept comes from the image itself, for a conversion there and back may
+    change it. A palette need not hold black: its image becomes RGB.
+    """
+    from PIL import Image as pil
+
+    filled: Any = _covered(image.convert("RGB"), kept)
+    if image.mode in ("P", "PA"):
+        return filled
+    result = filled.convert(image.mode)
+    keep = _mask(kept.grid, kept.squares, image.height, image.width)
+    result.paste(image, mask=pil.fromarray(keep))
+    return result

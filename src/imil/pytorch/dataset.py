@@ -61,11 +61,11 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         self.labels: NDArray[np.int64] = np.asarray(
             _labels(dataset) if labels is None else labels, np.int64
         )
-        named = class_names or getattr(dataset, "classes", None)
-        self.class_names: tuple[str, ...] = tuple(
-            named or map(str, range(int(self.labels.max(initial=0)) + 1))
-        )
-        self._keys = tuple(keys or _keys(dataset))
+        named = getattr(dataset, "classes", None) if class_names is None else class_names
+        if named is None:
+            named = range(int(self.labels.max(initial=0)) + 1)
+        self.class_names: tuple[str, ...] = tuple(map(str, named))
+        self._keys = tuple(map(str, _keys(dataset) if keys is None else keys))
         self._check()
 
     def _check(self) -> None:
