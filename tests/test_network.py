@@ -1,6 +1,7 @@
 """Networks and their weights: any timm model, and files that fit or are named as they do not."""
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -73,3 +74,32 @@ def test_a_missing_file_and_an_unknown_model_say_what_to_give(tmp_path):
         make(weights=str(tmp_path / "none.pt"))
     with pytest.raises(SettingsError, match="did you mean resnet18"):
         make(name="resnet19")
+
+
+def test_a_model_that_cannot_take_the_size_is_found_before_training():
+    with pytest.raises(SettingsError, match=r"inception_v3 cannot take .* --image-size 48 .*299"):
+        make(name="inception_v3", image_size=48)
+
+
+def test_looking_whether_it_can_moves_no_random_number():
+    make(seed=3)
+    after = torch.rand(3)
+    torch.manual_seed(3)
+    timm.create_model("test_resnet", num_classes=2, zero_init_last=False)
+    assert torch.equal(torch.rand(3), after)
+
+
+def test_a_model_with_two_heads_gets_both_anew(tmp_path):
+    name, path = "deit_tiny_distilled_patch16_224", tmp_path / "five.safetensors"
+    save_file(dict(make(classes=5, name=name).state_dict()), path)
+    net = make(classes=2, name=name, weights=str(path))
+    assert net(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    state, path = make().state_dict(), tmp_path / "diverged.safetensors"
+    name = next(iter(state))
+    state[name][0] = float("nan")
+    save_file(dict(state), path)
+    with pytest.raises(DataError, match=f"'{name}' first"):
+        make(weights=str(path))

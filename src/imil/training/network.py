@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from imil.errors import DataError, SettingsError
+from imil.pytorch.undisturbed import undisturbed
 
 # timm starts the last normalisation of each residual block at zero. At the paper's learning rate,
 # without momentum, it stays there (below 0.01 after 100 epochs of ResNet-18 on the Shenzhen
@@ -36,7 +37,21 @@ def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Modul
     net = _create(name, classes, image_size, pretrained=weights == "imagenet")
     if weights not in ("none", "imagenet"):
         load_weights(net, Path(weights))
+    _try(net, name, image_size)
     return net
+
+
+def _try(net: nn.Module, name: str, image_size: int) -> None:
+    """Many models can be built for a size that they cannot take: found out now, not in training."""
+    try:
+        with undisturbed(net), torch.no_grad():
+            net(torch.zeros(1, 3, image_size, image_size))
+    except Exception as error:  # whatever a layer raises
+        own = getattr(net, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise SettingsError(
+            f"{name} cannot take images of --image-size {image_size} ({why}): it was made for {own}"
+        ) from error
 
 
 def _create(name: str, classes: int, image_size: int, *, pretrained: bool) -> nn.Module:
@@ -71,7 +86,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     """
     weights = _read(path)
     own = net.state_dict()
-    head = [name for name in own if name.startswith(f"{_head(net)}.")]
+    head = [name for name in own if name.startswith(_heads(net))]
     if any(name in weights and weights[name].shape != own[name].shape for name in head):
         weights |= {name: own[name] for name in head}
     odd = [n for n in own if n not in weights or weights[n].shape != own[n].shape]
@@ -82,13 +97,19 @@ def load_weights(net: nn.Module, path: Path) -> None:
             f"the weights in {path} do not fit the model: layers {shown} are missing, unknown "
             "or of another shape; name the --model that they were saved from"
         )
+    bad = [name for name, w in weights.items() if w.is_floating_point() and not w.isfinite().all()]
+    if bad:
+        raise DataError(
+            f"the weights in {path} hold what is no number, '{bad[0]}' first: the training that "
+            "they come from had diverged; give others"
+        )
     net.load_state_dict(weights)
 
 
-def _head(net: nn.Module) -> str:
+def _heads(net: nn.Module) -> tuple[str, ...]:
     config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
     found = config.get("classifier", "fc")
-    return found if isinstance(found, str) else str(found[0])
+    return tuple(f"{name}." for name in ([found] if isinstance(found, str) else found))
 
 
 def _read(path: Path) -> dict[str, Tensor]:
