@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import PIL.Image
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from imil.errors import DataError
@@ -177,6 +179,34 @@ def test_a_folder_of_class_folders_is_a_table(tmp_path):
     assert data.labels.tolist() == [0, 0, 1]
     assert data.images[1] == tmp_path / "TB/deep/a.jpg"
     assert data.splits is None
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ("films.csv", "holds a table beside folders: give the table itself"),
+        ("normal/lung_masks/a.png", "would be trained on as if it held films"),
+        ("masks/a.png", "would be trained on as if it held films"),
+        ("train/normal/a.png", "lies beside the split 'train'"),
+        ("normal/b.bmp", "b.bmp' is no .png, .jpg, .jpeg, .tif, .tiff: save it"),
+    ],
+)
+def test_what_would_be_taken_for_a_class_or_left_out_is_refused(tmp_path, odd, said):
+    for name in ("normal/a.png", "TB/b.png", odd):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert said in sentence(tmp_path)
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    columns = [pyarrow.array(["a.png"]), pyarrow.array([0]), pyarrow.array([1])]
+    twice = pyarrow.Table.from_arrays(columns, names=["image", "label", "label"])
+    pyarrow.parquet.write_table(twice, tmp_path / "films.parquet")
+    assert "two columns 'label'" in sentence(tmp_path / "films.parquet")
+
+
+def test_a_zero_byte_in_a_path_is_refused(tmp_path):
+    assert "row 1 names 'a\\x00.png'" in sentence(table(tmp_path, "image,label\na\0.png,0\n"))
 
 
 def test_class_folders_whose_names_are_numbers_are_names(tmp_path):

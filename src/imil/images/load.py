@@ -26,6 +26,7 @@ from imil.errors import DataError
 from imil.images.deep import SAVE_IT_AS, Pixels, colour_png, inverted, over_black, tiff_page, turned
 
 MOST_PIXELS = 100_000_000  # 10,000 × 10,000; a mammogram has 25 million
+PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 # TIFF 6.0 tags; EXIF has the first of them too
 ORIENTATION, BITS, PHOTOMETRIC, SAMPLE_FORMAT, DEPTH = 274, 258, 262, 339, 32997
@@ -84,6 +85,18 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         if isinstance(image, TiffImageFile):  # newer versions of Pillow turn `size` already
             width, height = image.tag_v2[256], image.tag_v2[257]
         return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+def check_end(path: str | os.PathLike[str]) -> None:
+    """Nothing, if the file has an end; a PNG or JPEG without its usual one is decoded to see.
+
+    Raises: DataError: it is cut short.
+    """
+    with _one_sentence(Path(path)), Path(path).open("rb") as file:
+        file.seek(-min(len(PNG_END), os.fstat(file.fileno()).st_size), os.SEEK_END)
+        if file.read().endswith((PNG_END, JPEG_END)):
+            return
+    load_image(path)
 
 
 @contextmanager

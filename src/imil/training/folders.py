@@ -9,6 +9,8 @@ from imil.errors import DataError
 from imil.images.load import SUFFIXES
 from imil.training.rows import TextColumns
 
+# images that are not read: who has them beside others should know
+OTHERS = (".bmp", ".dcm", ".gif", ".jp2", ".nii", ".npy", ".webp")
 # a set that was divided before us: one word for each way to write it
 SPLITS = {
     "train": "train",
@@ -30,15 +32,27 @@ def read_folder(folder: Path) -> TextColumns:
     Args:
         folder: with a folder of images for each class; or with such folders in folders named
             train, val and test; or as Shenzhen and Montgomery are distributed (`CXR_png/`).
-    Raises: DataError: it holds none of these.
+    Raises: DataError: it holds none of these, or something that would be taken for a class or
+        left out without a word.
     """
     for films in (folder / "CXR_png", folder):
         if films.name == "CXR_png" and films.is_dir():
             return _films(films, folder)
     inside = _folders(folder)
-    if inside and all(sub.name.lower() in SPLITS for sub in inside):
+    splits = [sub for sub in inside if sub.name.lower() in SPLITS]
+    if splits:
+        odd = next((sub for sub in inside if sub not in splits), None)
+        if odd is not None:
+            raise DataError(
+                f"'{odd}' lies beside the split '{splits[0].name}': take it out, or give a table"
+            )
         return _columns(
-            folder, [(SPLITS[sub.name.lower()], c) for sub in inside for c in _folders(sub)]
+            folder, [(SPLITS[sub.name.lower()], c) for sub in splits for c in _folders(sub)]
+        )
+    if inside and (tables := _tables(folder)):
+        raise DataError(
+            f"'{folder}' holds a table beside folders: give the table itself, {tables[0]}, or "
+            "move it elsewhere if each folder is a class"
         )
     return _columns(folder, [("", sub) for sub in inside])
 
@@ -88,9 +102,18 @@ def _folders(folder: Path) -> list[Path]:
 
 def _images(folder: Path) -> list[Path]:
     """Every image in it, however deep; not what computers leave there (`._a.png`, Thumbs.db)."""
+    if "mask" in folder.name.lower():
+        raise DataError(
+            f"'{folder}' would be trained on as if it held films: move the masks elsewhere, or "
+            "give a table that names them in a column"
+        )
     inside = sorted(path for path in folder.iterdir() if not _hidden(path))
     found: list[Path] = []
     for path in inside:
+        if path.suffix.lower() in OTHERS:
+            raise DataError(
+                f"'{path}' is no {', '.join(SUFFIXES)}: save it as one of these, or take it out"
+            )
         if path.suffix.lower() in SUFFIXES and path.is_file():
             found.append(path)
         elif path.is_dir() and not path.is_symlink():  # a link may lead in a circle
@@ -104,7 +127,9 @@ def _hidden(path: Path) -> bool:
 
 def _hint(folder: Path) -> str:
     """What was perhaps meant."""
-    tables = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".parquet")
-    )
+    tables = _tables(folder)
     return f": give the table itself, {tables[0]}" if tables else ""
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".parquet"))

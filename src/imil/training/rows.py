@@ -34,9 +34,7 @@ def read_rows(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColum
         names, columns = (_csv if kind in (".csv", ".tsv", ".txt") else _parquet)(path, wanted)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise DataError(f"'{path}' has two columns '{twice[0]}': rename one of them")
+    _check_once(names, path)
     return names, {
         name: ["" if cell.strip().lower() in MISSING else cell.strip() for cell in cells]
         for name, cells in columns.items()
@@ -78,10 +76,17 @@ def _parquet(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumn
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
+            _check_once(names, path)  # of two columns Arrow could not say which is meant
             table = file.read(columns=[name for name in names if name in wanted])
     except pyarrow.ArrowException as error:
         raise DataError(f"'{path}' is no Parquet file, or is damaged") from error
     return names, {name: list(map(_text, table[name].to_pylist())) for name in table.column_names}
+
+
+def _check_once(names: list[str], path: Path) -> None:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DataError(f"'{path}' has two columns '{twice[0]}': rename one of them")
 
 
 def _text(cell: Any) -> str:

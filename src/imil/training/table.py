@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.errors import DataError
-from imil.images.load import image_size
+from imil.images.load import check_end, image_size
 from imil.training.folders import SPLITS, read_folder
 from imil.training.labels import read_labels
 from imil.training.rows import TextColumns, read_rows
@@ -110,11 +110,12 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
 
 
 def check_masks(table: Table) -> None:
-    """Nothing, if every mask is there and as large as its image, by the files' headers.
+    """Nothing, if every mask is there, whole and as large as its image, by the files' ends.
 
     An image that cannot be read is passed over here: `decode` says so.
 
-    Raises: DataError: masks are missing or of another size; how many, and the first three.
+    Raises: DataError: masks are missing, cut short or of another size: how many, and the first
+        three.
     """
     for column, files in table.masks.items():
         faults = [
@@ -134,6 +135,7 @@ def _mask_fault(image: Path, mask: Path) -> str:
     """What is wrong with a mask, or nothing."""
     try:
         found = image_size(mask)
+        check_end(mask)
     except DataError as error:
         return str(error)
     try:
@@ -184,6 +186,8 @@ def _keys(cells: Sequence[str]) -> tuple[str, ...]:
     for i, cell in enumerate(cells):
         if not cell:
             raise DataError(f"row {i + 1} names no image: give its path, or take the row out")
+        if "\0" in cell:
+            raise DataError(f"row {i + 1} names {cell!r}: a path holds no zero byte; save it anew")
     return tuple(map(_posix, cells))
 
 
