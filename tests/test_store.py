@@ -258,3 +258,20 @@ def test_two_processes_can_make_the_same_store_at_once(tmp_path):
         for _ in range(3)
     ]
     assert [p.communicate()[0].strip() for p in starts] == ["[]"] * 3
+
+
+def test_what_is_at_rest_can_be_read_where_nothing_may_be_written(guarded):
+    path = guarded / "imil.sqlite"
+    store = Store(path)
+    store.add_run("r", class_names=["a", "b"], settings={}, versions={})
+    store.close()
+    path.chmod(0o444)
+    guarded.chmod(0o555)
+    try:
+        reading = Store(path, readonly=True)
+        assert [run["name"] for run in reading.runs()] == ["r"]
+        reading.close()
+        with pytest.raises(StoreError, match="cannot be written"):
+            Store(path).add_run("s", class_names=["a", "b"], settings={}, versions={})
+    finally:
+        guarded.chmod(0o755)

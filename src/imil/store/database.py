@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,22 @@ def sentences(path: Path) -> Iterator[None]:
 def _raw(path: Path, mode: str, patience: float = BUSY) -> sqlite3.Connection:
     # as_uri escapes what a path may hold and a URI may not
     uri = f"{path.absolute().as_uri()}?mode={mode}"
+    if mode == "ro" and _is_at_rest(uri, path):
+        uri += "&immutable=1"
     return sqlite3.connect(uri, uri=True, timeout=patience, check_same_thread=False)
+
+
+def _is_at_rest(uri: str, path: Path) -> bool:
+    """Whether nobody can be writing, and reading needs files beside it that cannot be made."""
+    journal = path.with_name(f"{path.name}-wal")
+    if journal.exists() and journal.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as raw:
+            raw.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        return any(sign in str(error) for sign in ("readonly", "unable to open"))
+    return False
 
 
 def _look(path: Path) -> str | None:
