@@ -4,10 +4,12 @@ import gc
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import suppress
 
 import numpy as np
@@ -18,7 +20,10 @@ from PIL import Image
 from processes import command
 from terminals import IMIL, Terminal
 
+from imil.cli.errors import ending
 from imil.cli.importing import importing
+from imil.cli.main import app
+from imil.cli.study import study
 from imil.store import Store
 from imil.training.phantom import write_phantoms
 
@@ -139,6 +144,10 @@ def _cut(path):
     path.write_bytes(path.read_bytes()[:200])
 
 
+def _shorten(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
 def _table(change):
     def spoil(films):
         table = pd.read_csv(films)
@@ -182,6 +191,9 @@ BAD_DATA = {
         ),
         "9",
     ),
+    "truncated mask": (
+        lambda films: _shorten(films.parent / pd.read_csv(films).lung_mask[3]), "cut short",
+    ),
 }  # fmt: skip
 
 
@@ -214,6 +226,9 @@ BAD_FLAGS = {
     "--weights nowhere.pt": "nowhere.pt is no file",
     "--config nowhere.toml": "nowhere.toml cannot be read",
     "--imil-epoch never": "--imil-epoch",
+    "--imil-epoch 1,--5": "--imil-epoch is '--5'",
+    "--grid-size 33": "squares without a pixel at --image-size 32",
+    "--model inception_v3": "cannot take images of --image-size 32",
     "--device tpu": "--device is 'tpu'",
     "--mask-columns shadow": "shadow",
 }
@@ -223,6 +238,158 @@ BAD_FLAGS = {
 def test_a_bad_flag_gets_one_sentence(words, films, imil):
     # the last of two values counts
     check_refused(imil("train", films, *SMALL, *words.split(), "--out", "run"), BAD_FLAGS[words])
+
+
+def _readings(path, *rows):
+    path.write_text("\n".join(["key,epoch,squares", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("images/P00001.png,,17", "outside a 4×4 grid"),
+        ("elsewhere.png,,1", "no reading of a training image, 'elsewhere.png'"),
+        ("images/P00001.png,1,1", "no reading for the round after epoch 2, only after 1"),
+    ],
+)
+def test_readings_that_cannot_be_replayed_are_found_before_training(
+    row, said, films, imil, tmp_path
+):
+    file = _readings(tmp_path / "readings.csv", row)
+    check_refused(imil("train", films, *SMALL, "--reader", f"replay:{file}", "--out", "run"), said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_that_is_refused_takes_no_name(films, imil, tmp_path):
+    check_refused(imil("train", films, *SMALL, "--reader", "psychic"), "psychic")
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_file_may_name_everything_that_flags_name(films, imil, tmp_path):
+    names = {"--imil-epoch": 'imil-epoch = "1,2"'}
+    flags = dict(zip(SMALL[::2], SMALL[1::2], strict=True)) | {"--reader": "none"}
+    lines = [names.get(flag, f"{flag[2:]} = {_toml(value)}") for flag, value in flags.items()]
+    lines += [f'data = "{films}"', 'out = "there"', 'cache = "kept"', "skip-bad = true"]
+    (tmp_path / "a.toml").write_text("\n".join(lines))
+    said = imil("train", "--config", "a.toml", "--no-skip-bad")
+    assert said.returncode == 0, said.stderr
+    config = tomllib.loads((tmp_path / "there" / "config.toml").read_text())
+    assert config["imil-epoch"] == [1, 2]
+    assert config["skip-bad"] is False
+    assert list((tmp_path / "kept").rglob("*.npy"))
+    assert (config["device"], config["precision"]) != ("auto", "auto")
+    assert "auto" not in (config["device"], config["precision"])
+
+
+def _toml(value):
+    return value if re.fullmatch(r"[\d.]+", value) else f'"{value}"'
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("data = 5", "--data is 5"),
+        ('data = ["a.csv"]', "--data is ['a.csv']"),
+        ("weights = false", "--weights is false"),
+        ("epochs = true", "--epochs is true"),
+        ("out = 5", "--out is 5"),
+    ],
+)
+def test_a_file_with_a_value_of_the_wrong_kind_gets_one_sentence(line, said, films, imil, tmp_path):
+    (tmp_path / "a.toml").write_text(line)
+    words = [] if "data" in line else [films]
+    check_refused(imil("train", *words, "--config", "a.toml"), said)
+
+
+def test_a_run_that_was_killed_at_its_first_step_can_be_begun_again(films, imil, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    (tmp_path / "run" / ".config.toml.half").write_text("data")
+    said = imil("train", films, *SMALL, "--reader", "none", "--out", "run")
+    assert said.returncode == 0, said.stderr
+
+
+def _config(*change):
+    def spoil(run):
+        text = (run / "config.toml").read_text()
+        assert change[0] in text
+        (run / "config.toml").write_text(text.replace(*change))
+
+    return spoil
+
+
+def _halved(name):
+    return lambda run: (run / name).write_bytes((run / name).read_bytes()[:2000])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            _config("imil-epoch = [\n    2,", "imil-epoch = [\n    3,"),
+            "imil-epoch [3], and the run",
+        ),
+        (_config('optimizer = "sgd"', 'optimizer = "adam"'), "optimizer adam, and the run"),
+        (_config('model = "test_resnet"', 'model = "test_vit"'), "model test_vit, and the run"),
+        (_halved("checkpoints/last.ckpt"), "last.ckpt is damaged"),
+        (_halved("predictions/epoch-002/train.parquet"), "train.parquet cannot be read"),
+    ],
+    ids=["round", "optimizer", "model", "checkpoint", "predictions"],
+)
+def test_a_run_that_was_changed_or_damaged_is_not_gone_on_with(
+    spoil, said, trained, imil, tmp_path
+):
+    copy = tmp_path / "run"
+    shutil.copytree(trained[0], copy)
+    (copy / "metrics.json").unlink()
+    shutil.copy(copy / "checkpoints" / "epoch-002.ckpt", copy / "checkpoints" / "last.ckpt")
+    spoil(copy)
+    check_refused(imil("resume", "run"), said)
+
+
+def test_a_checkpoint_of_another_model_is_said_where_no_store_tells(films, imil, tmp_path):
+    words = ["train", films, *SMALL, "--reader", "none", "--out", "run"]
+    assert imil(*words).returncode == 0
+    (tmp_path / "run" / "metrics.json").unlink()
+    _config('optimizer = "sgd"', 'optimizer = "adam"')(tmp_path / "run")
+    check_refused(imil("resume", "run"), "another model or optimizer than")
+
+
+def test_a_training_that_diverges_stops_and_says_so(films, imil):
+    words = ["--reader", "none", "--lr", "100", "--momentum", "0.99", "--epochs", "60"]
+    said = imil("train", films, *SMALL, *words, "--model", "test_vit", "--out", "run")
+    check_refused(said, "training has diverged; train anew with a lower --lr")
+
+
+def test_names_with_brackets_are_shown_as_they_are(imil, tmp_path):
+    films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
+    table = pd.read_csv(films)
+    for i, name in enumerate(table.image):
+        odd = name.replace(".png", "[left].png")
+        (films.parent / name).rename(films.parent / odd)
+        table.loc[i, "image"] = odd
+    table["class_name"] = table["class_name"] + " [/x]"
+    table.to_csv(films, index=False)
+    _cut(films.parent / table.image[3])
+    words = ["--reader", "simulated", "--skip-bad", "--out", "run[old]"]
+    said = imil("train", films, *SMALL, *words)
+    assert said.returncode == 0, said.stderr
+    for shown in ("P00004[left].png", "Everything is in run[old]", "[/x]"):
+        assert shown in said.stdout
+    rounds = imil("rounds", "run[old]").stdout
+    assert rounds.count("[left].png") == 4
+    assert "[/x]" in rounds
+
+
+def test_a_file_that_may_not_be_used_ends_in_one_sentence(capsys):
+    with pytest.raises(SystemExit) as ended, ending():
+        raise PermissionError(13, "Permission denied", "runs/locked")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("imil: 'runs/locked' cannot be used (Permission denied)")
+    with pytest.raises(BrokenPipeError), ending():  # of no file: not for us to explain
+        raise BrokenPipeError(32, "Broken pipe")
 
 
 def test_a_device_that_is_not_there_is_said_before_the_images_are_decoded(films, imil, tmp_path):
@@ -326,6 +493,7 @@ def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     person.type("17")
     person.wait_for("outside a 4×4 grid")
     person.type("q")
+    person.wait_for("imil resume run")
     assert person.end() == 0
     store = Store(tmp_path / "run" / "imil.sqlite")
     held = store.rounds()[0]
@@ -337,6 +505,7 @@ def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     person.type("w")
     person.wait_for("ase 3 of 4")
     os.kill(person.pid, signal.SIGINT)
+    person.wait_for("imil resume run")
     assert person.end() == 130
 
     person = Terminal("resume", "run", cwd=tmp_path)
@@ -371,10 +540,11 @@ def test_two_processes_do_not_share_a_run(films, imil, tmp_path):
     assert person.end() == 0
 
 
-STUDY = [f"study {name}" for name in ("init", "run", "status", "report", "compare", "reader")]
+ALONE = [one.name for one in app.registered_commands]
+STUDY = [f"study {one.name or one.callback.__name__}" for one in study.registered_commands]
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "rounds", "demo", *STUDY])
+@pytest.mark.parametrize("command", ALONE + STUDY)
 def test_every_command_has_help_with_an_example(command, imil):
     said = imil(*command.split(), "--help")
     assert said.returncode == 0

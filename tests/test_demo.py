@@ -39,6 +39,22 @@ def test_the_demo_draws_trains_asks_and_compares_in_plain_words(tmp_path, reader
     assert {r.reader for r in store.readings(held.id)} == {"simulated"}
 
 
+def test_who_stops_the_demo_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
+    from imil.cli.main import app
+    from imil.errors import RoundPaused
+    from imil.training import demo
+
+    def stop(*_):
+        raise RoundPaused("the reader stopped")
+
+    monkeypatch.setattr(demo, "run_demo", stop)
+    with pytest.raises(SystemExit) as ended:
+        app(["demo", "--reader", "console", "--out", str(tmp_path)])
+    assert ended.value.code == 0
+    way = f"Go on with: imil resume {tmp_path}/run --cache {tmp_path}/cache"
+    assert way in capsys.readouterr().err
+
+
 def test_without_a_screen_or_a_terminal_the_reader_is_simulated(monkeypatch):
     from imil.training.demo import default_reader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,9 @@ def demo(
     """
     with ending():
         with importing():
-            from imil.training.demo import default_reader, run_demo
+            from imil.training.demo import default_reader, free_folder, run_demo
 
-        run_demo(reader or default_reader(), out, seed)
+        folder = out or free_folder()
+        run, cache = (shlex.quote(str(folder / name)) for name in ("run", "cache"))
+        with ending(f"imil resume {run} --cache {cache}"):
+            run_demo(reader or default_reader(), folder, seed)

@@ -28,6 +28,12 @@ def ending(how_to_go_on: str = "") -> Iterator[None]:
     except ImilError as error:
         print(f"imil: {error}", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from None
+    except OSError as error:
+        if error.filename is None:  # of no file: a closed pipe, a network
+            raise
+        why = f"'{error.filename}' cannot be used ({error.strerror})"
+        print(f"imil: {why}: check its permissions and the free space", file=sys.stderr)
+        raise SystemExit(BAD_INPUT) from None
     except KeyboardInterrupt:
         print(f"\nInterrupted; everything answered so far is stored.{hint}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None

@@ -153,6 +153,7 @@ def status(study: Study) -> None:
     """
     with ending():
         from rich.console import Console
+        from rich.markup import escape
 
         from imil.study.folder import StudyFolder
         from imil.study.plan import read_plan
@@ -163,7 +164,8 @@ def status(study: Study) -> None:
         plan = read_plan(folder.plan)
         console.print(status_table(plan, folder))
         for entry, why in failures(plan, folder):
-            console.print(f"[red]Failed:[/red] {entry.job.name}: {why}", highlight=False)
+            said = f"[red]Failed:[/red] {entry.job.name}: {escape(why)}"
+            console.print(said, highlight=False)
         left = time_left(plan, folder)
         if left:
             console.print(f"About {duration(left)} of work left.")

@@ -12,8 +12,6 @@ from imil.cli.errors import ending
 from imil.cli.importing import importing
 from imil.cli.options import Cache
 
-LISTS = ("imil_epoch", "augment", "mask_columns")
-
 
 def train(
     data: Annotated[
@@ -134,14 +132,16 @@ def train(
     low_memory: Annotated[
         bool | None,
         typer.Option(
-            "--low-memory",
+            "--low-memory/--no-low-memory",
             help="Give memory back after each step (a third less of it on a CPU), and hold no "
             "images on a GPU; slower.",
         ),
     ] = None,
     skip_bad: Annotated[
         bool | None,
-        typer.Option("--skip-bad", help="Go on without unreadable images, and list them."),
+        typer.Option(
+            "--skip-bad/--no-skip-bad", help="Go on without unreadable images, and list them."
+        ),
     ] = None,
     image_column: Annotated[
         str | None, typer.Option(help="Column of image paths.", show_default="image")
@@ -189,14 +189,9 @@ def train(
     }
     with ending():
         with importing():  # here: `imil --help` needs no framework
-            from imil.training.session import new_run, settle
+            from imil.training.session import new_run, places, settle
 
-        flags |= {name: _list(flags[name]) for name in LISTS if name in flags}
-        settings, folder = settle(flags, config, out)
+        named = places(config)
+        settings, folder = settle(flags, config, out or named.get("out"))
         with ending(f"imil resume {shlex.quote(str(folder.path))}"):
-            new_run(settings, folder, cache)
-
-
-def _list(text: str) -> list[Any]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    return [int(word) if word.lstrip("-").isdigit() else word for word in words]
+            new_run(settings, folder, cache or named.get("cache"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from imil.cases import Case, Reading, Round
 from imil.errors import DataError
+from imil.grid import Grid
 from imil.readers.epoch import epoch_of
 from imil.readers.table import UNNAMED, Row, load_rows, squares_text, write_rows
 from imil.store import Store
@@ -81,6 +82,24 @@ class Replay:
     def rows(self) -> tuple[Row, ...]:
         """The readings that count: one per sample and round."""
         return tuple(self._at.values())
+
+    def usable(self, epochs: Collection[int], grid: Grid) -> list[Row]:
+        """The readings for rounds after these epochs: what would stop a round is found before.
+
+        Raises: DataError: there is none, or squares lie outside the grid.
+        """
+        rows = [row for row in self.rows if row.epoch is None or row.epoch in epochs]
+        if not rows:
+            there = sorted({row.epoch for row in self.rows if row.epoch is not None})
+            only = f"only after {', '.join(map(str, there))}" if there else "nor any other"
+            raise DataError(
+                f"{self.path} has no reading for the round after epoch "
+                f"{', '.join(map(str, sorted(epochs)))}, {only}: leave the column epoch out to "
+                "use them in any round"
+            )
+        for row in rows:
+            row.on(grid)
+        return rows
 
     def knows(self, case: Case) -> bool:
         """Whether the file has a reading of the case."""

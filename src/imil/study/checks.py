@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from rich.markup import escape
 
 from imil.errors import DataError, SettingsError
 from imil.pytorch.loop import versions
@@ -94,7 +95,7 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     )
     _write(folder, sets[0], splits, images, facts)
     for warning in warnings:
-        say(f"Note: {warning}.")
+        say(escape(f"Note: {warning}."))
     return facts
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imil.errors import ImilError, SettingsError
@@ -194,7 +195,8 @@ class Session:
             self.console.print(f"{place}: {one.job.name} done in {took}{self._left(queue)}")
             return
         self.failed.append((one, why))
-        self.console.print(f"[bold red]Failed:[/bold red] {one.job.name}: {why}", highlight=False)
+        said = f"[bold red]Failed:[/bold red] {one.job.name}: {escape(why)}"
+        self.console.print(said, highlight=False)
         for other in stuck:
             self.failed.append((other, f"it needs {one.job.name}"))
 

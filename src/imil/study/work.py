@@ -34,6 +34,7 @@ from imil.study.folder import TEST, Job, StudyFolder
 from imil.study.plan import Plan, read_plan
 from imil.training.asking import make_reader, reading_room
 from imil.training.data import Prepared, prepare, prepare_apart
+from imil.training.device import as_here
 from imil.training.evaluation import write_predictions
 from imil.training.folder import replacing, write_table
 from imil.training.run import Run
@@ -100,8 +101,10 @@ def work(
         with job.run.held():
             job.mark("running", seconds=earlier)
             _train(folder, plan, arm, job, cache, console)
-            # the number of threads changes the last bits of a sum
-            job.mark("done", seconds=spent(), threads=torch.get_num_threads())
+            here = as_here(plan.settings(arm, job.seed))
+            # each of them changes the last bits of a sum
+            with_these = {"device": here.device, "precision": here.precision}
+            job.mark("done", seconds=spent(), threads=torch.get_num_threads(), **with_these)
     except RoundPaused:
         job.mark("waiting", seconds=spent())
         raise

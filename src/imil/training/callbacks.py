@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imil.cases import Reading
+from imil.errors import SettingsError
 from imil.training.folder import RunFolder, write_table
 from imil.training.seldom import Seldom
 
@@ -78,10 +80,18 @@ class History(Callback):
         self._rows = list(state_dict["rows"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add a row."""
+        """Add a row.
+
+        Raises: SettingsError: training has diverged.
+        """
         epoch = trainer.current_epoch + 1
         row: dict[str, Any] = {"epoch": epoch}
         row |= {f"train_{k}": float(trainer.callback_metrics[k]) for k in ("loss", "accuracy")}
+        if not math.isfinite(row["train_loss"]):  # it will not become a number again
+            raise SettingsError(
+                f"the loss is {row['train_loss']} after epoch {epoch}: training has diverged; "
+                "train anew with a lower --lr"
+            )
         self._rows.append(row | {f"val_{k}": v for k, v in self._validate().items()})
         if epoch in self._kept or epoch == trainer.max_epochs or self._seldom.due():
             with self._seldom.doing():

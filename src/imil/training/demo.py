@@ -55,13 +55,12 @@ def default_reader() -> str:
     return "console" if sys.stdin.isatty() and sys.stdout.isatty() else "simulated"
 
 
-def run_demo(reader: str, out: Path | None, seed: int) -> dict[str, Any]:
+def run_demo(reader: str, out: Path, seed: int) -> dict[str, Any]:
     """Draw, train, ask, compare, and say so in plain words; returns the metrics.
 
     Raises: SettingsError: the folder is not new.
     """
     console = Console()
-    out = out or _free(Path("runs"))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"--out {out} is not empty: give a new folder")
     console.print(STORY)
@@ -113,7 +112,9 @@ def _verdict(metrics: dict[str, Any]) -> str:
     )
 
 
-def _free(parent: Path) -> Path:
+def free_folder() -> Path:
+    """runs/demo, or the first free runs/demo-2, -3 …"""
+    parent = Path("runs")
     number, path = 1, parent / "demo"
     while path.exists():
         number += 1

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from imil.errors import SettingsError
+from imil.training.settings import TrainSettings
 
 
 def training_device(asked: str) -> torch.device:
@@ -28,6 +29,18 @@ def training_device(asked: str) -> torch.device:
             "resumed: in its config.toml)"
         )
     return torch.device(name, 0) if name == "cuda" else torch.device(name)
+
+
+def as_here(settings: TrainSettings) -> TrainSettings:
+    """The settings with what `auto` comes to on this machine: a resumed run must not differ.
+
+    Raises: SettingsError: this machine lacks the device.
+    """
+    device = training_device(settings.device)
+    half = precision(settings.precision, device) == "bf16-mixed"
+    return settings.model_copy(
+        update={"device": device.type, "precision": "bf16" if half else "32"}
+    )
 
 
 def precision(asked: str, device: torch.device) -> Literal["32-true", "bf16-mixed"]:

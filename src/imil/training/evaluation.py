@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imil.errors import DataError
 from imil.training.folder import RunFolder, write_json, write_table
 from imil.training.metrics import evaluate
 
@@ -24,8 +25,16 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities (N, K) and labels (N,) of a table that `write_predictions` wrote."""
-    table = pd.read_parquet(path)
+    """Probabilities (N, K) and labels (N,) of a table that `write_predictions` wrote.
+
+    Raises: DataError: it is damaged.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are of either kind
+        raise DataError(
+            f"{path} cannot be read: delete it and go on with `imil resume`, which writes it anew"
+        ) from error
     names = [name for name in table.columns if name.startswith("prob_")]
     return table[names].to_numpy(np.float64), table["label"].to_numpy(np.int64)
 

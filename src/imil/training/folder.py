@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,12 @@ class RunFolder:
         """Take back what was written before training started."""
         for path in (self.config, self.splits):
             path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Take the folder back too, if there is nothing in it."""
+        (self.path / ".lock").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
 
     @contextmanager
     def held(self) -> Iterator[None]:

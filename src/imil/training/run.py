@@ -12,10 +12,10 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from rich.console import Console
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from imil.cases import Reader
-from imil.errors import SettingsError
+from imil.errors import DataError, SettingsError
 from imil.lightning import IMIL
 from imil.pytorch import TorchModel
 from imil.pytorch.loop import versions
@@ -197,6 +197,31 @@ class Run:
                 raise KeyboardInterrupt from None
         self.module.to(self.device)  # Lightning leaves it on the CPU
 
+    def check_checkpoint(self) -> None:
+        """Find out now whether training can go on from the newest checkpoint.
+
+        Raises: DataError: it is damaged, or was written with other settings.
+        """
+        path = self.folder.last
+        if not path.exists():
+            return
+        try:
+            there = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            shapes = {name: w.shape for name, w in there["state_dict"].items()}
+            (optimizer,) = there["optimizer_states"]
+            options = set(optimizer["param_groups"][0])
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+            raise DataError(
+                f"{path} is damaged: put a copy of another checkpoint of this run in its place "
+                "(epoch-*.ckpt), or train anew with another --out"
+            ) from error
+        own = {name: w.shape for name, w in self.module.state_dict().items()}
+        if shapes != own or options != set(self.module.configure_optimizers().param_groups[0]):
+            raise DataError(
+                f"{path} was written with another model or optimizer than {self.folder.config} "
+                "says: put it back as it was, or train anew with another --out"
+            )
+
     def _check_batch(self) -> None:
         samples, size = self.samples["train"], self.settings.batch_size
         if len(samples) < size:
@@ -231,7 +256,8 @@ class Run:
     def _finish(self) -> dict[str, Any]:
         self._predict_all("end")
         with replacing(self.folder.weights) as half:
-            save_file({k: v.contiguous() for k, v in self.net.state_dict().items()}, half)
+            # as bytes: what the system says of a full disk is then said in its own words
+            half.write_bytes(save({k: v.contiguous() for k, v in self.net.state_dict().items()}))
         return redraw(self.folder, seed=self.settings.seed)
 
 

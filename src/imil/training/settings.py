@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from imil.errors import SettingsError
 from imil.grid import Grid
@@ -59,10 +67,20 @@ class TrainSettings(BaseModel):
     class_name_column: str = "class_name"
     mask_columns: tuple[str, ...] = ("lesion_mask", "lung_mask")
 
-    @field_validator("imil_epoch", mode="before")
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name not in ("low_memory", "skip_bad"):
+            said = str(value).lower()
+            raise SettingsError(f"--{_flag(str(info.field_name))} is {said}: give a value")
+        return value
+
+    @field_validator("imil_epoch", "augment", "mask_columns", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int) else value
+        if isinstance(value, str):  # as on the command line
+            return [word.strip() for word in value.split(",") if word.strip()]
+        return (value,) if type(value) is int else value
 
     @field_validator("imil_epoch")
     @classmethod
@@ -79,6 +97,15 @@ class TrainSettings(BaseModel):
     def _grid(cls, value: Any) -> str:
         grid = Grid.parse(value)
         return f"{grid.rows}x{grid.cols}"
+
+    @model_validator(mode="after")
+    def _every_square_has_pixels(self) -> TrainSettings:
+        if max(map(int, self.grid_size.split("x"))) > self.image_size:
+            raise SettingsError(
+                f"--grid-size {self.grid_size} has squares without a pixel at --image-size "
+                f"{self.image_size}: give a coarser grid, or a larger image"
+            )
+        return self
 
     def columns(self) -> Columns:
         """The names of the table's columns."""

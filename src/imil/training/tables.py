@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from scipy.stats import binomtest
 
@@ -45,14 +46,15 @@ def round_tables(store: Store) -> Iterator[Table]:
         standing = store.standing(round_.id)
         cases = store.cases(round_.id)
         table = Table(
-            title=f"{round_.run}, round after epoch {round_.epoch}: {len(standing)} of "
+            title=f"{escape(round_.run)}, round after epoch {round_.epoch}: {len(standing)} of "
             f"{round_.cases} cases read, {round_.state}, grid {round_.settings.grid}",
             title_justify="left",
         )
         for title in ("Case", "Sample", "Truth", "Predicted", "Verdict", "Squares", "Reader"):
             table.add_column(title, overflow="fold")
         for case in cases:
-            table.add_row(*_case(case, standing.get(case.id)))
+            # a name may hold brackets, which rich would take for its own
+            table.add_row(*map(escape, _case(case, standing.get(case.id))))
         yield table
 
 
