@@ -484,6 +484,18 @@ def check_refused(said, named):
     assert named in sentence, sentence
 
 
+def test_a_compiled_training_learns_the_same_and_says_what_auto_came_to(
+    trained, films, imil, tmp_path
+):
+    words = ["train", films, *SMALL, "--reader", "simulated"]
+    assert imil(*words, "--compile", "on", "--out", "on").returncode == 0
+    there, usual = (pd.read_csv(run / "history.csv") for run in (tmp_path / "on", trained[0]))
+    # later epochs drift apart at this learning rate: single steps are compared in test_compiled
+    assert there.train_loss[0] == pytest.approx(usual.train_loss[0], rel=1e-3)
+    assert imil(*words, "--compile", "auto", "--out", "auto").returncode == 0
+    assert 'compile = "off"' in (tmp_path / "auto" / "config.toml").read_text()  # a short one
+
+
 def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     person = Terminal("train", films, *SMALL, "--out", "run", cwd=tmp_path)
     person.wait_for("ase 1 of 4")

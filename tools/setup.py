@@ -59,9 +59,9 @@ def packages_of_gpu_torch():
         return subprocess.run(command, capture_output=True, text=True).stdout.split()
 
 
-def pip_install(*arguments):
+def pip_install(*arguments, errors=None):
     command = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*command, *arguments], check=True)
+    subprocess.run([*command, *arguments], check=True, stderr=errors)
 
 
 def entries(file):
@@ -69,18 +69,19 @@ def entries(file):
     return re.split(r"^(?=\w)", file.read_text(), flags=re.MULTILINE)
 
 
-def install_pins(pins, *options):
+def install_pins(pins, *, errors=None):
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(pins)
         file.flush()
-        pip_install(*options, "--require-hashes", "-r", file.name)
+        pip_install("--require-hashes", "-r", file.name, errors=errors)
 
 
 def try_cpu_build_of_torch():
     """Install it if pip is set up to find it. Named, for pip with hashes prefers the index."""
     torch = next(pin for pin in entries(PINS) if pin.startswith("torch=="))
-    with contextlib.suppress(subprocess.CalledProcessError):  # -q: not to find it is no error
-        install_pins([re.sub(r"(==[\w.]+)", r"\1+cpu", torch, count=1)], "-q")
+    pin = re.sub(r"(==[\w.]+)", r"\1+cpu", torch, count=1)
+    with contextlib.suppress(subprocess.CalledProcessError):
+        install_pins([pin], errors=subprocess.DEVNULL)  # not to find it is no error
 
 
 def install(fresh):

@@ -122,6 +122,15 @@ def train(
             show_default="auto",
         ),
     ] = None,
+    compile_: Annotated[
+        str | None,
+        typer.Option(
+            "--compile",
+            help="Compile the training step: off, on, or auto (measured first, where the run is "
+            "long enough; the last bits of its numbers depend on what comes out).",
+            show_default="off",
+        ),
+    ] = None,
     test_share: Annotated[
         float | None,
         typer.Option(help="Share held back for testing.", show_default="0.2"),
@@ -183,7 +192,7 @@ def train(
         imil train films.csv --model resnet18 --image-size 112 --reader console
     """
     flags: dict[str, Any] = {
-        name: value
+        name.rstrip("_"): value
         for name, value in locals().items()
         if name not in ("out", "config", "cache") and value is not None
     }

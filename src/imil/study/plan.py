@@ -94,6 +94,11 @@ class Plan(BaseModel):
         own = next((name for name in self.training if name in OWN), None)
         if own is not None:
             raise SettingsError(f"[training] holds '{own}', which the plan sets elsewhere: move it")
+        if self.training.get("compile") == "auto":
+            raise SettingsError(
+                '[training] has compile = "auto", which each training would decide for itself, and '
+                "arms would differ by more than their names: give on or off"
+            )
         # what is wrong is said now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
         control = next((arm for arm in self.rows if arm.is_control), None)

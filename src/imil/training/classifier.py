@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from imil.training.augment import Change
+from imil.training.compiled import Call
 from imil.training.mixes import Mixed
 
 
@@ -41,23 +42,35 @@ class Classifier(LightningModule):
         self.mean: Tensor
         self.std: Tensor
         self.net = net
+        self._learning: Call | None = None
         self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
         self._mix, self._augment = mix, augment
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.register_buffer("mean", _per_channel(config.get("mean", (0.5,))), persistent=False)
         self.register_buffer("std", _per_channel(config.get("std", (0.5,))), persistent=False)
 
+    def learn_through(self, net: Call) -> None:
+        """Train through what computes the same as the network, with its weights.
+
+        Predictions and heat-maps still go through the network itself.
+        """
+        self._learning = net
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (B, K) of raw pixels (B, 1 or 3, S, S), 0 to 255."""
-        # a grey image is shown three times; black stays black until here
-        logits: Tensor = self.net((pixels.float() / 255 - self.mean) / self.std)
+        logits: Tensor = self.net(self.normalised(pixels))
         return logits
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """What the network takes, (B, 3, S, S), of raw pixels."""
+        # a grey image is shown three times; black stays black until here
+        return (pixels.float() / 255 - self.mean) / self.std
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """The loss of a batch of raw pixels and labels."""
         pixels, labels = batch
         mixed, targets = self._mix(self._augment(pixels).float(), labels)
-        logits = self(mixed)
+        logits = (self._learning or self.net)(self.normalised(mixed))
         loss = nn.functional.cross_entropy(logits.float(), targets)
         with torch.no_grad():
             right = (logits.argmax(dim=1) == labels).float().mean()

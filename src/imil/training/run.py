@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import pandas as pd
 import torch
 from rich.console import Console
 from safetensors.torch import save
@@ -28,6 +29,7 @@ from imil.training.buffers import keep_buffers
 from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, counted
 from imil.training.checkpoints import Checkpoints, Writer
 from imil.training.classifier import Classifier, EpochOrder
+from imil.training.compiled import compiled, worth_compiling
 from imil.training.data import Prepared
 from imil.training.device import precision, training_device
 from imil.training.evaluation import read_predictions, write_metrics, write_predictions
@@ -189,6 +191,7 @@ class Run:
             hold=not self.settings.low_memory,
         )
         last = self.folder.last if self.folder.last.exists() else None
+        self._compile(len(batches))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # advice for other uses of it
             try:
@@ -196,6 +199,30 @@ class Run:
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
         self.module.to(self.device)  # Lightning leaves it on the CPU
+
+    def _compile(self, batches: int) -> None:
+        """Compile the network if that is asked for; what `auto` came to is written down."""
+        asked = self.settings.compile
+        if asked == "off":
+            return
+        size, side = self.settings.batch_size, self.settings.image_size
+        done = len(pd.read_csv(self.folder.history)) if self.folder.history.exists() else 0
+        pixels = torch.zeros(size, self.settings.channels, side, side, dtype=torch.uint8)
+        self.module.to(self.device)
+        pays = worth_compiling(
+            self.net.train(),
+            self.module.normalised(pixels.to(self.device)),
+            asked,
+            steps=(self.settings.epochs - done) * batches,
+            half=precision(self.settings.precision, self.device) == "bf16-mixed",
+            say=self.console.print,
+        )
+        if asked == "auto":  # a resumed run must not decide anew
+            self.settings = self.settings.model_copy(update={"compile": "on" if pays else "off"})
+            with replacing(self.folder.config) as half:
+                self.settings.write(half)
+        if pays:
+            self.module.learn_through(compiled(self.net, size))
 
     def check_checkpoint(self) -> None:
         """Find out now whether training can go on from the newest checkpoint.
