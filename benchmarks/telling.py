@@ -19,6 +19,25 @@ def questions(doc: str, full: str) -> argparse.ArgumentParser:
     return parser
 
 
+def resident() -> float:
+    """The most memory in GiB that this process, or any that it ran, had at a time."""
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(which).ru_maxrss for which in both) / 2**20
+
+
+def on_device() -> float | None:
+    """The most memory in GiB that tensors of this process took on the GPU; None without one."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
+
+
+def peak() -> str:
+    """Both, in words."""
+    there = on_device()
+    return f"{resident():.1f} GiB" + (f", {there:.1f} GiB on the GPU" if there else "")
+
+
 def tell(
     benchmark: str,
     table: Any,
@@ -34,6 +53,7 @@ def tell(
     import torch
     from rich.console import Console
 
+    table.caption, table.caption_justify = f"peak memory: {peak()}", "left"
     Console().print(table)
     facts = {
         "benchmark": benchmark,
@@ -41,7 +61,8 @@ def tell(
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_gib": resident(),
+        "peak_gib_on_device": on_device(),
         "rows": rows,
         "ratios": ratios,
     }

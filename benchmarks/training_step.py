@@ -10,8 +10,8 @@ processes of their own, one after the other, on the same drawn films:
 - `imil train`: what the command does, with everything on (flips and crops, a bar, checkpoints, the
   callback), every epoch after the round;
 - `bare step`: as PyTorch does it by itself;
-- `Lightning, ImageFolder`: a Trainer over a folder of classes with two loader workers;
-- `Keras, TensorFlow`: the paper's own stack, where --keras names a Python that has both.
+- `Lightning`: a Trainer over a folder of classes with two loader workers;
+- `Keras`: on TensorFlow, the paper's own stack, where --keras names a Python that has both.
 
 All in the precision that `imil train --precision auto` takes here.
 """
@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
 
-from telling import questions, tell
+from telling import on_device, questions, tell
 
 BATCH, STEPS, WARM = 64, 4, 2
 ROUND = 1
@@ -38,7 +38,7 @@ FILMS, TRAINED = 160, 128
 SMALL = [("resnet18", 112, 2, 9)]  # model, pixels, turns, epochs on a CPU
 FULL = [*SMALL, ("resnet50", 224, 1, 4), ("vit_small_patch16_224", 224, 1, 4)]
 KERAS = {"resnet50": "ResNet50"}  # what Keras has of these
-SAID = "done: epoch "
+SAID, PEAK = "done: epoch ", "on the device, GiB: "
 
 
 class Bare:
@@ -89,7 +89,8 @@ def by_itself(model: str, size: int) -> None:
     bare = Bare(timm.create_model(model, num_classes=2), size)
     bare.seconds(1)
     steps = 3 if bare.device.type == "cpu" else 100
-    print(BATCH * steps / bare.seconds(steps))
+    rate = BATCH * steps / bare.seconds(steps)
+    print(f"{PEAK}{on_device() or 0}", rate, sep="\n")
 
 
 def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
@@ -126,6 +127,7 @@ def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
     beside = Beside(run)
     run.train(reader, run.open_store(), after_rounds=[beside])
     pairs = zip(beside.limits[ROUND:], beside.spent[ROUND:], strict=True)
+    print(f"{PEAK}{on_device() or 0}")
     print(json.dumps([(TRAINED / limit, TRAINED / spent) for limit, spent in pairs]))
 
 
@@ -164,6 +166,7 @@ def lightning(model: str, size: int, epochs: int, films: str) -> None:
     asked = precision("auto", training_device("auto"))
     with tempfile.TemporaryDirectory() as place:
         pl.Trainer(max_epochs=epochs, precision=asked, default_root_dir=place).fit(Net(), loader)
+    print(f"{PEAK}{on_device() or 0}")
 
 
 def keras(model: str, size: int, epochs: int, films: str, half: bool) -> None:
@@ -188,8 +191,8 @@ def keras(model: str, size: int, epochs: int, films: str, half: bool) -> None:
     net.fit(data, epochs=epochs, verbose=0, callbacks=[ends])
 
 
-def run(words: list[object]) -> tuple[str, dict[int, float], float]:
-    """The last line that a child prints, when its epochs ended, and its peak memory in GiB."""
+def run(words: list[object]) -> tuple[str, dict[int, float], tuple[float, float]]:
+    """What a child says last, when its epochs ended, and its peak memory: here, on the device."""
     with tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(
             list(map(str, words)),
@@ -198,15 +201,17 @@ def run(words: list[object]) -> tuple[str, dict[int, float], float]:
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        ends, line = {}, ""
+        ends, line, there = {}, "", 0.0
         for line in child.stdout:
             if found := re.match(rf"{SAID}(\d+)", line):
                 ends[int(found[1])] = monotonic()
+            elif line.startswith(PEAK):
+                there = float(line.removeprefix(PEAK))
         _, status, used = os.wait4(child.pid, 0)
         if status:
             errors.seek(0)
             raise ChildProcessError(f"{' '.join(map(str, words))}:\n{errors.read()[-2000:]}")
-    return line, ends, used.ru_maxrss / 2**20
+    return line, ends, (used.ru_maxrss / 2**20, there)
 
 
 def films(place: Path) -> tuple[Path, Path]:
@@ -238,7 +243,7 @@ def compare(
     epochs = 60 if torch.cuda.is_available() else epochs
     half = precision("auto", training_device("auto")) != "32-true"
 
-    def add(way: str, rate: float, of_limit: float, gib: float) -> None:
+    def add(way: str, rate: float, of_limit: float, gib: tuple[float, float]) -> None:
         found.setdefault(way, []).append((rate, of_limit, gib))
 
     def add_epochs(way: str, words: list[object]) -> None:
@@ -261,10 +266,10 @@ def compare(
             add("imil train", ours, ours / bare, gib)
         line, _, gib = run([*me, "bare", model, size])
         add("bare step", float(line), float(line) / limit, gib)
-        add_epochs("Lightning, ImageFolder", [*me, "lightning", model, size, epochs, classes])
+        add_epochs("Lightning", [*me, "lightning", model, size, epochs, classes])
         if other and model in KERAS:
             words = [other, __file__, "--child", "keras", model, size, epochs, classes, int(half)]
-            add_epochs("Keras, TensorFlow", words)
+            add_epochs("Keras", words)
         print(f"{model}: a turn is over", file=sys.stderr)
     return [
         {
@@ -273,7 +278,8 @@ def compare(
             "way": way,
             "images_per_second": median(rate for rate, _, _ in each),
             "of_limit": [of_limit for _, of_limit, _ in each],
-            "peak_gib": max(gib for _, _, gib in each),
+            "peak_gib": max(gib for _, _, (gib, _) in each),
+            "peak_gib_on_device": max(gib for _, _, (_, gib) in each) or None,
         }
         for way, each in found.items()
     ]
@@ -303,7 +309,7 @@ def main() -> None:
     from rich.table import Table
 
     table = Table(title=f"Training, batches of {BATCH}")
-    for column in ("model", "way", "images/s", "of the limit", "peak GiB"):
+    for column in ("model", "way", "images/s", "of the limit", "GiB", "on GPU"):
         table.add_column(column, justify="left" if column in ("model", "way") else "right")
     rows = []
     with tempfile.TemporaryDirectory() as place:
@@ -319,6 +325,7 @@ def main() -> None:
                     f"{row['images_per_second']:.1f}",
                     f"{median(shares):.2f}{spread}",
                     f"{row['peak_gib']:.1f}",
+                    f"{row['peak_gib_on_device'] or '':.3}",
                 )
     ratios = {
         f"{row['model']}, {row['size']} px": [1 / share for share in row["of_limit"]]

@@ -23,7 +23,6 @@ from safetensors.torch import load_file
 from imil.cases import Case, Reader, Reading
 from imil.errors import ImilError, RoundPaused
 from imil.images.load import load_mask
-from imil.pytorch import TorchModel
 from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
 from imil.store import Store
@@ -251,7 +250,7 @@ def _control(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
 
 def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
     """What is asked of the trained network beyond the run's own files."""
-    model = TorchModel(run.module, batch_size=run.settings.batch_size)
+    model = run.looking()
     for name, external in plan.external.items():
         path = run.folder.predictions("end", f"external-{name}")
         if not path.exists():

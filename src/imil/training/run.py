@@ -258,9 +258,14 @@ class Run:
             )
 
     def _predict(self, split: str) -> np.ndarray:
-        return TorchModel(self.module, batch_size=self.settings.batch_size).predict(
-            self.samples[split]
-        )
+        return self.looking().predict(self.samples[split])
+
+    def looking(self) -> TorchModel:
+        """The network as a round sees it."""
+        size = self.settings.batch_size
+        if self.device.type == "cuda":
+            size *= 4  # without gradients a batch takes a fraction of the memory of training
+        return TorchModel(self.module, batch_size=size)
 
     def _validate(self) -> dict[str, float]:
         if "val" not in self.samples:
