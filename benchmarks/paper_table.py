@@ -6,8 +6,8 @@ The seven arms of the paper's plan, one seed, on drawn films: `imil study run` f
 its end, with its checks, decoding, rounds, predictions and every process' start. The limit is the
 training steps alone (arms that share their beginning train it once: 4 × 100 + 3 × 30 epochs in
 place of 700), each taking as long as the bare step of `training_step.py`, which is measured before
-and after. By default a small network and a tenth of the
-epochs, so that what each training costs but once weighs ten times as much.
+and after. By default a small network and a tenth of the epochs, so that what each training costs
+but once weighs ten times as much.
 """
 
 from __future__ import annotations
