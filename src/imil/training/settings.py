@@ -15,7 +15,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from imil.errors import SettingsError
@@ -98,15 +97,6 @@ class TrainSettings(BaseModel):
     def _grid(cls, value: Any) -> str:
         grid = Grid.parse(value)
         return f"{grid.rows}x{grid.cols}"
-
-    @model_validator(mode="after")
-    def _every_square_has_pixels(self) -> TrainSettings:
-        if max(map(int, self.grid_size.split("x"))) > self.image_size:
-            raise SettingsError(
-                f"--grid-size {self.grid_size} has squares without a pixel at --image-size "
-                f"{self.image_size}: give a coarser grid, or a larger image"
-            )
-        return self
 
     def columns(self) -> Columns:
         """The names of the table's columns."""
