@@ -556,6 +556,41 @@ ALONE = [one.name for one in app.registered_commands]
 STUDY = [f"study {one.name or one.callback.__name__}" for one in study.registered_commands]
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("train films --epochs ten", "--epochs is 'ten': input should be a valid integer"),
+        ("train films --lr=1,0", "--lr is '1,0': input should be a valid number"),
+        ("train films --epochs 3 --epochs x", "--epochs is 'x'"),
+        ("train films --epocs 3", "--epocs"),
+        ("trai", "Did you mean 'train'?"),
+        ("rounds a b", "extra argument"),
+        ("study reader", "missing argument 'run'"),
+        ("study run plan --jobs 0", "--jobs is '0': input should be greater than or equal to 1"),
+    ],
+)
+def test_a_command_line_that_cannot_be_understood_gets_one_sentence(words, says, imil):
+    said = imil(*words.split())
+    assert said.returncode == 2
+    assert len(said.stderr.splitlines()) == 1
+    assert said.stderr.startswith("imil: ")
+    assert says in said.stderr
+    assert "--help` tells what it takes" in said.stderr
+
+
+@pytest.mark.parametrize("words", ["", "study"])
+def test_a_command_alone_shows_its_help(words, imil):
+    said = imil(*words.split())
+    assert said.returncode == 2
+    assert "Usage" in said.stdout
+    assert not said.stderr
+
+
+def test_the_module_is_the_command():
+    words = [sys.executable, "-m", "imil", "--version"]
+    assert subprocess.run(words, capture_output=True, text=True).stdout.startswith("imil ")
+
+
 @pytest.mark.parametrize("command", ALONE + STUDY)
 def test_every_command_has_help_with_an_example(command, imil):
     said = imil(*command.split(), "--help")

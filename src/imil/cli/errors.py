@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+import typer
 
 from imil.errors import ImilError, RoundPaused
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+# a command line that cannot be understood; the library's own class of it has moved before
+UsageError: Any = typer.BadParameter.__base__
 
 
 @contextmanager
@@ -37,3 +42,33 @@ def ending(how_to_go_on: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"\nInterrupted; everything answered so far is stored.{hint}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+
+
+def misunderstood(error: Any, words: Sequence[str]) -> str:
+    """What is wrong with a command line, in one sentence; nothing where help was shown instead.
+
+    Args:
+        error: a `UsageError`.
+        words: the command line without the program's name.
+    """
+    said = error.format_message().strip().rstrip(".")
+    if not said:
+        return ""
+    options: Sequence[str] = getattr(getattr(error, "param", None), "opts", ())
+    value = next(filter(None, (_value(option, words) for option in options)), None)
+    if value is not None:
+        said = f"{options[0]} is {value!r}: {error.message.partition(',')[0].rstrip('.').lower()}"
+    else:
+        said = said[0].lower() + said[1:]
+    command = error.ctx.command_path if error.ctx else "imil"
+    join = "" if said.endswith("?") else ";"
+    return f"imil: {said}{join} `{command} --help` tells what it takes"
+
+
+def _value(option: str, words: Sequence[str]) -> str | None:
+    """What was given with an option, last time."""
+    for word, after in reversed(list(zip(words, [*words[1:], None], strict=True))):
+        name, has, value = word.partition("=")
+        if name == option:
+            return value if has else after
+    return None

@@ -9,6 +9,7 @@ import typer
 
 from imil import __version__
 from imil.cli.demo import demo
+from imil.cli.errors import BAD_INPUT, INTERRUPTED, UsageError, misunderstood
 from imil.cli.invite import invite
 from imil.cli.resume import resume
 from imil.cli.rounds import rounds
@@ -46,4 +47,12 @@ def main() -> None:
     """The console script."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a link in a log is for now, not for the end
-    app()
+    try:
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        if sentence := misunderstood(error, sys.argv[1:]):
+            print(sentence, file=sys.stderr)
+        code = BAD_INPUT
+    except typer.Abort:
+        code = INTERRUPTED
+    sys.exit(code)
