@@ -5,6 +5,7 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from reader_contract import make_case
 from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import SettingsError, SquareError, StoreError
@@ -58,6 +60,13 @@ def test_an_image_comes_back_as_it_was_shown_pixel_for_pixel(store, pixels):
     assert (back == pixels).all()
 
 
+@contextmanager
+def opened(path):
+    """The file as SQLite has it; a connection's own `with` commits, and leaves it open."""
+    with closing(sqlite3.connect(path)) as raw, raw:
+        yield raw
+
+
 def test_a_case_comes_back_with_everything_the_reader_needs(store):
     store.open_round("r", 3, RoundSettings(grid=Grid(4, 6)), [make_case(7, earlier=(2, 3))])
     case = store.cases("r@3")[0]
@@ -68,7 +77,7 @@ def test_a_case_comes_back_with_everything_the_reader_needs(store):
 def test_the_same_image_is_stored_once(store, path):
     same = np.ones((4, 4), np.uint8)
     store.open_round("r", 3, RoundSettings(), [make_case(i, image=same) for i in (1, 2)])
-    with sqlite3.connect(path) as raw:
+    with opened(path) as raw:
         assert raw.execute("SELECT count(*) FROM images").fetchone() == (1,)
 
 
@@ -101,7 +110,7 @@ def test_a_changed_mind_is_a_new_reading_and_the_newest_counts(store, held):
 @pytest.mark.parametrize("change", ["UPDATE readings SET reason = 'x'", "DELETE FROM readings"])
 def test_a_stored_reading_can_be_neither_altered_nor_deleted(store, held, path, change):
     store.add(Reading("r@3#1", "Lee", "focus", (1,)))
-    with sqlite3.connect(path) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+    with opened(path) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute(change)
 
 
@@ -185,14 +194,14 @@ def test_an_image_that_is_not_there_is_named(store):
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_schema(store, path):
-    with create_engine(f"sqlite:///{path}").connect() as db:
+    with create_engine(f"sqlite:///{path}", poolclass=NullPool).connect() as db:
         assert compare_metadata(MigrationContext.configure(db), schema.metadata) == []
     assert ScriptDirectory("src/imil/store/migrations").get_current_head() == schema.HEAD
 
 
 def test_a_store_of_a_newer_imil_is_refused_and_not_touched(store, path):
     store.close()
-    with sqlite3.connect(path) as raw:
+    with opened(path) as raw:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match="install a newer imil"):
         Store(path)
@@ -202,7 +211,7 @@ def test_a_file_that_is_no_store_is_refused_and_not_touched(tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("not a database at all, but long enough to look at" * 50)
     other = tmp_path / "other.sqlite"
-    with sqlite3.connect(other) as raw:
+    with opened(other) as raw:
         raw.execute("CREATE TABLE recipes (name)")
     for path in (text, other):
         before = path.read_bytes()
