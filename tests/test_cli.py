@@ -624,6 +624,28 @@ def test_garbage_is_looked_for_again_after_imports_even_those_that_fail():
         gc.unfreeze()
 
 
+def test_what_training_imports_brings_no_signal_processing():
+    script = (
+        "import sys\nfrom imil.cli.importing import importing\n"
+        "with importing():\n    import imil.training.session\n"
+        "print('torchmetrics' in sys.modules, 'scipy.signal' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert said.stdout.split() == ["True", "False"], said.stderr
+
+
+@pytest.mark.parametrize(
+    "use", ["import scipy; scipy.signal.convolve", "from scipy.signal.windows import hann"]
+)
+def test_a_library_that_uses_signal_processing_gets_it(use):
+    script = (
+        "import sys\nfrom imil.cli.importing import importing\n"
+        f"with importing():\n    {use}\n    assert sys.modules['scipy.signal'].__file__\n"
+        "import scipy.signal\nscipy.signal.convolve([1, 2], [1])"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_the_installed_command_runs():
     said = subprocess.run([*IMIL, "--version"], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"imil \d+\.\d+\.\d+", said.stdout.strip())
