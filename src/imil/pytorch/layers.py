@@ -27,10 +27,10 @@ CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._Inst
 def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     """The name of the last layer whose output is a map of the image that the scores depend on.
 
-    Layers are tried from the last that runs to the first; one forward and one backward pass
-    serve them all. Tokens count only as a normalisation layer leaves them. Behind the last
-    attention of a model that reads a class token, patches no longer reach the scores and their
-    gradient is zero: the search goes back to the norm before it.
+    Layers are tried from the last that runs to the first, after one forward pass. Tokens count
+    only as a normalisation layer leaves them. Behind the last attention of a model that reads a
+    class token, patches no longer reach the scores and their gradient is zero: the search goes
+    back to the norm before it.
 
     Args:
         module: returns logits (B, K) for inputs (B, C, H, W).
@@ -39,16 +39,17 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     Raises: SettingsError: no layer gives a map.
     """
     module = unwrapped(module)
+    reached: list[str] = []
     with undisturbed(module), recording(inputs.device):
         calls, score = _trace(module, inputs[:LOOKED_AT])
         candidates = list(_candidates(module, calls, inputs[:LOOKED_AT]))
-        gradients = _gradients(score, [output for _, output, _ in candidates])
-    reached = []
-    for (name, _, layout), gradient in zip(candidates, gradients, strict=True):
-        if gradient is not None and (on_map := as_map(gradient, layout)) is not None:
-            if on_map.any():
-                return name
-            reached.append(name)
+        for (name, _, layout), gradient in zip(
+            candidates, _gradients(score, [output for _, output, _ in candidates]), strict=True
+        ):
+            if gradient is not None and (on_map := as_map(gradient, layout)) is not None:
+                if on_map.any():
+                    return name
+                reached.append(name)
     if reached:  # every gradient is zero, as under a head of zeros: so will be every map
         return reached[0]
     raise SettingsError(
@@ -168,7 +169,17 @@ def _paths_around(name: str) -> Iterator[str]:
 
 def _gradients(
     score: torch.Tensor, outputs: Sequence[torch.Tensor]
-) -> Sequence[torch.Tensor | None]:
-    if not outputs or not score.requires_grad:
-        return [None] * len(outputs)
-    return torch.autograd.grad(score, outputs, allow_unused=True)
+) -> Iterator[torch.Tensor | None]:
+    """The score's gradient with respect to each output.
+
+    One backward pass for the first of them, one for the next two, for the next four, and so on:
+    it goes no deeper into the module than the gradients that are taken need, as a rule one.
+    """
+    start, more = 0, 1
+    while start < len(outputs):
+        some = outputs[start : start + more]
+        if score.requires_grad:
+            yield from torch.autograd.grad(score, some, retain_graph=True, allow_unused=True)
+        else:
+            yield from [None] * len(some)
+        start, more = start + more, 2 * more
