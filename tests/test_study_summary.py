@@ -189,6 +189,18 @@ def test_the_limits_are_those_of_the_folder(study):
         assert start in said
 
 
+def test_a_baseline_at_chance_is_said_first(study):
+    start = "The baseline is not shown to have learnt anything: AUROC 0."
+    guessing = study(n=132, skill=0)
+    assert limits(guessing)[0].startswith(start)
+    assert start in told(guessing)
+
+
+def test_a_baseline_that_has_learnt_is_not_doubted(study):
+    found = study(n=132)
+    assert "learnt" not in told(found) + "".join(limits(found))
+
+
 def test_a_study_of_many_seeds_readers_and_images_has_none_of_these_limits(study):
     found = study(
         seeds=range(5),

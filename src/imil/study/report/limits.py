@@ -10,7 +10,7 @@ import numpy as np
 from imil.study.folder import TEST
 from imil.study.readings import Session
 from imil.study.report.findings import Findings, Row
-from imil.study.report.words import percent, signed, verdict
+from imil.study.report.words import interval, percent, signed, value, verdict
 from imil.study.tables import BASE
 from imil.study.words import count, listed
 
@@ -19,12 +19,14 @@ FEW_SPLITS = 4
 FEW_IMAGES = 200  # below, an accuracy of 0.8 is known to no better than ±5.5 points (Wilson)
 FEW_IN_GROUP = 30
 UNEVEN = 0.3  # share of the rarest of two classes
+CHANCE = 0.5  # AUROC of a guess
 
 
 def limits(found: Findings) -> list[str]:
     """Every limit that the folder shows, the heaviest first."""
     return [
         *_unfinished(found),
+        *filter(None, [unlearnt(found)]),
         *_trainings(found),
         *_images(found),
         *map(str, found.facts.get("warnings", [])),
@@ -33,6 +35,19 @@ def limits(found: Findings) -> list[str]:
         *_design(found),
         *_many(found),
     ]
+
+
+def unlearnt(found: Findings) -> str:
+    """That the baseline may have learnt nothing, if its AUROC does not rule that out."""
+    row = found.row(BASE, "auroc")
+    if row is None or not row.low <= CHANCE:
+        return ""
+    return (
+        "The baseline is not shown to have learnt anything: AUROC "
+        f"{value('auroc', row.mean)}, 95 % interval {interval('auroc', row.low, row.high)}, where "
+        f"{CHANCE} is chance. Arms that know nothing say nothing of IMIL: train longer, or with "
+        "another learning rate."
+    )
 
 
 def missing(found: Findings) -> list[str]:

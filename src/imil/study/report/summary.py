@@ -9,6 +9,7 @@ from math import isfinite
 from imil.study.arms import Arm
 from imil.study.folder import TEST
 from imil.study.report.findings import Findings
+from imil.study.report.limits import unlearnt
 from imil.study.report.versus import MAIN, Versus, called, judged
 from imil.study.report.words import difference, interval, value, verdict
 from imil.study.report.words import said as words
@@ -36,7 +37,8 @@ def summary(found: Findings, against: list[Versus], smallest: str) -> list[Parag
     if base is None:
         return [Paragraph("Nothing to compare yet", (found.incomparable,))]
     level = f"The baseline has an accuracy of {_level(base)}."
-    first = Paragraph("In short", (ranking(found), level, smallest))
+    said = (ranking(found), level, unlearnt(found), smallest)
+    first = Paragraph("In short", tuple(filter(None, said)))
     arms = [_imil(found, arm, against) for arm in found.readers]
     others = _others(found, "The other arms", found.others)
     return [one for one in (first, *arms, *others, *_elsewhere(found)) if any(one.said)]
