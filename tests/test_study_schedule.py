@@ -96,6 +96,7 @@ def test_each_job_that_ends_is_told_with_the_time_left_at_the_pace_so_far(study,
     with console.capture() as captured:
         Session(folder, plan, folder.path, 1, console).run(Workers(submit, 1))
     assert captured.get().splitlines() == [
+        "To do: 4 of 5 trainings, 19 epochs, 1 at a time.",
         "2 of 5: baseline, seed 0, split 0 done in 40 s; about 36 s left",  # 9 epochs at 4 s
         "3 of 5: imil, seed 0, split 0 done in 40 s; about 37 s left",  # 6 at 80 s / 13
         "4 of 5: imil-random, seed 0, split 0 done in 40 s; about 22 s left",  # 3 at 120 s / 16

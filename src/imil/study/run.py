@@ -20,7 +20,7 @@ from imil.study.checks import prepare
 from imil.study.folder import Job, StudyFolder
 from imil.study.plan import Plan, read_plan
 from imil.study.schedule import Entry, Queue, entries
-from imil.study.words import duration
+from imil.study.words import count, duration
 from imil.study.work import Task, work
 from imil.study.workers import KILLED, Workers, outcome
 from imil.training.folder import locked, replacing
@@ -146,6 +146,12 @@ class Session:
                 one.job.mark("waiting", seconds=one.job.status.get("seconds", 0.0))
         self._began, self._had = time.monotonic(), _epochs(queue)
         total = sum(one.epochs for one in queue.everything)
+        if left := sum(one.job.state != "done" for one in queue.everything):
+            epochs = count(round(total - self._had), "epoch")
+            self.console.print(
+                f"To do: {left} of {count(len(queue.everything), 'training')}, {epochs}, "
+                f"{workers.slots} at a time."
+            )
         running: dict[Future[str], Entry] = {}
         with self._progress() as bar:
             task = bar.add_task("Epochs", total=total, completed=self._had, said="")
