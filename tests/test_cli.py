@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pandas as pd
@@ -238,6 +238,24 @@ BAD_FLAGS = {
 def test_a_bad_flag_gets_one_sentence(words, films, imil):
     # the last of two values counts
     check_refused(imil("train", films, *SMALL, *words.split(), "--out", "run"), BAD_FLAGS[words])
+
+
+@pytest.mark.parametrize(("reader", "refused"), [("simulated", True), ("none", False)])
+def test_a_network_that_cannot_be_explained_is_refused_before_training(
+    reader, refused, films, tmp_path, monkeypatch
+):
+    from torch import nn
+
+    from imil.errors import SettingsError
+    from imil.training.session import new_run, settle
+
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))
+    monkeypatch.setattr("imil.training.run.build", lambda *_, **__: flat)
+    flags = {"data": str(films), "image_size": 32, "epochs": 2, "imil_epoch": 1, "reader": reader}
+    settings, folder = settle(flags | {"batch_size": 16}, None, tmp_path / "run")
+    with pytest.raises(SettingsError, match="no layer of") if refused else nullcontext():
+        new_run(settings, folder, tmp_path / "cache")
+    assert (tmp_path / "run").exists() is not refused
 
 
 def _readings(path, *rows):

@@ -205,3 +205,20 @@ def test_a_training_that_begins_anew_does_not_take_another_s_readings(tmp_path):
     other = begin("another")
     other.begin()
     assert other.after_epoch(2).cases > 0
+
+
+@pytest.mark.parametrize("say", [lambda imil: imil.begin(), lambda imil: imil.after_epoch(1)])
+def test_a_model_that_cannot_be_explained_is_refused_long_before_its_round(tmp_path, say):
+    samples = contract.make_samples()
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(contract.SIZE**2, 3))
+    imil = IMIL(samples, flat, contract.Fixed(), store=tmp_path / "s")
+    with pytest.raises(SettingsError, match="no layer of Sequential gives a map"):
+        say(imil)
+    imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", layer="44")
+    with pytest.raises(SettingsError, match="'44' is no layer of Sequential"):
+        say(imil)
+    imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", layer="7")
+    with pytest.raises(SettingsError, match=r"layer '7' gives .* which is no map of the image"):
+        say(imil)
+    imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", layer="4")
+    assert say(imil) is None

@@ -88,12 +88,15 @@ class IMIL:
             versions=versions(),
         )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
-        self._goes_on = False
+        self._goes_on = self._looked = False
 
     def begin(self) -> None:
-        """Say now, rather than at the round, that this training does not begin in a fresh store.
+        """Say now, rather than at the round, what a round would fail for.
 
-        Raises: SettingsError: the run has rounds already, and they are not gone on with.
+        Raises:
+            SettingsError: the run has rounds already, and they are not gone on with; the layer
+                that was named gives no map of the image, or no layer of the model does.
+            ShapeError: the model's output is no (B, K), or not a number.
         """
         if self._before and not self._goes_on:
             raise SettingsError(
@@ -101,6 +104,9 @@ class IMIL:
                 f"{self._before[0]}: to go on, resume from your checkpoint (restore, or ckpt_path "
                 "in Lightning); to train anew, give another run or store"
             )
+        if not self._looked:
+            self.model.check(self.samples)
+            self._looked = True
 
     def after_epoch(self, epoch: int) -> Round | None:
         """The round held after `epoch` completed epochs, or None where none is due.

@@ -12,7 +12,7 @@ from torch import nn
 from imil.cases import HeatMap
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
-from imil.pytorch.layers import find_layer
+from imil.pytorch.layers import LOOKED_AT, find_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.undisturbed import undisturbed
 
@@ -32,6 +32,17 @@ class TorchModel:
         self.module = module
         self._batch_size = batch_size
         self._layer = layer
+
+    def check(self, samples: CorrectedDataset) -> None:
+        """Find out, from one batch of two images, whether heat-maps can be made.
+
+        Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
+            module's output is no (B, K), or not a number.
+        """
+        with undisturbed(self.module):
+            for batch in self._batches(samples, range(len(samples))[:LOOKED_AT], LOOKED_AT):
+                layer = self._layer or find_layer(self.module, batch)
+                grad_cam(self.module, batch, np.zeros((len(batch), 1), np.int64), layer=layer)
 
     def predict(self, samples: CorrectedDataset) -> NDArray[np.float64]:
         """Probabilities (N, K) of the originals; each row sums to 1.

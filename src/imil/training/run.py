@@ -89,6 +89,8 @@ class Run:
             mix=mix(self.settings.mix, len(self.data.class_names)),
             augment=augment(self.settings.augment),
         )
+        if self.rounds:
+            self.looking().check(self.samples["train"])
 
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""
