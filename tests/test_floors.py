@@ -24,6 +24,7 @@ FLOORS = {
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,
+    "__main__": 7,  # python -m imil
 }
 # Lightning's floor lies above the others of floor 4, but these stay strangers to it
 STRANGERS = {("lightning", "readers"), ("lightning", "keras"), ("lightning", "web")}
