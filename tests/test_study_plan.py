@@ -111,6 +111,7 @@ def test_a_control_is_about_the_cases_of_one_round():
         ({"splits": {"counts": 3}}, "'splits.counts' is nothing that a plan has"),
         ({"training": {"colour": 3}}, "'colour' is no setting"),
         ({"training": {"lr": -1}}, "--lr is -1"),
+        ({"training": {"grid-size": 33, "image-size": 32}}, "squares without a pixel"),
         ({"training": {"data": "x"}}, "[training] holds 'data', which the plan sets elsewhere"),
         ({"training": {"test-share": 0.1}}, "[training] holds 'test_share'"),
         ({"training": {"imil-epoch": []}}, "imil_epoch names no epoch"),

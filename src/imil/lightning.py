@@ -72,7 +72,7 @@ class IMIL(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put back what earlier rounds corrected, and hold a round that is due.
 
-        Raises: SettingsError: a new training finds another's rounds in its store.
+        Raises: as `imil.pytorch.IMIL.begin`; SettingsError: training runs on several devices.
         """
         if trainer.world_size > 1:
             raise SettingsError(

@@ -37,12 +37,15 @@ class TorchModel:
         """Find out, from one batch of two images, whether heat-maps can be made.
 
         Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
-            module's output is no (B, K), or not a number.
+            module's output is no (B, K).
         """
         with undisturbed(self.module):
             for batch in self._batches(samples, range(len(samples))[:LOOKED_AT], LOOKED_AT):
-                layer = self._layer or find_layer(self.module, batch)
-                grad_cam(self.module, batch, np.zeros((len(batch), 1), np.int64), layer=layer)
+                if self._layer is None:
+                    find_layer(self.module, batch)
+                else:
+                    first = np.zeros((len(batch), 1), np.int64)
+                    grad_cam(self.module, batch, first, layer=self._layer)
 
     def predict(self, samples: CorrectedDataset) -> NDArray[np.float64]:
         """Probabilities (N, K) of the originals; each row sums to 1.

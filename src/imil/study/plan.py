@@ -101,6 +101,7 @@ class Plan(BaseModel):
             )
         # what is wrong is said now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
+        self.settings(Arm("baseline"), self.seeds[0]).check_grid()
         control = next((arm for arm in self.rows if arm.is_control), None)
         if control is not None and len(self.settings(Arm("baseline"), 0).imil_epoch) > 1:
             raise SettingsError(

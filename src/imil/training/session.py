@@ -52,12 +52,7 @@ def settle(
     Raises: SettingsError: a setting is wrong, or the folder holds a run already.
     """
     settings = resolve(_absolute(flags, config))
-    grid = Grid.parse(settings.grid_size)
-    if max(grid.rows, grid.cols) > settings.image_size:
-        raise SettingsError(
-            f"--grid-size {settings.grid_size} has squares without a pixel at --image-size "
-            f"{settings.image_size}: give a coarser grid, or a larger image"
-        )
+    settings.check_grid()
     folder = RunFolder(out or _free(Path("runs"), settings))
     if folder.config.exists():
         raise SettingsError(_taken(folder, settings))

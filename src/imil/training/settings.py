@@ -98,6 +98,18 @@ class TrainSettings(BaseModel):
         grid = Grid.parse(value)
         return f"{grid.rows}x{grid.cols}"
 
+    def check_grid(self) -> None:
+        """Apart from the other checks: a control lays its box on a finer grid than any reader's.
+
+        Raises: SettingsError: a square of the grid has no pixel.
+        """
+        grid = Grid.parse(self.grid_size)
+        if max(grid.rows, grid.cols) > self.image_size:
+            raise SettingsError(
+                f"--grid-size {self.grid_size} has squares without a pixel at --image-size "
+                f"{self.image_size}: give a coarser grid, or a larger image"
+            )
+
     def columns(self) -> Columns:
         """The names of the table's columns."""
         return Columns(
