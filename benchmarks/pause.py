@@ -58,6 +58,7 @@ class Timed(TorchModel):
 def first_case(net: Classifier, samples: CorrectedDataset) -> float:
     """Seconds from the end of prediction to the reader's first case, which is on disk by then."""
     model, asked = Timed(net, batch_size=BATCH), []
+    model.check(samples)
 
     def ask(cases: Sequence[Case]) -> list[Reading]:
         cases[0].load_image()
@@ -76,7 +77,9 @@ def first_case(net: Classifier, samples: CorrectedDataset) -> float:
 
 def pause(net: Classifier, samples: CorrectedDataset) -> dict[str, float]:
     """Seconds of each part of the pause."""
-    model, marks = TorchModel(net, batch_size=BATCH), [perf_counter()]
+    model = TorchModel(net, batch_size=BATCH)
+    model.check(samples)  # when training begins
+    marks = [perf_counter()]
     probs = model.predict(samples)
     marks.append(perf_counter())
     keys = [samples.key(i) for i in range(len(samples))]

@@ -3,6 +3,7 @@
 import contract
 import numpy as np
 import torch
+from torch import nn
 
 from imil.pytorch import TorchModel
 from imil.pytorch.gradcam import grad_cam
@@ -35,3 +36,37 @@ def test_predictions_in_parts_are_those_of_the_whole():
     whole = model.predict(samples)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     np.testing.assert_allclose(whole.sum(axis=1), 1)
+
+
+def test_a_layer_that_was_found_in_time_costs_the_round_no_look():
+    net, samples, passes = contract.make_net(), contract.make_samples(), []
+    net.register_forward_hook(lambda *_: passes.append(1))
+    model = TorchModel(net)
+    model.check(samples)
+    passes.clear()
+    model.explain(samples, [0, 1], [0, 1])
+    assert len(passes) == 1
+
+
+class Aside(nn.Module):
+    """Ends in a map that adds nothing to the scores: they are read from the map before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.unread = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.read(x).abs()
+        return self.head(x.mean((2, 3))) + 0 * self.unread(x).mean()
+
+
+def test_a_layer_that_was_found_under_a_head_of_zeros_is_looked_for_again():
+    torch.manual_seed(0)
+    net, samples = Aside(), contract.make_samples()
+    nn.init.zeros_(net.head.weight)
+    model = TorchModel(net)
+    model.check(samples)
+    nn.init.constant_(net.head.weight, 1)  # training has begun
+    cam = model.explain(samples, [0], [1])[0]
+    assert cam.any()  # where the scores do not look, all is zero

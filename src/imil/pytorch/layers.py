@@ -24,6 +24,14 @@ POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
 CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
+@dataclass(frozen=True)
+class Found:
+    """The layer to explain, and whether training will not change which one it is."""
+
+    name: str
+    lasting: bool
+
+
 def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     """The name of the last layer whose output is a map of the image that the scores depend on.
 
@@ -38,6 +46,11 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     Returns: a name as in `named_modules()` of the module without its wrappers.
     Raises: SettingsError: no layer gives a map.
     """
+    return look_for_layer(module, inputs).name
+
+
+def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
+    """The same, and whether it can be relied on in the epochs to come."""
     module = unwrapped(module)
     reached: list[str] = []
     with undisturbed(module), recording(inputs.device):
@@ -48,10 +61,10 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
         ):
             if gradient is not None and (on_map := as_map(gradient, layout)) is not None:
                 if on_map.any():
-                    return name
+                    return Found(name, lasting=True)
                 reached.append(name)
     if reached:  # every gradient is zero, as under a head of zeros: so will be every map
-        return reached[0]
+        return Found(reached[0], lasting=False)
     raise SettingsError(
         f"no layer of {type(module).__name__} gives a map of the image that the class scores "
         "depend on: name a layer, as model.named_modules() names it"

@@ -12,7 +12,7 @@ from torch import nn
 from imil.cases import HeatMap
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
-from imil.pytorch.layers import LOOKED_AT, find_layer
+from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.undisturbed import undisturbed
 
@@ -34,7 +34,9 @@ class TorchModel:
         self._layer = layer
 
     def check(self, samples: CorrectedDataset) -> None:
-        """Find out, from one batch of two images, whether heat-maps can be made.
+        """Find out, from one batch of two images, whether heat-maps can be made, and where.
+
+        The layer that is found is remembered, so that a round need not look for it.
 
         Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
             module's output is no (B, K).
@@ -42,7 +44,8 @@ class TorchModel:
         with undisturbed(self.module):
             for batch in self._batches(samples, range(len(samples))[:LOOKED_AT], LOOKED_AT):
                 if self._layer is None:
-                    find_layer(self.module, batch)
+                    found = look_for_layer(self.module, batch)
+                    self._layer = found.name if found.lasting else None
                 else:
                     first = np.zeros((len(batch), 1), np.int64)
                     grad_cam(self.module, batch, first, layer=self._layer)

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
-from scipy.stats import binomtest
 
 from imil.cases import Case, Reading
 from imil.store import Store
@@ -31,6 +30,8 @@ def result_table(metrics: dict[str, Any]) -> Table:
 
 def how_sure(metrics: dict[str, Any]) -> str:
     """How far the accuracy at the end can be trusted, given the size of the test set."""
+    from scipy.stats import binomtest  # half a second, which the first step need not wait for
+
     test = metrics["end"]["test"]
     right = round(test["accuracy"] * test["n"])
     interval = binomtest(right, test["n"]).proportion_ci(method="wilson")
