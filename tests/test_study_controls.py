@@ -9,8 +9,19 @@ from reader_contract import make_case
 from imil.cases import RoundSettings
 from imil.grid import Grid
 from imil.store import Store
-from imil.study.controls import DrawnOften, RandomBox
+from imil.study.controls import DrawnOften, LeftAsTheyAre, RandomBox
 from imil.training.classifier import EpochOrder
+
+
+class Selects:
+    """A reference that selects a square of these cases, and skips the others."""
+
+    def __init__(self, *numbers):
+        self.keys = {make_case(number).key for number in numbers}
+
+    def squares(self, case):
+        """One square, or none."""
+        return (3,) if case.key in self.keys else ()
 
 
 def drawn(order):
@@ -31,23 +42,33 @@ def drawn(order):
         ("on_train_start", 2, [0, 3]),  # as when it goes on from the round's checkpoint
     ],
 )
-def test_cases_are_drawn_five_times_as_often_once_their_round_is_held(
+def test_what_the_reader_changed_is_drawn_five_times_as_often_once_its_round_is_held(
     tmp_path, moment, epoch, favoured
 ):
     order, expected = EpochOrder(4, seed=0), EpochOrder(4, seed=0)
     expected.favour(favoured, 5)
     with closing(Store(tmp_path / "imil.sqlite")) as store:
-        for run, epochs, numbers in (("r", 2, (1, 2)), ("other", 1, (3,))):
+        for run, epochs, numbers in (("r", 2, (1, 2, 4)), ("other", 1, (3,))):
             store.add_run(run, class_names=("normal", "TB"), settings={}, versions={})
             cases = [make_case(number, run=run, epoch=epochs) for number in numbers]
             store.open_round(run, epochs, RoundSettings(), cases)
-        often = DrawnOften(order, ["film-2", "film-3", "film-4", "film-1"], store, "r")
+        keys = ["film-2", "film-3", "film-4", "film-1"]
+        often = DrawnOften(order, keys, store, "r", Selects(1, 2, 3))
         getattr(often, moment)(SimpleNamespace(current_epoch=epoch), None)
     assert drawn(order) == drawn(expected)
 
 
 def test_every_case_has_a_box_of_its_own_in_every_seed():
     cases = [make_case(number, grid=Grid(64, 64)) for number in (1, 2, 3)]
-    boxes = [RandomBox(seed).squares(case) for seed in (0, 1) for case in cases]
+    boxes = [RandomBox(seed, Selects()).squares(case) for seed in (0, 1) for case in cases]
     assert len(set(boxes)) == 6
-    assert boxes == [RandomBox(seed).squares(case) for seed in (0, 1) for case in cases]
+    assert boxes == [RandomBox(seed, Selects()).squares(case) for seed in (0, 1) for case in cases]
+
+
+def test_what_the_reader_skipped_the_controls_leave_alone():
+    cases = [make_case(number, grid=Grid(64, 64)) for number in (1, 2)]
+    boxed, left = list(RandomBox(0, Selects(2))(cases)), list(LeftAsTheyAre(Selects(2))(cases))
+    assert [one.verdict for one in boxed] == ["skip", "focus"]
+    assert boxed[0].reason == left[0].reason == "the reference selects no square"
+    assert [one.verdict for one in left] == ["skip", "skip"]
+    assert left[1].reason == "drawn 5 times as often instead"

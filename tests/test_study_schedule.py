@@ -36,8 +36,8 @@ def test_a_control_waits_for_the_readings_of_the_arm_that_it_is_the_control_of(s
     baseline, _ = queue.ready()
     queue.take(baseline)
     assert queue.end(baseline, "done") == []
-    assert names(queue.ready()) == ["mixup", "imil", "upweight"]
-    _, imil, _ = queue.ready()
+    assert names(queue.ready()) == ["mixup", "imil"]
+    _, imil = queue.ready()
     queue.take(imil)
     assert queue.end(imil, "done") == []
     assert names(queue.ready()) == ["mixup", "imil-random", "upweight"]

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
+from imil.readers.simulated import NO_SQUARES, Reference
 from imil.store import Store
 from imil.training.classifier import EpochOrder
 
@@ -44,7 +45,7 @@ class Recorded:
 
 
 class RandomBox:
-    """Covers a random box of each case, as CutOut would, and keeps the rest.
+    """Covers a random box of each case that the reader changed, as CutOut would.
 
     The box has its centre anywhere and is cut off at the border (DeVries & Taylor 2017). It is
     laid on the squares of the case's grid: at 64×64, 14 of 64 squares a side, 49 pixels of 224
@@ -52,15 +53,19 @@ class RandomBox:
 
     Args:
         seed: of the places.
+        reference: the reader that this is the control of; where it skips, so does this.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, reference: Reference) -> None:
+        self.seed, self.reference = seed, reference
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """One reading per case, in order."""
         for case in cases:
-            yield Reading(case.id, "random box", "focus", self.squares(case))
+            if self.reference.squares(case):
+                yield Reading(case.id, "random box", "focus", self.squares(case))
+            else:
+                yield Reading(case.id, "random box", "skip", reason=NO_SQUARES)
 
     def squares(self, case: Case) -> tuple[int, ...]:
         """What is left of the image."""
@@ -81,24 +86,40 @@ def _span(length: int, dice: float) -> slice:
     return slice(max(0, first), min(length, first + side))
 
 
-def leave_as_they_are(cases: Sequence[Case]) -> Iterator[Reading]:
-    """The answers where images are not changed but drawn more often."""
-    for case in cases:
-        yield Reading(case.id, "nobody", "skip", reason=f"drawn {TIMES} times as often instead")
+class LeftAsTheyAre:
+    """The answers where images are not changed but drawn more often.
+
+    Args:
+        reference: the reader that this is the control of.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+
+    def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
+        """One reading per case, in order."""
+        for case in cases:
+            often = bool(self.reference.squares(case))
+            why = f"drawn {TIMES} times as often instead" if often else NO_SQUARES
+            yield Reading(case.id, "nobody", "skip", reason=why)
 
 
 class DrawnOften(Callback):
-    """After each round its cases are drawn `TIMES` times as often as other images.
+    """After each round the cases that the reader changed are drawn `TIMES` times as often.
 
     Args:
         order: the sampler of the training set.
         keys: the samples' keys by position.
         store: where the run's rounds are.
         run: name of the run in it.
+        reference: the reader that this is the control of.
     """
 
-    def __init__(self, order: EpochOrder, keys: Sequence[str], store: Store, run: str) -> None:
+    def __init__(
+        self, order: EpochOrder, keys: Sequence[str], store: Store, run: str, reference: Reference
+    ) -> None:
         self._order, self._store, self._run = order, store, run
+        self._reference = reference
         self._at = {key: i for i, key in enumerate(keys)}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,5 +132,6 @@ class DrawnOften(Callback):
 
     def _favour(self, epoch: int) -> None:
         held = [one for one in self._store.rounds(self._run) if one.epoch <= epoch]
-        cases = [case.key for one in held for case in self._store.cases(one.id)]
-        self._order.favour([self._at[key] for key in cases], TIMES)
+        cases = [case for one in held for case in self._store.cases(one.id)]
+        changed = [self._at[case.key] for case in cases if self._reference.squares(case)]
+        self._order.favour(changed, TIMES)

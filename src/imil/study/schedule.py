@@ -67,7 +67,7 @@ def _entry(plan: Plan, folder: StudyFolder, arm: Arm, seed: int, split: int) -> 
 def _needs(plan: Plan, arm: Arm) -> Iterator[str]:
     if arm.forks:
         yield "baseline"
-    if arm.kind in ("imil-random", "imil-inverted"):
+    if arm.is_control:
         yield next(row.id for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
 
 

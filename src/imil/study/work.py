@@ -27,7 +27,7 @@ from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
 from imil.store import Store
 from imil.study.arms import Arm
-from imil.study.controls import DrawnOften, RandomBox, Recorded, leave_as_they_are
+from imil.study.controls import DrawnOften, LeftAsTheyAre, RandomBox, Recorded
 from imil.study.focus import write_focus
 from imil.study.folder import TEST, Job, StudyFolder
 from imil.study.plan import Plan, read_plan
@@ -152,7 +152,8 @@ def _train(
             more: list[Callback] = []
             if arm.kind == "upweight" and store is not None:
                 keys = _keys(data, "train")
-                more = [DrawnOften(run.order, keys, store, run.name)]
+                theirs = _reference(folder, plan, arm, job)
+                more = [DrawnOften(run.order, keys, store, run.name, theirs)]
             run.train(reader, store, after_rounds=more)
     finally:
         if store is not None:
@@ -237,15 +238,20 @@ def _one_after_the_other(replayed: Reader, asked: Reader) -> Reader:
 
 
 def _control(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
+    theirs = _reference(folder, plan, arm, job)
     if arm.kind == "cutout-same":
-        return RandomBox(job.seed)
+        return RandomBox(job.seed, theirs)
     if arm.kind == "upweight":
-        return leave_as_they_are
-    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
-    theirs = Recorded(folder.job(first.id, job.seed, job.split).run.store)
+        return LeftAsTheyAre(theirs)
     if arm.kind == "imil-random":
         return RandomSquares(seed=job.seed, reference=theirs)
     return Inverted(reference=theirs)
+
+
+def _reference(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
+    """What the reader selected, whose control the arm is."""
+    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
+    return Recorded(folder.job(first.id, job.seed, job.split).run.store)
 
 
 def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
