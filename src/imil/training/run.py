@@ -184,6 +184,8 @@ class Run:
             num_sanity_val_steps=0,
             deterministic="warn",  # some operations on a GPU have no deterministic form
         )
+        # no operation here reads memory before it is written, and to fill it takes time
+        torch.utils.deterministic.fill_uninitialized_memory = False
         batches = Batches(
             self.samples["train"],
             self.order,
