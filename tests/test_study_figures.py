@@ -80,12 +80,13 @@ def table(plan, sets=("test", "external-montgomery"), **changed):
         for measure in MEASURES:
             for i, arm in enumerate(plan.rows):
                 value, diff = 0.5 + 0.1 * i, 0.1 * i if i else np.nan
-                half = 0.05 if i == 2 else 0.5
+                half = 0.05 if i in (2, 3) else 0.5
                 rows.append(
                     {"arm": arm.id, "title": arm.title, "set": of, "subgroup": "", "n": 40,
                      "measure": measure, "units": 2, "mean": value, "low": value - 0.1,
                      "high": value + 0.1, "diff": diff, "diff_low": diff - half,
-                     "diff_high": diff + half, "shown": i == 2} | changed
+                     "diff_high": diff + half, "p": 0.001 if i == 2 else 0.5,
+                     "verdict": {2: "better", 3: "not corrected"}.get(i, "none shown")} | changed
                 )  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -268,7 +269,7 @@ def test_a_bar_is_as_tall_as_the_accuracy_and_hatched_up_to_the_confidence(mater
 # ----------------------------------------------------------------------------------------- forest
 
 
-def test_only_a_difference_whose_interval_excludes_zero_is_filled(material):
+def test_only_a_difference_that_is_shown_is_filled(material):
     figure = forest.draw(material, "test").figure
     values, differences = figure.axes[0], figure.axes[1]
     filled = [
@@ -286,7 +287,7 @@ def test_marks_and_bars_of_the_forest_stand_where_the_table_says(material):
         assert marks(axes[2 * i]) == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9])
         assert marks(axes[2 * i + 1]) == pytest.approx([0.1, 0.2, 0.3, 0.4])
     bars = [tuple(line.get_xdata()) for line in axes[1].lines if len(set(line.get_xdata())) == 2]
-    ends = [(-0.4, 0.6), (0.15, 0.25), (-0.2, 0.8), (-0.1, 0.9)]
+    ends = [(-0.4, 0.6), (0.15, 0.25), (0.25, 0.35), (-0.1, 0.9)]
     assert bars == [pytest.approx(one) for one in ends]
     words = [[text.get_text() for text in axes[i].texts] for i in (1, 3, 5)]
     assert words == [["← worse", "better →"]] * 2 + [["← better", "worse →"]]  # ECE is the last
@@ -694,7 +695,7 @@ def test_captions_say_over_how_many_trainings_and_what_bands_are(drawn):
     assert "its colours tell groups, not arms, and its band is the baseline's" in caption_of(
         drawn, "roc"
     )
-    assert "no difference is shown" in caption_of(drawn, "forest")
+    assert "Filled marks: a difference is shown" in caption_of(drawn, "forest")
     assert "the 40 test images" in caption_of(drawn, "forest")
     assert "the 20 images of the external set montgomery" in caption_of(
         drawn, "forest-external-montgomery"

@@ -23,6 +23,7 @@ from imil.study.report.html import el, table, text
 from imil.study.report.latex import latex
 from imil.study.report.power import smallest
 from imil.study.report.versus import versus
+from imil.study.report.words import probability
 from imil.study.report.write import document
 from imil.study.sessions import agreed
 from imil.study.tables import wholes
@@ -49,7 +50,7 @@ def written(tmp_path_factory):
         tmp_path_factory.mktemp("r") / "s",
         arms=("baseline", "cutmix", "imil", "imil-random"),
         readers=("Lee", "Wu"),
-        seeds=(0, 1),
+        seeds=(0, 1, 2),
         n=40,
         train=30,
         effect={"imil.Wu": 2.5},
@@ -195,7 +196,7 @@ def test_an_external_set_has_its_table(study):
 
 
 def test_a_finished_study_says_so(written):
-    assert "Finished: all 10 trainings are done." in Page(written.report.read_text()).text
+    assert "Finished: all 15 trainings are done." in Page(written.report.read_text()).text
 
 
 def test_the_page_needs_nothing_but_itself(written):
@@ -230,7 +231,7 @@ def test_every_table_has_scoped_headings_and_every_picture_a_text(written):
 
 def test_the_first_table_holds_the_numbers_of_the_files(written):
     rows = Page(written.report.read_text(encoding="utf-8")).tables[TABLE_1]
-    cells = {row[0].removesuffix(" 2 trainings"): row[1:] for row in rows[1:]}
+    cells = {row[0].removesuffix(" 3 trainings"): row[1:] for row in rows[1:]}
     named = {"baseline": "Baseline", "cutmix": "CutMix", "imil.Lee": "IMIL (Lee)",
              "imil.Wu": "IMIL (Wu)", "imil-random": "Control: random squares (Lee)"}  # fmt: skip
     assert list(cells) == list(named.values())
@@ -238,7 +239,7 @@ def test_the_first_table_holds_the_numbers_of_the_files(written):
     for arm in named:
         stored = [
             pd.read_parquet(written.job(arm, seed, 0).run.predictions("end", "test"))
-            for seed in (0, 1)
+            for seed in (0, 1, 2)
         ]
         at[arm] = 100 * np.mean([(one["predicted"] == one["label"]).mean() for one in stored])
     for arm, title in named.items():
@@ -255,7 +256,7 @@ def test_the_first_table_has_the_spread_between_trainings_and_says_what_is_not_s
     ]
     for row, of in zip(rows[1:], held.to_dict("records"), strict=True):
         assert f"± {100 * float(of['sd']):.1f}" in row[1]
-        if of["arm"] != "baseline" and of["shown"] == "False":
+        if of["verdict"] == "none shown":
             assert "no difference shown" in row[2]
 
 
@@ -269,7 +270,7 @@ def held_of(written):
 
 def by_arm(rows):
     """Cells by the arm's title, without the headings."""
-    return {row[0].removesuffix(" 2 trainings"): row[1:] for row in rows[1:]}
+    return {row[0].removesuffix(" 3 trainings"): row[1:] for row in rows[1:]}
 
 
 @pytest.mark.parametrize(
@@ -293,6 +294,21 @@ def test_every_number_of_a_table_is_that_of_the_csv(written, page, caption, of, 
         same(" ".join(said), [row(title, measure, of) for measure in measures], names)
 
 
+def test_every_p_of_the_networks_is_that_of_the_csv_files(written, page):
+    row = held_of(written)
+    units = pd.read_csv(written.path / "units.csv").query("set == 'test'")
+    cells = {line[0]: line[1:] for line in page.tables["Table 3. Tests of the networks, p"][1:]}
+    assert len(cells) == 4  # the baseline is what they are compared with
+    for title, said in cells.items():
+        for measure, together, each in zip(
+            ("accuracy", "auroc"), said[::2], said[1::2], strict=True
+        ):
+            one = row(title, measure)
+            own = units.query("arm == @one.arm and measure == @measure").sort_values("seed")
+            assert together == probability(one.p_networks)
+            assert each == ", ".join(map(probability, own["p"]))
+
+
 @pytest.mark.parametrize(("heading", "measure"), [("Accuracy, %", "accuracy"), ("AUROC", "auroc")])
 def test_every_number_of_a_subgroup_is_that_of_the_csv(written, page, heading, measure):
     row = held_of(written)
@@ -314,9 +330,9 @@ def test_the_controls_table_is_imil_minus_the_control(written, page, found):
     assert number(said[0]) == pytest.approx(100 * (imil - control), abs=0.051)
 
 
-def stored(study, arm, splits=(0,)):
+def stored(study, arm, splits=(0,), seeds=(0, 1, 2)):
     """The test predictions of an arm's trainings as they lie in their files."""
-    for job in (study.job(arm, seed, split) for split in splits for seed in (0, 1)):
+    for job in (study.job(arm, seed, split) for split in splits for seed in seeds):
         yield pd.read_parquet(job.run.predictions("end", "test"))
 
 
@@ -393,7 +409,7 @@ def test_a_report_over_two_splits_counts_the_trainings_of_both(tmp_path):
     assert "training of seed 0 on split 0" in page.text  # the heat-maps
     assert "the 20 test images of each of 2 splits" in page.text  # the figures
     (rows,) = (rows for caption, rows in page.tables.items() if caption.startswith("Table 1."))
-    at = [(t["predicted"] == t["label"]).mean() for t in stored(study, "imil", splits=(0, 1))]
+    at = [(t["predicted"] == t["label"]).mean() for t in stored(study, "imil", (0, 1), (0, 1))]
     assert rows[2][0] == "IMIL 4 trainings"
     assert number(rows[2][1]) == pytest.approx(100 * np.mean(at), abs=0.051)
     units = pd.read_csv(study.path / "units.csv").query("arm == 'imil' and measure == 'accuracy'")
@@ -403,7 +419,7 @@ def test_a_report_over_two_splits_counts_the_trainings_of_both(tmp_path):
 def test_each_training_by_itself_is_in_a_file_that_the_note_names(written):
     every = pd.read_csv(written.path / "units.csv")
     assert list(every.columns) == ["arm", "set", "seed", "split", "measure", "value", "diff", "p"]
-    assert len(every) == 5 * 2 * 2 * 8  # arms, seeds, sets, measures
+    assert len(every) == 5 * 3 * 2 * 8  # arms, seeds, sets, measures
     assert "units.csv beside this report" in Page(written.report.read_text("utf-8")).text
 
 
@@ -411,7 +427,7 @@ def test_readers_are_told_with_time_verdicts_and_agreement(written):
     page = Page(written.report.read_text(encoding="utf-8"))
     rows = page.tables["What the readers did"]
     assert [row[0] for row in rows] == ["Reader", "Lee", "Wu"]
-    assert all(row[1:3] == ["16", "16"] for row in rows[1:])  # 8 cases in each of 2 trainings
+    assert all(row[1:3] == ["24", "24"] for row in rows[1:])  # 8 cases in each of 3 trainings
     assert [row[0] for row in page.tables["Each pair of readers"]] == ["Readers", "Lee and Wu"]
     assert (written.figures / "agreement.svg").exists()
 
@@ -420,7 +436,7 @@ def test_the_tidy_table_is_written_beside_the_page(written):
     table_ = pd.read_csv(written.path / "table.csv", keep_default_na=False)
     assert set(table_["arm"]) == {"baseline", "cutmix", "imil.Lee", "imil.Wu", "imil-random"}
     with (written.path / "table.csv").open(newline="") as file:
-        assert len(next(csv.reader(file))) == 17
+        assert len(next(csv.reader(file))) == 18
 
 
 def test_figures_are_in_the_page_and_in_their_folder(written):
@@ -491,7 +507,7 @@ def test_the_latex_table_holds_the_numbers_of_the_csv_and_bold_is_what_is_shown(
         same(first, rows, ("mean", "diff"))
         same(second, rows, ("low", "high", "diff_low", "diff_high"))
         for cell, one in zip(first.split(" & ")[1::2], rows, strict=True):
-            shown = bool(one.shown) and not one.p >= 0.05
+            shown = one.verdict in ("better", "worse")
             assert ("textbf" in cell) == shown, (title, one.measure)
             bold.append(shown)
     assert set(bold) == {True, False}

@@ -187,8 +187,10 @@ def test_with_one_unit_the_error_is_that_of_the_images():
     right = rng.random(200) < 0.8
     found = paired([right_or_wrong(right)], [right_or_wrong(np.ones(200))], "accuracy", seed=0)
     assert found.value == pytest.approx(right.mean() - 1)
-    assert found.error == pytest.approx(np.sqrt(right.mean() * (1 - right.mean()) / 200), rel=0.1)
-    assert found.freedom == 198
+    assert found.off.error == pytest.approx(
+        np.sqrt(right.mean() * (1 - right.mean()) / 200), rel=0.1
+    )
+    assert found.off.freedom == 198
 
 
 def test_units_that_differ_alone_have_the_t_interval_of_their_values():

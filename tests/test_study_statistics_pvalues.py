@@ -16,6 +16,7 @@ from statsmodels.stats.power import ttest_power
 from imil.errors import ShapeError
 from imil.study.folder import Predictions
 from imil.study.statistics import (
+    NO_DIFFERENCE,
     combined,
     delong,
     holm,
@@ -25,6 +26,7 @@ from imil.study.statistics import (
     ranking,
     smallest_effect,
 )
+from imil.study.statistics.error import Sources, StandardError
 from imil.study.statistics.estimates import Difference
 
 P = st.floats(0, 1)
@@ -142,7 +144,7 @@ def test_delong_of_three_classes_has_the_error_of_the_bootstrap():
     found = delong(arm, base)
     by_bootstrap = paired([arm], [base], "auroc", seed=0, draws=4000)
     assert found.value == pytest.approx(by_bootstrap.value)
-    assert (found.high - found.low) / 3.92 == pytest.approx(by_bootstrap.error, rel=0.06)
+    assert (found.high - found.low) / 3.92 == pytest.approx(by_bootstrap.off.error, rel=0.06)
 
 
 def test_delong_of_two_classes_is_the_same_from_either_class():
@@ -252,21 +254,44 @@ def test_holm_of_one_or_of_nothing():
 # power
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 4, 9.5, 130])
-def test_the_smallest_effect_is_seen_in_80_percent_by_the_non_central_t(freedom):
-    effect = smallest_effect(Difference(0, 0, 0, 0.02, freedom, 3))
-    assert ttest_power(effect / 0.02, 1, 0.05, df=freedom) == pytest.approx(0.8, abs=1e-4)
+def differing(error, freedom, sources=None):
+    """A difference with that standard error."""
+    return Difference(0.5, 0, 1, 1, StandardError(error, freedom, sources))
+
+
+@pytest.mark.parametrize("level", [0.05, 0.05 / 8])
+@pytest.mark.parametrize("freedom", [1.5, 2, 4, 9.5, 130])
+def test_the_smallest_effect_is_shown_in_80_percent_by_the_non_central_t(freedom, level):
+    effect = smallest_effect(differing(0.02, freedom), level=level)
+    assert ttest_power(effect / 0.02, 1, level, df=freedom) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_with_many_units_it_is_2_8_standard_errors():
     far = norm.ppf(0.975) + norm.ppf(0.8)
-    found = smallest_effect(Difference(0.5, 0, 1, 0.01, 1e6, 1))
-    assert found == pytest.approx(far * 0.01, rel=1e-4)
+    assert smallest_effect(differing(0.01, 1e6)) == pytest.approx(far * 0.01, rel=1e-4)
+
+
+def test_where_units_are_all_there_is_it_is_that_of_a_t_test_of_their_number(monkeypatch):
+    # without the guards, and with images that bring nothing
+    monkeypatch.setattr("imil.study.statistics.error.CAUTION", 1.0)
+    monkeypatch.setattr("imil.study.statistics.error.AGREED", 1.0)
+    sources = Sources(images=0, between=3e-4, noise=0, share=1 / 3, clusters=3, most=130)
+    effect = smallest_effect(differing(0.01, 2, sources))
+    assert ttest_power(effect / 0.01, 1, 0.05, df=2) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_units_that_agree_by_luck_do_not_make_a_small_effect_certain():
+    def effect(between):
+        sources = Sources(1e-4, between, 1e-4, share=1 / 3, clusters=3, most=130)
+        return smallest_effect(differing(0.01, 130, sources))
+
+    alone = smallest_effect(differing(0.01, 130))
+    assert effect(0) == effect(5e-5) > 1.1 * alone  # other studies of the kind will differ
+    assert effect(4e-4) > effect(0)
 
 
 def test_without_an_error_there_is_no_smallest_effect():
-    none = Difference(0.1, math.nan, math.nan, math.nan, math.nan, 1)
-    assert math.isnan(smallest_effect(none))
+    assert math.isnan(smallest_effect(NO_DIFFERENCE))
 
 
 @pytest.mark.parametrize(
@@ -275,16 +300,21 @@ def test_without_an_error_there_is_no_smallest_effect():
         (
             0.0571,
             {"images": 132, "seeds": 3},
-            ", a true difference below 6 points of accuracy would probably not have been seen.",
+            "difference of 6 points of accuracy would be shown in four of five such studies.",
+        ),
+        (
+            0.06,
+            {"images": 1320, "seeds": 2, "splits": 5, "arms": 8},
+            "of accuracy would be shown in four of five such studies, corrected for 8 arms.",
         ),
         (
             0.06,
             {"images": 1320, "seeds": 2, "splits": 5},
-            "With 1,320 test images and 2 seeds on each of 5 splits, a true difference below 6",
+            "and 2 seeds on each of 5 splits, a true",
         ),
-        (0.004, {"images": 9000, "seeds": 9}, "below 0.4 points of accuracy"),
-        (0.0099, {"images": 9000, "seeds": 9}, "below 1 point of accuracy"),
-        (0.031, {"images": 132, "seeds": 3, "measure": "auroc"}, "below 0.04 in AUROC"),
+        (0.004, {"images": 9000, "seeds": 9}, "of 0.4 points of accuracy"),
+        (0.0099, {"images": 9000, "seeds": 9}, "of 1 point of accuracy"),
+        (0.031, {"images": 132, "seeds": 3, "measure": "auroc"}, "of 0.04 in AUROC"),
         (0.031, {"images": 132, "seeds": 1, "splits": 5, "measure": "ece"}, "5 splits, a true"),
         (0.08, {"images": 132, "seeds": 1}, "what another seed would change is not known"),
         (math.nan, {"images": 2, "seeds": 1}, "cannot be told"),

@@ -95,7 +95,7 @@ def test_means_spreads_and_differences_are_those_of_the_files(made, measure, of)
         delta = np.mean(values[arm]) - np.mean(values["baseline"])
         assert found.diff == pytest.approx(delta, abs=1e-9)
         assert found.diff_low <= found.diff <= found.diff_high
-        assert found.shown == (found.diff_low > 0 or found.diff_high < 0)
+        assert (found.verdict == "none shown") == (found.diff_low <= 0 <= found.diff_high)
 
 
 def test_a_subgroup_holds_its_images_alone(made):
@@ -126,10 +126,30 @@ def test_the_baseline_has_no_difference_from_itself(made):
     _, table = made
     own = table[table["arm"] == "baseline"]
     assert own[["diff", "diff_low", "diff_high", "p"]].isna().all().all()
-    assert not own["shown"].any()
+    assert set(own["verdict"]) == {"not measured"}
 
 
-def test_p_is_exact_and_corrected_over_the_arms(small):
+def test_each_p_is_corrected_over_the_arms_and_the_verdict_goes_by_it(small):
+    study = small(seeds=(0, 1, 2), arms=("baseline", "mixup", "imil"), effect={"imil": 2.5}, n=120)
+    table = results(study, read_plan(study.plan))
+    trained = {
+        arm: [study.job(arm, seed, 0).predictions("test") for seed in (0, 1, 2)]
+        for arm in ("baseline", "mixup", "imil")
+    }
+    for measure in ("accuracy", "ece"):
+        ps = {
+            arm: paired(trained[arm], trained["baseline"], measure, seed=0).p
+            for arm in ("mixup", "imil")
+        }
+        less, more = sorted(ps, key=ps.get)
+        assert row(table, less, measure).p == pytest.approx(min(1, 2 * ps[less]))
+        assert row(table, more, measure).p == pytest.approx(max(2 * ps[less], ps[more]))
+    assert row(table, "imil", "accuracy").p < 0.05
+    assert row(table, "imil", "accuracy").verdict == "better"
+    assert row(table, "mixup", "accuracy").verdict == "none shown"
+
+
+def test_the_p_of_the_networks_is_exact_and_corrected_over_the_arms(small):
     study = small(arms=("baseline", "mixup", "imil"), effect={"imil": 0.5, "mixup": -0.7}, n=60)
     table = results(study, read_plan(study.plan))
     right = {
@@ -146,7 +166,7 @@ def test_p_is_exact_and_corrected_over_the_arms(small):
     expected = {less: min(1, 2 * ps[less])}
     expected[more] = max(expected[less], ps[more])  # Holm 1979
     for arm in ("mixup", "imil"):
-        assert row(table, arm, "accuracy").p == pytest.approx(expected[arm])
+        assert row(table, arm, "accuracy").p_networks == pytest.approx(expected[arm])
 
 
 def test_patients_and_splits_reach_the_intervals(small):
@@ -172,9 +192,9 @@ def test_patients_and_splits_reach_the_intervals(small):
         assert paired(mine, base, "nll", seed=0, **less).low != pytest.approx(delta.low)
 
 
-def test_only_accuracy_and_auroc_are_tested(made):
+def test_networks_are_compared_in_accuracy_and_auroc_alone(made):
     _, table = made
-    tested = table[table["p"].notna()]
+    tested = table[table["p_networks"].notna()]
     assert set(tested["measure"]) == {"accuracy", "auroc"}
 
 
@@ -207,7 +227,7 @@ def test_a_measure_that_does_not_exist_is_no_number_but_keeps_its_count(small):
     found = row(results(study, read_plan(study.plan)), "imil", "auroc")
     assert np.isnan([found.mean, found.low, found.diff, found.diff_low, found.p]).all()
     assert found.n == 10
-    assert not found.shown
+    assert found.verdict == "not measured"
 
 
 def test_three_classes_are_averaged_against_the_rest(small):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from imil.study.folder import TEST, Predictions, StudyFolder
 from imil.study.plan import Plan
 from imil.study.statistics import (
     MEASURES,
+    NO_DIFFERENCE,
     Difference,
     Spread,
     combined,
@@ -24,6 +26,7 @@ from imil.study.statistics import (
     paired,
     spread,
 )
+from imil.study.verdict import verdict
 
 BASE = "baseline"
 SEED = 0  # of the resamples: the same folder gives the same table
@@ -33,7 +36,7 @@ TESTS: dict[str, Callable[[Predictions, Predictions], float]] = {
 }
 COLUMNS = (
     *("arm", "title", "set", "subgroup", "measure", "n", "units", "mean", "sd", "low", "high"),
-    *("diff", "diff_low", "diff_high", "p", "shown", "pairs"),
+    *("diff", "diff_low", "diff_high", "p", "verdict", "p_networks", "pairs"),
 )
 OF_UNITS = ("arm", "set", "seed", "split", "measure", "value", "diff", "p")
 
@@ -47,15 +50,16 @@ class Delta:
     """An arm minus another, paired by unit and image.
 
     Args:
-        found: the difference with its 95 % interval; NaN where it cannot be computed.
-        p: combined over units, not yet corrected for the number of arms; NaN: no test.
+        found: the difference with its 95 % interval and p; NaN where it cannot be computed.
+        p_networks: of the test of the networks themselves, combined over units; NaN: no test.
+            Neither is corrected for the number of arms.
     """
 
     found: Difference
-    p: float
+    p_networks: float
 
 
-NOTHING = Delta(Difference(nan, nan, nan, nan, nan, 0), nan)
+NOTHING = Delta(NO_DIFFERENCE, nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +99,10 @@ def results(study: StudyFolder, plan: Plan) -> pd.DataFrame:
 
     Columns: arm, title, set, subgroup ("" is everyone, else `sex=F`), measure, n (different
     images), units (seeds and splits), mean, sd, low, high (95 %), diff, diff_low, diff_high (arm
-    minus baseline, paired; NaN for the baseline), p (accuracy: McNemar, AUROC: DeLong; combined
-    over units, Holm-adjusted over the arms of the same set, subgroup and measure; else NaN), shown
-    (whether the interval of the difference excludes zero) and pairs (units in the difference).
+    minus baseline, paired; NaN for the baseline), p (of no difference; Holm-adjusted over the
+    arms of the same set, subgroup and measure), verdict (`imil.study.verdict`), p_networks
+    (accuracy: McNemar, AUROC: DeLong; combined over units, adjusted likewise; else NaN) and pairs
+    (units in the difference).
 
     Raises: DataError: as `predicted`.
     """
@@ -107,7 +112,10 @@ def results(study: StudyFolder, plan: Plan) -> pd.DataFrame:
         for measure in MEASURES
         for row in _rows(plan, group, measure)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    each: Iterable[Any] = table.itertuples()
+    table["verdict"] = [verdict(row) for row in each]
+    return table
 
 
 def of_units(groups: Iterable[Group]) -> pd.DataFrame:
@@ -210,15 +218,17 @@ def _tested(arm: Sequence[Predictions], other: Sequence[Predictions], measure: s
 
 
 def _rows(plan: Plan, group: Group, measure: str) -> Iterator[Row]:
-    """The rows of one measure, with p adjusted over the arms."""
+    """The rows of one measure, with each p adjusted over the arms."""
     made = [arm for arm in plan.rows if group.arms[arm.id]]
     deltas = [NOTHING if arm.id == BASE else group.delta(arm.id, BASE, measure) for arm in made]
-    adjusted = holm([one.p for one in deltas])
-    for arm, delta, p in zip(made, deltas, adjusted, strict=True):
-        yield _row(arm, group, measure, delta, p)
+    ps = holm([one.found.p for one in deltas])
+    of_networks = holm([one.p_networks for one in deltas])
+    for arm, delta, p, p_networks in zip(made, deltas, ps, of_networks, strict=True):
+        row = _row(arm, group, measure, delta.found)
+        yield row | {"p": p, "p_networks": p_networks}
 
 
-def _row(arm: Arm, group: Group, measure: str, delta: Delta, p: float) -> Row:
+def _row(arm: Arm, group: Group, measure: str, found: Difference) -> Row:
     units = group.arms[arm.id]
     of = group.spread(arm.id, measure)
     return {
@@ -233,12 +243,10 @@ def _row(arm: Arm, group: Group, measure: str, delta: Delta, p: float) -> Row:
         "sd": of.sd,
         "low": of.interval.low,
         "high": of.interval.high,
-        "diff": delta.found.value,
-        "diff_low": delta.found.low,
-        "diff_high": delta.found.high,
-        "p": p,
-        "shown": delta.found.shown,
-        "pairs": delta.found.units,
+        "diff": found.value,
+        "diff_low": found.low,
+        "diff_high": found.high,
+        "pairs": found.units,
     }
 
 

@@ -185,7 +185,7 @@ class Run:
             deterministic="warn",  # some operations on a GPU have no deterministic form
         )
         # no operation here reads memory before it is written, and to fill it takes time
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         batches = Batches(
             self.samples["train"],
             self.order,

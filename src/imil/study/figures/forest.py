@@ -26,12 +26,13 @@ from imil.study.figures.style import (
     group,
 )
 from imil.study.figures.words import heading, stem, trainings
+from imil.study.verdict import CLAIMS
 
 MEASURES = {"accuracy": "Accuracy", "auroc": "AUROC", "ece": "Calibration error (ECE)"}
 DOWN = ("ece",)  # the lower, the better
 PERCENT = ("accuracy",)
 COLUMNS = ["arm", "title", "measure", "n", "units", "mean", "low", "high"]
-DIFFERENCES = ["diff", "diff_low", "diff_high", "shown"]
+DIFFERENCES = ["diff", "diff_low", "diff_high", "p", "verdict"]
 TOP, GAP = 0.32, 0.2  # inches
 
 
@@ -97,7 +98,7 @@ def _differences(axes: Axes, rows: Rows, table: pd.DataFrame) -> None:
     axes.axvline(0, color=BASELINE.colour, linewidth=0.8, zorder=1)
     for arm, y in zip(rows.arms, rows.at, strict=True):
         one = _of(table, arm, ["diff", "diff_low", "diff_high"])
-        shown = arm.id in table.index and bool(table["shown"][arm.id])
+        shown = arm.id in table.index and table["verdict"][arm.id] in CLAIMS
         _mark(axes, arm, y, one, filled=shown)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.3 * high), max(high, -0.3 * low))  # both sides have their word
@@ -159,8 +160,8 @@ def _key(figure: Figure, left: float) -> None:
         )  # fmt: skip
 
     entries = [
-        (mark(GREY), "95 % interval excludes zero"),
-        (mark("white"), "includes zero: no difference shown"),
+        (mark(GREY), "a difference is shown"),
+        (mark("white"), "none is shown"),
         (Line2D([], [], color=INK, linestyle=HINT, linewidth=0.9), "the baseline's value"),
     ]
     key(figure, left, figure.get_size_inches()[1] - 0.12, entries)
@@ -182,13 +183,14 @@ def _caption(material: Material, of: str, arms: Sequence[Arm]) -> str:
     )
     if compared:
         said += (
-            " Differences are paired by seed and split. Filled marks: the interval of the "
-            "difference excludes zero; open marks: it includes zero, so no difference is shown."
+            " Differences are paired by seed and split. Filled marks: a difference is shown; open "
+            "marks: none is, as the interval includes zero, the difference is gone once corrected "
+            "for the number of arms, or there is but one training of each arm."
         )
     if compared > 1:
         said += (
-            f" The intervals are not widened for the {compared} comparisons; the p values in the "
-            "table are corrected for them."
+            f" The intervals are not widened for the {compared} comparisons; what the marks say is "
+            "corrected for them."
         )
     if max(map(len, units)) == 1:
         said += " With one training per arm the arms cannot be ranked."

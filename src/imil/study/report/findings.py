@@ -15,8 +15,8 @@ from imil.study.figures.focus import read_focus
 from imil.study.folder import TEST, Job, State, StudyFolder
 from imil.study.plan import Plan
 from imil.study.readings import Session, sessions
-from imil.study.report.words import Compared
 from imil.study.tables import BASE, results
+from imil.study.verdict import Compared
 from imil.study.words import count
 from imil.training.settings import TrainSettings
 

@@ -7,9 +7,10 @@ from imil.study.folder import TEST
 from imil.study.report.findings import Findings, Row
 from imil.study.report.result_tables import grouped
 from imil.study.report.versus import MAIN
-from imil.study.report.words import SHARES, plain, signed, verdict
+from imil.study.report.words import SHARES, plain, signed
 from imil.study.statistics import MEASURES
 from imil.study.tables import BASE
+from imil.study.verdict import CLAIMS, verdict
 from imil.study.words import count
 
 SPECIAL = {
@@ -29,7 +30,7 @@ SPECIAL = {
 def latex(found: Findings) -> str:
     """The test set's main table: per arm a line of means and one of intervals.
 
-    Differences whose interval excludes zero, and whose p does not speak against it, are bold.
+    Differences that are shown, also once corrected for the number of arms, are bold.
     """
     body: list[str] = []
     for arm, begins in grouped(found):
@@ -78,7 +79,8 @@ def escape(said: str) -> str:
 def _caption(found: Findings) -> str:
     said = (
         f"{found.plan.name}: {found.test_images}, {_trainings(found)}. Means with 95 % intervals; "
-        "differences from the baseline, paired by training and image. Bold: a difference is shown."
+        "differences from the baseline, paired by training and image. Bold: a difference is shown, "
+        "also once corrected for the number of arms."
     )
     if found.units == 1:
         said += " With one training per arm the rows cannot be ranked."
@@ -111,7 +113,7 @@ def _lines(arm: Arm, rows: dict[str, Row]) -> list[str]:
             second.append("")
             continue
         delta = escape(signed(measure, row.diff))
-        bold = verdict(row) in ("better", "worse")
+        bold = verdict(row) in CLAIMS
         first.append(rf"\textbf{{{delta}}}" if bold else delta)
         second.append(_ends(signed(measure, row.diff_low), signed(measure, row.diff_high)))
     return [" & ".join(first) + r" \\", " & ".join(second) + r" \\"]

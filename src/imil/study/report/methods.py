@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from imil.study.arms import Kind
 from imil.study.report.findings import Findings
 from imil.study.report.words import percent
-from imil.study.statistics.error import CAUTION, EXPLAINED
+from imil.study.statistics.error import AGREED, CAUTION, EXPLAINED
 from imil.study.statistics.resamples import DRAWS
 from imil.study.words import count, listed
 from imil.training.asking import PLAYED
@@ -186,14 +186,20 @@ def _statistics(found: Findings) -> Iterator[str]:
         "interval too."
     )
     yield (
-        "Accuracy was also compared by the exact McNemar test and AUROC by the test of DeLong et "
-        f"al. (1988), training by training{_combined(found)}, with Holm's correction for the "
-        "number of arms."
+        f"The p of a difference is that of the t distribution of its interval{_few(found)}, with "
+        "Holm's correction for the number of arms. Whether the networks differ, as they were "
+        "trained, was tested by the exact McNemar test (accuracy) and by that of DeLong et al. "
+        f"(1988; AUROC), training by training{_combined(found)}, with the same correction."
     )
     if found.plan.subgroups:
         names = listed([f"“{name}”" for name in found.plan.subgroups])
         yield f"The same was done within groups by {names}."
-    yield "A difference whose interval includes zero is reported as “no difference shown”."
+    yield (
+        "A difference whose interval includes zero is reported as “no difference shown”; one whose "
+        "corrected p is 0.05 or more is no finding either."
+    )
+    if len(found.plan.seeds) * found.plan.splits.count == 1:
+        yield "Nor is any with one training of each arm."
 
 
 def _intervals(found: Findings) -> Iterator[str]:
@@ -218,6 +224,13 @@ def _intervals(found: Findings) -> Iterator[str]:
         "Accuracy, AUROC, sensitivity and specificity have Wilson's interval of a share with that "
         "error."
     )
+
+
+def _few(found: Findings) -> str:
+    """The guard of `StandardError.p`."""
+    if len(found.plan.seeds) * found.plan.splits.count == 1:
+        return ""
+    return f", with no more than {AGREED:g} times the degrees of freedom of the trainings"
 
 
 def _combined(found: Findings) -> str:

@@ -7,13 +7,14 @@ from math import ceil, isnan
 from imil.study.report.findings import Findings
 from imil.study.statistics import power_sentence, smallest_effect
 from imil.study.tables import BASE, Group
+from imil.study.verdict import ALPHA
 from imil.study.words import count
 
 FEW = 10  # trainings; from fewer, a standard error is itself off by a quarter
 
 
 def smallest(found: Findings, group: Group) -> str:
-    """The smallest difference in accuracy from the baseline that would probably have been seen.
+    """The smallest difference in accuracy from the baseline that would probably be shown.
 
     Of the IMIL arms (of all arms, where there is none) the one that is known worst counts; the
     range of all others is said beside it.
@@ -21,10 +22,11 @@ def smallest(found: Findings, group: Group) -> str:
     Args:
         group: what each arm predicts for the test set.
     """
+    others = [arm for arm in found.plan.rows if arm.id != BASE]
+    deltas = {arm: group.delta(arm.id, BASE, "accuracy").found for arm in others}
+    compared = sum(not isnan(one.p) for one in deltas.values())
     effects = {
-        arm: smallest_effect(group.delta(arm.id, BASE, "accuracy").found)
-        for arm in found.plan.rows
-        if arm.id != BASE
+        arm: smallest_effect(one, level=ALPHA / max(compared, 1)) for arm, one in deltas.items()
     }
     known = {arm: effect for arm, effect in effects.items() if not isnan(effect)}
     wanted = [arm for arm in found.readers or found.plan.rows if arm in known]
@@ -37,6 +39,7 @@ def smallest(found: Findings, group: Group) -> str:
         images=len({key for unit in shared for key in group.arms[BASE][unit].keys}),
         seeds=len({seed for seed, _ in shared}),
         splits=len({split for _, split in shared}),
+        arms=compared,
     )
     trained = f"{count(len(shared), 'training')} of each"
     rough = ", from which this is estimated only roughly" if 1 < len(shared) < FEW else ""

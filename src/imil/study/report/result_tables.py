@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite
+
+import pandas as pd
 
 from imil.study.arms import Arm
 from imil.study.folder import TEST
@@ -13,16 +15,15 @@ from imil.study.report.versus import MAIN
 from imil.study.report.words import (
     BRIEFLY,
     SHARES,
-    Compared,
     interval,
     plain,
     probability,
     signed,
     signed_interval,
-    verdict,
 )
 from imil.study.statistics import MEASURES
 from imil.study.tables import BASE
+from imil.study.verdict import CLAIMS, Compared, verdict
 from imil.study.words import count
 
 OTHER = tuple(name for name in MEASURES if name not in MAIN)
@@ -31,13 +32,19 @@ HOW = (
     "Differences are from the baseline, paired by training and image."
 )
 
-DELTA = "Δ: the difference. Nothing in this table is corrected for the number of arms."
+DELTA = "Δ: the difference; p is corrected for the number of arms (Holm)."
 SPREAD = " ±: the standard deviation between trainings."
+CORRECTED = (
+    " p is that of no difference, by the interval's own error, cautious where trainings are few "
+    "and corrected for the number of arms (Holm): a difference is shown where the interval "
+    "excludes zero and p is below 0.05."
+)
 TESTS = (
-    " p (accuracy: McNemar's exact test, AUROC: DeLong's) is combined over trainings and corrected "
-    "for the number of arms (Holm). It is about these networks as they were trained, the interval "
-    "about the methods, so p may be small where the interval includes zero. The verdict goes by "
-    "the interval; p can only take it away, where it is 0.05 or more. "
+    "Do the networks differ, as they happened to be trained? Exact McNemar test (accuracy) and "
+    "DeLong's (AUROC) against the baseline's network of the same seed and split: each training by "
+    "itself, and all of an arm combined, corrected for the number of arms (Holm). This is not the "
+    "question whether the methods differ, which the intervals above answer: with few seeds p may "
+    "be small here where an interval includes zero."
 )
 SHARED = " An arm with fewer trainings is compared with the baseline over those that both have."
 
@@ -48,7 +55,7 @@ def main_table(found: Findings, which: str, title: str) -> Piece:
     for measure in MAIN:
         heads += [_head(measure), f"Difference{' in points' if measure in SHARES else ''}"]
     files = join(
-        f"{HOW}{SPREAD}{TESTS}Each training by itself, with its own p: ",
+        f"{HOW}{SPREAD}{CORRECTED} Each training by itself: ",
         el("code", "units.csv"),
         f" beside this report.{_shared(found)}",
     )
@@ -80,6 +87,33 @@ def _table(
     return table(_over(found, which, title), ["Arm", *heads], made, note=note, kind="results")
 
 
+def networks_table(found: Findings, units: pd.DataFrame) -> Piece:
+    """The tests of the trained networks: all trainings of an arm combined, and each by itself.
+
+    Args:
+        units: `imil.study.tables.of_units`, of the test set.
+    """
+    heads = ["Arm"]
+    for measure, test in (("accuracy", "McNemar"), ("auroc", "DeLong")):
+        heads += [f"{MEASURES[measure].title}, {test}", "each training"]
+    made = []
+    for arm, begins in grouped(found):
+        rows: list[Row] = [*found.rows(arm.id, ("accuracy", "auroc"))]
+        if arm.id == BASE or not any(row.pairs for row in rows):
+            continue
+        own = units[units["arm"] == arm.id]
+        cells = []
+        for row in rows:
+            each = own.loc[own["measure"] == row.measure, "p"].dropna()
+            cells += [Cell(probability(row.p_networks), "n"), Cell(small(_list(each)), "n")]
+        made.append(Line(arm.title, cells, begins))
+    return table("Table 3. Tests of the networks, p", heads, made, note=TESTS, kind="results")
+
+
+def _list(each: Iterable[float]) -> str:
+    return ", ".join(probability(p) for p in each) or "–"
+
+
 def group_table(found: Findings, column: str, measure: str) -> Piece:
     """One measure of the test set within the groups of a column, each with its difference."""
     names = [name for name in found.subgroups if name.startswith(f"{column}=")]
@@ -106,9 +140,7 @@ def grouped(found: Findings) -> Iterator[tuple[Arm, bool]]:
 
 def shown_text(row: Compared) -> str:
     """What a measured difference shows, in a few words."""
-    found = verdict(row)
-    tested = isfinite(row.p) or found not in ("better", "worse")
-    return BRIEFLY[found] if tested else f"{BRIEFLY[found]}, not corrected"
+    return BRIEFLY[verdict(row)]
 
 
 def _pair(arm: Arm, row: Row | None) -> Sequence[Cell]:
@@ -170,7 +202,7 @@ def _p(p: float) -> str:
 
 
 def _kind(row: Row) -> str:
-    return "shown" if verdict(row) in ("better", "worse") else "faint"
+    return "shown" if verdict(row) in CLAIMS else "faint"
 
 
 def _named(arm: Arm, rows: dict[str, Row]) -> Piece:

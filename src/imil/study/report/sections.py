@@ -36,9 +36,9 @@ from imil.study.report.words import (
     signed,
     signed_interval,
     value,
-    verdict,
 )
 from imil.study.statistics import MEASURES
+from imil.study.verdict import CLAIMS, verdict
 from imil.study.words import count, duration, listed
 
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
@@ -140,7 +140,7 @@ def controls_section(found: Findings, against: Sequence[Versus]) -> Piece:
         made.append(Line(f"{arm.title} − {control.title.removeprefix('Control: ')}", cells))
     measures = list(dict.fromkeys(one.measure for one in against))
     heads = ["Test set", *(f"{MEASURES[one].title}{_unit(one)}" for one in measures)]
-    said = "With 95 % intervals. p is corrected for the number of controls."
+    said = "With 95 % intervals. p is that of no difference, corrected for the number of controls."
     why = (
         "An improvement is believed only where it is larger than what the same cases give without "
         "the reader's judgement: with squares drawn at random, with the squares that the reader "
@@ -165,7 +165,7 @@ def _versus(one: Versus) -> Cell:
         small(p) if p else "",
         el("small", shown_text(one), at={"class": "word"}),
     )
-    return Cell(inside, "n shown" if shows in ("better", "worse") else "n faint")
+    return Cell(inside, "n shown" if shows in CLAIMS else "n faint")
 
 
 def focus_section(found: Findings) -> Piece:

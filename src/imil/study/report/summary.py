@@ -11,10 +11,10 @@ from imil.study.folder import TEST
 from imil.study.report.findings import Findings
 from imil.study.report.limits import unlearnt
 from imil.study.report.versus import MAIN, Versus, called, judged
-from imil.study.report.words import difference, interval, value, verdict
-from imil.study.report.words import said as words
+from imil.study.report.words import VERDICTS, difference, interval, value
 from imil.study.statistics import ranking as rank
 from imil.study.tables import BASE, Group
+from imil.study.verdict import CLAIMS, verdict
 from imil.study.words import count, listed
 
 
@@ -70,8 +70,8 @@ def ranking(found: Findings) -> str:
 
 def _shown(found: Findings, arm: Arm) -> list[str]:
     """The measures in which an arm is shown to be better or worse."""
-    rows = found.rows(arm.id, MAIN)
-    return [f"{called(r.measure)}: {words(r)}" for r in rows if verdict(r) in ("better", "worse")]
+    shows = {row.measure: verdict(row) for row in found.rows(arm.id, MAIN)}
+    return [f"{called(of)}: {VERDICTS[one]}" for of, one in shows.items() if one in CLAIMS]
 
 
 def networks(found: Findings, test: Group) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from imil.study.arms import TITLES, Arm
 from imil.study.folder import TEST
 from imil.study.report.findings import Findings
-from imil.study.report.words import difference, verdict
+from imil.study.report.words import difference
 from imil.study.statistics import MEASURES, holm
 from imil.study.tables import Group
+from imil.study.verdict import verdict
 from imil.study.words import listed
 
 MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
@@ -21,7 +22,7 @@ class Versus:
 
     Args:
         diff, diff_low, diff_high: paired, with its 95 % interval.
-        p: Holm-adjusted over the arm's controls; NaN: no test.
+        p: of no difference, Holm-adjusted over the arm's controls.
         pairs: seeds and splits that both have.
     """
 
@@ -45,9 +46,9 @@ def versus(found: Findings, group: Group) -> list[Versus]:
     for arm in found.readers:
         own = [one for one in found.controls if one.reader == arm.reader]
         for measure in MAIN:
-            deltas = [group.delta(arm.id, one.id, measure) for one in own]
+            deltas = [group.delta(arm.id, one.id, measure).found for one in own]
             ps = holm([one.p for one in deltas])
-            for control, one, p in zip(own, (delta.found for delta in deltas), ps, strict=True):
+            for control, one, p in zip(own, deltas, ps, strict=True):
                 made.append(
                     Versus(arm, control, measure, one.value, one.low, one.high, p, one.units)
                 )

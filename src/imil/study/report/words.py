@@ -3,71 +3,21 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Literal, Protocol
 
-from imil.study.statistics import MEASURES
+from imil.study.verdict import Compared, Verdict, verdict
 
 SHARES = ("accuracy", "sensitivity", "specificity")  # said in percent; the rest as they are
-ALPHA = 0.05
 LEVEL = "95 %"
 
-Verdict = Literal["not measured", "none shown", "one training", "not corrected", "better", "worse"]
 VERDICTS: dict[Verdict, str] = {
     "not measured": "not measured",
     "none shown": "no difference shown",
     "one training": "one training each: it may be luck",
-    "not corrected": "not shown once corrected for the number of comparisons",
+    "not corrected": "not shown once corrected for the number of comparisons and for few trainings",
     "better": "better",
     "worse": "worse",
 }
 BRIEFLY = VERDICTS | {"one training": "one training each", "not corrected": "gone once corrected"}
-ALONE = ", by its interval alone"  # where no test is made, so nothing is corrected
-
-
-class Compared(Protocol):
-    """A row of the results table, as `itertuples` gives it."""
-
-    @property
-    def measure(self) -> str:
-        """Its name."""
-
-    @property
-    def pairs(self) -> int:
-        """Seeds and splits that both arms have."""
-
-    @property
-    def diff(self) -> float:
-        """Arm minus baseline."""
-
-    @property
-    def diff_low(self) -> float:
-        """Lower end."""
-
-    @property
-    def diff_high(self) -> float:
-        """Upper end."""
-
-    @property
-    def p(self) -> float:
-        """Corrected; NaN: no test."""
-
-
-def verdict(row: Compared) -> Verdict:
-    """What a difference shows; anything but `better` and `worse` is no claim.
-
-    An interval that includes zero shows nothing, whatever the sign. One training each cannot tell
-    an arm from the luck of a seed, and what a test does not bear out once corrected for the number
-    of arms is no finding.
-    """
-    if not (isfinite(row.diff_low) and isfinite(row.diff_high)):
-        return "not measured"
-    if row.diff_low <= 0 <= row.diff_high:
-        return "none shown"
-    if row.pairs < 2:
-        return "one training"
-    if isfinite(row.p) and row.p >= ALPHA:
-        return "not corrected"
-    return "better" if (row.diff > 0) == MEASURES[row.measure].up else "worse"
 
 
 def value(measure: str, number: float) -> str:
@@ -150,14 +100,7 @@ def difference(title: str, row: Compared) -> str:
     size = f"{title} {signed(row.measure, row.diff)}{points(row.measure)}"
     ends = signed_interval(row.measure, row.diff_low, row.diff_high)
     p = f" (p = {probability(row.p)})" if found == "not corrected" else ""
-    return f"{size}, {LEVEL} interval {ends}: {said(row)}{p}"
-
-
-def said(row: Compared) -> str:
-    """What a difference shows, in words."""
-    found = verdict(row)
-    alone = found in ("better", "worse") and not isfinite(row.p)
-    return f"{VERDICTS[found]}{ALONE if alone else ''}"
+    return f"{size}, {LEVEL} interval {ends}: {VERDICTS[found]}{p}"
 
 
 def percent(share: float) -> str:

@@ -18,7 +18,7 @@ from imil.study.report.page import contents, page
 from imil.study.report.pictures import figures_section
 from imil.study.report.power import smallest
 from imil.study.report.readers import in_squares, readers_section
-from imil.study.report.result_tables import group_table, main_table, other_table
+from imil.study.report.result_tables import group_table, main_table, networks_table, other_table
 from imil.study.report.sections import (
     claim_section,
     controls_section,
@@ -109,6 +109,7 @@ def _results(found: Findings, test: Group) -> list[Piece]:
         el("p", networks(found, test)),
         main_table(found, TEST, "Table 1. Test set"),
         other_table(found, TEST, "Table 2. Other measures on the test set"),
+        networks_table(found, of_units([test])),
     ]
 
 

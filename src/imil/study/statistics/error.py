@@ -25,6 +25,11 @@ against it are ours, found by simulation (tests/test_study_statistics_coverage.p
 Coverage is then 93 to 97 % for one unit and for three and more, and 98 % where trainings hardly
 differ or several seeds are trained on each of several splits. For two units it may fall to 87 %.
 
+A p that is corrected for the number of arms asks how rare a difference is far out, where luck
+among few units weighs more: of studies without an effect whose three seeds differed much, 3 % had
+a p below 0.006. So a p has at most twice the units' own degrees of freedom (`AGREED`). Then 0.6 %
+have it, and an interval may exclude zero where p is not below 0.05.
+
 Seeds of one of several splits are not independent units: the splits' means are compared. Two
 splits then say little, however many seeds they have; plan one split, or four and more.
 
@@ -46,7 +51,48 @@ from imil.study.statistics.weighted import Values
 
 EXPLAINED = 0.5  # of the variance that images bring to what tells units apart
 CAUTION = 2.0  # times that the units' part counts in the degrees of freedom
+AGREED = 2.0  # times the units' degrees of freedom are the most that a p has
 ENOUGH = 100  # resamples in which the measure exists
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a standard error over several units is made of, as variances.
+
+    Args:
+        images: what the images bring to the mean, units as they are.
+        between: of the clusters' means, as they were found.
+        noise: how much of that the images explain.
+        share: of the clusters' variance that is left in the mean: 1 / clusters, where all are
+            equally large.
+        clusters: how many are compared.
+        most: degrees of freedom of the images.
+    """
+
+    images: float
+    between: float
+    noise: float
+    share: float
+    clusters: int
+    most: int
+
+    @property
+    def variance(self) -> float:
+        """Of the mean, by the best guess and without the guards."""
+        return self.images + max(self.between - self.noise, 0.0) * self.share
+
+    @property
+    def most_of_p(self) -> float:
+        """Degrees of freedom that a p has at most."""
+        return AGREED * (self.clusters - 1)
+
+    def errors(self, between: Values) -> tuple[Values, Values]:
+        """Standard error and degrees of freedom where clusters differ by so much."""
+        beyond = np.maximum(between - EXPLAINED * self.noise, 0.0) * self.share
+        # Satterthwaite: 1 / freedom is the squared share of what is known from few units alone
+        part = CAUTION * beyond / np.maximum(self.images + CAUTION * beyond, math.ulp(0))
+        freedom = 1 / np.maximum(part**2 / (self.clusters - 1), 1 / self.most)
+        return np.sqrt(self.images + beyond), freedom
 
 
 @dataclass(frozen=True)
@@ -56,10 +102,12 @@ class StandardError:
     Args:
         error: the standard error, in the measure's unit.
         freedom: the degrees of freedom of its t distribution.
+        sources: where it comes from; None with one unit, whose images are all there is.
     """
 
     error: float
     freedom: float
+    sources: Sources | None = None
 
     def quantile(self, level: float = 0.95) -> float:
         """How many standard errors the two ends of an interval of that level are away."""
@@ -68,6 +116,15 @@ class StandardError:
     def reach(self, level: float = 0.95) -> float:
         """How far the two ends are away, in the measure's unit."""
         return self.quantile(level) * self.error
+
+    def p(self, value: float) -> float:
+        """Two-sided p of a value so far from zero, cautious with few units; NaN: not known."""
+        if not self.error:  # nothing varies
+            return float(value == 0)
+        freedom = self.freedom
+        if self.sources is not None:
+            freedom = min(freedom, self.sources.most_of_p)
+        return float(2 * stats.t.sf(abs(value) / self.error, freedom))
 
 
 NOT_KNOWN = StandardError(math.nan, math.nan)
@@ -113,9 +170,7 @@ def _over_units(
     between = float((((values @ means) - values.mean()) ** 2).sum()) / (len(sizes) - 1)
     apart = draws @ means - draws.mean(axis=1, keepdims=True)
     noise = float(apart.var(axis=0, ddof=1).sum()) / (len(sizes) - 1)
-    part = float(((sizes / len(values)) ** 2).sum())  # 1 / clusters, where all are equal
-    beyond = max(between - EXPLAINED * noise, 0.0) * part
-    # Satterthwaite: 1 / freedom is the squared share of what is known from few units alone
-    share = CAUTION * beyond / max(images + CAUTION * beyond, math.ulp(0))
-    freedom = 1 / max(share**2 / (len(sizes) - 1), 1 / most)
-    return StandardError(math.sqrt(images + beyond), freedom)
+    share = float(((sizes / len(values)) ** 2).sum())
+    sources = Sources(images, between, noise, share, len(sizes), most)
+    error, freedom = sources.errors(np.array(between))
+    return StandardError(float(error), float(freedom), sources)

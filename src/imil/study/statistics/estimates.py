@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imil.errors import ShapeError
 from imil.study.folder import Predictions
-from imil.study.statistics.error import standard_error
+from imil.study.statistics.error import NOT_KNOWN, StandardError, standard_error
 from imil.study.statistics.measures import MEASURES, Measure
 from imil.study.statistics.resamples import DRAWS, images_of, resampled
 from imil.study.statistics.wilson import wilson
@@ -36,14 +36,20 @@ class Difference(Interval):
     """A difference between paired arms, with what `smallest_effect` needs.
 
     Args:
-        error: its standard error; NaN where it cannot be computed.
-        freedom: degrees of freedom of that.
         units: in how many (seed, split) it exists.
+        off: its standard error.
     """
 
-    error: float
-    freedom: float
     units: int
+    off: StandardError
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of no difference, by the interval's own error; NaN where that is NaN."""
+        return self.off.p(self.value)
+
+
+NO_DIFFERENCE = Difference(math.nan, math.nan, math.nan, 0, NOT_KNOWN)
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def paired(
     values = _values(arm, of) - _values(base, of)
     kept = _there(values)
     if not kept:
-        return Difference(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+        return NO_DIFFERENCE
     both = [arm[i] for i in kept] + [base[i] for i in kept]
     images = images_of(both, patients)
     drawn = resampled(both, of, images, seed=seed, draws=draws)
@@ -142,7 +148,7 @@ def paired(
     )
     value, reach = float(values[kept].mean()), error.reach()
     low, high = max(value - reach, -of.most), min(value + reach, of.most)
-    return Difference(value, low, high, error.error, error.freedom, len(kept))
+    return Difference(value, low, high, len(kept), error)
 
 
 def _values(units: Sequence[Predictions], of: Measure) -> NDArray[np.float64]:
