@@ -265,20 +265,60 @@ def test_the_methods_of_one_training_each_speak_of_one(study):
     assert "median" not in said
 
 
+LEAST = "the squares that hold 5 % or more of the mask of the lesions, or else of the lungs"
+
+
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("simulated:miss=0.2", "simulated (miss=0.2): it selects the squares in which the mask"),
-        ("random", "as many squares as hold the mask of the lesion, or else of the lungs, but"),
+        ("simulated", f"selects {LEAST}, and always selects one at least."),
+        ("simulated:false=0", f"selects {LEAST}, and always selects one at least."),
+        ("simulated:miss=0.3", f"{LEAST}, overlooks each of them with a probability of 0.3, and"),
         (
-            "inverted",
-            "exactly the squares in which the mask of the lesion, or else of the lungs, does",
+            "simulated:miss=0.3,false=0.2",
+            "probability of 0.3, adds each other one with a probability of 0.2, and always",
         ),
+        (
+            "simulated:threshold=0.125,one-region",
+            "selects the squares that hold 12.5 % or more of the largest region of the mask of",
+        ),
+        ("simulated:threshold=0", "selects the squares that hold any part of the mask of"),
+        (
+            "random:miss=0.3",
+            f"squares drawn at random, as many as a reader would that selects {LEAST}, overlooks",
+        ),
+        ("inverted", f"exactly the squares that a reader would leave out that selects {LEAST},"),
     ],
 )
 def test_the_methods_say_what_each_kind_of_played_reader_selects(study, kind, says):
     found = study(readers=(Reader(name="P", reader=kind),))
-    assert says in " ".join(methods(found))
+    said = " ".join(methods(found))
+    assert "The reader P was simulated: it selects" in said
+    assert says in said
+
+
+def test_the_methods_name_the_masks_and_the_grid_that_the_plan_names(study):
+    found = study(readers=(Reader(name="P", reader="simulated"),))
+    training = found.plan.training | {"mask_columns": ["tumour", "lung_mask"], "grid_size": "2x5"}
+    changed = replace(found, plan=found.plan.model_copy(update={"training": training}))
+    assert (
+        "selects the squares that hold 8 % or more of the mask “tumour”, or else of the lungs,"
+    ) in " ".join(methods(changed))
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "says"),
+    [("skip", "left as they were"), *((by, "put to a person") for by in ("console", "web"))],
+)
+def test_the_methods_say_what_became_of_cases_that_a_file_does_not_have(study, otherwise, says):
+    found = study(readers=("Lee",))
+    replayed = Reader(name="Lee", reader="replay:lee.csv", otherwise=otherwise)
+    changed = replace(found, plan=found.plan.model_copy(update={"readers": (replayed,)}))
+    said = " ".join(methods(changed))
+    assert (
+        f"The readings of Lee came from a file and were used wherever the same case came up; "
+        f"other cases were {says}" in said
+    )
 
 
 def test_the_methods_tell_of_fewer_cases_only_where_fewer_were_put(study):
@@ -309,3 +349,29 @@ def test_the_checklist_has_its_44_items_and_says_what_is_left_to_the_authors(stu
     assert {state[n] for n in (1, 2, 3, 4, 11, 34, 41, 44)} == {"for the authors"}
     assert {state[n] for n in (9, 20, 22, 24, 26, 29, 33)} == {"answered"}
     assert all(item.answer for item in items)
+
+
+def test_the_checklist_claims_no_more_than_the_methods_of_one_training_each(study):
+    def answer(found):
+        return checklist(found)[29 - 1].answer
+
+    one = study(seeds=(0,))
+    assert answer(one).startswith("95 % intervals for other images, not for other trainings;")
+    assert "standard deviation" not in answer(one)
+    several = replace(one, plan=one.plan.model_copy(update={"seeds": (0, 1)}))
+    assert answer(several).startswith("95 % intervals for other images and other trainings;")
+    assert "standard deviation over trainings in table.csv" in answer(several)
+
+
+def test_the_checklist_says_of_a_network_without_residual_blocks_nothing_untrue(study):
+    found = study()
+    assert checklist(found)[24 - 1].answer == (
+        "At random, from each seed, as timm does; where timm would start the last normalisation "
+        "of a residual block at zero, at one."
+    )
+
+
+def test_the_checklist_does_not_say_how_the_source_chose_its_images(study):
+    assert checklist(study())[10 - 1].answer == (
+        "Whole images were used. For the authors: say it of the source."
+    )

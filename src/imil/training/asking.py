@@ -110,7 +110,7 @@ def make_reader(
             "--mask-columns, or another --reader"
         )
     seed = _seed_of(person, seed)
-    played = Simulated(masks=data.masks, seed=seed, **_skills(rest))
+    played = Simulated(masks=data.masks, seed=seed, **skills(rest))
     if kind == "random":
         return RandomSquares(seed=seed, reference=played)
     return Inverted(reference=played) if kind == "inverted" else played
@@ -123,18 +123,24 @@ def _seed_of(person: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(json.dumps([seed, person]).encode()).digest()[:8])
 
 
-def _skills(text: str) -> dict[str, Any]:
-    skills: dict[str, Any] = {}
+def skills(text: str) -> dict[str, Any]:
+    """The skills of a played reader, as `Simulated` takes them.
+
+    Args:
+        text: such as `miss=0.2,one-region`; empty: none.
+    Raises: SettingsError: there is no such skill, or its value is no number.
+    """
+    found: dict[str, Any] = {}
     for word in filter(None, text.split(",")):
         name, _, value = word.strip().partition("=")
         try:
             if name == "one-region" and not value:
-                skills["one_region"] = True
+                found["one_region"] = True
             else:
-                skills[SKILLS[SKILLS.index(name)]] = float(value)
+                found[SKILLS[SKILLS.index(name)]] = float(value)
         except ValueError:
             raise SettingsError(
                 f"'{word}' is no skill of a simulated reader: give miss=0.2, false=0.05, "
                 "threshold=0.1 or one-region"
             ) from None
-    return skills
+    return found

@@ -87,7 +87,10 @@ def _model(found: Findings) -> str:
 def _start(found: Findings) -> str:
     weights = found.settings.weights
     if weights == "none":
-        return "At random, from each seed; residual blocks as torchvision starts them."
+        return (  # see `imil.training.network.CONVENTIONS`
+            "At random, from each seed, as timm does; where timm would start the last "
+            "normalisation of a residual block at zero, at one."
+        )
     return "ImageNet weights of timm." if weights == "imagenet" else "From a file of weights."
 
 
@@ -100,9 +103,12 @@ def _training(found: Findings) -> str:
 
 
 def _uncertainty(found: Findings) -> str:
+    one = len(found.plan.seeds) * found.plan.splits.count == 1
+    others = "images, not for other trainings" if one else "images and other trainings"
+    spread = "" if one else "; standard deviation over trainings in table.csv"
     return (
-        "95 % intervals for other images and other trainings; exact McNemar and DeLong tests, "
-        "corrected by Holm's method; standard deviation over trainings in table.csv."
+        f"95 % intervals for other {others}; exact McNemar and DeLong tests, corrected by Holm's "
+        f"method{spread}."
     )
 
 
@@ -164,7 +170,7 @@ ANSWERS: dict[int, Say] = {
     6: _kind,
     7: _source,
     9: _preparation,
-    10: lambda found: "Whole images were used; none was chosen by what it shows.",
+    10: lambda found: "Whole images were used.",
     12: _missing,
     14: lambda found: f"Labels as given in the table: {listed(list(found.classes))}.",
     16: _annotators,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from imil.study.arms import Kind
 from imil.study.report.findings import Findings
+from imil.study.report.played import played
 from imil.study.report.words import percent
 from imil.study.statistics.error import AGREED, CAUTION, EXPLAINED
 from imil.study.statistics.resamples import DRAWS
@@ -27,13 +28,6 @@ CONTROL: dict[Kind, str] = {
     "cutout-same": "the same cases with a random box of 14/64 of the side blacked out, its centre "
     "anywhere, cut off at the border",
     "upweight": "the same cases left as they are but drawn five times as often",
-}
-PLAYS = {  # of `PLAYED`
-    "simulated": "the squares in which the mask of the lesion, or else of the lungs, lies",
-    "random": "as many squares as hold the mask of the lesion, or else of the lungs, but drawn at "
-    "random",
-    "inverted": "exactly the squares in which the mask of the lesion, or else of the lungs, does "
-    "not lie",
 }
 OPTIMIZERS = {"sgd": "stochastic gradient descent", "adam": "Adam", "adamw": "AdamW"}
 CHANGES = {
@@ -121,14 +115,14 @@ def _round(found: Findings) -> Iterator[str]:
     if any(len(one.answers) < one.asked for one in found.sessions):
         yield "Fewer cases were put where the model made fewer mistakes."
     for reader in found.plan.readers:
-        kind, _, skills = reader.reader.partition(":")
+        kind = reader.reader.partition(":")[0]
         if kind in PLAYED:
-            more = f" ({skills})" if skills else ""
-            yield f"The reader {reader.name} was simulated{more}: it selects {PLAYS[kind]}."
+            yield f"The reader {reader.name} was simulated: it {played(reader.reader, s)}."
         elif kind == "replay":
+            rest = "put to a person in each training" if reader.asks else "left as they were"
             yield (
-                f"{reader.name} read once; the readings were used wherever the same case came up, "
-                "and other cases were left as they were."
+                f"The readings of {reader.name} came from a file and were used wherever the same "
+                f"case came up; other cases were {rest}."
             )
         else:
             yield f"{reader.name} read the cases of each training."
