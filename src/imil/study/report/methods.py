@@ -153,10 +153,11 @@ def _arms(found: Findings) -> Iterator[str]:
     yield f"The arms were {listed(said)}."
     controls = [CONTROL[kind] for kind in found.plan.arms if kind in CONTROL]
     if controls:
-        whose = f", with the cases of {found.controls[0].reader}" if len(found.readers) > 1 else ""
+        who = found.controls[0].reader if len(found.readers) > 1 else "the reader"
         yield (
-            f"Controls{whose} tell what the cases would have done without the reader's judgement: "
-            f"{'; '.join(controls)}."
+            f"Controls are about the cases in which {who} selected squares, and leave the others "
+            "as they were. They tell what these cases would have done without the reader's "
+            f"judgement: {'; '.join(controls)}."
         )
 
 
