@@ -9,10 +9,19 @@ from rich.console import Console
 from studies import make_study
 
 from imil.errors import ImilError
-from imil.study.compare import closing, compare, contrasts, same_data, same_settings, unpaired
+from imil.study.compare import (
+    closing,
+    compare,
+    contrasts,
+    same_data,
+    same_settings,
+    same_software,
+    unpaired,
+)
 from imil.study.folder import StudyFolder
-from imil.study.plan import read_plan
+from imil.study.plan import Reader, read_plan
 from imil.study.statistics import Interval, Spread
+from imil.training.folder import write_json
 
 SMALL = {"arms": ("baseline", "imil"), "n": 30, "train": 20, "external": (), "subgroups": ()}
 
@@ -93,6 +102,62 @@ def test_what_only_one_of_them_has_is_named_and_not_compared(study):
     assert "Only in A: reader Lee (web)." in said
     assert {one.arm for one in contrasts(a, b)} == {"baseline", "imil"}
     assert {one.set for one in contrasts(a, b)} == {"test"}
+
+
+CONTROLLED = ("baseline", "imil", "imil-random")
+
+
+def test_an_arm_is_the_same_with_the_same_reader_however_many_others_read(study):
+    a = study("a", arms=CONTROLLED, readers=("Lee",))
+    b = study("b", arms=CONTROLLED, readers=("Lee", "Kim"))
+    every = [one for one in contrasts(a, b) if one.measure == "accuracy"]
+    assert [(one.arm, one.title) for one in every] == [
+        ("baseline", "Baseline"),
+        ("imil.Lee", "IMIL (Lee)"),
+        ("imil-random", "Control: random squares (Lee)"),
+    ]
+    in_each = [[accuracy(a, "imil", n), accuracy(b, "imil.Lee", n)] for n in (0, 1)]
+    assert (every[1].a, every[1].b) == pytest.approx(np.mean(in_each, axis=0))
+    said = same_settings(read_plan(a.plan), read_plan(b.plan))
+    assert said[1:] == ["Only in B: arm IMIL (Kim).", "Only in B: reader Kim (web)."]
+    assert contrasts(b, a)[1].found.value == -every[1].found.value
+
+
+def test_controls_of_different_readers_are_not_the_same_arm(study):
+    a = study("a", arms=CONTROLLED, readers=("Lee", "Kim"))
+    b = study("b", arms=CONTROLLED, readers=("Kim", "Lee"))
+    assert {one.arm for one in contrasts(a, b)} == {"baseline", "imil.Lee", "imil.Kim"}
+    said = same_settings(read_plan(a.plan), read_plan(b.plan))
+    assert "Only in A: arm Control: random squares (Lee)." in said
+    assert "Only in B: arm Control: random squares (Kim)." in said
+
+
+def test_a_reader_who_reads_in_another_way_is_named(study):
+    a = study("a", readers=("Lee",))
+    b = study("b", readers=(Reader(name="Lee", reader="simulated:miss=0.3"),))
+    assert same_settings(read_plan(a.plan), read_plan(b.plan))[1:] == [
+        "Other reader Lee. A: web; B: simulated:miss=0.3."
+    ]
+    assert {one.arm for one in contrasts(a, b)} == {"baseline", "imil"}
+
+
+def test_versions_device_and_precision_that_differ_are_named(study):
+    a, b = study("a"), study("b")
+    assert same_software(a, b) == ["Same versions."]  # of the rest nothing is known
+    for study_, device in ((a, "cpu"), (b, "cuda")):
+        for arm in ("baseline", "imil"):
+            study_.job(arm, 0, 0).mark("done", device=device, precision="32", threads=2)
+    assert same_software(a, a) == ["Same versions, device, precision and threads."]
+    b.job("imil", 1, 0).mark("done", device="cpu", precision="bf16", threads=2)
+    facts = b.read_facts()
+    facts["versions"] = facts["versions"] | {"torch": "2.7.0", "scipy": "1.15.0"}
+    write_json(b.facts, facts)
+    assert same_software(a, b) == [
+        "Other versions. A: torch 2.6.0 and scipy not known; B: torch 2.7.0 and scipy 1.15.0.",
+        "Other device. A: cpu; B: cpu and cuda.",
+        "Other precision. A: 32; B: 32 and bf16.",
+    ]
+    assert "Other device. A: cpu; B: cpu and cuda." in shown(a, b)
 
 
 def test_an_arm_that_is_not_done_in_one_is_not_compared(study):

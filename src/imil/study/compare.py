@@ -13,14 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from imil.study.arms import Arm
 from imil.study.folder import StudyFolder
-from imil.study.plan import Plan, read_plan
+from imil.study.plan import Plan, Reader, read_plan
 from imil.study.report.versus import MAIN, called
 from imil.study.report.words import SHARES, plain, signed, signed_interval
 from imil.study.statistics import MEASURES, Interval, Spread
 from imil.study.tables import Group, Units, difference, wholes
 from imil.study.words import count, listed
 
+HERE = ("device", "precision", "threads")  # of job.json: each changes the last bits of a sum
 UNSAID = ("name", "arms", "seeds", "external", "readers")  # of a plan, compared by themselves
 
 
@@ -29,6 +31,7 @@ class Contrast:
     """One arm, set and measure in both studies.
 
     Args:
+        arm, title: as in a study that has the readers of both.
         a, b: means over seeds and splits.
         units: in how many seeds and splits each of them has it, at least.
         found: b minus a, with its 95 % interval.
@@ -57,7 +60,9 @@ def compare(a: StudyFolder, b: StudyFolder) -> list[RenderableType]:
         Text.from_markup(f"[bold]A[/bold]  {escape(plans[0].name)}  [dim]{escape(str(a.path))}"),
         Text.from_markup(f"[bold]B[/bold]  {escape(plans[1].name)}  [dim]{escape(str(b.path))}"),
         Text(),
-        *(Text(f"• {line}") for line in (*same_data(a, b), *same_settings(*plans))),
+        *(Text(f"• {line}") for line in same_data(a, b)),
+        *(Text(f"• {line}") for line in same_settings(*plans)),
+        *(Text(f"• {line}") for line in same_software(a, b)),
         Text(),
         *_tables(every),
         Text(closing(every)),
@@ -93,18 +98,37 @@ def same_settings(a: Plan, b: Plan) -> list[str]:
     return said
 
 
+def same_software(a: StudyFolder, b: StudyFolder) -> list[str]:
+    """Which versions differ, and which device, precision and threads, in sentences."""
+    one, other = (study.read_facts().get("versions", {}) for study in (a, b))
+    differ = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    said = []
+    if differ:
+        ours, theirs = (
+            listed([f"{name} {of.get(name, 'not known')}" for name in differ])
+            for of in (one, other)
+        )
+        said.append(f"Other versions. A: {ours}; B: {theirs}.")
+    here = _here(a), _here(b)
+    known = [name for name in HERE if here[0][name] and here[1][name]]
+    for name in known:
+        ours, theirs = (listed(of[name]) for of in here)
+        if ours != theirs:
+            said.append(f"Other {name}. A: {ours}; B: {theirs}.")
+    return said or [f"Same {listed(['versions', *known])}."]
+
+
 def contrasts(a: StudyFolder, b: StudyFolder) -> list[Contrast]:
     """Every arm, set and main measure that both studies have."""
     plans = read_plan(a.plan), read_plan(b.plan)
-    titles = {arm.id: arm.title for arm in plans[0].rows}
     one, other = wholes(a, plans[0]), wholes(b, plans[1])
     return [
-        _contrast(arm, titles[arm], measure, one[which], other[which])
+        _contrast(both, measure, (one[which], mine.id), (other[which], theirs.id))
         for which in one
         if which in other
         for measure in MAIN
-        for arm in titles
-        if one[which].arms.get(arm) and other[which].arms.get(arm)
+        for both, mine, theirs in _shared(*plans)
+        if one[which].arms.get(mine.id) and other[which].arms.get(theirs.id)
     ]
 
 
@@ -158,29 +182,66 @@ def _dotted(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield f"{before}{name}", value
 
 
+def _here(study: StudyFolder) -> dict[str, list[str]]:
+    """What the trainings that are done ran on; nothing where it is not known."""
+    plan = read_plan(study.plan)
+    jobs = study.jobs([arm.id for arm in plan.rows], plan.seeds, plan.splits.count)
+    done = [status for job in jobs if (status := job.status)["state"] == "done"]
+    return {name: sorted({str(of[name]) for of in done if name in of}) for name in HERE}
+
+
+def _rows(plan: Plan, other: Plan) -> dict[Arm, Arm]:
+    """The arms of a plan, by what they are called where both plans' readers are.
+
+    Where each has one reader alone, the one is compared with the other, whatever their names.
+    """
+    alone = max(len(plan.readers), len(other.readers)) < 2
+    return {Arm(arm.kind, "" if alone else arm.reader, alone): arm for arm in plan.rows}
+
+
+def _shared(a: Plan, b: Plan) -> list[tuple[Arm, Arm, Arm]]:
+    """The arms that both have: for both, in the first, in the second."""
+    ours, theirs = _rows(a, b), _rows(b, a)
+    return [(both, arm, theirs[both]) for both, arm in ours.items() if both in theirs]
+
+
 def _only(a: Plan, b: Plan) -> Iterator[str]:
-    """What one of the two has and the other has not."""
-    kinds = (
-        ("arm", [[arm.title for arm in plan.rows] for plan in (a, b)]),
-        ("external set", [list(plan.external) for plan in (a, b)]),
-        ("reader", [[f"{one.name} ({one.reader})" for one in plan.readers] for plan in (a, b)]),
+    """What one of the two has and the other has not, and who reads in another way."""
+    ways = [{one.name: _way(one) for one in plan.readers} for plan in (a, b)]
+    kinds: tuple[tuple[str, list[dict[Any, str]]], ...] = (
+        ("arm", [{one: one.title for one in rows} for rows in (_rows(a, b), _rows(b, a))]),
+        ("external set", [{name: name for name in plan.external} for plan in (a, b)]),
+        ("reader", [{name: f"{name} ({way})" for name, way in of.items()} for of in ways]),
     )
     for what, (ours, theirs) in kinds:
         for name, mine, other in (("A", ours, theirs), ("B", theirs, ours)):
-            extra = [one for one in mine if one not in other]
+            extra = [called for one, called in mine.items() if one not in other]
             if extra:
                 yield f"Only in {name}: {what}{'s' if len(extra) > 1 else ''} {listed(extra)}."
+    for name, way in ways[0].items():
+        if ways[1].get(name, way) != way:
+            yield f"Other reader {name}. A: {way}; B: {ways[1][name]}."
 
 
-def _contrast(arm: str, title: str, measure: str, a: Group, b: Group) -> Contrast:
-    one, other = a.spread(arm, measure), b.spread(arm, measure)
-    together = matched(a.arms[arm], b.arms[arm])
+def _way(reader: Reader) -> str:
+    """How a reader reads, such as `replay:lee.csv, otherwise web`."""
+    more = "" if reader.otherwise == "skip" else f", otherwise {reader.otherwise}"
+    return f"{reader.reader}{more}"
+
+
+def _contrast(
+    arm: Arm, measure: str, ours: tuple[Group, str], theirs: tuple[Group, str]
+) -> Contrast:
+    """Of the arm, which each group has under an id of its own."""
+    (a, mine), (b, other) = ours, theirs
+    one, two = a.spread(mine, measure), b.spread(other, measure)
+    together = matched(a.arms[mine], b.arms[other])
     if together:
-        found: Interval = difference(b.arms[arm], a.arms[arm], measure, a.patients).found
+        found: Interval = difference(b.arms[other], a.arms[mine], measure, a.patients).found
     else:
-        found = unpaired(one, other)
-    units = min(one.units, other.units)
-    return Contrast(arm, title, a.set, measure, one.mean, other.mean, units, found, together)
+        found = unpaired(one, two)
+    units = min(one.units, two.units)
+    return Contrast(arm.id, arm.title, a.set, measure, one.mean, two.mean, units, found, together)
 
 
 def unpaired(a: Spread, b: Spread) -> Interval:
