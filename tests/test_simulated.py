@@ -1,6 +1,7 @@
 """The simulated reader and its controls, against masks whose squares are known by hand."""
 
 import csv
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -156,13 +157,17 @@ def test_another_seed_or_name_is_another_reader(change):
     assert [UNSURE.squares(c) for c in CASES] != [other.squares(c) for c in CASES]
 
 
-def of_person(person, name, seed=5):
-    """What the reader that a command or a plan names selects of the cases."""
+def read_by(person, name, seed=5):
+    """What the reader that a command or a plan names says of the cases."""
     data = SimpleNamespace(
         table=SimpleNamespace(masks={"lesion_mask": ["mask.png"]}), masks=known(LESION)
     )
-    reader = make_reader(name, person=person, seed=seed, data=data, folder=Path())
-    return [reading.squares for reading in reader(CASES)]
+    return list(make_reader(name, person=person, seed=seed, data=data, folder=Path())(CASES))
+
+
+def of_person(person, name, seed=5):
+    """What it selects of them."""
+    return [reading.squares for reading in read_by(person, name, seed)]
 
 
 @pytest.mark.parametrize("name", ["simulated:miss=0.4,false=0.3", "random"])
@@ -183,6 +188,26 @@ def test_a_player_without_a_name_of_its_own_rolls_as_the_seed_says():
     expected = [UNSURE.squares(case) for case in CASES]
     for person in ("reader", ""):
         assert of_person(person, "simulated:miss=0.4,false=0.3") == expected
+
+
+@pytest.mark.parametrize("kind", ["simulated", "random", "inverted"])
+def test_a_player_reads_under_its_own_name_and_without_one_under_its_kinds(kind):
+    assert {reading.reader for reading in read_by("hasty", f"{kind}:miss=0.3")} == {"hasty"}
+    for nobody in ("reader", ""):
+        assert {reading.reader for reading in read_by(nobody, kind)} == {kind}
+
+
+def test_under_its_own_name_a_player_answers_as_it_always_did():
+    """Studies are added to: what a name and a seed gave, they go on giving."""
+    seed = int.from_bytes(hashlib.sha256(b'[5, "hasty"]').digest()[:8])
+    one = Simulated(masks=known(LESION), seed=seed, miss=0.4, false=0.3)
+    for name, player in (
+        ("simulated", one),
+        ("random", RandomSquares(seed=seed, reference=one)),
+        ("inverted", Inverted(reference=one)),
+    ):
+        expected = [reading.squares for reading in player(CASES)]
+        assert of_person("hasty", f"{name}:miss=0.4,false=0.3") == expected
 
 
 def test_misses_and_false_squares_come_as_often_as_said():

@@ -6,6 +6,7 @@ import json
 import shutil
 import xml.etree.ElementTree as ElementTree
 from contextlib import closing
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from imil.study.figures import (
 from imil.study.figures.layout import columns, fitted, width
 from imil.study.figures.material import Lacking, Material
 from imil.study.figures.pictures import scale
+from imil.study.figures.readings import readings
 from imil.study.figures.roc_curve import mean_curve, roc_points
 from imil.study.figures.style import look
 from imil.study.folder import Predictions
@@ -565,6 +567,22 @@ def test_feedback_says_what_became_of_the_truth_and_what_would_have(study, drawn
     assert held["truth_end"].tolist() == pytest.approx([0.9] * 4)
     assert held["truth_end_baseline"].tolist() == pytest.approx([0.6] * 4)
     assert "say nothing about new ones" in caption_of(drawn, "feedback")
+
+
+def test_feedback_calls_a_reader_as_the_study_does(material, monkeypatch):
+    """In a store the name may be another: of a session on the page, or a program's."""
+    monkeypatch.setattr(
+        feedback,
+        "readings",
+        lambda of: [
+            replace(one, reading=replace(one.reading, reader="Dr. Nobody")) for one in readings(of)
+        ],
+    )
+    drawing = feedback.draw(material)
+    assert drawing.data["reader"].tolist() == [*READERS, *READERS]
+    words = " ".join(one.get_text() for one in drawing.figure.texts)
+    assert all(f"· {one} in" in words for one in READERS)
+    assert "Nobody" not in words
 
 
 def test_feedback_without_predictions_of_training_images_has_the_mistake_alone(copy):

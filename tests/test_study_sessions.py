@@ -114,6 +114,19 @@ def test_a_program_has_no_time(run):
     assert one.seconds == ()
 
 
+def test_a_program_with_a_name_of_its_own_is_told_from_a_person(tmp_path):
+    for name, of in (("hasty", "simulated:miss=0.3"), ("Lee", "web")):
+        with closing(Store(tmp_path / f"{name}.sqlite")) as store:
+            settings = {"reader": of, "reader_name": name}
+            store.add_run("run", class_names=("normal", "TB"), settings=settings, versions={})
+            store.open_round("run", 70, RoundSettings(num_outliers=1), [make_case(1, run="run")])
+            store.add(said(1, squares=(1,), reader=name, seconds=0))
+    assert told(run_sessions(tmp_path / "hasty.sqlite")[0])[0] == (
+        "hasty, played by a program, read 1 of 1 case."
+    )
+    assert told(run_sessions(tmp_path / "Lee.sqlite")[0])[0] == "Lee read 1 of 1 case."
+
+
 def test_a_session_is_told_with_cases_times_and_reasons(run):
     path = run(
         said(1, squares=(2, 3), seconds=20, reason="opacity, not the [marker]"),

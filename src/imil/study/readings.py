@@ -137,14 +137,25 @@ def run_sessions(path: Path) -> list[Session]:
     try:
         rounds = store.rounds()
         by_reader = _by_reader(store, rounds)
+        played = _played(store)
     finally:
         store.close()
     if not rounds:
         raise SettingsError(f"no round was held in {path}: name a run that held one")
     asked = sum(one.settings.num_outliers for one in rounds)
     return [
-        Session(name, name in PLAYED, asked, tuple(answers)) for name, answers in by_reader.items()
+        Session(name, name in played, asked, tuple(answers)) for name, answers in by_reader.items()
     ]
+
+
+def _played(store: Store) -> set[str]:
+    """The names of programs: of each run's reader, where it is one, and those without a name."""
+    named = {
+        str(settings.get("reader_name"))
+        for settings in (run["settings"] for run in store.runs())
+        if str(settings.get("reader")).partition(":")[0] in PLAYED
+    }
+    return named | set(PLAYED)
 
 
 def _answers(job: Job) -> tuple[list[Round], list[Answer]]:

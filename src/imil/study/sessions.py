@@ -35,7 +35,8 @@ def session(path: Path) -> list[RenderableType]:
 def told(one: Session) -> list[str]:
     """A session in sentences: how many cases, how long, which verdicts."""
     put, read = len(one.answers), len(one.read)
-    first = f"{one.reader} read {read} of {put} {'case' if put == 1 else 'cases'}"
+    who = f"{one.reader}, played by a program," if one.played else one.reader
+    first = f"{who} read {read} of {put} {'case' if put == 1 else 'cases'}"
     if one.seconds:
         ends = f"{duration(min(one.seconds))} to {duration(max(one.seconds))}"
         first += f" in {duration(one.total)}: {duration(one.middle)} a case (median; {ends})"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from imil.cases import Reader
+from imil.cases import Case, Reader, Reading
 from imil.errors import SettingsError
 from imil.readers.console import Console as AtConsole
 from imil.readers.replay import replay
@@ -83,9 +84,9 @@ def make_reader(
     Args:
         name: `console`, `replay:FILE`, or one that is played from masks: `simulated`, `random`
             or `inverted`, with skills as in `simulated:miss=0.2,false=0.05,one-region`.
-        person: the name stored with a person's readings. It says whose readings are replayed
-            where a file has those of several, and a played reader of another name rolls other
-            dice.
+        person: the name stored with the readings; a played reader that is given none has that
+            of its kind. It says whose readings are replayed where a file has those of several,
+            and a played reader of another name rolls other dice.
         seed: of a played reader.
         data: holds the masks.
         folder: where the console puts its pictures.
@@ -110,10 +111,22 @@ def make_reader(
             "--mask-columns, or another --reader"
         )
     seed = _seed_of(person, seed)
-    played = Simulated(masks=data.masks, seed=seed, **skills(rest))
+    simulated = Simulated(masks=data.masks, seed=seed, **skills(rest))
+    player: Reader = simulated
     if kind == "random":
-        return RandomSquares(seed=seed, reference=played)
-    return Inverted(reference=played) if kind == "inverted" else played
+        player = RandomSquares(seed=seed, reference=simulated)
+    elif kind == "inverted":
+        player = Inverted(reference=simulated)
+    return player if person in UNNAMED else _named(person, player)
+
+
+def _named(person: str, player: Reader) -> Reader:
+    """The same reader under that name: one of its own would roll other dice."""
+
+    def read(cases: Sequence[Case]) -> Iterator[Reading]:
+        return (replace(reading, reader=person) for reading in player(cases))
+
+    return read
 
 
 def _seed_of(person: str, seed: int) -> int:

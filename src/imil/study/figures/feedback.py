@@ -137,7 +137,7 @@ def _words(one: Read) -> str:
     reason = f" · “{said.reason}”" if said.reason else ""
     return (
         f"{case.true_name}, predicted {case.predicted_name} {percent(case.confidence)} · "
-        f"{said.reader}{took}: squares {squares_as_text(said.squares)}{reason}"
+        f"{one.arm.reader}{took}: squares {squares_as_text(said.squares)}{reason}"
     )
 
 
@@ -183,7 +183,7 @@ def _table(shown: Sequence[Read], came: Sequence[Came]) -> pd.DataFrame:
                 "class": one.case.true_name,
                 "predicted": one.case.predicted_name,
                 "confidence": one.case.confidence,
-                "reader": one.reading.reader,
+                "reader": one.arm.reader,
                 "squares": squares_as_text(one.reading.squares),
                 "grid": str(one.case.grid).replace("×", "x"),
                 "seconds": one.reading.seconds,
