@@ -222,6 +222,15 @@ def test_two_arms_share_one_panel(tmp_path):
     assert "no bands" in drawing.caption
 
 
+def test_no_band_is_named_where_there_is_none(tmp_path):
+    study, plan = made(tmp_path, seeds=(0,), side=16, cases=2)
+    with look():
+        caption = roc.draw(Material(study, plan, table(plan)), "test").caption
+    assert "With one training per arm there are no bands." in caption
+    assert "its colours tell groups, not arms. Each small panel" in caption
+    assert caption.count("band") == 1
+
+
 def test_a_panel_holds_the_curve_of_its_arm(study, material):
     folder, plan = study
     panels = roc.draw(material, "test").figure.axes[1:]  # after all arms together

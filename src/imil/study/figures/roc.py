@@ -202,12 +202,14 @@ def _caption(material: Material, of: str, curves: Curves) -> str:
         if count == 2
         else f"Curves are the mean of each of the {count} classes against the rest."
     )
-    panels = (
-        "The large panel shows all arms together: its colours tell groups, not arms, and its band "
-        "is the baseline's. Each small panel shows one arm beside the baseline (dashed)."
-        if len(curves) > 2
-        else "The baseline is dashed."
-    )
+    panels = "The baseline is dashed."
+    if len(curves) > 2:
+        banded = any(arm.kind == "baseline" and one.curves > 1 for arm, one in curves.items())
+        tell = "groups, not arms, and its band is the baseline's" if banded else "groups, not arms"
+        panels = (
+            f"The large panel shows all arms together: its colours tell {tell}. Each small panel "
+            "shows one arm beside the baseline (dashed)."
+        )
     vertical = " at each false-positive rate" if max(map(len, units)) > 1 else ""
     bands = band(units)
     if vertical:
