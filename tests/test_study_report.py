@@ -284,6 +284,12 @@ def by_arm(rows):
             MAIN,
             ("mean", "sd", *VALUE[1:], *DIFFERENCE),
         ),
+        (
+            "Other measures on the external set montgomery: 20 images",
+            "external-montgomery",
+            OTHER,
+            VALUE + DIFFERENCE,
+        ),
     ],
 )
 def test_every_number_of_a_table_is_that_of_the_csv(written, page, caption, of, measures, names):
@@ -309,7 +315,19 @@ def test_every_p_of_the_networks_is_that_of_the_csv_files(written, page):
             assert each == ", ".join(map(probability, own["p"]))
 
 
-@pytest.mark.parametrize(("heading", "measure"), [("Accuracy, %", "accuracy"), ("AUROC", "auroc")])
+@pytest.mark.parametrize(
+    ("heading", "measure"),
+    [
+        ("Accuracy, %", "accuracy"),
+        ("AUROC", "auroc"),
+        ("ECE", "ece"),
+        ("Adaptive ECE", "adaptive_ece"),
+        ("Brier score", "brier"),
+        ("Negative log-likelihood", "nll"),
+        ("Sensitivity, %", "sensitivity"),
+        ("Specificity, %", "specificity"),
+    ],
+)
 def test_every_number_of_a_subgroup_is_that_of_the_csv(written, page, heading, measure):
     row = held_of(written)
     rows = page.tables[f"{heading}, by sex (test images in brackets)"]
@@ -318,6 +336,22 @@ def test_every_number_of_a_subgroup_is_that_of_the_csv(written, page, heading, m
         assert rows[0][1:] == [f"F ({own[0].n})", f"M ({own[1].n})"]
         for cell, one in zip(said, own, strict=True):
             same(cell, [one], VALUE + DIFFERENCE)
+
+
+def test_of_subgroups_what_is_asked_first_is_open_and_the_rest_is_folded(written):
+    source = written.report.read_text(encoding="utf-8")
+    groups = source[source.index('<h2 id="subgroups"') : source.index('<h2 id="focus"')]
+    folds = r"<details><summary>Other measures, by sex[^<]*table.csv[^<]*</summary>(.*?)</details>"
+    (rest,) = re.findall(folds, groups, re.DOTALL)
+    assert rest.count("<table") == 6
+    assert groups.count("<table") == 8
+    assert "Accuracy" not in rest
+
+
+def test_where_the_subgroups_of_external_sets_are_is_said_if_there_are_any(written, study):
+    said = "Subgroups of the external sets are in table.csv."
+    assert said in Page(written.report.read_text(encoding="utf-8")).text
+    assert said not in Page(document(study(subgroups=("sex",)), [], [])).text
 
 
 def test_the_controls_table_is_imil_minus_the_control(written, page, found):

@@ -125,6 +125,11 @@ def scrolling(name: str, *inside: str) -> Piece:
     return el("div", *inside, at=frame)
 
 
+def folded(title: str, *inside: str) -> Piece:
+    """What is shown when its title is clicked; no script is needed."""
+    return el("details", el("summary", title), *inside)
+
+
 def _cell(cell: str | Cell) -> Piece:
     if isinstance(cell, Cell):
         return el("td", cell.inside, at={"class": cell.kind} if cell.kind else NO_ATTRIBUTES)

@@ -66,6 +66,8 @@ td small, th small { color: var(--quiet); font-size: .86em; font-weight: 400; }
 .claim td:nth-child(2) { width: 30%; } .claim td:nth-child(3) { white-space: nowrap; }
 .claim tbody th { min-width: 7.5rem; max-width: 9rem; } .claim tbody th small { display: block; }
 .answered { color: var(--good); } .for-the-authors { color: var(--warn); }
+summary { cursor: pointer; font-size: .95rem; font-weight: 600; padding: .4rem 0; }
+summary:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 figure { margin: 1.4rem 0 2.2rem; }
 figure .wide { margin: 0; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; padding: .6rem;

@@ -9,7 +9,7 @@ from math import isfinite
 import pandas as pd
 
 from imil.study.figures.focus import blank, rough, summed_up
-from imil.study.folder import Job
+from imil.study.folder import TEST, Job
 from imil.study.report.claim import Item
 from imil.study.report.findings import MASKS, Findings
 from imil.study.report.html import (
@@ -264,7 +264,14 @@ def subgroups_section(found: Findings, tables: Sequence[Piece]) -> Piece:
         "Groups are small and many: by chance alone about one interval in twenty excludes zero. "
         "What is shown in one group and not in another is no difference between the groups."
     )
-    return section("Subgroups", el("p", first), *tables)
+    elsewhere = any(name and of != TEST for of, name in _parts(found))
+    more = "Subgroups of the external sets are in table.csv." if elsewhere else ""
+    return section("Subgroups", paragraphs(filter(None, [first, more])), *tables)
+
+
+def _parts(found: Findings) -> set[tuple[str, str]]:
+    """The sets and subgroups that there are results of; the subgroup is empty for everyone."""
+    return set(zip(found.table["set"], found.table["subgroup"], strict=True))
 
 
 def external_section(tables: Sequence[Piece]) -> Piece:

@@ -9,7 +9,7 @@ from imil.study.folder import TEST, StudyFolder
 from imil.study.plan import Plan
 from imil.study.report.claim import checklist
 from imil.study.report.findings import Findings, find
-from imil.study.report.html import Piece, el, join, section
+from imil.study.report.html import Piece, el, folded, join, section
 from imil.study.report.latex import latex
 from imil.study.report.limits import limits
 from imil.study.report.loaders import loaders as loaders_of
@@ -35,11 +35,12 @@ from imil.study.report.sections import (
 from imil.study.report.summary import networks, ranking, summary
 from imil.study.report.versus import versus
 from imil.study.sessions import agreed
+from imil.study.statistics import MEASURES
 from imil.study.tables import Group, of_units, wholes
 from imil.study.words import count
 from imil.training.folder import replacing, write_table
 
-GROUPED = ("accuracy", "auroc")  # of subgroups in the report; all measures are in table.csv
+GROUPED = ("accuracy", "auroc")  # of subgroups; the other measures are folded
 
 
 def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = None) -> None:
@@ -118,6 +119,7 @@ def _external(found: Findings) -> list[Piece]:
     for which in (which for which in found.sets if which != TEST):
         name = which.removeprefix("external-")
         made.append(main_table(found, which, f"External set {name}"))
+        made.append(other_table(found, which, f"Other measures on the external set {name}"))
     return made
 
 
@@ -125,6 +127,10 @@ def _groups(found: Findings) -> list[Piece]:
     made = []
     for column in found.plan.subgroups:
         if any(name.startswith(f"{column}=") for name in found.subgroups):
-            tables = [group_table(found, column, measure) for measure in GROUPED]
-            made += [el("h3", column), *tables]
+            tables = {measure: group_table(found, column, measure) for measure in MEASURES}
+            shown = [tables.pop(measure) for measure in GROUPED]
+            rest = folded(
+                f"Other measures, by {column} (they are in table.csv too)", *tables.values()
+            )
+            made += [el("h3", column), *shown, rest]
     return made
