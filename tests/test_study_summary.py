@@ -165,6 +165,15 @@ def test_without_a_control_the_cause_is_left_open(study):
 # ---------------------------------------------------------------------------- limits, CLAIM
 
 
+def test_an_arm_that_calls_everything_one_class_is_named(study):
+    found = study(n=60)
+    assert "calls nearly every" not in "\n".join(limits(found))
+    own = found.table["arm"] == "imil"
+    for measure, mean in (("sensitivity", 0.02), ("specificity", 0.97)):
+        found.table.loc[own & (found.table["measure"] == measure), "mean"] = mean
+    assert "IMIL calls nearly every test image normal." in "\n".join(limits(found))
+
+
 def test_the_limits_are_those_of_the_folder(study):
     said = "\n".join(
         limits(study(cases=5, asked=9, positives=0.2, warnings=["2 images are alike"]))

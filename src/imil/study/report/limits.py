@@ -20,6 +20,7 @@ FEW_SPLITS = 4
 FEW_IMAGES = 200  # below, an accuracy of 0.8 is known to no better than ±5.5 points (Wilson)
 FEW_IN_GROUP = 30
 UNEVEN = 0.3  # share of the rarest of two classes
+HARDLY = 0.05  # of a class's images that are called so
 CHANCE = 0.5  # AUROC of a guess
 
 
@@ -28,6 +29,7 @@ def limits(found: Findings) -> list[str]:
     return [
         *_unfinished(found),
         *filter(None, [unlearnt(found)]),
+        *_one_class(found),
         *_trainings(found),
         *_images(found),
         *map(str, found.facts.get("warnings", [])),
@@ -49,6 +51,22 @@ def unlearnt(found: Findings) -> str:
         f"{CHANCE} is chance. Arms that know nothing say nothing of IMIL: train longer, or with "
         "another learning rate."
     )
+
+
+def _one_class(found: Findings) -> Iterator[str]:
+    """Arms whose networks hardly ever say one of the two classes."""
+    if len(found.classes) != 2:
+        return
+    for arm in found.plan.rows:
+        rows = [found.row(arm.id, name) for name in ("sensitivity", "specificity")]
+        means = [float(row.mean) for row in rows if row is not None]
+        if means and min(means) <= HARDLY and max(means) >= 1 - HARDLY:
+            said = found.classes[int(means[0] > means[1])]
+            yield (
+                f"{arm.title} calls nearly every test image {said}. What it gets right is then the "
+                "mix of classes, and the intervals of its calibration errors, Brier score and "
+                "negative log-likelihood are too narrow for a set with another mix."
+            )
 
 
 def missing(found: Findings) -> list[str]:
