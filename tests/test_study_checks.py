@@ -594,6 +594,31 @@ def test_data_that_have_changed_since_are_refused_and_nothing_is_written(
     assert files(study.folder) == before
 
 
+def test_another_set_of_the_same_name_is_tested_on_anew(tmp_path, study):
+    data = films(tmp_path / "a")
+    for place, rows in (("b", (100, 101)), ("c", (102, 103))):
+        films(tmp_path / place, rows=rows)
+    b, c = ({"m": {"data": str(tmp_path / place / "films.csv")}} for place in "bc")
+
+    def predicted(arm):
+        return study.folder.job(arm, 0, 0).run.predictions("end", "external-m")
+
+    study.prepare(data, external=b)
+    for arm in ("baseline", "mixup"):  # the second is no longer in the plan
+        predicted(arm).parent.mkdir(parents=True)
+        predicted(arm).touch()
+    study.refuses(data, DataError, external=c)
+    study.prepare(data, external=b)
+    assert predicted("baseline").exists()
+    study.prepare(data)
+    assert predicted("baseline").exists()  # nothing is lost before another takes its place
+    study.refuses(data, SettingsError, external=c, training={"batch_size": 17})
+    assert predicted("baseline").exists()
+    study.prepare(data, external=c)
+    assert not predicted("baseline").exists()
+    assert not predicted("mixup").exists()
+
+
 def test_other_splits_in_the_table_are_refused(tmp_path, study):
     study.prepare(films(tmp_path / "a", extra=halves()))
     swapped = {"split": ["test", "test", *["train"] * (N - 4), "test", "test"]}

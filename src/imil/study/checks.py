@@ -71,8 +71,8 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     data = sets[0].images
     images = pd.concat([one.rows() for one in sets], ignore_index=True)
     begun = folder.facts.exists()
-    if begun:
-        _check_unchanged(folder, images)
+    before = _recorded(folder) if begun else images.iloc[:0]
+    _check_unchanged(folder, before, images)
     splits = [_split(plan, folder, sets[0], number, begun) for number in range(plan.splits.count)]
     _check_training(plan, sets[0], splits)
     warnings = [warning for one in sets for warning in one.warnings]
@@ -93,6 +93,8 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
         fingerprint=fingerprint(images),
         warnings=tuple(warnings),
     )
+    for name in set(images["set"]) - set(before["set"]):
+        folder.forget(name)  # a set of that name may have been there earlier, with other images
     _write(folder, sets[0], splits, images, facts)
     for warning in warnings:
         say(escape(f"Note: {warning}."))
@@ -122,20 +124,29 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _check_unchanged(folder: StudyFolder, now: pd.DataFrame) -> None:
+def _recorded(folder: StudyFolder) -> pd.DataFrame:
+    """Every image as it was when the study was last run.
+
+    Raises: DataError: the record is damaged.
+    """
+    try:
+        return pd.read_parquet(folder.images)[["set", "key", *RECORDED]]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{folder.images} cannot be read: begin the study anew") from error
+
+
+def _check_unchanged(folder: StudyFolder, before: pd.DataFrame, now: pd.DataFrame) -> None:
     """Sets may be added to a study, but those that it has stay as they were.
 
     Raises: DataError: images are new, gone, relabelled or rewritten.
     """
-    try:
-        before = pd.read_parquet(folder.images).set_index(["set", "key"])[RECORDED]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{folder.images} cannot be read: begin the study anew") from error
-    both = set(now["set"]) & set(before.index.get_level_values("set"))
-    present = now.set_index(["set", "key"])[RECORDED]
+    both = set(now["set"]) & set(before["set"])
     old, new = (
-        {index: tuple(row) for index, row in zip(one.index, one.to_numpy().tolist(), strict=True)}
-        for one in (before, present)
+        {
+            (of, key): tuple(row)
+            for of, key, *row in one[["set", "key", *RECORDED]].to_numpy().tolist()
+        }
+        for one in (before, now)
     )
     changed = [
         index for index in {**old, **new} if index[0] in both and old.get(index) != new.get(index)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imil.errors import DataError
-from imil.training.folder import RunFolder, is_locked, write_json
+from imil.training.folder import RunFolder, is_locked, sentences, write_json
 
 State = Literal["waiting", "running", "done", "failed"]
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
@@ -182,6 +182,15 @@ class StudyFolder:
         if not is_locked(self.path):
             states = {job: "waiting" if at == "running" else at for job, at in states.items()}
         return states
+
+    def forget(self, of: str) -> None:
+        """Take back what the jobs predicted of a set (`external-NAME`) at their end.
+
+        Raises: DataError: a file cannot be deleted.
+        """
+        for path in (self.path / "jobs").glob(f"*/*/predictions/end/{of}.parquet"):
+            with sentences(path):
+                path.unlink()
 
     def clear(self) -> None:
         """Take back what was written before the first job."""
