@@ -626,6 +626,22 @@ def test_other_splits_in_the_table_are_refused(tmp_path, study):
     assert said.startswith("the splits in")
 
 
+def test_patients_who_come_later_may_not_lie_in_training_and_test(tmp_path, study):
+    def of(people):
+        return films(tmp_path / "a", extra={"patient": people})
+
+    study.prepare(films(tmp_path / "a"))
+    apart = read_splits(study.folder.splits(0), read_data(tmp_path / "a/films.csv"))
+    study.prepare(of([f"P{i}" for i in range(N)]))  # no two images of one: the split still holds
+    study.prepare(of(apart))
+    before = files(study.folder)
+    said = study.refuses(of(["Kim"] * N), DataError)
+    assert said.startswith("the patient 'Kim' is in train and in test of split 0, which was drawn")
+    assert files(study.folder) == before
+    study.folder.facts.unlink()  # never begun: the split is drawn anew, by patient
+    study.prepare(of([f"P{i // 2}" for i in range(N)]))
+
+
 def test_a_damaged_record_of_the_images_is_said(tmp_path, study):
     data = films(tmp_path / "a")
     study.prepare(data)

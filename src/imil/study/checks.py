@@ -28,7 +28,7 @@ from imil.study.plan import Plan
 from imil.study.sets import ImageSet, Say, read_sets
 from imil.training.folder import sentences, write_json, write_table
 from imil.training.network import build
-from imil.training.splits import read_splits, split, write_splits
+from imil.training.splits import parted, read_splits, split, write_splits
 
 LIBRARIES = ("pandas", "scipy", "torchmetrics")  # besides a run's own
 RECORDED = ["label", "class_name", "content"]  # what must not change while a study runs
@@ -171,7 +171,15 @@ def _split(
             "trained and tested on: set the splits' count to 1, or name another column for splits"
         )
     if begun and path.exists() and not given:
-        return read_splits(path, table)
+        written = read_splits(path, table)
+        if leak := parted(table, written):  # the patients that it was drawn by were others
+            patient, one, other = leak
+            raise DataError(
+                f"the patient '{patient}' is in {one} and in {other} of split {number}, which was "
+                f"drawn when {folder.path} was begun with other patients or none: put these back, "
+                "or begin a new study"
+            )
+        return written
     drawn = split(
         table,
         test=plan.splits.test_share,

@@ -90,6 +90,20 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
     return tuple(written[key][1] for key in table.keys)
 
 
+def parted(table: Table, splits: Sequence[str]) -> tuple[str, str, str] | None:
+    """The first patient who is in two splits, and these; None where there is none.
+
+    Args:
+        table: of N images, with their patients or without.
+        splits: N names.
+    """
+    where: dict[str, str] = {}
+    for patient, name in zip(table.patients or (), splits, strict=False):
+        if where.setdefault(patient, name) != name:
+            return patient, where[patient], name
+    return None
+
+
 def _check(table: Table, splits: Sequence[str]) -> None:
     """Every class is in every split, there is something to train and to test on, and no leak."""
     for name in ("train", "test"):
@@ -103,13 +117,12 @@ def _check(table: Table, splits: Sequence[str]) -> None:
                     f"the split '{name}' has no image of the class '{called}': "
                     "give every split some of each class"
                 )
-    where: dict[str, str] = {}
-    for patient, name in zip(table.patients or (), splits, strict=False):
-        if where.setdefault(patient, name) != name:
-            raise DataError(
-                f"the patient '{patient}' is in {where[patient]} and in {name}: "
-                "give all images of a patient the same split"
-            )
+    if leak := parted(table, splits):
+        patient, one, other = leak
+        raise DataError(
+            f"the patient '{patient}' is in {one} and in {other}: "
+            "give all images of a patient the same split"
+        )
 
 
 def _draw(table: Table, shares: dict[str, float], rng: np.random.Generator) -> tuple[str, ...]:
