@@ -61,6 +61,15 @@ def test_a_mark_stays_until_the_next(job):
     assert job.state == "failed"
 
 
+def test_how_a_job_was_trained_stays_said_when_it_is_taken_up_again(job):
+    job.mark("done", seconds=2.0, threads=1, device="cuda", precision="bf16")
+    job.mark("running", seconds=3.0)
+    how = {"threads": 1, "device": "cuda", "precision": "bf16"}
+    assert job.status == {"state": "running", "seconds": 3.0} | how
+    job.mark("running", seconds=3.0, device="cpu")
+    assert job.status["device"] == "cpu"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "3"])
 def test_a_damaged_mark_is_one_sentence(job, text):
     job.path.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Running a study: forks, controls, what is done once, and what happens when things fail."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from itertools import product
@@ -23,8 +24,10 @@ from imil.study.plan import read_plan
 from imil.study.readings import sessions
 from imil.training.classifier import EpochOrder
 from imil.training.data import prepare
+from imil.training.device import as_here
 from imil.training.phantom import write_phantoms
 from imil.training.run import Run
+from imil.training.settings import load_config
 
 ARMS = ["baseline", "mixup", "imil", *CONTROLS]
 ALIKE = ("--threads", "1")  # as many in every training, or the last bits differ
@@ -151,6 +154,17 @@ def test_a_fork_equals_a_training_from_the_start_bit_for_bit(place, whole, arm, 
     assert predicted == job.run.predictions("end", "test").read_bytes()
 
 
+def test_each_job_says_on_what_it_was_trained(whole):
+    for arm in ARMS:
+        job = whole[1].job(arm, 0, 0)
+        config = load_config(job.run.config)
+        here = as_here(read_plan(whole[1].plan).settings(Arm("baseline"), 0))
+        assert (config["device"], config["precision"]) == (here.device, here.precision)
+        assert job.status["device"] == here.device
+        assert job.status["precision"] == here.precision
+        assert job.status["threads"] == 1
+
+
 def test_what_is_shared_is_trained_once(whole):
     plan = read_plan(whole[1].plan)
     from imil.study.schedule import entries
@@ -226,6 +240,11 @@ def test_what_is_done_is_not_done_again(place, whole):
 def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
     write_phantoms(place / "else", n=12, size=48, seed=4)
     shutil.copytree(whole[1].path, place / "grown")
+    elsewhere = StudyFolder(place / "grown").job("mixup", 0, 0)  # trained there, tested on here
+    elsewhere.mark("done", seconds=1.0, threads=8, device="cuda", precision="bf16")
+    config = elsewhere.run.config.read_text()
+    config = re.sub("(?m)^(device|precision) = .*$", "", config)
+    elsewhere.run.config.write_text(config + 'device = "cuda"\nprecision = "bf16"\n')
     more = '[external.else]\ndata = "else/manifest.csv"'
     said, folder = study(place, "grown", arms=["baseline", "mixup"], seeds=[0, 1], more=more)
     assert said.returncode == 0, said.stdout + said.stderr
@@ -235,6 +254,8 @@ def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
         assert job.sets() == ("test", "external-else")
         assert len(job.predictions("external-else")) == 12
     before, after = whole[1].job("mixup", 0, 0), folder.job("mixup", 0, 0)
+    assert after.status["device"] == load_config(after.run.config)["device"] == "cuda"
+    assert "Not all trainings were done alike" in folder.report.read_text("utf-8")
     assert after.run.weights.stat().st_mtime_ns == before.run.weights.stat().st_mtime_ns
     with np.load(before.heat_maps) as one, np.load(after.heat_maps) as other:
         for key in one:  # drawn again, of the network that was trained then
@@ -428,7 +449,8 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
     assert sorted(tasks) == ["imil", "imil", "mixup", "mixup"]
     assert folder.job("imil", 0, 0).state == "done"
     assert [(one.job.arm, why) for one, why in session.failed] == [("mixup", KILLED)]
-    assert folder.job("mixup", 0, 0).status == {"state": "failed", "seconds": 5.0, "error": KILLED}
+    failed = folder.job("mixup", 0, 0).status
+    assert (failed["state"], failed["seconds"], failed["error"]) == ("failed", 5.0, KILLED)
 
 
 def test_ray_says_when_no_node_is_large_enough(place, whole):

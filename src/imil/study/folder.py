@@ -17,6 +17,7 @@ from imil.errors import DataError
 from imil.training.folder import RunFolder, is_locked, sentences, write_json
 
 State = Literal["waiting", "running", "done", "failed"]
+HOW = ("threads", "device", "precision")  # of a training; its job's marks keep them
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
 
 
@@ -80,8 +81,8 @@ class Job:
 
     @property
     def status(self) -> dict[str, Any]:
-        """job.json: `state`, `seconds` of work; `threads`, `device` and `precision` if
-        done, `error` if failed."""
+        """job.json: `state`, `seconds` of work; `threads`, `device` and `precision` once it
+        trains, `error` if failed."""
         try:
             found: dict[str, Any] = json.loads((self.path / "job.json").read_text("utf-8"))
             _ = found["state"]
@@ -98,8 +99,9 @@ class Job:
         return state
 
     def mark(self, state: State, **more: Any) -> None:
-        """Say how far it is."""
-        write_json(self.path / "job.json", {"state": state, **more})
+        """Say how far it is. How it was trained stays said: it may be looked at elsewhere later."""
+        kept = {name: value for name, value in self.status.items() if name in HOW}
+        write_json(self.path / "job.json", {"state": state, **kept, **more})
 
     def sets(self) -> tuple[str, ...]:
         """The sets that it predicted at its end: `test`, then `external-NAME`."""

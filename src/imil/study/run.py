@@ -101,7 +101,15 @@ def _check_trained(plan: Plan, folder: StudyFolder, was: Mapping[tuple[Kind, str
                 continue
             there = load_config(job.run.config)
             asked = plan.settings(arm, job.seed).model_dump(mode="json")
-            odd = next((name for name in asked if there.get(name, asked[name]) != asked[name]), "")
+            odd = next(
+                (
+                    name
+                    for name, value in asked.items()
+                    # there it says what `auto` came to
+                    if value != "auto" and there.get(name, value) != value
+                ),
+                "",
+            )
             if odd:
                 raise SettingsError(
                     f"{job.path} was trained with {odd.replace('_', '-')} {there[odd]}, and the "

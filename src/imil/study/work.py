@@ -21,7 +21,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from imil.cases import Case, Reader, Reading
-from imil.errors import ImilError, RoundPaused
+from imil.errors import ImilError, RoundPaused, SettingsError
 from imil.images.load import load_mask
 from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
@@ -37,6 +37,7 @@ from imil.training.device import as_here
 from imil.training.evaluation import write_predictions
 from imil.training.folder import replacing, write_table
 from imil.training.run import Run
+from imil.training.settings import TrainSettings, load_config, resolve
 
 SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
 
@@ -98,12 +99,16 @@ def work(
 
     try:
         with job.run.held():
-            job.mark("running", seconds=earlier)
-            _train(folder, plan, arm, job, cache, console)
-            here = as_here(plan.settings(arm, job.seed))
-            # each of them changes the last bits of a sum
-            with_these = {"device": here.device, "precision": here.precision}
-            job.mark("done", seconds=spent(), threads=torch.get_num_threads(), **with_these)
+            settings = plan.settings(arm, job.seed)
+            how: dict[str, Any] = {}
+            if not job.run.metrics.exists():
+                settings = as_begun(folder, arm, job, settings)
+                # each of them changes the last bits of a sum
+                how = {"threads": torch.get_num_threads()}
+                how |= {"device": settings.device, "precision": settings.precision}
+            job.mark("running", seconds=earlier, **how)
+            _train(folder, plan, arm, job, settings, cache, console)
+            job.mark("done", seconds=spent())
     except RoundPaused:
         job.mark("waiting", seconds=spent())
         raise
@@ -120,16 +125,50 @@ def _failed(job: Job, seconds: float, why: str) -> str:
     return why
 
 
+def as_begun(folder: StudyFolder, arm: Arm, job: Job, asked: TrainSettings) -> TrainSettings:
+    """What the job trains with: on the device and in the precision that it was begun with.
+
+    One that goes on from the baseline's checkpoint was begun by the baseline.
+
+    Args:
+        asked: what the plan asks for; `auto` becomes what there is here where nothing was begun,
+            or where the folder does not say with what.
+    Raises: SettingsError: that device is not to be had here.
+    """
+    began = job
+    if arm.forks and not job.run.last.exists():
+        began = folder.job("baseline", job.seed, job.split)
+    if not (began.run.last.exists() or began.run.metrics.exists()):
+        return as_here(asked)
+    there = load_config(began.run.config)
+    same = {name: there.get(name, "auto") for name in ("device", "precision")}
+    known = {name: value for name, value in same.items() if value != "auto"}
+    settings = resolve(asked.model_dump() | known)
+    try:
+        return as_here(settings)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{began.path} was begun on {settings.device}, which is not to be had here: run the "
+            "study where it is, or delete that folder to have it trained anew"
+        ) from error
+
+
 def _train(
-    folder: StudyFolder, plan: Plan, arm: Arm, job: Job, cache: Path, console: Console
+    folder: StudyFolder,
+    plan: Plan,
+    arm: Arm,
+    job: Job,
+    settings: TrainSettings,
+    cache: Path,
+    console: Console,
 ) -> None:
-    settings = plan.settings(arm, job.seed)
     run_folder = job.run
-    with replacing(run_folder.config) as half:
-        settings.write(half)
+    trained = run_folder.metrics.exists()
+    if not trained:
+        with replacing(run_folder.config) as half:
+            settings.write(half)
     with replacing(run_folder.splits) as half:
         shutil.copyfile(folder.splits(job.split), half)
-    trained = run_folder.metrics.exists()
     if arm.forks and not trained:
         _fork(folder.job("baseline", job.seed, job.split), job, plan.round)
     data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)

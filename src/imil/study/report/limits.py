@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from math import isfinite
 
@@ -22,6 +23,7 @@ FEW_IN_GROUP = 30
 UNEVEN = 0.3  # share of the rarest of two classes
 HARDLY = 0.05  # of a class's images that are called so
 CHANCE = 0.5  # AUROC of a guess
+PRECISIONS = {"32": "float32", "bf16": "bfloat16"}
 
 
 def limits(found: Findings) -> list[str]:
@@ -31,6 +33,7 @@ def limits(found: Findings) -> list[str]:
         *filter(None, [unlearnt(found)]),
         *_one_class(found),
         *_trainings(found),
+        *_machines(found),
         *_images(found),
         *map(str, found.facts.get("warnings", [])),
         *_rounds(found),
@@ -128,6 +131,28 @@ def _trainings(found: Findings) -> Iterator[str]:
             "One split: every arm was tested on the same images; another draw of test images may "
             "give another order."
         )
+
+
+def _machines(found: Findings) -> Iterator[str]:
+    """That trainings were done on different devices, or in different precision."""
+    how: dict[tuple[int, int], list[str]] = {}
+    for job in (job for job, state in found.jobs.items() if state == "done"):
+        done = job.status
+        if "device" in done and "precision" in done:
+            precision = PRECISIONS.get(done["precision"], done["precision"])
+            how.setdefault(job.unit, []).append(f"on {done['device']} in {precision}")
+    counts = Counter(one for of_unit in how.values() for one in of_unit)
+    if len(counts) < 2:
+        return
+    mixed = sum(len(set(of_unit)) > 1 for of_unit in how.values())
+    said = (
+        f"for {mixed} of {len(how)} seeds and splits the arms differ in this, and may differ in "
+        "their results for this alone"
+        if mixed
+        else "arms with the same seed and split do not differ in this"
+    )
+    named = listed([f"{n} {one}" for one, n in counts.most_common()])
+    yield f"Not all trainings were done alike: {named}; {said}."
 
 
 def _images(found: Findings) -> Iterator[str]:

@@ -1,0 +1,80 @@
+"""What a job of a study trains with: where, and how exactly, is not changed on the way."""
+
+import pytest
+import torch
+
+from imil.errors import SettingsError
+from imil.study.arms import Arm
+from imil.study.folder import StudyFolder
+from imil.study.plan import make_plan
+from imil.study.work import as_begun
+
+BASELINE, MIXUP, IMIL = Arm("baseline"), Arm("mixup"), Arm("imil", "A")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study on a machine without a GPU: its folder, and what an arm trains with there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    values = {"name": "A", "data": "films.csv", "arms": ["baseline", "mixup", "imil"]}
+    plan = make_plan(values | {"readers": [{"name": "A"}]}, base=tmp_path)
+    folder = StudyFolder(tmp_path / "study")
+
+    class Study:
+        def job(self, arm):
+            return folder.job(arm.id, 0, 0)
+
+        def trains(self, arm):
+            found = as_begun(folder, arm, self.job(arm), plan.settings(arm, 0))
+            return found.device, found.precision
+
+        def begun(self, arm, *, with_file, **settings):
+            job = self.job(arm)
+            file = getattr(job.run, with_file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            plan.settings(arm, 0).model_copy(update=settings).write(job.run.config)
+
+    return Study()
+
+
+def other(study):
+    """The precision that `auto` does not come to here."""
+    return {"32": "bf16", "bf16": "32"}[study.trains(BASELINE)[1]]
+
+
+def test_a_job_that_was_not_begun_takes_what_there_is(study):
+    assert study.trains(MIXUP)[0] == "cpu"
+    assert study.trains(MIXUP)[1] in ("32", "bf16")
+
+
+def test_a_job_goes_on_in_the_precision_that_it_was_begun_with(study):
+    precision = other(study)
+    study.begun(MIXUP, with_file="last", device="cpu", precision=precision)
+    assert study.trains(MIXUP) == ("cpu", precision)
+
+
+def test_an_arm_that_goes_on_from_the_baseline_has_its_precision(study):
+    precision = other(study)
+    study.begun(BASELINE, with_file="metrics", device="cpu", precision=precision)
+    assert study.trains(IMIL) == ("cpu", precision)
+    assert study.trains(MIXUP)[1] != precision  # it shares nothing with the baseline
+
+
+@pytest.mark.parametrize(("arm", "with_file"), [(BASELINE, "last"), (BASELINE, "metrics")])
+def test_a_device_that_is_not_here_is_one_sentence(study, arm, with_file):
+    study.begun(arm, with_file=with_file, device="cuda", precision="bf16")
+    with pytest.raises(SettingsError, match=r"jobs/baseline/.* was begun on cuda") as caught:
+        study.trains(IMIL)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_job_that_failed_before_its_first_checkpoint_begins_anew(study):
+    study.begun(MIXUP, with_file="splits", device="cuda", precision="bf16")
+    assert study.trains(MIXUP)[0] == "cpu"
+
+
+def test_a_folder_that_does_not_say_goes_on_with_what_there_is(study):
+    study.begun(BASELINE, with_file="metrics")  # auto, as they were written at first
+    assert study.trains(IMIL) == study.trains(MIXUP)
