@@ -98,7 +98,8 @@ def test_images_and_their_fingerprint_are_written_down(tmp_path, study):
         data, subgroups=["sex"], external={"else": {"data": str(tmp_path / "b/films.csv")}}
     )
     images = pd.read_parquet(study.folder.images)
-    assert list(images) == ["key", "set", "label", "class_name", "content", "patient", "sex"]
+    columns = ["key", "set", "label", "class_name", "content", "mask_content", "patient", "sex"]
+    assert list(images) == columns
     assert images["set"].tolist() == ["data"] * N + ["external-else"] * 2
     assert images["sex"].tolist() == ["F", "M", "", ""] * (N // 4) + ["", ""]
     assert images["patient"].tolist() == [f"P{i}" for i in range(N)] + ["", ""]
@@ -335,8 +336,23 @@ def test_the_versions_are_those_that_the_study_was_begun_with(tmp_path, study):
     now = study.prepare(data)
     assert now.versions == first | {"torch": "1.0"}
     assert now.warnings == (
-        f"the study was begun with other versions (torch 1.0, now {first['torch']})",
+        f"the study was begun with other versions (torch 1.0, later {first['torch']})",
     )
+
+
+def test_what_a_session_with_other_versions_trained_stays_in_the_warnings(tmp_path, study):
+    data = films(tmp_path / "a")
+    now = study.prepare(data).versions["torch"]
+    facts = json.loads(study.folder.facts.read_text())
+    old = "the study was begun with other versions (torch 1.0, now 2.0)"  # as it was said at first
+    for first, said in (("1.0", [old]), (now, None)):
+        facts["versions"]["torch"] = first
+        facts["warnings"] = facts["warnings"] if said is None else said
+        study.folder.facts.write_text(json.dumps(facts))
+        warnings = study.prepare(data).warnings
+        assert warnings[0] == old.replace("now", "later")
+        assert len(warnings) == 1 + (first != now)
+        assert study.prepare(data).warnings == warnings
 
 
 def test_a_folder_has_no_subgroups(tmp_path, study):
@@ -590,7 +606,7 @@ def test_data_that_have_changed_since_are_refused_and_nothing_is_written(
     before = files(study.folder)
     said = study.refuses(change(tmp_path / "a"), DataError)
     assert said.startswith("the data have changed since")
-    assert f"1 images are new, gone, relabelled or rewritten, '{first}' the first" in said
+    assert f"1 images are new, gone, relabelled, rewritten or with other masks, '{first}'" in said
     assert files(study.folder) == before
 
 
@@ -624,6 +640,56 @@ def test_other_splits_in_the_table_are_refused(tmp_path, study):
     swapped = {"split": ["test", "test", *["train"] * (N - 4), "test", "test"]}
     said = study.refuses(films(tmp_path / "a", extra=swapped), DataError)
     assert said.startswith("the splits in")
+
+
+def masked(folder, number):
+    """The films, the third with a mask, which is drawn by number."""
+    films(folder)
+    picture(number).save(folder / "mask.png")
+    return films(folder, extra={"lung_mask": ["mask.png" if i == 2 else "" for i in range(N)]})
+
+
+def test_masks_that_have_changed_since_are_refused(tmp_path, study):
+    study.prepare(masked(tmp_path / "a", 50))
+    before = files(study.folder)
+    said = study.refuses(masked(tmp_path / "a", 51), DataError)
+    assert "1 images are new, gone, relabelled, rewritten or with other masks, '2.png'" in said
+    assert "'2.png'" in study.refuses(films(tmp_path / "a"), DataError)  # no mask any more
+    assert files(study.folder) == before
+    study.prepare(masked(tmp_path / "a", 50))
+
+
+def test_a_folder_that_has_no_record_of_masks_and_answers_goes_on_and_gets_one(tmp_path, study):
+    data = masked(tmp_path / "a", 50)
+    path = readings(tmp_path / "r.csv", "0.png,7,1-4")
+    study.prepare(data, **replaying(path))
+    images = pd.read_parquet(study.folder.images)
+    images.drop(columns="mask_content").to_parquet(study.folder.images, index=False)
+    facts = study.folder.read_facts()
+    answers = facts.pop("answers")
+    study.folder.facts.write_text(json.dumps(facts))
+    assert study.prepare(data, **replaying(path)).answers == answers
+    assert pd.read_parquet(study.folder.images).equals(images)
+
+
+def test_answers_that_have_changed_since_an_arm_was_trained_are_refused(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    path = readings(tmp_path / "r.csv", "0.png,7,1-4", "1.png,7,5")
+    first = study.prepare(data, **replaying(path))
+    readings(path, "0.png,7,1-4")
+    study.prepare(data, **replaying(path))  # nobody has used them yet
+    readings(path, "1.png,7,5", "0.png,7,1-4")  # the order is no matter
+    assert study.prepare(data, **replaying(path)).answers == first.answers
+    used = study.folder.job("imil", 0, 0).run.store
+    used.parent.mkdir(parents=True)
+    used.touch()
+    readings(path, "0.png,7,1-4", "1.png,7,6")
+    before = files(study.folder)
+    said = study.refuses(data, SettingsError, **replaying(path))
+    assert said.startswith("the readings that 'Lee' replays have changed since")
+    assert files(study.folder) == before
+    study.prepare(data)  # without Lee, who comes back
+    assert "'Lee'" in study.refuses(data, SettingsError, **replaying(path))
 
 
 def test_patients_who_come_later_may_not_lie_in_training_and_test(tmp_path, study):

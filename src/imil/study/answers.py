@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -36,6 +38,22 @@ def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:
         except ImilError as error:
             raise SettingsError(f"the reader '{reader.name}' cannot answer: {error}") from error
     return warnings + list(_alike(replayed))
+
+
+def replayed(plan: Plan, data: Prepared) -> dict[str, str]:
+    """SHA-256 of the answers that are replayed, by the reader's name.
+
+    Args:
+        plan: with readers that `check_readers` found to be able to answer.
+        data: the study's images.
+    """
+    found = {}
+    for reader in plan.readers:
+        made = _made(reader, data)
+        if isinstance(made, Replay):
+            said = sorted(json.dumps([r.key, r.epoch, r.verdict, r.squares]) for r in made.rows)
+            found[reader.name] = hashlib.sha256("\n".join(said).encode()).hexdigest()
+    return found
 
 
 def _made(reader: Reader, data: Prepared) -> object:

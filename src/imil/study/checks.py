@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,18 +20,19 @@ from rich.markup import escape
 
 from imil.errors import DataError, SettingsError
 from imil.pytorch.loop import versions
-from imil.study.answers import check_readers
+from imil.study.answers import check_readers, replayed
 from imil.study.arms import Arm
 from imil.study.folder import StudyFolder
 from imil.study.overlaps import check_overlaps
 from imil.study.plan import Plan
-from imil.study.sets import ImageSet, Say, read_sets
+from imil.study.sets import MASKS, ImageSet, Say, read_sets
 from imil.training.folder import sentences, write_json, write_table
 from imil.training.network import build
 from imil.training.splits import parted, read_splits, split, write_splits
 
 LIBRARIES = ("pandas", "scipy", "torchmetrics")  # besides a run's own
 RECORDED = ["label", "class_name", "content"]  # what must not change while a study runs
+OTHER = "the study was begun with other versions"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Facts:
         classes: K names.
         images: how many there are of each set.
         fingerprint: SHA-256 over set, key, label and content of every image, in order.
+        answers: SHA-256 of what is replayed, by the reader's name; also of readers who have left
+            the plan and may come back.
         warnings: what a reader of the results must know of the data, a sentence each.
     """
 
@@ -54,6 +57,7 @@ class Facts:
     classes: tuple[str, ...]
     images: dict[str, int]
     fingerprint: str
+    answers: dict[str, str]
     warnings: tuple[str, ...]
 
 
@@ -77,13 +81,12 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     _check_training(plan, sets[0], splits)
     warnings = [warning for one in sets for warning in one.warnings]
     warnings += check_overlaps(sets, splits) + check_readers(plan, data, splits)
-    now, first = _versions(), folder.read_facts() if begun else {}
+    first = folder.read_facts() if begun else {}
+    answers = replayed(plan, data)
+    _check_answers(plan, folder, first.get("answers", {}), answers)
+    now = _versions()
     since = first.get("versions", now)
-    other = [
-        f"{name} {old}, now {now.get(name)}" for name, old in since.items() if now.get(name) != old
-    ]
-    if other:
-        warnings.append(f"the study was begun with other versions ({'; '.join(other)})")
+    warnings += _other_versions(since, now, first.get("warnings", ()))
     facts = Facts(
         name=plan.name,
         created=first.get("created", _now()),
@@ -91,6 +94,7 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
         classes=data.class_names,
         images={one.name: len(one) for one in sets},
         fingerprint=fingerprint(images),
+        answers={**first.get("answers", {}), **answers},
         warnings=tuple(warnings),
     )
     for name in set(images["set"]) - set(before["set"]):
@@ -120,6 +124,22 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _other_versions(
+    first: Mapping[str, str], now: Mapping[str, str], said: Sequence[str]
+) -> list[str]:
+    """That a session has other versions than the first, and what was said of earlier ones.
+
+    Args:
+        said: the warnings of the last session; what was trained then stays trained so.
+    """
+    # folders of older versions say "now", which holds for the session alone that wrote it
+    found = [one.replace(", now ", ", later ") for one in said if one.startswith(OTHER)]
+    changed = [(name, old, now.get(name)) for name, old in first.items() if now.get(name) != old]
+    other = [f"{name} {old}, later {new}" for name, old, new in changed]
+    told = f"{OTHER} ({'; '.join(other)})"
+    return found + [told] * (bool(other) and told not in found)
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -130,21 +150,24 @@ def _recorded(folder: StudyFolder) -> pd.DataFrame:
     Raises: DataError: the record is damaged.
     """
     try:
-        return pd.read_parquet(folder.images)[["set", "key", *RECORDED]]
+        found = pd.read_parquet(folder.images)
+        _ = found[["set", "key", *RECORDED]]
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{folder.images} cannot be read: begin the study anew") from error
+    return found
 
 
 def _check_unchanged(folder: StudyFolder, before: pd.DataFrame, now: pd.DataFrame) -> None:
     """Sets may be added to a study, but those that it has stay as they were.
 
-    Raises: DataError: images are new, gone, relabelled or rewritten.
+    Raises: DataError: images are new, gone, relabelled or rewritten, or have other masks.
     """
     both = set(now["set"]) & set(before["set"])
+    columns = [*RECORDED, *({MASKS} & set(before))]
     old, new = (
         {
             (of, key): tuple(row)
-            for of, key, *row in one[["set", "key", *RECORDED]].to_numpy().tolist()
+            for of, key, *row in one[["set", "key", *columns]].to_numpy().tolist()
         }
         for one in (before, now)
     )
@@ -154,9 +177,26 @@ def _check_unchanged(folder: StudyFolder, before: pd.DataFrame, now: pd.DataFram
     if changed:
         raise DataError(
             f"the data have changed since {folder.path} was begun: {len(changed)} images are new, "
-            f"gone, relabelled or rewritten, '{changed[0][1]}' the first; put them back, or begin "
-            "a new study"
+            f"gone, relabelled, rewritten or with other masks, '{changed[0][1]}' the first; put "
+            "them back, or begin a new study"
         )
+
+
+def _check_answers(
+    plan: Plan, folder: StudyFolder, before: Mapping[str, str], now: Mapping[str, str]
+) -> None:
+    """What is replayed stays as it was, as soon as an arm was trained with it.
+
+    Raises: SettingsError: the answers of a reader have changed.
+    """
+    for arm in (arm for arm in plan.rows if arm.kind == "imil" and arm.reader in now):
+        changed = before.get(arm.reader, now[arm.reader]) != now[arm.reader]
+        if changed and any(folder.arm(arm.id).glob("*/imil.sqlite")):
+            raise SettingsError(
+                f"the readings that '{arm.reader}' replays have changed since an arm of "
+                f"{folder.path} was trained with them: put them back, or give the new ones to a "
+                "reader of another name"
+            )
 
 
 def _split(

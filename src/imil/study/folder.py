@@ -146,8 +146,8 @@ class StudyFolder:
 
     @property
     def images(self) -> Path:
-        """images.parquet: key, set (`data` or `external-NAME`), label, hash of the file's content,
-        and a column per subgroup (text; empty: not known)."""
+        """images.parquet: key, set (`data` or `external-NAME`), label, hashes of what the file and
+        its masks hold, and a column per subgroup (text; empty: not known)."""
         return self.path / "images.parquet"
 
     def splits(self, number: int) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,8 @@ from imil.training.settings import TrainSettings
 from imil.training.table import Table, check_masks, read_data
 
 DATA = "data"
-OWN = ("key", "set", "label", "class_name", "content", "patient")  # columns of images.parquet
+MASKS = "mask_content"  # a column that images.parquet did not have at first
+OWN = ("key", "set", "label", "class_name", "content", MASKS, "patient")  # its own columns
 MOST_GROUPS = 20  # different values of a subgroup column; more are no groups, but measurements
 Say = Callable[[str], object]
 
@@ -34,6 +37,8 @@ class ImageSet:
         name: `data`, or `external-NAME`.
         images: at the training size, with their table; `bad` are those that cannot be read.
         contents: N SHA-256 of the files.
+        masks: N SHA-256 of what the masks' files hold, empty where an image has none; of external
+            sets no masks are used.
         prints: what they look like, (N, P); see `imil.study.nearby`.
         groups: the plan's subgroup columns, N texts each; empty: not known.
         warnings: what is odd about it, a sentence each.
@@ -42,6 +47,7 @@ class ImageSet:
     name: str
     images: Prepared
     contents: tuple[str, ...]
+    masks: tuple[str, ...]
     prints: NDArray[np.float16]
     groups: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...] = ()
@@ -64,6 +70,7 @@ class ImageSet:
             "label": table.labels,
             "class_name": [table.class_names[label] for label in table.labels],
             "content": self.contents,
+            MASKS: self.masks,
             "patient": table.patients or ("",) * len(table),
         }
         return pd.DataFrame(columns | self.groups)
@@ -106,6 +113,7 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
         name,
         images,
         tuple(contents),
+        _masks(images.table, cache) if name == DATA else ("",) * len(kept),
         prints,
         {
             column: tuple(columns[column][i] if column in columns else "" for i in kept)
@@ -115,6 +123,20 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
             *(f"{name}: '{key}' is left out: {why}" for key, why in bad.items()),
             *(f"{name} has no column '{one}': no subgroups of it there" for one in missing),
         ),
+    )
+
+
+def _masks(table: Table, cache: Path) -> tuple[str, ...]:
+    """What the masks of each image hold."""
+    held: list[dict[str, str]] = [{} for _ in table.keys]
+    for column, files in table.masks.items():
+        there = {i: file for i, file in enumerate(files) if file is not None}
+        hashes, _ = hash_files(list(there.values()), cache / "hashes.json", lambda _done, _of: None)
+        for i, content in zip(there, hashes, strict=True):
+            held[i][column] = content
+    return tuple(
+        hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest() if one else ""
+        for one in held
     )
 
 
