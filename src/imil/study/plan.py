@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +16,26 @@ from imil.study.arms import MIXED, Arm, Kind, arms
 from imil.training.settings import TrainSettings, resolve
 
 FINE = "64x64"  # the grid on which the random box of cutout-same is laid
-OWN = ("data", "seed", "mix", "reader", "reader_name", "protocol", "test_share", "val_share")
+OWN = {  # settings of a training that the plan sets itself, and where
+    "data": "data",
+    "seed": "seeds",
+    "mix": "arms",
+    "reader": "[[readers]]",
+    "reader_name": "[[readers]]",
+    "test_share": "[splits]",
+    "val_share": "[splits]",
+}
+SHAPES = {  # how to write what is a list, a table or tables
+    "arms": 'give a list, such as ["baseline", "mixup"]',
+    "seeds": "give a list, such as [0, 1, 2]",
+    "subgroups": 'give a list, such as ["sex"]',
+    "training": "write [training] above its lines",
+    "splits": "write [splits] above its lines",
+    "readers": "write [[readers]] above the lines of each",
+    "external": "write [external.NAME] above the line that names its data",
+}
+Whole = Annotated[int, Field(strict=True)]  # true is no number
+Share = Annotated[float, Field(strict=True)]
 
 
 class Reader(BaseModel):
@@ -47,10 +67,10 @@ class Splits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    count: Annotated[int, Field(ge=1, le=1000)] = 1
-    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    val_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    count: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    test_share: Annotated[Share, Field(gt=0, lt=1)] = 0.2
+    val_share: Annotated[Share, Field(ge=0, lt=1)] = 0.0
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
 
 
 class External(BaseModel):
@@ -72,7 +92,7 @@ class Plan(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     data: str
     arms: tuple[Kind, ...]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)] = (0,)
     subgroups: tuple[str, ...] = ()
     training: dict[str, Any] = {}
     splits: Splits = Splits()
@@ -83,6 +103,10 @@ class Plan(BaseModel):
     def _fits(self) -> Plan:
         if len(set(self.seeds)) < len(self.seeds):
             raise SettingsError(f"seeds {list(self.seeds)} holds a seed twice: give each once")
+        if len(set(self.subgroups)) < len(self.subgroups):
+            raise SettingsError(
+                f"subgroups {list(self.subgroups)} holds a column twice: give each once"
+            )
         for reader in self.readers:
             if reader.otherwise != "skip" and not reader.reader.startswith("replay:"):
                 raise SettingsError(
@@ -93,7 +117,14 @@ class Plan(BaseModel):
             raise SettingsError("two readers have the same name: give each its own")
         own = next((name for name in self.training if name in OWN), None)
         if own is not None:
-            raise SettingsError(f"[training] holds '{own}', which the plan sets elsewhere: move it")
+            raise SettingsError(
+                f"[training] holds '{own}', which the plan sets elsewhere: move it to {OWN[own]}"
+            )
+        if "protocol" in self.training:
+            raise SettingsError(
+                "[training] holds 'protocol', and a study always asks as the paper does: take it "
+                "out"
+            )
         if self.training.get("compile") == "auto":
             raise SettingsError(
                 '[training] has compile = "auto", which each training would decide for itself, and '
@@ -171,26 +202,48 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
 
     Raises: SettingsError: something in it is wrong, in one sentence.
     """
+    values = deepcopy(values)
+    for name in ("training", "splits"):
+        for table in _tables([values.get(name)]):
+            values[name] = _as_in_python(name, table)
+    external = values.get("external")
+    for one in (values, *_tables(external.values() if isinstance(external, dict) else ())):
+        if isinstance(one.get("data"), str):
+            one["data"] = str((base / one["data"]).absolute())
+    for training in _tables([values.get("training")]):
+        weights = training.get("weights")
+        if isinstance(weights, str) and weights not in ("none", "imagenet"):
+            training["weights"] = str((base / weights).absolute())
+    readers = values.get("readers")
+    for one in _tables(readers if isinstance(readers, list) else ()):
+        kind, _, file = str(one.get("reader", "")).partition(":")
+        if kind == "replay" and file:
+            one["reader"] = f"replay:{(base / file).absolute()}"
     try:
-        values = deepcopy(values)
-        for table in ("training", "splits"):  # names as on the command line, or as in Python
-            of = values.get(table, {}).items()
-            values[table] = {name.replace("-", "_"): value for name, value in of}
-        for one in (values, *values.get("external", {}).values()):
-            if "data" in one:
-                one["data"] = str((base / one["data"]).absolute())
-        if values["training"].get("weights", "none") not in ("none", "imagenet"):
-            weights = (base / values["training"]["weights"]).absolute()
-            values["training"]["weights"] = str(weights)
-        for one in values.get("readers", ()):
-            kind, _, file = one.get("reader", "").partition(":")
-            if kind == "replay" and file:
-                one["reader"] = f"replay:{(base / file).absolute()}"
         return Plan(**values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
-    except (TypeError, KeyError, AttributeError):
-        raise SettingsError("the plan is no study: see `imil study init paper`") from None
+
+
+def _tables(values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Those that are tables; what else there is the plan's own checks refuse."""
+    return [one for one in values if isinstance(one, dict)]
+
+
+def _as_in_python(table: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a table that takes names as on the command line, or as in Python.
+
+    Raises: SettingsError: a name is there in both ways.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        own = name.replace("-", "_")
+        if own in found:
+            raise SettingsError(
+                f"[{table}] holds '{own}' twice, once written with - and once with _: give it once"
+            )
+        found[own] = value
+    return found
 
 
 def _sentence(error: ValidationError) -> str:
@@ -200,4 +253,7 @@ def _sentence(error: ValidationError) -> str:
         return f"'{where}' is nothing that a plan has: see `imil study init paper`"
     if first["type"] == "missing":
         return f"the plan says nothing of '{where}': add it"
-    return f"{where} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if first["type"] in ("tuple_type", "too_short", "dict_type", "model_type"):
+        said = SHAPES[str(first["loc"][0])]
+    return f"{where} is {first['input']!r}: {said}"
