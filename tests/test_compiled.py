@@ -122,6 +122,16 @@ def test_where_it_cannot_be_done_that_is_one_sentence(net, impossible, monkeypat
     ]
 
 
+def test_a_copy_that_has_no_room_beside_the_network_is_not_compiled(net, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(home, "_step", full)
+    said = []
+    assert not worth(net, "auto", said=said)
+    assert said == ["Not compiled: the network cannot be compiled here (CUDA out of memory)."]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own parts
 def test_compiled_code_learns_what_the_network_would_have(net):
     net[3].p = 0.0

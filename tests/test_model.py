@@ -2,6 +2,7 @@
 
 import contract
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -70,3 +71,50 @@ def test_a_layer_that_was_found_under_a_head_of_zeros_is_looked_for_again():
     nn.init.constant_(net.head.weight, 1)  # training has begun
     cam = model.explain(samples, [0], [1])[0]
     assert cam.any()  # where the scores do not look, all is zero
+
+
+class Small(nn.Module):
+    """A network on a device whose memory holds three images at a time."""
+
+    def __init__(self, holds=3):
+        super().__init__()
+        self.net, self.holds, self.asked = contract.make_net(), holds, []
+
+    def forward(self, x):
+        self.asked.append(len(x))
+        if len(x) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return self.net(x)
+
+
+def test_where_memory_runs_out_fewer_images_are_looked_at_together_and_it_is_said(caplog):
+    torch.manual_seed(0)
+    net, samples = Small(), contract.make_samples()
+    model = TorchModel(net, batch_size=8)
+    probs = model.predict(samples)
+    assert net.asked == [8, 4, *[2] * 12]
+    np.testing.assert_array_equal(probs, TorchModel(net.net, batch_size=2).predict(samples))
+    net.asked.clear()
+    model.predict(samples)
+    assert net.asked == [2] * 12, "it is remembered"
+    (said,) = caplog.records
+    assert said.getMessage() == (
+        "The GPU's memory does not hold 8 images at a time: the model looks at 2."
+    )
+
+
+def test_heat_maps_are_made_of_fewer_images_at_a_time_where_memory_runs_out():
+    torch.manual_seed(0)
+    net, samples = Small(), contract.make_samples()
+    indices, classes = [7, 2, 7, 11, 4, 0], [0, 1, 2, 1, 0, 2]
+    found = TorchModel(net, batch_size=64, layer="net.3").explain(samples, indices, classes)
+    assert net.asked == [5, 2, 2, 1]
+    there = TorchModel(net.net, batch_size=2, layer="3").explain(samples, indices, classes)
+    for cam, expected in zip(found, there, strict=True):
+        np.testing.assert_array_equal(cam, expected)
+    assert not any(part._forward_hooks for part in net.modules()), "also of the pass that failed"
+
+
+def test_what_a_single_image_has_no_room_for_is_an_error():
+    with pytest.raises(torch.OutOfMemoryError):
+        TorchModel(Small(holds=0)).predict(contract.make_samples())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +20,8 @@ from imil.pytorch.logits import logits_of
 from imil.pytorch.undisturbed import undisturbed
 
 BATCHES = 16  # in a part of the predictions
+LOG = logging.getLogger(__name__)
+Out = TypeVar("Out")
 
 
 class TorchModel:
@@ -24,13 +29,14 @@ class TorchModel:
 
     Args:
         module: on the device where it is to run.
-        batch_size: images at a time, for predicting and for explaining.
+        batch_size: images at a time, for predicting and for explaining; fewer from where a GPU's
+            memory does not hold so many.
         layer: the layer to explain, as in `module.named_modules()`; found by itself if None.
     """
 
     def __init__(self, module: nn.Module, *, batch_size: int = 64, layer: str | None = None):
         self.module = module
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._layer = layer
 
     def check(self, samples: CorrectedDataset) -> None:
@@ -41,14 +47,16 @@ class TorchModel:
         Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
             module's output is no (B, K).
         """
+        if not len(samples):
+            return
         with undisturbed(self.module):
-            for batch in self._batches(samples, range(len(samples))[:LOOKED_AT], LOOKED_AT):
-                if self._layer is None:
-                    found = look_for_layer(self.module, batch)
-                    self._layer = found.name if found.lasting else None
-                else:
-                    first = np.zeros((len(batch), 1), np.int64)
-                    grad_cam(self.module, batch, first, layer=self._layer)
+            batch = self._views(samples, range(len(samples))[:LOOKED_AT])
+            if self._layer is None:
+                found = look_for_layer(self.module, batch)
+                self._layer = found.name if found.lasting else None
+            else:
+                first = np.zeros((len(batch), 1), np.int64)
+                grad_cam(self.module, batch, first, layer=self._layer)
 
     def predict(self, samples: CorrectedDataset) -> NDArray[np.float64]:
         """Probabilities (N, K) of the originals; each row sums to 1.
@@ -61,18 +69,18 @@ class TorchModel:
 
     def parts(self, samples: CorrectedDataset) -> Iterator[NDArray[np.float64]]:
         """The same in parts of sixteen batches; the module is left as it was between them."""
-        size = self._batch_size * BATCHES
+        size = self.batch_size * BATCHES
         for start in range(0, len(samples), size):
             yield self._predict(samples, range(start, min(start + size, len(samples))))
 
     def _predict(self, samples: CorrectedDataset, rows: range) -> NDArray[np.float64]:
+        def look(batch: torch.Tensor, _start: int) -> torch.Tensor:
+            return logits_of(self.module(batch), len(batch))
+
         # confidences are compared across images: full precision, whatever training uses
         kind = next(self.module.parameters()).device.type
         with undisturbed(self.module), torch.no_grad(), torch.autocast(kind, enabled=False):
-            logits = [
-                logits_of(self.module(batch), len(batch))
-                for batch in self._batches(samples, rows, self._batch_size)
-            ]
+            logits = list(self._looked_at(samples, rows, look))
         return _probabilities(torch.cat(logits)).numpy()
 
     def explain(
@@ -86,26 +94,57 @@ class TorchModel:
             asked.setdefault(i, []).append(wanted)
         most = max(map(len, asked.values()))
         table = torch.tensor([of + of[-1:] * (most - len(of)) for of in asked.values()])
-        maps: dict[int, Iterator[HeatMap]] = {}
-        layer, every, size = self._layer, list(asked), self._batch_size
+        layer, every = self._layer, list(asked)
+
+        def look(batch: torch.Tensor, start: int) -> NDArray[np.float32]:
+            nonlocal layer
+            layer = layer or find_layer(self.module, batch)
+            return grad_cam(self.module, batch, table[start : start + len(batch)], layer=layer)
+
         with undisturbed(self.module):
-            for start, batch in zip(
-                range(0, len(every), size), self._batches(samples, every, size), strict=True
-            ):
-                layer = layer or find_layer(self.module, batch)
-                cams = grad_cam(self.module, batch, table[start : start + size], layer=layer)
-                maps |= zip(every[start : start + size], map(iter, cams), strict=True)
+            cams = chain.from_iterable(self._looked_at(samples, every, look))
+            maps = {i: iter(of_classes) for i, of_classes in zip(every, cams, strict=True)}
         return [np.asarray(next(maps[i]), np.float32) for i in indices]
 
-    def _batches(
-        self, samples: CorrectedDataset, indices: Sequence[int], size: int
-    ) -> Iterator[torch.Tensor]:
-        """Views of the samples, as the module takes them."""
+    def _looked_at(
+        self,
+        samples: CorrectedDataset,
+        indices: Sequence[int],
+        look: Callable[[torch.Tensor, int], Out],
+    ) -> Iterator[Out]:
+        """What `look` finds in each batch, given its views and where in `indices` it starts.
+
+        Where the device's memory runs out, the batch is halved and looked at again.
+        """
+        start, size = 0, self.batch_size
+        while start < len(indices):
+            part = indices[start : start + size]
+            found: Out | None = None
+            try:
+                found = look(self._views(samples, part), start)
+            except torch.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+                size = len(part) // 2
+            if found is None:  # not in the block above: the error holds on to what was computed
+                torch.cuda.empty_cache()
+                continue
+            if size < self.batch_size:
+                LOG.warning(
+                    "The GPU's memory does not hold %d images at a time: the model looks at %d.",
+                    self.batch_size,
+                    size,
+                )
+                self.batch_size = size
+            yield found
+            start += len(part)
+
+    def _views(self, samples: CorrectedDataset, indices: Sequence[int]) -> torch.Tensor:
+        """Views of these samples, as the module takes them."""
         parameter = next(self.module.parameters())
-        for start in range(0, len(indices), size):
-            views = [samples.view(i) for i in indices[start : start + size]]
-            # as it is, and converted there: fewer bytes travel
-            yield torch.stack(views).to(parameter.device).to(parameter.dtype)
+        views = [samples.view(i) for i in indices]
+        # as it is, and converted there: fewer bytes travel
+        return torch.stack(views).to(parameter.device).to(parameter.dtype)
 
 
 def _probabilities(logits: torch.Tensor) -> torch.Tensor:

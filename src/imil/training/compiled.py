@@ -71,11 +71,11 @@ def worth_compiling(
         return False
     devices = [images.device] if images.is_cuda else []
     with torch.random.fork_rng(devices):
-        eager = _seconds(copy.deepcopy(net), images, half) if asked == "auto" else 0.0
-        if asked == "auto" and steps * eager < SHORT:
-            return False
-        copied = copy.deepcopy(net)
         try:
+            eager = _seconds(copy.deepcopy(net), images, half) if asked == "auto" else 0.0
+            if asked == "auto" and steps * eager < SHORT:
+                return False
+            copied = copy.deepcopy(net)
             began = perf_counter()
             faster = compiled(copied, len(images))
             _step(faster, images, half)
@@ -83,7 +83,7 @@ def worth_compiling(
             if asked == "on":
                 return True
             trial = Trial(eager, _seconds(faster, images, half), max(0.0, cost - eager))
-        except (RuntimeError, OSError) as error:  # no C++ compiler, an unknown operation
+        except (RuntimeError, OSError) as error:  # no C++ compiler, no memory
             why = f"the network cannot be compiled here ({str(error).strip().splitlines()[0]})"
             if asked == "auto":
                 say(f"Not compiled: {why}.")

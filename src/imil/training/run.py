@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import lightning.pytorch as pl
@@ -202,6 +203,12 @@ class Run:
                 trainer.fit(self.module, batches, ckpt_path=last, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
+            except torch.OutOfMemoryError as error:
+                raise SettingsError(
+                    f"the GPU's memory does not hold a training step of "
+                    f"{self.settings.batch_size} images: train anew with a lower --batch-size, "
+                    "or when other programs leave more of it"
+                ) from error
         self.module.to(self.device)  # Lightning leaves it on the CPU
 
     def _compile(self, batches: int) -> None:
@@ -262,14 +269,22 @@ class Run:
             )
 
     def _predict(self, split: str) -> np.ndarray:
-        return self.looking().predict(self.samples[split])
+        model = self.looking()
+        probs = model.predict(self.samples[split])
+        self._at_a_time = model.batch_size  # what the memory was found to hold
+        return probs
 
     def looking(self) -> TorchModel:
         """The network as a round sees it."""
+        return TorchModel(self.module, batch_size=self._at_a_time)
+
+    @cached_property
+    def _at_a_time(self) -> int:
+        """How many images are predicted together."""
         size = self.settings.batch_size
-        if self.device.type == "cuda":
-            size *= 4  # without gradients a batch takes a fraction of the memory of training
-        return TorchModel(self.module, batch_size=size)
+        # without gradients a batch takes a fraction of the memory of training; in float32 twice
+        # that of bfloat16: where it is too much after all, the model halves it
+        return 4 * size if self.device.type == "cuda" else size
 
     def _validate(self) -> dict[str, float]:
         if "val" not in self.samples:

@@ -1,0 +1,51 @@
+"""A GPU's memory that is too small costs a line or a sentence, never a crash."""
+
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+
+from imil.errors import SettingsError
+from imil.training.data import prepare
+from imil.training.phantom import write_phantoms
+from imil.training.run import Run
+from imil.training.session import settle
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A short training without a round."""
+    films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
+    flags = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 2}
+    flags |= {"batch_size": 16, "device": "cpu", "reader": "none", "val_share": 0.2}
+    settings, folder = settle(flags, None, tmp_path / "run")
+    folder.path.mkdir()
+    data = prepare(settings, folder, cache=tmp_path / "cache", progress=lambda *_: None)
+    return Run(folder, settings, data, Console(quiet=True))
+
+
+def shrink(run, *, training, looking):
+    """As if the memory held so many images at a time."""
+    whole = run.net.forward
+
+    def forward(images):
+        if len(images) > (training if run.net.training else looking):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return whole(images)
+
+    run.net.forward = forward
+
+
+def test_a_training_whose_predictions_have_no_room_goes_on_and_says_it_once(run, caplog):
+    shrink(run, training=16, looking=3)
+    run.train(None, None)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert "does not hold 16 images at a time: the model looks at" in said
+    ends = pd.read_parquet(run.folder.predictions("end", "train"))
+    assert len(ends) == len(run.samples["train"])
+
+
+def test_a_step_that_has_no_room_is_one_sentence(run):
+    shrink(run, training=15, looking=16)
+    with pytest.raises(SettingsError, match=r"training step of 16 images.*lower --batch-size"):
+        run.train(None, None)
