@@ -40,10 +40,23 @@ def make(path, channels, rows=ROWS):
     return samples, EpochOrder(len(rows), seed=0)
 
 
+@pytest.fixture
+def free(monkeypatch):
+    """Says how many bytes of the device's own memory are free, also of a CPU."""
+
+    def is_free(count):
+        monkeypatch.setattr(batches, "free_memory", lambda _device: count)
+
+    return is_free
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, channels):
+@pytest.mark.parametrize("held", [True, False])
+def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, free, channels, held):
     samples, order = make(tmp_path / "films.npy", channels)
+    free(10**9 if held else None)
     ours = Batches(samples, order, SIZE, DEVICE, never)
+    assert (ours._held is not None) is held
     loader = DataLoader(samples, SIZE, sampler=order)
     rounds = [{}, {0: FIRST, 7: FIRST}, {7: SECOND, 10: FIRST}, {0: None, 7: None}, {}]
     for epoch, corrected in enumerate(rounds):
@@ -57,8 +70,10 @@ def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, channels):
             assert torch.equal(labels.cpu(), their_labels)
 
 
-def test_the_file_of_decoded_images_is_never_written_to(tmp_path):
+@pytest.mark.parametrize("held", [True, False])
+def test_the_file_of_decoded_images_is_never_written_to(tmp_path, free, held):
     samples, order = make(tmp_path / "films.npy", 1)
+    free(10**9 if held else None)
     before = (tmp_path / "films.npy").read_bytes()
     samples.correct(3, FIRST)
     drawn = torch.cat([pixels for pixels, _ in Batches(samples, order, SIZE, DEVICE, never)])
@@ -92,11 +107,11 @@ def test_a_last_batch_of_one_is_left_out(tmp_path, n, sizes):
     assert len(ours) == len(sizes)
 
 
-def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_path, monkeypatch):
-    samples, _ = make(tmp_path / "films.npy", 1)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2 * 11 * 64 - 1, 10**9))
+def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_path, free):
+    samples, order = make(tmp_path / "films.npy", 1)
+    free(2 * 11 * 64 - 1)
     said = []
-    assert batches._on_device(samples.dataset, torch.device("cuda", 0), said.append) is None
+    assert Batches(samples, order, SIZE, DEVICE, said.append)._held is None
     assert len(said) == 1
     assert "stay in the computer's memory" in said[0]
 

@@ -14,6 +14,7 @@ from imil.cases import Kept
 from imil.pytorch import CorrectedDataset
 from imil.training.classifier import EpochOrder
 from imil.training.data import Pixels
+from imil.training.device import free_memory
 
 CHUNK = 1024  # images copied to the device together
 SHARE = 0.5  # of the device's free memory may hold images; the rest is for the network
@@ -106,11 +107,11 @@ def _channels_first(pixels: Tensor) -> Tensor:
 
 def _on_device(source: Pixels, device: torch.device, say: Callable[[str], None]) -> Tensor | None:
     """The images in the device's own memory; None where it has no room, or none of its own."""
-    if device.type != "cuda":
+    free = free_memory(device)
+    if free is None:
         return None
     one = source.pixels[0]
     needed = len(source) * one.nbytes
-    free, _ = torch.cuda.mem_get_info(device)
     if needed > SHARE * free:
         say(
             f"The training images need {needed / 2**30:.1f} GiB and the GPU has "

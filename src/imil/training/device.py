@@ -61,6 +61,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes of the device's own memory that are free; None where it shares the computer's."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
 def _is_built(name: str) -> bool:
     built = torch.backends.cuda if name == "cuda" else torch.backends.mps
     return bool(built.is_built())
