@@ -56,9 +56,9 @@ def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, free, channe
     samples, order = make(tmp_path / "films.npy", channels)
     free(10**9 if held else None)
     ours = Batches(samples, order, SIZE, DEVICE, never)
-    assert (ours._held is not None) is held
     loader = DataLoader(samples, SIZE, sampler=order)
-    rounds = [{}, {0: FIRST, 7: FIRST}, {7: SECOND, 10: FIRST}, {0: None, 7: None}, {}]
+    rounds = [{0: SECOND, 3: FIRST}, {}, {0: FIRST, 7: FIRST}, {7: SECOND, 10: FIRST}]
+    rounds += [{0: None, 7: None}, {}]
     for epoch, corrected in enumerate(rounds):
         for i, kept in corrected.items():
             samples.correct(i, kept)
@@ -68,6 +68,7 @@ def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, free, channe
             assert pixels.dtype == torch.uint8
             assert torch.equal(pixels.cpu(), theirs)
             assert torch.equal(labels.cpu(), their_labels)
+        assert (ours._held is not None) is (held and epoch > 0)
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -76,7 +77,9 @@ def test_the_file_of_decoded_images_is_never_written_to(tmp_path, free, held):
     free(10**9 if held else None)
     before = (tmp_path / "films.npy").read_bytes()
     samples.correct(3, FIRST)
-    drawn = torch.cat([pixels for pixels, _ in Batches(samples, order, SIZE, DEVICE, never)])
+    ours = Batches(samples, order, SIZE, DEVICE, never)
+    for _ in range(2):
+        drawn = torch.cat([pixels for pixels, _ in ours])
     assert (drawn == 0).any()
     assert (tmp_path / "films.npy").read_bytes() == before
     assert torch.equal(samples.view(3), to_pixels(samples.dataset[3][0])), "originals stay"
@@ -107,13 +110,51 @@ def test_a_last_batch_of_one_is_left_out(tmp_path, n, sizes):
     assert len(ours) == len(sizes)
 
 
+def drawn_twice(ours):
+    """The batches of the second epoch, after the first."""
+    list(ours)
+    return list(ours)
+
+
 def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_path, free):
     samples, order = make(tmp_path / "films.npy", 1)
     free(2 * 11 * 64 - 1)
     said = []
-    assert Batches(samples, order, SIZE, DEVICE, said.append)._held is None
+    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    assert len(drawn_twice(ours)) == 3
+    assert ours._held is None
     assert len(said) == 1
     assert "stay in the computer's memory" in said[0]
+
+
+def test_images_wait_until_the_network_has_taken_its_memory(tmp_path, free):
+    samples, order = make(tmp_path / "films.npy", 1)
+    free(10**9)
+    said = []
+    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    list(ours)
+    free(2 * 11 * 64 - 1)  # what the first epoch has left
+    list(ours)
+    assert ours._held is None
+    assert len(said) == 1
+
+
+def test_memory_that_is_gone_when_it_is_asked_for_is_no_crash(tmp_path, free, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    samples, order = make(tmp_path / "films.npy", 1)
+    samples.correct(3, FIRST)
+    free(10**9)
+    said = []
+    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    monkeypatch.setattr(batches, "_copied", full)
+    theirs = list(DataLoader(samples, SIZE, sampler=order))
+    for (pixels, _), (expected, _) in zip(drawn_twice(ours), theirs, strict=True):
+        assert torch.equal(pixels.cpu(), expected)
+    assert len(said) == 1
+    list(ours)
+    assert len(said) == 1, "it is tried once"
 
 
 def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -17,16 +18,17 @@ from imil.training.data import Pixels
 from imil.training.device import free_memory
 
 CHUNK = 1024  # images copied to the device together
-SHARE = 0.5  # of the device's free memory may hold images; the rest is for the network
+SHARE = 0.5  # of what the network leaves of the device's memory may hold images
 
 
 class Batches:
     """The training set as it is trained on, in batches of raw pixels and labels.
 
     Gives what a `DataLoader` over the samples gives, pixel for pixel, without a call for each
-    image. The images lie on the device where they fit, otherwise in the file of decoded images,
-    which is mapped into memory: the system may drop pages of it and read them again. What a round
-    corrects is rewritten before the next epoch, in memory alone.
+    image. In the first epoch the images lie in the file of decoded images, which is mapped into
+    memory: the system may drop pages of it and read them again. From the second on they lie on the
+    device, where they fit: by then the network has taken what it needs. What a round corrects is
+    rewritten before the next epoch, in memory alone.
 
     Args:
         samples: the training set, over `Pixels`.
@@ -34,7 +36,7 @@ class Batches:
         size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
         device: where batches are wanted.
         say: takes a line where the images do not fit.
-        hold: whether they may lie in the memory of a GPU.
+        hold: whether they may lie in the memory of a GPU for good.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Batches:
         self._labels = torch.from_numpy(samples.labels).to(device)
         self._corrected: dict[int, Kept] = {}
         self._apart: dict[int, Tensor] = {}  # corrected images, where the file holds the others
-        self._held = _on_device(self._source, device, say) if hold else None
-        if self._held is None:
+        self._say, self._begun = say, False
+        self._hold = hold and free_memory(device) is not None
+        self._held: Tensor | None = None
+        if not self._hold:
             _warn_if_large(self._source.pixels, say)
 
     def __len__(self) -> int:
@@ -64,6 +68,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels uint8 (B, C, S, S) and labels (B,), on the device."""
+        if self._hold and self._begun:
+            self._hold = False
+            self._move()
+        self._begun = True
         self._correct()
         order = np.fromiter(self.sampler, np.int64)
         # once an epoch: a copy for each batch would wait for the device
@@ -72,6 +80,22 @@ class Batches:
             part = slice(batch * self._size, (batch + 1) * self._size)
             pixels = self._drawn(order[part], there[part])
             yield _channels_first(pixels), self._labels.index_select(0, there[part])
+
+    def _move(self) -> None:
+        """Put the images onto the device, if it has room for them."""
+        one, free = self._source.pixels[0], free_memory(self._device) or 0
+        needed = len(self._source) * one.nbytes
+        if needed <= SHARE * free:
+            with suppress(torch.OutOfMemoryError):
+                self._held = _copied(self._source, one.shape, self._device)
+                self._corrected, self._apart = {}, {}  # to be corrected anew, where they lie now
+                return
+            free = free_memory(self._device) or 0  # another process was faster
+        self._say(
+            f"The training images need {needed / 2**30:.1f} GiB and the GPU has "
+            f"{free / 2**30:.1f} free: they stay in the computer's memory."
+        )
+        _warn_if_large(self._source.pixels, self._say)
 
     def _drawn(self, positions: NDArray[np.int64], there: Tensor) -> Tensor:
         if self._held is not None:
@@ -105,23 +129,11 @@ def _channels_first(pixels: Tensor) -> Tensor:
     return pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1).contiguous()
 
 
-def _on_device(source: Pixels, device: torch.device, say: Callable[[str], None]) -> Tensor | None:
-    """The images in the device's own memory; None where it has no room, or none of its own."""
-    free = free_memory(device)
-    if free is None:
-        return None
-    one = source.pixels[0]
-    needed = len(source) * one.nbytes
-    if needed > SHARE * free:
-        say(
-            f"The training images need {needed / 2**30:.1f} GiB and the GPU has "
-            f"{free / 2**30:.1f} free: they stay in the computer's memory."
-        )
-        return None
-    held = torch.empty((len(source), *one.shape), dtype=torch.uint8, device=device)
+def _copied(source: Pixels, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    held = torch.empty((len(source), *shape), dtype=torch.uint8, device=device)
     for start in range(0, len(source), CHUNK):  # a large set may not fit into memory besides
         part = slice(start, start + CHUNK)
-        held[part] = torch.from_numpy(source.pixels[source.rows[part]]).to(device)
+        held[part] = torch.from_numpy(source.pixels[source.rows[part]])
     return held
 
 
