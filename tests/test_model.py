@@ -8,6 +8,7 @@ from torch import nn
 
 from imil.pytorch import TorchModel
 from imil.pytorch.gradcam import grad_cam
+from imil.pytorch.undisturbed import full_precision
 
 
 def test_each_pair_of_sample_and_class_gets_its_own_heat_map(monkeypatch):
@@ -118,3 +119,36 @@ def test_heat_maps_are_made_of_fewer_images_at_a_time_where_memory_runs_out():
 def test_what_a_single_image_has_no_room_for_is_an_error():
     with pytest.raises(torch.OutOfMemoryError):
         TorchModel(Small(holds=0)).predict(contract.make_samples())
+
+
+def precision():
+    """Of a GPU's convolutions, by the name that this PyTorch has for it."""
+    conv = getattr(torch.backends.cudnn, "conv", None)
+    return torch.backends.cudnn.allow_tf32 if conv is None else conv.fp32_precision
+
+
+def test_predictions_and_heat_maps_keep_all_bits_of_float32():
+    net, samples, seen = contract.make_net(), contract.make_samples(), []
+    net.register_forward_hook(lambda *_: seen.append(precision()))
+    before = precision()
+    model = TorchModel(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.predict(samples)
+        model.explain(samples, [0], [1])
+    assert set(seen) <= {"ieee", False}
+    assert precision() == before
+    assert torch.backends.cudnn.allow_tf32, "as PyTorch has it, also by its older name"
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="there is no CUDA GPU here, and a CPU knows no TF32",
+)
+def test_a_gpu_convolves_with_all_bits_of_float32():
+    torch.manual_seed(0)
+    conv, images = nn.Conv2d(64, 64, 3, bias=False), torch.randn(4, 64, 16, 16)
+    with torch.no_grad(), full_precision(torch.device("cuda")):
+        exact = conv.double()(images.double())
+        found = conv.float().cuda()(images.cuda())
+    error = (found.double().cpu() - exact).abs().max() / exact.std()
+    assert error < 2e-4  # of ten bits, a thousandth

@@ -17,7 +17,7 @@ from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
 from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
-from imil.pytorch.undisturbed import undisturbed
+from imil.pytorch.undisturbed import full_precision, undisturbed
 
 BATCHES = 16  # in a part of the predictions
 LOG = logging.getLogger(__name__)
@@ -78,8 +78,8 @@ class TorchModel:
             return logits_of(self.module(batch), len(batch))
 
         # confidences are compared across images: full precision, whatever training uses
-        kind = next(self.module.parameters()).device.type
-        with undisturbed(self.module), torch.no_grad(), torch.autocast(kind, enabled=False):
+        device = next(self.module.parameters()).device
+        with undisturbed(self.module), torch.no_grad(), full_precision(device):
             logits = list(self._looked_at(samples, rows, look))
         return _probabilities(torch.cat(logits)).numpy()
 

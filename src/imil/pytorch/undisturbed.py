@@ -48,9 +48,36 @@ def recording(device: torch.device) -> Iterator[None]:
     eager: AbstractContextManager[object] = nullcontext()
     if "torch._dynamo" in sys.modules:  # compiled code would run past hooks
         eager = torch.compiler.set_stance("force_eager")
-    with eager, torch.inference_mode(False), torch.enable_grad():
+    with eager, torch.inference_mode(False), torch.enable_grad(), full_precision(device):
+        yield
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """A block in which float32 keeps all of its bits, whatever surrounds it.
+
+    PyTorch lets convolutions on a GPU round float32 to TF32, to 10 bits of 23, unless it is told
+    not to.
+
+    Args:
+        device: where the module computes.
+    """
+    holder, name, full = _convolutions()
+    before = getattr(holder, name)
+    setattr(holder, name, full)
+    try:
         with torch.autocast(device.type, enabled=False):
             yield
+    finally:
+        setattr(holder, name, before)
+
+
+def _convolutions() -> tuple[object, str, object]:
+    """Where PyTorch keeps the precision of a GPU's convolutions, and its value for all bits."""
+    conv = getattr(torch.backends.cudnn, "conv", None)
+    # the older name, since PyTorch 2.9 an error where a user has set the newer one
+    old = (torch.backends.cudnn, "allow_tf32", False)
+    return old if conv is None else (conv, "fp32_precision", "ieee")
 
 
 @contextmanager
