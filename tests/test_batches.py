@@ -9,9 +9,11 @@ from imil.cases import Kept
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
 from imil.training import batches
+from imil.training.augment import augment
 from imil.training.batches import Batches
 from imil.training.classifier import EpochOrder
 from imil.training.data import Pixels, to_pixels
+from imil.training.mixes import mix
 
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 ROWS = np.array([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])  # of 15 images, these are trained on
@@ -164,3 +166,25 @@ def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(tmp_path, mo
     batches._warn_if_large(samples.dataset.pixels, said.append)
     assert len(said) == 1
     assert "from the disk" in said[0]
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(),
+    reason="there is no CUDA GPU here, and a CPU is never waited for",
+)
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("mixed", ["none", "mixup", "cutmix", "cutout"])
+def test_nothing_within_an_epoch_waits_for_the_gpu(tmp_path, free, mixed, held):
+    samples, order = make(tmp_path / "films.npy", 1)
+    free(10**9 if held else None)
+    ours = Batches(samples, order, SIZE, DEVICE, never)
+    samples.correct(3, FIRST)
+    drawn_twice(ours)
+    changed, mixing = augment(("flip", "crop")), mix(mixed, 3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for pixels, labels in ours:
+            images, _ = mixing(changed(pixels).float(), labels)
+            assert images.is_cuda
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

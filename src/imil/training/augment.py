@@ -33,7 +33,7 @@ def augment(names: Sequence[str]) -> Change:
 def flip(images: Tensor) -> Tensor:
     """Half of the images mirrored left to right."""
     mirrored = torch.rand(len(images)) < 0.5
-    return torch.where(_there(mirrored, images)[:, None, None, None], images.flip(-1), images)
+    return torch.where(there(mirrored, images)[:, None, None, None], images.flip(-1), images)
 
 
 def crop(images: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def crop(images: Tensor) -> Tensor:
     border = round(BORDER * height), round(BORDER * width)
     wide = nn.functional.pad(images, (border[1], border[1], border[0], border[0]))
     rows, cols = (
-        _there(torch.randint(2 * by + 1, (count, 1)) + torch.arange(length), images)
+        there(torch.randint(2 * by + 1, (count, 1)) + torch.arange(length), images)
         for by, length in zip(border, (height, width), strict=True)
     )
     each = torch.arange(count, device=images.device)[:, None, None]
@@ -55,8 +55,8 @@ def crop(images: Tensor) -> Tensor:
     return wide[each, :, rows[:, :, None], cols[:, None, :]].movedim(-1, 1)
 
 
-def _there(drawn: Tensor, images: Tensor) -> Tensor:
-    """What was drawn, where the images are."""
+def there(drawn: Tensor, images: Tensor) -> Tensor:
+    """What was drawn, where the images are: a GPU is not waited for."""
     if images.device.type == "cuda":
-        return drawn.pin_memory().to(images.device, non_blocking=True)  # no waiting for the GPU
+        return drawn.pin_memory().to(images.device, non_blocking=True)
     return drawn.to(images.device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from imil.cases import Kept
 from imil.pytorch import CorrectedDataset
+from imil.training.augment import there
 from imil.training.classifier import EpochOrder
 from imil.training.data import Pixels
 from imil.training.device import free_memory
@@ -74,12 +75,11 @@ class Batches:
         self._begun = True
         self._correct()
         order = np.fromiter(self.sampler, np.int64)
-        # once an epoch: a copy for each batch would wait for the device
-        there = torch.from_numpy(order).to(self._device)
+        drawn = there(torch.from_numpy(order), self._labels)  # once an epoch, not for each batch
         for batch in range(len(self)):
             part = slice(batch * self._size, (batch + 1) * self._size)
-            pixels = self._drawn(order[part], there[part])
-            yield _channels_first(pixels), self._labels.index_select(0, there[part])
+            pixels = self._drawn(order[part], drawn[part])
+            yield _channels_first(pixels), self._labels.index_select(0, drawn[part])
 
     def _move(self) -> None:
         """Put the images onto the device, if it has room for them."""
@@ -97,16 +97,14 @@ class Batches:
         )
         _warn_if_large(self._source.pixels, self._say)
 
-    def _drawn(self, positions: NDArray[np.int64], there: Tensor) -> Tensor:
+    def _drawn(self, positions: NDArray[np.int64], drawn: Tensor) -> Tensor:
         if self._held is not None:
-            return self._held.index_select(0, there)
+            return self._held.index_select(0, drawn)
         pixels = torch.from_numpy(np.asarray(self._source.pixels[self._source.rows[positions]]))
         for b, i in enumerate(positions.tolist()):
             if i in self._apart:
                 pixels[b] = self._apart[i]
-        if self._device.type == "cuda":
-            return pixels.pin_memory().to(self._device, non_blocking=True)
-        return pixels.to(self._device)
+        return there(pixels, self._labels)
 
     def _correct(self) -> None:
         """Make anew the images whose correction has changed since they were drawn last."""
