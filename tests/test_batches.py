@@ -44,20 +44,34 @@ def make(path, channels, rows=ROWS):
 
 @pytest.fixture
 def free(monkeypatch):
-    """Says how many bytes of the device's own memory are free, also of a CPU."""
+    """Says how many bytes are free: of the device's own memory, also of a CPU, and of here."""
 
-    def is_free(count):
-        monkeypatch.setattr(batches, "free_memory", lambda _device: count)
+    def is_free(there, here=0):
+        monkeypatch.setattr(batches, "free_memory", lambda _device: there)
+        monkeypatch.setattr(batches.memory, "free", lambda: here)
 
     return is_free
 
 
+@pytest.fixture
+def lie(free, monkeypatch):
+    """Has images lie on the device, where a GPU would read them by itself, or in the file."""
+
+    def place(where):
+        free(*{"device": (10**9,), "pinned": (0, 10**9), "file": (None,)}[where])
+        monkeypatch.setattr(batches, "BLOCK", 3 * 64)  # of eleven images, the last is not full
+        if DEVICE.type == "cpu":
+            monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+
+    return place
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("held", [True, False])
-def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, free, channels, held):
+@pytest.mark.parametrize("where", ["device", "pinned", "file"])
+def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, lie, channels, where):
     samples, order = make(tmp_path / "films.npy", channels)
-    free(10**9 if held else None)
-    ours = Batches(samples, order, SIZE, DEVICE, never)
+    lie(where)
+    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
     loader = DataLoader(samples, SIZE, sampler=order)
     rounds = [{0: SECOND, 3: FIRST}, {}, {0: FIRST, 7: FIRST}, {7: SECOND, 10: FIRST}]
     rounds += [{0: None, 7: None}, {}]
@@ -70,16 +84,17 @@ def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, free, channe
             assert pixels.dtype == torch.uint8
             assert torch.equal(pixels.cpu(), theirs)
             assert torch.equal(labels.cpu(), their_labels)
-        assert (ours._held is not None) is (held and epoch > 0)
+        assert (ours._held is not None) is (where == "device" and epoch > 0)
+        assert bool(ours._pinned) is (where == "pinned" and epoch > 0)
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_the_file_of_decoded_images_is_never_written_to(tmp_path, free, held):
+@pytest.mark.parametrize("where", ["device", "pinned", "file"])
+def test_the_file_of_decoded_images_is_never_written_to(tmp_path, lie, where):
     samples, order = make(tmp_path / "films.npy", 1)
-    free(10**9 if held else None)
+    lie(where)
     before = (tmp_path / "films.npy").read_bytes()
     samples.correct(3, FIRST)
-    ours = Batches(samples, order, SIZE, DEVICE, never)
+    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
     for _ in range(2):
         drawn = torch.cat([pixels for pixels, _ in ours])
     assert (drawn == 0).any()
@@ -159,25 +174,43 @@ def test_memory_that_is_gone_when_it_is_asked_for_is_no_crash(tmp_path, free, mo
     assert len(said) == 1, "it is tried once"
 
 
-def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(tmp_path, monkeypatch):
-    samples, _ = make(tmp_path / "films.npy", 1)
-    monkeypatch.setattr(batches.os, "sysconf", lambda name: 15 if name.endswith("PAGES") else 63)
+def test_images_that_may_not_be_pinned_are_drawn_from_the_file(tmp_path, lie, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    samples, order = make(tmp_path / "films.npy", 1)
+    lie("pinned")
+    monkeypatch.setattr(batches, "_pinned", refuse)
     said = []
-    batches._warn_if_large(samples.dataset.pixels, said.append)
+    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    assert len(drawn_twice(ours)) == 3
+    assert not ours._pinned
     assert len(said) == 1
-    assert "from the disk" in said[0]
+
+
+@pytest.mark.parametrize("there", [None, 0])
+def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(
+    tmp_path, free, monkeypatch, there
+):
+    samples, order = make(tmp_path / "films.npy", 1)
+    free(there)
+    monkeypatch.setattr(batches.memory, "granted", lambda: 15 * 64 - 1)
+    said = []
+    drawn_twice(Batches(samples, order, SIZE, DEVICE, said.append))
+    assert "from the disk" in said[-1]
+    assert len(said) == 1 + (there == 0)
 
 
 @pytest.mark.skipif(
     not torch.cuda.is_available(),
     reason="there is no CUDA GPU here, and a CPU is never waited for",
 )
-@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("where", ["device", "pinned", "file"])
 @pytest.mark.parametrize("mixed", ["none", "mixup", "cutmix", "cutout"])
-def test_nothing_within_an_epoch_waits_for_the_gpu(tmp_path, free, mixed, held):
+def test_nothing_within_an_epoch_waits_for_the_gpu(tmp_path, lie, mixed, where):
     samples, order = make(tmp_path / "films.npy", 1)
-    free(10**9 if held else None)
-    ours = Batches(samples, order, SIZE, DEVICE, never)
+    lie(where)
+    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
     samples.correct(3, FIRST)
     drawn_twice(ours)
     changed, mixing = augment(("flip", "crop")), mix(mixed, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from imil.cases import Kept
 from imil.pytorch import CorrectedDataset
+from imil.training import memory
 from imil.training.augment import there
 from imil.training.classifier import EpochOrder
 from imil.training.data import Pixels
@@ -20,6 +20,8 @@ from imil.training.device import free_memory
 
 CHUNK = 1024  # images copied to the device together
 SHARE = 0.5  # of what the network leaves of the device's memory may hold images
+HOST_SHARE = 0.25  # of the computer's; the jobs of a study may each take theirs at a time
+BLOCK = 2**26  # bytes; of pinned memory PyTorch takes whole powers of two
 
 
 class Batches:
@@ -28,8 +30,9 @@ class Batches:
     Gives what a `DataLoader` over the samples gives, pixel for pixel, without a call for each
     image. In the first epoch the images lie in the file of decoded images, which is mapped into
     memory: the system may drop pages of it and read them again. From the second on they lie on the
-    device, where they fit: by then the network has taken what it needs. What a round corrects is
-    rewritten before the next epoch, in memory alone.
+    device, where they fit: by then the network has taken what it needs. Where they do not fit, they
+    lie in memory that a GPU reads by itself, if the computer has enough. What a round corrects is
+    made anew before the next epoch, in memory alone.
 
     Args:
         samples: the training set, over `Pixels`.
@@ -37,7 +40,7 @@ class Batches:
         size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
         device: where batches are wanted.
         say: takes a line where the images do not fit.
-        hold: whether they may lie in the memory of a GPU for good.
+        hold: whether they may be copied for a GPU, into its memory or pinned.
     """
 
     def __init__(
@@ -55,10 +58,12 @@ class Batches:
         self._source: Pixels = samples.dataset
         self._labels = torch.from_numpy(samples.labels).to(device)
         self._corrected: dict[int, Kept] = {}
-        self._apart: dict[int, Tensor] = {}  # corrected images, where the file holds the others
+        self._apart: dict[int, Tensor] = {}  # corrected images, where the device holds none
         self._say, self._begun = say, False
         self._hold = hold and free_memory(device) is not None
-        self._held: Tensor | None = None
+        self._held: Tensor | None = None  # on the device
+        self._pinned: list[Tensor] = []  # in blocks of so many images:
+        self._block = max(1, BLOCK // self._source.pixels[0].nbytes)
         if not self._hold:
             _warn_if_large(self._source.pixels, say)
 
@@ -82,7 +87,7 @@ class Batches:
             yield _channels_first(pixels), self._labels.index_select(0, drawn[part])
 
     def _move(self) -> None:
-        """Put the images onto the device, if it has room for them."""
+        """Put the images onto the device, or at least where it reads them by itself."""
         one, free = self._source.pixels[0], free_memory(self._device) or 0
         needed = len(self._source) * one.nbytes
         if needed <= SHARE * free:
@@ -95,16 +100,32 @@ class Batches:
             f"The training images need {needed / 2**30:.1f} GiB and the GPU has "
             f"{free / 2**30:.1f} free: they stay in the computer's memory."
         )
+        if needed <= HOST_SHARE * memory.free():
+            with suppress(RuntimeError):  # so much may not be pinned here
+                self._pinned = _pinned(self._source, self._block)
+                return
         _warn_if_large(self._source.pixels, self._say)
 
     def _drawn(self, positions: NDArray[np.int64], drawn: Tensor) -> Tensor:
         if self._held is not None:
             return self._held.index_select(0, drawn)
+        if self._pinned:
+            return self._fetched(positions)
         pixels = torch.from_numpy(np.asarray(self._source.pixels[self._source.rows[positions]]))
         for b, i in enumerate(positions.tolist()):
             if i in self._apart:
                 pixels[b] = self._apart[i]
         return there(pixels, self._labels)
+
+    def _fetched(self, positions: NDArray[np.int64]) -> Tensor:
+        """The images as the device reads them: nobody copies them together before."""
+        one = self._pinned[0][0]
+        pixels = torch.empty((len(positions), *one.shape), dtype=one.dtype, device=self._device)
+        for b, i in enumerate(positions.tolist()):
+            apart = self._apart.get(i)
+            image = self._pinned[i // self._block][i % self._block] if apart is None else apart
+            pixels[b].copy_(image, non_blocking=True)
+        return pixels
 
     def _correct(self) -> None:
         """Make anew the images whose correction has changed since they were drawn last."""
@@ -117,7 +138,7 @@ class Batches:
             if self._held is not None:
                 self._held[i] = image.to(self._device)
             elif i in now:
-                self._apart[i] = image
+                self._apart[i] = image.pin_memory() if self._device.type == "cuda" else image
             else:
                 del self._apart[i]
         self._corrected = now
@@ -135,12 +156,19 @@ def _copied(source: Pixels, shape: tuple[int, ...], device: torch.device) -> Ten
     return held
 
 
+def _pinned(source: Pixels, block: int) -> list[Tensor]:
+    """The images in memory that stays where it is, so that a GPU can read it."""
+    return [
+        torch.from_numpy(source.pixels[source.rows[start : start + block]]).pin_memory()
+        for start in range(0, len(source), block)
+    ]
+
+
 def _warn_if_large(pixels: NDArray[np.uint8], say: Callable[[str], None]) -> None:
-    if not hasattr(os, "sysconf"):  # Windows
-        return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if pixels.nbytes > memory:
+    granted = memory.granted()
+    if granted is not None and pixels.nbytes > granted:
         say(
-            f"The decoded images take {pixels.nbytes / 2**30:.1f} GiB and this computer has "
-            f"{memory / 2**30:.1f} GiB of memory: they are read from the disk as they are drawn."
+            f"The decoded images take {pixels.nbytes / 2**30:.1f} GiB and there are "
+            f"{granted / 2**30:.1f} GiB of memory here: they are read from the disk as they are "
+            "drawn."
         )
