@@ -133,6 +133,19 @@ def drawn_twice(ours):
     return list(ours)
 
 
+@pytest.mark.parametrize("where", ["device", "pinned"])
+def test_what_is_drawn_after_all_was_let_go_is_still_corrected(tmp_path, lie, where):
+    samples, order = make(tmp_path / "films.npy", 1)
+    lie(where)
+    samples.correct(3, FIRST)
+    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
+    before = torch.cat([pixels for pixels, _ in drawn_twice(ours)])
+    ours.let_go()
+    assert torch.equal(torch.cat([pixels for pixels, _ in ours]), before)
+    assert ours._held is None
+    assert not ours._pinned
+
+
 def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_path, free):
     samples, order = make(tmp_path / "films.npy", 1)
     free(2 * 11 * 64 - 1)

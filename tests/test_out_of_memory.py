@@ -1,11 +1,14 @@
 """A GPU's memory that is too small costs a line or a sentence, never a crash."""
 
+import weakref
+
 import pandas as pd
 import pytest
 import torch
 from rich.console import Console
 
 from imil.errors import SettingsError
+from imil.training import batches
 from imil.training.data import prepare
 from imil.training.phantom import write_phantoms
 from imil.training.run import Run
@@ -49,3 +52,26 @@ def test_a_step_that_has_no_room_is_one_sentence(run):
     shrink(run, training=15, looking=16)
     with pytest.raises(SettingsError, match=r"training step of 16 images.*lower --batch-size"):
         run.train(None, None)
+
+
+def test_images_leave_the_memory_when_training_ends(run, monkeypatch):
+    """A study's worker trains one job after the other, and Lightning's trainer is not forgotten."""
+    copied, held = batches._copied, []
+
+    def copy(*given):
+        made = copied(*given)
+        held.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(batches, "free_memory", lambda _device: 10**9)
+    monkeypatch.setattr(batches, "_copied", copy)
+    run.train(None, None)
+    assert [image() for image in held] == [None]
+
+
+def test_that_images_stay_outside_is_logged_where_there_is_no_console(run, monkeypatch, caplog):
+    monkeypatch.setattr(batches, "free_memory", lambda _device: 1)
+    monkeypatch.setattr(batches.memory, "free", lambda: 0)
+    run.train(None, None)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert "they stay in the computer's memory" in said

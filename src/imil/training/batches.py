@@ -86,6 +86,14 @@ class Batches:
             pixels = self._drawn(order[part], drawn[part])
             yield _channels_first(pixels), self._labels.index_select(0, drawn[part])
 
+    def let_go(self) -> None:
+        """Forget the images that were copied: whoever holds on to this does so without them.
+
+        Should it be drawn from again, the images come from the file.
+        """
+        self._held, self._pinned = None, []
+        self._corrected, self._apart = {}, {}
+
     def _move(self) -> None:
         """Put the images onto the device, or at least where it reads them by itself."""
         one, free = self._source.pixels[0], free_memory(self._device) or 0

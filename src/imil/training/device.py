@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Literal
 
 import torch
@@ -64,6 +65,13 @@ def has_bfloat16(device: torch.device) -> bool:
 def free_memory(device: torch.device) -> int | None:
     """Bytes of the device's own memory that are free; None where it shares the computer's."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def forget_earlier(device: torch.device) -> None:
+    """Give back what earlier trainings of this process have left in a GPU's memory."""
+    if device.type == "cuda":
+        gc.collect()  # a trainer, its module and its callbacks name each other
+        torch.cuda.empty_cache()
 
 
 def _is_built(name: str) -> bool:

@@ -32,7 +32,7 @@ from imil.training.checkpoints import Checkpoints, Writer
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.compiled import compiled, worth_compiling
 from imil.training.data import Prepared
-from imil.training.device import precision, training_device
+from imil.training.device import forget_earlier, precision, training_device
 from imil.training.evaluation import read_predictions, write_metrics, write_predictions
 from imil.training.figures import cases_page, training_curve
 from imil.training.folder import RunFolder, replacing
@@ -40,6 +40,8 @@ from imil.training.metrics import evaluate
 from imil.training.mixes import mix
 from imil.training.network import build
 from imil.training.settings import TrainSettings
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -171,6 +173,7 @@ class Run:
 
     def _fit(self, callbacks: list[pl.Callback]) -> None:
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
+        forget_earlier(self.device)
         trainer = pl.Trainer(
             max_epochs=self.settings.epochs,
             accelerator=self.device.type,
@@ -192,7 +195,7 @@ class Run:
             self.order,
             self.settings.batch_size,
             self.device,
-            self.console.print,
+            LOG.warning,  # the console of a study's worker is seen by nobody
             hold=not self.settings.low_memory,
         )
         last = self.folder.last if self.folder.last.exists() else None
@@ -209,6 +212,8 @@ class Run:
                     f"{self.settings.batch_size} images: train anew with a lower --batch-size, "
                     "or when other programs leave more of it"
                 ) from error
+            finally:
+                batches.let_go()
         self.module.to(self.device)  # Lightning leaves it on the CPU
 
     def _compile(self, batches: int) -> None:
