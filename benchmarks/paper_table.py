@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import mean
 from time import perf_counter
 
-from telling import questions, tell
+from telling import questions, tell, watching_device
 
 FILMS, TEST, BATCH, STEPS = 662, 0.2, 64, 6
 SMALL, FULL = ("resnet18", 112, 10, 7), ("resnet50", 224, 100, 70)  # pixels, epochs, the round
@@ -91,7 +91,8 @@ def main() -> None:
         with table.open() as file:
             trained = sum(row["split"] == "train" for row in csv.DictReader(file))
         before = seconds_of_a_step(model, size)
-        whole = study(place, model, size, epochs, after, asked.jobs)
+        with watching_device() as on_gpu:
+            whole = study(place, model, size, epochs, after, asked.jobs)
         step = mean([before, seconds_of_a_step(model, size)])
     shared = 4 * epochs + 3 * (epochs - after)
     limit = shared * trained / BATCH * step
@@ -110,7 +111,7 @@ def main() -> None:
         shown.add_column(column, justify="left" if column == "model" else "right")
     shown.add_row(f"{model}, {size} px", f"{limit:.0f}", f"{whole:.0f}", f"{whole / limit:.2f}")
     ratios = {f"{model}, {size} px": [whole / limit]}
-    tell("paper_table", shown, [row], ratios, asked.out)
+    tell("paper_table", shown, [row], ratios, asked.out, on_gpu=on_gpu)
 
 
 if __name__ == "__main__":

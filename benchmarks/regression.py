@@ -19,6 +19,8 @@ from statistics import median, variance
 from rich.console import Console
 from rich.table import Table
 
+ALIKE = ("benchmark", "machine", "processors", "threads", "gpu", "precision")
+
 
 def verdict(before: list[float], after: list[float]) -> str:
     """In a word, of multiples of a limit's time."""
@@ -43,9 +45,10 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     asked = parser.parse_args()
     before, after = (json.loads(path.read_text()) for path in (asked.before, asked.after))
-    for fact in ("benchmark", "machine", "processors", "threads"):
-        if before[fact] != after[fact]:
-            parser.error(f"{fact} is {before[fact]} before and {after[fact]} after: not the same")
+    for fact in ALIKE:
+        was, now = (result.get(fact, "not known") for result in (before, after))
+        if was != now:
+            parser.error(f"{fact} is {was} before and {now} after: not the same")
     both = before["ratios"].keys() & after["ratios"].keys()
     if not both:
         parser.error("the two have nothing in common: run both with --full, or both without")

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from telling import questions, tell
+from telling import questions, tell, watching_device
 
 FRAMEWORKS = (
     "from imil.pytorch.vision import import_torchvision; import_torchvision();"
@@ -69,7 +69,8 @@ def main() -> None:
         for turn in range(-1, turns):  # one before: it decodes, and warms the disk's cache
             helped = seconds(imil, "--help"), seconds(sys.executable, "-c", "")
             words = (sys.executable, __file__, "--child", "train", table, *flags)
-            began = seconds(*words, "--out", place / f"run{turn}")
+            with watching_device() as on_gpu:
+                began = seconds(*words, "--out", place / f"run{turn}")
             trained = began, seconds(sys.executable, "-c", FRAMEWORKS)
             if turn >= 0:
                 pairs["imil --help"].append(helped)
@@ -85,7 +86,7 @@ def main() -> None:
         rows.append({"what": name, "imil": ours, "rival": theirs})
         told = [f"{median(s):.2f} ({s[0]:.2f}-{s[-1]:.2f})" for s in (ours, theirs)]
         shown.add_row(names[name], *told, f"{median(ratios[names[name]]):.2f}")
-    tell("starting", shown, rows, ratios, asked.out)
+    tell("starting", shown, rows, ratios, asked.out, on_gpu=on_gpu)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,13 @@ import json
 import os
 import platform
 import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+LOOKS = 0.05  # seconds between two looks at a GPU's memory
 
 
 def questions(doc: str, full: str) -> argparse.ArgumentParser:
@@ -32,9 +37,39 @@ def on_device() -> float | None:
     return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
 
 
-def peak() -> str:
-    """Both, in words."""
-    there = on_device()
+@contextmanager
+def watching_device() -> Iterator[list[float]]:
+    """Fills the list with GiB of the GPU's memory that were taken meanwhile, by all processes.
+
+    Beyond what was taken before; with what CUDA takes for each process. Empty without a GPU.
+    """
+    import torch
+
+    seen: list[float] = []
+    if not torch.cuda.is_available():
+        yield seen
+        return
+    over = threading.Event()
+
+    def left() -> float:
+        return torch.cuda.mem_get_info()[0] / 2**30
+
+    def look() -> None:
+        while not over.wait(LOOKS):
+            seen.append(before - left())
+
+    before = left()
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        looking.join()
+
+
+def peak(there: float | None) -> str:
+    """The most memory here and on the GPU, in words."""
     return f"{resident():.1f} GiB" + (f", {there:.1f} GiB on the GPU" if there else "")
 
 
@@ -44,25 +79,33 @@ def tell(
     rows: list[dict[str, Any]],
     ratios: dict[str, list[float]],
     out: Path | None,
+    *,
+    on_gpu: list[float] | None = None,
 ) -> None:
     """Print a table and a line of JSON with the machine; write the latter where asked.
 
     `ratios` are what is to be kept: of each measured thing, by its name, imil's time as a multiple
-    of its limit's or rival's, once for each turn.
+    of its limit's or rival's, once for each turn. `on_gpu` is what `watching_device` saw, where
+    other processes than this one did the work.
     """
     import torch
     from rich.console import Console
 
-    table.caption, table.caption_justify = f"peak memory: {peak()}", "left"
+    from imil.training.device import precision, training_device
+
+    there = on_device() if on_gpu is None else max(on_gpu, default=None)
+    table.caption, table.caption_justify = f"peak memory: {peak(there)}", "left"
     Console().print(table)
     facts = {
         "benchmark": benchmark,
         "machine": platform.processor() or platform.machine(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "precision": precision("auto", training_device("auto")),
         "torch": torch.__version__,
         "peak_gib": resident(),
-        "peak_gib_on_device": on_device(),
+        "peak_gib_on_device": there,
         "rows": rows,
         "ratios": ratios,
     }
