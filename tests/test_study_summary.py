@@ -7,20 +7,23 @@ from math import ceil
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from studies import small_study
 
 from imil.study.plan import Reader
 from imil.study.report.claim import checklist
+from imil.study.report.findings import find
 from imil.study.report.limits import limits
 from imil.study.report.methods import methods
 from imil.study.report.power import smallest
 from imil.study.report.summary import ranking, summary
 from imil.study.report.versus import Versus, judged, versus
-from imil.study.report.words import difference, verdict
+from imil.study.report.words import difference
 from imil.study.statistics import smallest_effect
 from imil.study.statistics.resamples import DRAWS
 from imil.study.tables import wholes
+from imil.study.verdict import verdict
 
 
 def row(diff, low, high, p=0.001, measure="accuracy", pairs=3):
@@ -163,6 +166,19 @@ def test_without_a_control_the_cause_is_left_open(study):
 
 
 # ---------------------------------------------------------------------------- limits, CLAIM
+
+
+def test_that_no_patient_is_in_two_parts_is_said_of_the_split_itself(study):
+    found = study(n=60)
+    assert "no patient is in two parts" in "\n".join(methods(found))
+    images = pd.read_parquet(found.study.images)
+    images["patient"] = "P1"  # found out when the split had been drawn
+    images.to_parquet(found.study.images)
+    found = find(found.study, found.plan)
+    assert "no patient is in two parts" not in "\n".join(methods(found))
+    assert "Patients are in more than one part of a split" in "\n".join(limits(found))
+    answers = {item.number: item.answer for item in checklist(found)}
+    assert answers[20].startswith("By image; images of a patient are in more than one part.")
 
 
 def test_an_arm_that_calls_everything_one_class_is_named(study):

@@ -73,6 +73,8 @@ def _partitions(found: Findings) -> str:
 def _apart(found: Findings) -> str:
     if found.by_patient:
         return "By patient: no patient is in two parts."
+    if found.parted:
+        return "By image; images of a patient are in more than one part."
     return "By image; patients are not known. The same file is never trained on and tested on."
 
 

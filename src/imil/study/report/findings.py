@@ -157,9 +157,12 @@ class Findings:
     @cached_property
     def tests(self) -> list[set[str]]:
         """The test images of each split."""
+        return [set(one.loc[one["split"] == "test", "key"]) for one in self._splits]
+
+    @cached_property
+    def _splits(self) -> list[pd.DataFrame]:
         files = [self.study.splits(number) for number in range(self.plan.splits.count)]
-        tables = [pd.read_csv(file, dtype={"key": str, "split": str}) for file in files]
-        return [set(one.loc[one["split"] == "test", "key"]) for one in tables]
+        return [pd.read_csv(file, dtype={"key": str, "split": str}) for file in files]
 
     @property
     def tested(self) -> int:
@@ -182,9 +185,26 @@ class Findings:
 
     @property
     def by_patient(self) -> bool:
-        """Whether patients are known, so that no patient is in two splits."""
+        """Whether patients are known, and none is in two parts of a split."""
+        return bool(self._patients) and not self.parted
+
+    @cached_property
+    def parted(self) -> bool:
+        """Whether a patient is in two parts of a split: it was drawn before they were known."""
+        for one in self._splits:
+            patients = one["key"].map(self._patients)
+            if (one.groupby(patients)["split"].nunique() > 1).any():
+                return True
+        return False
+
+    @cached_property
+    def _patients(self) -> dict[str, str]:
+        """Image to patient, where known."""
         own = self.images[self.images["set"] == "data"]
-        return "patient" in own and bool((own["patient"].fillna("") != "").any())
+        if "patient" not in own:
+            return {}
+        known = own[own["patient"].fillna("") != ""]
+        return dict(zip(known["key"], known["patient"].astype(str), strict=True))
 
 
 def find(study: StudyFolder, plan: Plan) -> Findings:

@@ -175,7 +175,12 @@ def _images(found: Findings) -> Iterator[str]:
             f"Uneven classes: {percent(shares.min())} of the images are {rarest}; whoever always "
             f"says {commonest} has an accuracy of {percent(shares.max())}."
         )
-    if not found.by_patient:
+    if found.parted:
+        yield (
+            "Patients are in more than one part of a split: their images are trained and tested "
+            "on, which makes every arm look better than it is."
+        )
+    elif not found.by_patient:
         yield (
             "Patients are not known: images of one patient may lie in training and test, which "
             "would make every arm look better than it is."
