@@ -2,8 +2,10 @@
 
     python benchmarks/choosing.py [--full] [--out FILE.json]
 
-The limit is one read of the predictions from memory (their sum). The rivals are what one would
-otherwise write, with NumPy and with PyTorch. Two kinds of model: one that knows nothing, and one
+The limit is one read of the predictions from memory (their sum). What a round does is measured
+whole: it takes the predictions in the parts in which the model gives them, and counts all mistakes
+beside the choice; the choice alone is measured too. The rivals are what one would otherwise write,
+with NumPy and with PyTorch, and count nothing. Two kinds of model: one that knows nothing, and one
 that is nearly always right, and sure of it. All are measured in turn, again and again, in one run.
 """
 
@@ -19,9 +21,11 @@ import torch
 from rich.table import Table
 from telling import questions, tell
 
-from imil.outliers import confident_mistakes
+from imil.outliers import choose, confident_mistakes, mistakes
+from imil.pytorch.model import BATCHES
 
 CLASSES, CASES, TIMES = 14, 20, 5
+PART = 64 * BATCHES  # predictions that come together where a batch is 64
 
 
 class Names(Sequence[str]):
@@ -38,15 +42,21 @@ class Names(Sequence[str]):
 
 
 def predictions(n: int, sure: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float32 (n, CLASSES) and labels (n,)."""
+    """Probabilities float64 (n, CLASSES), as a round has them, and labels (n,)."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CLASSES, n)
-    logits = rng.standard_normal((n, CLASSES), np.float32)
+    logits = rng.standard_normal((n, CLASSES))
     if sure:
         logits[np.arange(n), labels] += 4
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=1, keepdims=True)
     return logits, labels
+
+
+def in_a_round(probs: np.ndarray, labels: np.ndarray, keys: Names) -> list[int]:
+    """The choice and the number of mistakes, from predictions that come in parts."""
+    parts = (probs[start : start + PART] for start in range(0, len(probs), PART))
+    return choose(mistakes, parts, labels, keys.__getitem__, CASES).positions
 
 
 def with_argpartition(probs: np.ndarray, labels: np.ndarray) -> list[int]:
@@ -80,7 +90,8 @@ def compare(n: int, sure: bool) -> list[dict[str, object]]:
     keys = Names(n)
     ways = {
         "one read": lambda: probs.sum(),
-        "imil": lambda: confident_mistakes(probs, labels, keys, CASES),
+        "imil, a round": lambda: in_a_round(probs, labels, keys),
+        "imil, the choice alone": lambda: confident_mistakes(probs, labels, keys, CASES),
         "torch.topk": lambda: with_topk(probs, labels),
         "numpy.argpartition": lambda: with_argpartition(probs, labels),
     }
@@ -122,7 +133,11 @@ def main() -> None:
         table.add_row(
             row["model"], row["way"], f"{row['ms']:.0f}", f"{median(row['reads']):.1f}", extra
         )
-    ratios = {row["model"]: row["reads"] for row in rows if row["way"] == "imil"}
+    ratios = {
+        f"{row['way']}, {row['model']}": row["reads"]
+        for row in rows
+        if row["way"].startswith("imil")
+    }
     tell("choosing", table, rows, ratios, asked.out)
 
 

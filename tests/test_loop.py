@@ -153,7 +153,8 @@ def test_fewer_mistakes_than_outliers_are_said_in_one_line(tmp_path):
 
 def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeypatch):
     samples, net = contract.make_samples(), contract.make_net()
-    known = {1: TorchModel(net).predict(samples), 2: None}
+    model = TorchModel(net)
+    whole, parts = {1: model.predict(samples), 2: None}, {1: model.parts(samples), 2: None}
     passes = []
     real = TorchModel._predict
     monkeypatch.setattr(TorchModel, "_predict", lambda *a: passes.append(1) or real(*a))
@@ -172,8 +173,12 @@ def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeyp
         rounds = [imil.after_epoch(epoch) for epoch in (1, 2)]
         return [(c.key, c.confidence) for r in rounds for c in store.cases(r.id)]
 
-    assert held("with", known.get) == held("without", None)
-    assert len(passes) == 1 + 2
+    made = held("without", None)
+    assert len(passes) == 2
+    assert held("whole", whole.get) == made
+    assert len(passes) == 2 + 1, "that of the second round"
+    assert held("parts", parts.get) == made
+    assert len(passes) == 3 + 1 + 1, "the parts are made as they are taken"
 
 
 @pytest.mark.parametrize("epoch", [0, -1, [3, 0]])

@@ -1,12 +1,14 @@
 """The paper's choice: confident mistakes first."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imil.errors import SettingsError, ShapeError
-from imil.outliers import choice, choose, confident_mistakes
+from imil.outliers import choice, choose, confident_mistakes, mistakes
 
 
 def test_only_mistakes_are_chosen_most_confident_first():
@@ -73,28 +75,44 @@ def test_parts_choose_what_the_whole_would(seed, n, k, most, size):
     labels, keys = rng.integers(0, k, n), [f"k{i}" for i in rng.permutation(n)]
     whole = confident_mistakes(probs, labels, keys, most)
     parts = (probs[start : start + size] for start in range(0, n, size))
-    found = choose(confident_mistakes, parts, labels, keys.__getitem__, most)
+    found = choose(mistakes, parts, labels, keys.__getitem__, most)
     assert found.positions == whole
     np.testing.assert_array_equal(found.probs, probs[whole])
     assert found.wrong == (probs.argmax(axis=1) != labels).sum()
 
 
-def test_no_more_than_a_part_and_the_best_are_looked_at_together():
-    looked = []
+def test_a_mistake_is_counted_wherever_the_true_class_stands():
+    # by hand: right; below the mean; no majority and second; a tie that an earlier class wins, and
+    # one that the true class wins
+    rows = [[0.1, 0.7, 0.2], [0.6, 0.3, 0.1], [0.35, 0.4, 0.25], [0.4, 0.4, 0.2], [0.4, 0.4, 0.2]]
+    chosen = choose(mistakes, [np.array(rows)], np.array([1, 2, 0, 1, 0]), str, 9)
+    assert (chosen.wrong, chosen.positions) == (3, [1, 2, 3])
 
-    def pick(probs, labels, keys, n):
-        looked.append(len(probs))
-        return confident_mistakes(probs, labels, keys, n)
 
-    part = np.tile([0.9, 0.1], (100, 1))
-    choose(pick, [part] * 50, np.ones(5000, int), str, 3)
-    assert looked == [100] + [103] * 49
+@pytest.mark.parametrize("size", [1000, 50_000], ids=["parts", "whole"])
+def test_a_choice_holds_few_rows_and_asks_the_keys_of_few(size):
+    n, k, most = 50_000, 14, 20
+    rng = np.random.default_rng(0)
+    probs, labels, asked = rng.dirichlet(np.ones(k), n), rng.integers(0, k, n), []
+
+    def key(i):
+        asked.append(i)
+        return f"{i:05}"
+
+    parts = (probs[start : start + size] for start in range(0, n, size))
+    tracemalloc.start()
+    chosen = choose(mistakes, parts, labels, key, most)
+    extra = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert chosen.wrong == (probs.argmax(axis=1) != labels).sum()
+    assert len(asked) < n / 50
+    assert extra < 2**20, "of 5.3 MiB"
 
 
 @pytest.mark.parametrize("parts", [[], [np.eye(2)], [np.eye(2)] * 3])
 def test_parts_that_are_not_one_row_a_sample_are_refused(parts):
     with pytest.raises(ShapeError, match="do not fit"):
-        choose(confident_mistakes, parts, np.array([0, 1, 0]), str, 3)
+        choose(mistakes, parts, np.array([0, 1, 0]), str, 3)
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])

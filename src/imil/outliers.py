@@ -1,13 +1,12 @@
 """Which training samples are put to the reader.
 
-A choice is a function of arrays alone: (probs, labels, keys, n) -> positions, first is first. It
-ranks each sample by itself: predictions come in parts (`choose`), and the best of all must be among
-the best of their part.
+A choice is a function of arrays alone, and ranks each sample by itself: predictions come in parts
+(`choose`), and the best of all must be among the best of their part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,33 @@ from numpy.typing import NDArray
 from imil.errors import SettingsError, ShapeError
 
 CHUNK = 256 << 10  # bytes of predictions looked at together: they stay in the processor's cache
-ROUNDING = 0.01  # a row may sum to a little more than 1
+ROUNDING = 0.01  # a row may sum to a little more than 1, or less
 
-Choice = Callable[[NDArray[np.float64], NDArray[np.int64], Sequence[str], int], list[int]]
+Key = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some samples that are looked at together.
+
+    Args:
+        start: position of the first.
+        probs: (B, K), each row sums to 1.
+        labels: (B,), in [0, K).
+        there: (B,), what the model leaves for the true class.
+        most: the highest of all probabilities.
+    """
+
+    start: int
+    probs: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    there: NDArray[np.float64]
+    most: float
+
+
+# (chunk, least, n) -> row and rank of what comes into question: every row of rank `least` or more,
+# or of those at least the n of highest rank and their equals
+Choice = Callable[[Chunk, float, int], list[tuple[int, float]]]
 
 
 def confident_mistakes(
@@ -47,45 +70,21 @@ def confident_mistakes(
             f"probabilities {probs.shape}, {len(labels)} labels and {len(keys)} keys do not fit: "
             "give (N, K), N and N"
         )
-    kept: list[tuple[float, str, int]] = []
-    rows = max(n, CHUNK // max(1, probs[:1].nbytes))
-    first = np.arange(rows) * probs.shape[1]
-    for start in range(0, len(probs), rows):
-        chunk = np.ascontiguousarray(probs[start : start + rows])
-        most = chunk.max()
-        if not np.isfinite(most):  # as soon as one of them is not
-            bad = keys[start + int(np.flatnonzero(~np.isfinite(chunk).all(axis=1))[0])]
-            raise ShapeError(
-                f"the model's prediction for '{bad}' is not a number: "
-                "training has diverged; lower the learning rate"
-            )
-        least = -kept[-1][0] if len(kept) == n else -np.inf
-        if most < least:
-            continue
-        true = labels[start : start + rows]
-        found = _mistakes(chunk, true, chunk.take(first[: len(true)] + true), least, n)
-        if found:
-            kept += [(-confidence, keys[start + i], start + i) for i, confidence in found]
-            kept = sorted(kept)[:n]
-    return [i for _, _, i in kept]
+    best = _Best(mistakes, keys.__getitem__, n)
+    for chunk in _chunks(probs, labels, 0, keys.__getitem__, n):
+        best.look_at(chunk)
+    return best.positions
 
 
-def _mistakes(
-    probs: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    there: NDArray[np.float64],
-    least: float,
-    n: int,
-) -> list[tuple[int, float]]:
-    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals.
-
-    `there` is what the model leaves for the true class.
-    """
+def mistakes(chunk: Chunk, least: float, n: int) -> list[tuple[int, float]]:
+    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals."""
+    if chunk.most < least:
+        return []
+    probs, labels = chunk.probs, chunk.labels
     # who is that sure of another class leaves little for the true one
-    rows = np.flatnonzero(there <= 1 - least + ROUNDING)
-    if least > 0.5 and len(rows) > len(labels) // 16:  # a poor model: few are that sure of anything
-        sure = np.flatnonzero(probs.ravel() >= least) // probs.shape[1]
-        rows = np.intersect1d(rows, sure)
+    rows = np.flatnonzero(chunk.there <= 1 - least + ROUNDING)
+    if len(rows) > len(labels) // 16:  # a poor model: few are that sure of anything
+        rows = rows[_highest(probs)[rows] >= least]
     if not len(rows):
         return []
     few = probs[rows]
@@ -96,6 +95,14 @@ def _mistakes(
         surest = confidence >= np.partition(confidence, -n)[-n]
         rows, confidence = rows[surest], confidence[surest]
     return list(zip(rows.tolist(), confidence.tolist(), strict=True))
+
+
+def _highest(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The highest of each row; where rows are short, in a third of the time of `max(axis=1)`."""
+    highest = probs[:, 0].copy()
+    for column in probs.T[1:]:
+        np.maximum(highest, column, out=highest)
+    return highest
 
 
 @dataclass(frozen=True)
@@ -117,13 +124,13 @@ def choose(
     pick: Choice,
     parts: Iterable[NDArray[np.float64]],
     labels: NDArray[np.int64],
-    key: Callable[[int], str],
+    key: Key,
     n: int,
 ) -> Chosen:
-    """What `pick` chooses from predictions that come in parts.
+    """The n samples of highest rank, highest first, from predictions that come in parts.
 
-    Only one part and the best so far are in memory. Right for whatever ranks samples by
-    themselves: the best of all are among the best of their part.
+    Equal ranks are ordered by key. Only one part and the best so far are in memory, and no key is
+    asked of a sample that does not come into question.
 
     Args:
         pick: the choice.
@@ -131,28 +138,83 @@ def choose(
         labels: (N,).
         key: position -> stable name.
         n: at most this many.
-    Raises: ShapeError: the parts are not N rows in all, or as `pick`.
+    Raises: ShapeError: the parts are not N rows in all, or a probability is NaN or infinite.
     """
-    best: NDArray[np.intp] = np.empty(0, np.intp)
-    probs: NDArray[np.float64] | None = None
-    seen = wrong = 0
+    best = _Best(pick, key, n)
+    seen = wrong = classes = 0
     for found in parts:
-        part = np.asarray(found, np.float64)
-        new = np.arange(seen, seen + len(part))
+        part = np.asarray(found)
+        classes, start = part.shape[1], seen
         seen += len(part)
         if seen > len(labels):
             break
-        wrong += int((part.argmax(axis=1) != labels[new]).sum())
-        rows = np.concatenate([best, new])
-        both = part if probs is None else np.concatenate([probs, part])
-        picked = pick(both, labels[rows], [key(int(i)) for i in rows], n)
-        best, probs = rows[picked], both[picked]
-    if seen != len(labels) or probs is None:
+        for chunk in _chunks(part, labels[start:seen], start, key, n):
+            wrong += _count_wrong(chunk)
+            best.look_at(chunk)
+    if seen != len(labels) or not classes:
         raise ShapeError(f"{seen} predictions and {len(labels)} labels do not fit: give one each")
-    return Chosen(best.tolist(), probs, wrong)
+    return Chosen(best.positions, best.probs(classes), wrong)
 
 
-CHOICES: dict[str, Choice] = {"confident_mistakes": confident_mistakes}
+def _chunks(
+    probs: NDArray[np.float64], labels: NDArray[np.int64], start: int, key: Key, n: int
+) -> Iterator[Chunk]:
+    """The samples, some at a time; `start` is the position of the first.
+
+    Raises: ShapeError: a probability is NaN or infinite.
+    """
+    rows = max(n, CHUNK // max(1, probs[:1].nbytes))
+    first = np.arange(min(rows, len(probs))) * probs.shape[1]
+    for at in range(0, len(probs), rows):
+        some = np.ascontiguousarray(probs[at : at + rows])
+        most = some.max()
+        if not np.isfinite(most):  # as soon as one of them is not
+            bad = key(start + at + int(np.flatnonzero(~np.isfinite(some).all(axis=1))[0]))
+            raise ShapeError(
+                f"the model's prediction for '{bad}' is not a number: "
+                "training has diverged; lower the learning rate"
+            )
+        true = labels[at : at + rows]
+        yield Chunk(start + at, some, true, some.take(first[: len(true)] + true), float(most))
+
+
+def _count_wrong(chunk: Chunk) -> int:
+    """Mispredictions. Most rows show by their true class alone which side they are on."""
+    wrong = chunk.there < (1 - ROUNDING) / chunk.probs.shape[1]  # below the mean of the row
+    doubtful = np.flatnonzero(~wrong & (chunk.there <= (1 + ROUNDING) / 2))  # no majority either
+    wrong_too = chunk.probs[doubtful].argmax(axis=1) != chunk.labels[doubtful]
+    return int(np.count_nonzero(wrong) + np.count_nonzero(wrong_too))
+
+
+class _Best:
+    """The n samples of highest rank among those looked at; equal ranks are ordered by key."""
+
+    def __init__(self, pick: Choice, key: Key, n: int) -> None:
+        self._pick, self._key, self._n = pick, key, n
+        self._kept: list[tuple[float, str, int, NDArray[np.float64]]] = []
+
+    def look_at(self, chunk: Chunk) -> None:
+        """Keep what is better than what there is."""
+        least = -self._kept[-1][0] if len(self._kept) == self._n else -np.inf
+        found = self._pick(chunk, least, self._n)
+        if found:
+            self._kept += [
+                (-rank, self._key(chunk.start + i), chunk.start + i, chunk.probs[i].copy())
+                for i, rank in found
+            ]
+            self._kept = sorted(self._kept)[: self._n]
+
+    @property
+    def positions(self) -> list[int]:
+        """The best first."""
+        return [i for _, _, i, _ in self._kept]
+
+    def probs(self, classes: int) -> NDArray[np.float64]:
+        """Their probabilities, (at most n, classes)."""
+        return np.array([row for *_, row in self._kept], np.float64).reshape(-1, classes)
+
+
+CHOICES: dict[str, Choice] = {"confident_mistakes": mistakes}
 
 
 def choice(name: str) -> Choice:

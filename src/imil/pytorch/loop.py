@@ -10,7 +10,7 @@ for epoch in range(100):
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from imil.pytorch.model import TorchModel
 from imil.rounds import Say, restore, run_round
 from imil.store import Store
 
-Predicted = Callable[[int], NDArray[np.float64] | None]
+Known = NDArray[np.float64] | Iterable[NDArray[np.float64]]
+Predicted = Callable[[int], Known | None]
 RECORDED = ("imil", "numpy", "pillow", "sqlalchemy", "torch", "torchvision", "timm", "lightning")
 
 
@@ -51,8 +52,8 @@ class IMIL:
         batch_size: images at a time when predicting.
         say: takes a line for the person who is watching.
         predicted: completed epochs -> probabilities (N, K) of the original training images, as
-            `TorchModel.predict` gives them, where you have them already; or None. Saves the
-            round a pass over the set.
+            `TorchModel.predict` gives them, where you have them already; whole, or in parts as
+            `TorchModel.parts` gives them; or None. Saves the round a pass over the set.
     Raises: SettingsError: a setting is out of range.
 
     A training that is begun anew needs a store, or a `run`, of its own: readings of another
@@ -147,12 +148,12 @@ class IMIL:
 class _Foreseen:
     """A model that has predicted the samples before."""
 
-    def __init__(self, model: TorchModel, probs: NDArray[np.float64]) -> None:
-        self._probs = probs
+    def __init__(self, model: TorchModel, known: Known) -> None:
+        self._known = known
         self.explain = model.explain
 
-    def parts(self, _samples: CorrectedDataset) -> list[NDArray[np.float64]]:
-        return [self._probs]
+    def parts(self, _samples: CorrectedDataset) -> Iterable[NDArray[np.float64]]:
+        return [self._known] if isinstance(self._known, np.ndarray) else self._known
 
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:

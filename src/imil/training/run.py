@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,7 @@ from imil.training.classifier import Classifier, EpochOrder
 from imil.training.compiled import compiled, worth_compiling
 from imil.training.data import Prepared
 from imil.training.device import forget_earlier, precision, training_device
-from imil.training.evaluation import read_predictions, write_metrics, write_predictions
+from imil.training.evaluation import read_parts, read_predictions, write_metrics, write_parts
 from imil.training.figures import cases_page, training_curve
 from imil.training.folder import RunFolder, replacing
 from imil.training.metrics import evaluate
@@ -161,10 +161,10 @@ class Run:
             predicted=self._predicted,
         )
 
-    def _predicted(self, epoch: int) -> np.ndarray | None:
+    def _predicted(self, epoch: int) -> Iterator[np.ndarray] | None:
         """What `_predict_at` has just found for the training set."""
         path = self.folder.predictions(f"epoch-{epoch:03}", "train")
-        return read_predictions(path)[0] if path.exists() else None
+        return read_parts(path) if path.exists() else None
 
     def _test_metrics(self, epoch: int) -> dict[str, Any] | None:
         """What the test set gave before the round after that epoch; None where there is none."""
@@ -307,7 +307,7 @@ class Run:
             path = self.folder.predictions(when, name)
             if not path.exists():
                 keys = [samples.key(i) for i in range(len(samples))]
-                write_predictions(path, keys, samples.labels, self._predict(name))
+                write_parts(path, keys, samples.labels, self.looking().parts(samples))
 
     def _finish(self) -> dict[str, Any]:
         self._predict_all("end")
