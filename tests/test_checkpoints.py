@@ -74,6 +74,28 @@ def test_one_stays_before_each_round_and_the_last_epoch_is_never_missing(tmp_pat
     assert len(list(folder.last.parent.iterdir())) == 2
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
+def test_before_a_round_one_is_written_once_and_has_two_names(tmp_path, monkeypatch, links):
+    folder, writer, written, real = RunFolder(tmp_path), Writer(), [], torch.save
+    monkeypatch.setattr(writer, "due", lambda: False)
+    monkeypatch.setattr(checkpoints.torch, "save", lambda *a: written.append(1) or real(*a))
+
+    def refuse(*_args):
+        raise OSError("this file system knows no links")
+
+    if not links:
+        monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+
+    class Round(checkpoints.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                assert (weight(folder.at(2)), weight(folder.last), len(written)) == (2, 2, 1)
+                assert folder.last.samefile(folder.at(2)) == links
+
+    fit(folder, epochs=3, kept=(2,), writer=writer, more=[Round()])
+    assert (weight(folder.at(2)), weight(folder.last)) == (2, 3), "not the round's any more"
+
+
 def test_training_goes_on_while_one_is_written(tmp_path, monkeypatch):
     """The second epoch ends while the first one's checkpoint still waits for the disk."""
     folder, writer, disk, real = RunFolder(tmp_path), Writer(), Event(), torch.save

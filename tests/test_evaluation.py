@@ -1,11 +1,15 @@
 """Predictions as files."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from imil.errors import DataError
 from imil.training.evaluation import read_parts, read_predictions, write_parts, write_predictions
+from imil.training.folder import RunFolder
+from imil.training.run import Run
 
 KEYS = [f"film {i}" for i in range(5)]
 LABELS = np.array([0, 1, 2, 0, 1])
@@ -50,3 +54,32 @@ def test_a_damaged_table_is_named_with_the_way_out(tmp_path, read):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"train\.parquet cannot be read: delete it"):
         read(path)
+
+
+def test_the_training_set_is_predicted_last_for_a_round_goes_on_from_there(tmp_path):
+    predicted = []
+
+    class Samples:
+        labels = LABELS
+
+        def __init__(self, name):
+            self.name = name
+
+        def __len__(self):
+            return len(KEYS)
+
+        def key(self, i):
+            return KEYS[i]
+
+    class Model:
+        def parts(self, samples):
+            predicted.append(samples.name)
+            yield PROBS
+
+    run = SimpleNamespace(
+        samples={name: Samples(name) for name in ("train", "val", "test")},
+        folder=RunFolder(tmp_path),
+        looking=Model,
+    )
+    Run._predict_all(run, "epoch-070")
+    assert predicted == ["val", "test", "train"]

@@ -32,6 +32,8 @@ POINTS = [
     ("pathlib", "Path.replace", 6, "before"),
     ("lightning.pytorch", "Trainer.save_checkpoint", 2, "after"),  # handed over to the writer
     ("torch", "save", 3, "after"),  # written, not in place
+    ("pathlib", "Path.hardlink_to", 1, "before"),  # the round's is there, the newest is older
+    ("pathlib", "Path.hardlink_to", 1, "after"),
     ("imil.pytorch.model", "TorchModel._predict", 2, "after"),
     ("imil.rounds", "choice", 1, "before"),  # choosing
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),

@@ -5,6 +5,7 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,9 +21,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from imil.cases import Reading, RoundSettings
-from imil.errors import SettingsError, SquareError, StoreError
+from imil.errors import DataError, SettingsError, SquareError, StoreError
 from imil.grid import Grid
 from imil.store import Store, schema
+from imil.store.rows import image_row
 
 make_case = partial(make_case, run="r", epoch=3)
 
@@ -172,6 +174,35 @@ def test_a_round_is_stored_whole_or_not_at_all(store):
     twice = [make_case(1), make_case(1)]
     with pytest.raises(Exception, match="UNIQUE"):
         store.open_round("r", 3, RoundSettings(), twice)
+    assert store.rounds() == []
+
+
+def test_films_are_deflated_by_several_threads_and_read_by_one(store, monkeypatch):
+    both, readers = threading.Barrier(2, timeout=30), set()
+
+    def row(image):
+        both.wait()  # breaks unless two are at work
+        return image_row(image)
+
+    def read(number):
+        readers.add(threading.get_ident())
+        return np.full((4, 5), number, np.uint16)
+
+    monkeypatch.setattr("imil.threads._processors", lambda: 2)
+    monkeypatch.setattr("imil.store.store.image_row", row)
+    cases = [replace(make_case(n), load_image=partial(read, n)) for n in range(1, 7)]
+    held = store.open_round("r", 3, RoundSettings(), cases)
+    assert [case.image[0, 0] for case in store.cases(held.id)] == [1, 2, 3, 4, 5, 6]
+    assert readers == {threading.get_ident()}, "a data set need not bear several threads"
+
+
+def test_a_film_that_cannot_be_read_leaves_no_round(store):
+    def lost():
+        raise DataError("the film is gone")
+
+    cases = [make_case(1), replace(make_case(2), load_image=lost), make_case(3)]
+    with pytest.raises(DataError, match="gone"):
+        store.open_round("r", 3, RoundSettings(), cases)
     assert store.rounds() == []
 
 

@@ -21,6 +21,7 @@ from imil.store.database import BUSY, WAYS_OUT, connect, transaction
 from imil.store.readings import keep
 from imil.store.rows import case_of, case_row, image_row, inflate, reading_of, round_of
 from imil.store.together import Together
+from imil.threads import in_order
 
 T = TypeVar("T")
 
@@ -93,7 +94,9 @@ class Store:
     ) -> Round:
         """The new round with all its cases and images, in one transaction."""
         round_id = name_round(run, epoch)
-        images = [image_row(case.image) for case in cases]  # before the lock: films are large
+        # before the lock: films are large. They are read in this thread, for a data set need not
+        # bear several, and deflated in others.
+        images = list(in_order(image_row, (case.image for case in cases)))
         with self.write() as db:
             db.execute(
                 schema.rounds.insert().values(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
@@ -78,10 +79,10 @@ class Checkpoints(Callback):
         epoch = trainer.current_epoch + 1
         if epoch in self._kept:
             trainer.save_checkpoint(self._folder.at(epoch))
-        if epoch in self._kept or epoch == trainer.max_epochs or self._writer.due():
-            trainer.save_checkpoint(self._folder.last)
-        if epoch in self._kept:
             self._writer.settle()
+            _name_too(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
+        elif epoch == trainer.max_epochs or self._writer.due():
+            trainer.save_checkpoint(self._folder.last)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait for what is being written."""
@@ -95,3 +96,13 @@ class Checkpoints(Callback):
             self._writer.settle()
         except ImilError as error:  # what stopped the training comes first
             exception.add_note(str(error))
+
+
+def _name_too(path: Path, name: Path) -> None:
+    """Give the file a second name, or copy it where the file system knows no such thing."""
+    with replacing(name) as half:
+        half.unlink(missing_ok=True)  # of a killed process
+        try:
+            half.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, half)

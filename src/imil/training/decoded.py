@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from imil.errors import DataError
 from imil.images.load import load_image
 from imil.images.view import GAP, squash
+from imil.threads import in_order
 from imil.training.table import Table
-from imil.training.threads import in_order
 
 Bad = tuple[tuple[str, str], ...]
 

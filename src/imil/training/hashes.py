@@ -12,7 +12,7 @@ from typing import Any
 
 import filelock
 
-from imil.training.threads import in_order
+from imil.threads import in_order
 
 JUST_NOW = 2_000_000_000  # ns; within a tick of the file system a file may change twice
 

@@ -303,7 +303,8 @@ class Run:
         self._predict_all(f"epoch-{epoch:03}")
 
     def _predict_all(self, when: str) -> None:
-        for name, samples in self.samples.items():
+        # the training set last: a round goes on from there
+        for name, samples in sorted(self.samples.items(), key=lambda one: one[0] == "train"):
             path = self.folder.predictions(when, name)
             if not path.exists():
                 keys = [samples.key(i) for i in range(len(samples))]
