@@ -20,7 +20,7 @@ from imil.training.seldom import Seldom
 
 
 class EpochSeed(Callback):
-    """Seeds torch and NumPy for each epoch from the run's seed, so that any epoch can be redone."""
+    """Seeds torch for each epoch from the run's seed, so that any epoch can be redone."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
