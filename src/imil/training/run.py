@@ -308,7 +308,9 @@ class Run:
             path = self.folder.predictions(when, name)
             if not path.exists():
                 keys = [samples.key(i) for i in range(len(samples))]
-                write_parts(path, keys, samples.labels, self.looking().parts(samples))
+                model = self.looking()
+                write_parts(path, keys, samples.labels, model.parts(samples))
+                self._at_a_time = model.batch_size
 
     def _finish(self) -> dict[str, Any]:
         self._predict_all("end")
