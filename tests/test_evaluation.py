@@ -72,6 +72,8 @@ def test_the_training_set_is_predicted_last_for_a_round_goes_on_from_there(tmp_p
             return KEYS[i]
 
     class Model:
+        batch_size = 64
+
         def parts(self, samples):
             predicted.append(samples.name)
             yield PROBS
