@@ -169,13 +169,13 @@ def main() -> None:
         "explain",
         "pause / pass",
         "first case",
-        f"of {LARGE} px",
+        f"first case, {LARGE} px",
     ):
         table.add_column(column, justify="right")
     for row in rows:
         seconds = [f"{row[name]:.2f}" for name in ("forward_pass", "predict", "explain")]
         each = row["ratios"]
-        ratio = f"{median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
+        ratio = f"{median(each):.2f}\n{min(each):.2f}-{max(each):.2f}"
         first = [f"{row[name]:.2f}" for name in ("first_case", "first_case_large")]
         table.add_row(f"{row['model']}, {row['size']} px", *seconds, ratio, *first)
     ratios = {f"{row['model']}, {row['size']} px": row["ratios"] for row in rows}
