@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from imil.errors import ShapeError
 from imil.pytorch import TorchModel
 from imil.pytorch.gradcam import grad_cam
 from imil.pytorch.undisturbed import full_precision
@@ -152,3 +153,9 @@ def test_a_gpu_convolves_with_all_bits_of_float32():
         found = conv.float().cuda()(images.cuda())
     error = (found.double().cpu() - exact).abs().max() / exact.std()
     assert error < 2e-4  # of ten bits, a thousandth
+
+
+def test_a_model_with_too_few_outputs_is_told_before_training():
+    net = nn.Sequential(*contract.make_net()[:-1], nn.Linear(6, 2))
+    with pytest.raises(ShapeError, match="gives 2 classes, and a label is 2, counted from 0"):
+        TorchModel(net).check(contract.make_samples())

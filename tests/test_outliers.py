@@ -138,3 +138,9 @@ def test_arrays_that_do_not_fit_are_refused():
 def test_an_unknown_choice_names_the_known_ones():
     with pytest.raises(SettingsError, match="confident_mistakes"):
         choice("clever")
+
+
+def test_a_label_that_the_predictions_have_no_class_for_is_told():
+    probs = np.array([[0.6, 0.4], [0.3, 0.7]])
+    with pytest.raises(ShapeError, match="gives 2 classes, and a label is 2"):
+        choose(choice("confident_mistakes"), [probs], np.array([0, 2]), str, 20)

@@ -138,12 +138,15 @@ def choose(
         labels: (N,).
         key: position -> stable name.
         n: at most this many.
-    Raises: ShapeError: the parts are not N rows in all, or a probability is NaN or infinite.
+    Raises: ShapeError: the parts are not N rows in all, a label is no class of them, or a
+        probability is NaN or infinite.
     """
     best = _Best(pick, key, n)
     seen = wrong = classes = 0
     for found in parts:
         part = np.asarray(found)
+        if not seen:
+            check_labels(labels, part.shape[1])
         classes, start = part.shape[1], seen
         seen += len(part)
         if seen > len(labels):
@@ -154,6 +157,19 @@ def choose(
     if seen != len(labels) or not classes:
         raise ShapeError(f"{seen} predictions and {len(labels)} labels do not fit: give one each")
     return Chosen(best.positions, best.probs(classes), wrong)
+
+
+def check_labels(labels: NDArray[np.int64], classes: int) -> None:
+    """Find out whether a model knows every label.
+
+    Raises: ShapeError: it has fewer classes than that.
+    """
+    most = int(labels.max(initial=0))
+    if most >= classes:
+        raise ShapeError(
+            f"the model gives {classes} classes, and a label is {most}, counted from 0: give it an "
+            "output for every class"
+        )
 
 
 def _chunks(

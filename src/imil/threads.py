@@ -10,7 +10,7 @@ from typing import TypeVar
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-MOST = 8  # threads; each holds originals, and what memory a container leaves is hard to tell
+MOST = 8  # threads; each holds originals: memory must not grow with the processors
 
 
 def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:

@@ -97,7 +97,7 @@ class IMIL:
         Raises:
             SettingsError: the run has rounds already, and they are not gone on with; the layer
                 that was named gives no map of the image, or no layer of the model does.
-            ShapeError: the model's output is no (B, K).
+            ShapeError: the model's output is no (B, K), or a label is none of its classes.
         """
         if self._before and not self._goes_on:
             raise SettingsError(

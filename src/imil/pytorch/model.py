@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imil.cases import HeatMap
+from imil.outliers import check_labels
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
 from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
@@ -45,12 +46,15 @@ class TorchModel:
         The layer that is found is remembered, so that a round need not look for it.
 
         Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
-            module's output is no (B, K).
+            module's output is no (B, K), or a label is none of its classes.
         """
         if not len(samples):
             return
         with undisturbed(self.module):
             batch = self._views(samples, range(len(samples))[:LOOKED_AT])
+            with torch.no_grad():
+                logits = logits_of(self.module(batch), len(batch))
+            check_labels(samples.labels, _probabilities(logits).shape[1])
             if self._layer is None:
                 found = look_for_layer(self.module, batch)
                 self._layer = found.name if found.lasting else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -34,8 +33,8 @@ from imil.study.plan import Plan, read_plan
 from imil.training.asking import make_reader, reading_room
 from imil.training.data import Prepared, prepare, prepare_apart
 from imil.training.device import as_here
-from imil.training.evaluation import write_predictions
-from imil.training.folder import replacing, write_table
+from imil.training.evaluation import write_parts
+from imil.training.folder import name_too, replacing, write_table
 from imil.training.run import Run
 from imil.training.settings import TrainSettings, load_config, resolve
 
@@ -210,17 +209,7 @@ def _fork(trunk: Job, job: Job, epoch: int) -> None:
     shutil.copytree(before, there, dirs_exist_ok=True)
     write_table(job.run.history, pd.read_csv(trunk.run.history).head(epoch))
     job.run.last.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(job.run.last) as half:  # last: from here on the job goes on by itself
-        _link(trunk.run.at(epoch), half)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for the file, or a copy where the file system knows no such thing."""
-    target.unlink(missing_ok=True)  # a killed job's second name: it must not be written over
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    name_too(trunk.run.at(epoch), job.run.last)  # last: from here on the job goes on by itself
 
 
 @contextmanager
@@ -301,7 +290,7 @@ def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
         if not path.exists():
             samples = prepare_apart(run.settings, external.data, run.data, cache=cache)
             keys = [samples.key(i) for i in range(len(samples))]
-            write_predictions(path, keys, samples.labels, model.predict(samples))
+            write_parts(path, keys, samples.labels, model.parts(samples))
     samples = run.samples[TEST]
     keys = _keys(run.data, TEST)
     shown = figure_images(plan, job.split, keys, samples.labels)

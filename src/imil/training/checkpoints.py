@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +14,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from imil.errors import ImilError
-from imil.training.folder import RunFolder, replacing
+from imil.training.folder import RunFolder, name_too, replacing
 from imil.training.seldom import Seldom
 
 
@@ -80,7 +79,7 @@ class Checkpoints(Callback):
         if epoch in self._kept:
             trainer.save_checkpoint(self._folder.at(epoch))
             self._writer.settle()
-            _name_too(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
+            name_too(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
         elif epoch == trainer.max_epochs or self._writer.due():
             trainer.save_checkpoint(self._folder.last)
 
@@ -96,13 +95,3 @@ class Checkpoints(Callback):
             self._writer.settle()
         except ImilError as error:  # what stopped the training comes first
             exception.add_note(str(error))
-
-
-def _name_too(path: Path, name: Path) -> None:
-    """Give the file a second name, or copy it where the file system knows no such thing."""
-    with replacing(name) as half:
-        half.unlink(missing_ok=True)  # of a killed process
-        try:
-            half.hardlink_to(path)
-        except OSError:
-            shutil.copyfile(path, half)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -163,6 +164,16 @@ def replacing(path: Path) -> Iterator[Path]:
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
+
+
+def name_too(path: Path, name: Path) -> None:
+    """Give the file a second name, or copy it where the file system knows no such thing."""
+    with replacing(name) as half:
+        half.unlink(missing_ok=True)  # of a killed process: it must not be written over
+        try:
+            half.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, half)
 
 
 def write_json(path: Path, values: Any) -> None:
