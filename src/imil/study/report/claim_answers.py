@@ -109,8 +109,8 @@ def _uncertainty(found: Findings) -> str:
     others = "images, not for other trainings" if one else "images and other trainings"
     spread = "" if one else "; standard deviation over trainings in table.csv"
     return (
-        f"95 % intervals for other {others}; exact McNemar and DeLong tests, corrected by Holm's "
-        f"method{spread}."
+        f"95 % intervals for other {others}, with p by the same error; exact McNemar and DeLong "
+        f"tests of the networks; all corrected by Holm's method{spread}."
     )
 
 
