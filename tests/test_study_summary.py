@@ -383,10 +383,10 @@ def test_the_checklist_claims_no_more_than_the_methods_of_one_training_each(stud
         return checklist(found)[29 - 1].answer
 
     one = study(seeds=(0,))
-    assert answer(one).startswith("95 % intervals for other images, not for other trainings;")
+    assert answer(one).startswith("95 % intervals for other images, not for other trainings, with")
     assert "standard deviation" not in answer(one)
     several = replace(one, plan=one.plan.model_copy(update={"seeds": (0, 1)}))
-    assert answer(several).startswith("95 % intervals for other images and other trainings;")
+    assert answer(several).startswith("95 % intervals for other images and other trainings, with")
     assert "standard deviation over trainings in table.csv" in answer(several)
 
 
