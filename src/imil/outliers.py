@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from imil.errors import SettingsError, ShapeError
 
-CHUNK = 256 << 10  # bytes of predictions looked at together: they stay in the processor's cache
+CHUNK = 512 << 10  # bytes of predictions looked at together: they stay in the processor's cache
 ROUNDING = 0.01  # a row may sum to a little more than 1, or less
 
 Key = Callable[[int], str]
