@@ -1,5 +1,7 @@
 """The reading room in a real browser: the real page, the real server, a store on a real file."""
 
+import sqlite3
+
 import pytest
 from browsers import Desk, chromium
 from rooms import link, make_store, serving
@@ -146,6 +148,32 @@ def test_readings_made_offline_are_sent_once_when_the_network_is_back(desk, stor
     assert stored(store) == {}
     desk.context.set_offline(False)
     desk.saved()
+    assert {number: [one.squares for one in all_] for number, all_ in stored(store).items()} == {
+        1: [(6,)],
+        2: [(7,)],
+    }
+
+
+def test_readings_that_a_locked_store_refuses_are_sent_once_when_it_is_free(
+    browser, store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("imil.web.app.PATIENCE", 0.3)
+    with serving(store.path) as address:
+        desk = Desk(browser, address, link(store)).start()
+        other = sqlite3.connect(store.path, isolation_level=None)  # another process's
+        other.execute("BEGIN IMMEDIATE")
+        for number in (1, 2):
+            desk.at(number)
+            desk.click(5 + number)
+            desk.press("Submit")
+        desk.page.get_by_text("2 readings kept here").wait_for()
+        desk.page.get_by_text("cannot reach its store just now").wait_for()
+        assert stored(store) == {}
+        other.execute("ROLLBACK")
+        other.close()
+        desk.saved()
+        assert desk.page.get_by_text("cannot reach its store just now").count() == 0
+        desk.context.close()
     assert {number: [one.squares for one in all_] for number, all_ in stored(store).items()} == {
         1: [(6,)],
         2: [(7,)],

@@ -506,7 +506,7 @@ def test_a_locked_store_is_said_at_once_and_the_reading_can_be_sent_again(
         other = hold(store.path)
         answer = send(lee, 1, reading_id="a" * 32)
         assert answer.status_code == 423
-        assert "sent again" in sentence(answer)
+        assert "try again" in sentence(answer)
         assert answer.headers["retry-after"] == "5"
         assert str(tmp_path) not in answer.text
         assert lee.get("/api/rounds/70").status_code == 200, "reading goes on while one writes"

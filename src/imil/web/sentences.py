@@ -20,10 +20,7 @@ log = logging.getLogger("imil.web")
 
 # Shown for anything wrong with the store itself; the true cause names paths, so it goes to the
 # log of whoever runs the server.
-LATER = (
-    "The server cannot reach its store just now: what you did is kept in this browser and sent "
-    "again by itself."
-)
+LATER = "The server cannot reach its store just now: try again in a moment."
 SAID: dict[int, str] = {
     404: "There is nothing here: go back to the start page.",
     405: "This address cannot be used in this way: reload the page.",

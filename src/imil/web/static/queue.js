@@ -8,7 +8,8 @@ import { ApiError, call } from "./api.js";
 /** @typedef {{key: string, round: string, number: number, sentence: string}} Refusal */
 
 const WAITS = [1, 2, 5, 10, 20, 30]; // seconds between tries
-const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
+// what may go another time: 423 is the store's (locked, full, read-only), 502 to 504 a proxy's
+const LATER = new Set([0, 408, 423, 425, 429, 500, 502, 503, 504]);
 
 /** Sends parcels one after the other. Fires `change` when something about them has changed, and
  * `stored` (detail: the parcel) when the server has one. */
