@@ -6,7 +6,7 @@ Three kinds of drawn films: JPEG of 512 pixels, JPEG of 3000 pixels, PNG of 3000
 imil does it whole: hashes every file, decodes, writes the cache and waits for the disk, in a thread
 a core, but eight at most. Its rivals only decode, in a thread for every core: Pillow, Pillow that
 reads JPEGs at a fraction of their size but not below the size that is wanted (`draft`: faster, and
-coarser), and OpenCV both ways where it is installed. All in turn, three times.
+coarser), and OpenCV, whole and reduced to half, where it is installed. All in turn, three times.
 """
 
 from __future__ import annotations

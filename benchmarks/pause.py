@@ -28,7 +28,7 @@ from torch import Tensor
 from imil.cases import Case, Image, Reading, RoundSettings
 from imil.grid import Grid
 from imil.images.load import load_image
-from imil.outliers import confident_mistakes
+from imil.outliers import choose, mistakes
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.rounds import run_round
 from imil.store import Store
@@ -87,8 +87,7 @@ def pause(net: Classifier, samples: CorrectedDataset) -> dict[str, float]:
     marks = [perf_counter()]
     probs = model.predict(samples)
     marks.append(perf_counter())
-    keys = [samples.key(i) for i in range(len(samples))]
-    chosen = confident_mistakes(probs, samples.labels, keys, CASES)
+    chosen = choose(mistakes, [probs], samples.labels, samples.key, CASES).positions
     marks.append(perf_counter())
     predicted = probs.argmax(axis=1)
     both = [(i, int(of)) for i in chosen for of in (predicted[i], samples.labels[i])]

@@ -6,7 +6,7 @@ Bytes of the page; submit to next case painted, in Chromium, at 512² with 8 bit
 with 16; latency of the server with 1, 20 and 100 readers at once; readings lost or doubled.
 The rival is a bare static page of the same film under the same uvicorn, in the same run.
 
-Readers think for three seconds a case, some ten times faster than people do; then, as the
+Readers think for three seconds a case, some twenty times faster than people do; then, as the
 hardest case, all submit in the same moment.
 """
 

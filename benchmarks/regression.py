@@ -1,5 +1,7 @@
 """Whether imil has become slower: two results of one benchmark, from the same machine.
 
+Of any but that of the reading room, which measures no ratios.
+
     python benchmarks/pause.py --out before.json
     python benchmarks/pause.py --out after.json
     python benchmarks/regression.py before.json after.json

@@ -3,7 +3,7 @@
     python benchmarks/training_step.py [--full] [--keras PYTHON] [--out FILE.json]
 
 The first two run in one process, an epoch of one beside an epoch of the other; the rest in
-processes of their own, one after the other, on the same drawn films:
+processes of their own, one after the other; those that read films read the same drawn ones:
 
 - `bare step, tuned`: one batch on the device; forward, backward, update; memory kept and in
   channels-last, as imil trains, but without the deterministic algorithms that imil asks for: the

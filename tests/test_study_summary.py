@@ -344,6 +344,19 @@ def test_the_methods_say_what_became_of_cases_that_a_file_does_not_have(study, o
         f"The readings of Lee came from a file and were used wherever the same case came up; "
         f"other cases were {says}" in said
     )
+    assert ("heat-map" in said) == (otherwise != "skip"), "what a file's reader saw is not known"
+
+
+def test_the_methods_say_what_a_person_was_shown(study):
+    found = study(readers=("Lee", "Wu"))
+    people = (Reader(name="Lee", reader="web"), Reader(name="Wu", reader="console"))
+    changed = replace(found, plan=found.plan.model_copy(update={"readers": people}))
+    said = " ".join(methods(changed))
+    assert (
+        "Lee read the cases of each training, in a browser, with both labels and the Grad-CAM "
+        "heat-maps of the predicted and of the true class. Wu read the cases of each training, at "
+        "a terminal, with both labels and the Grad-CAM heat-map of the predicted class."
+    ) in said
 
 
 def test_the_methods_tell_of_fewer_cases_only_where_fewer_were_put(study):
@@ -361,7 +374,6 @@ def test_the_methods_count_the_cases_that_changed_nothing(study):
         f"Of 14 cases put to Lee over all trainings, {len(others)} stayed as they were ({skipped} "
         f"skipped or not read, {len(others) - skipped} with another verdict)"
     ) in said
-    assert "heat-maps of the predicted and of the true class" in said
     assert (
         "Controls are about the cases in which Lee selected squares, and leave the others as they "
         "were. They tell"

@@ -189,6 +189,8 @@ def test_a_folder_of_class_folders_is_a_table(tmp_path):
         ("masks/a.png", "would be trained on as if it held films"),
         ("train/normal/a.png", "lies beside the split 'train'"),
         ("normal/b.bmp", "b.bmp' is no .png, .jpg, .jpeg, .tif, .tiff: save it"),
+        ("c.jpg", "c.jpg' lies beside folders of images, in none of them: move it into"),
+        ("d.dcm", "d.dcm' lies beside folders of images, in none of them: move it into"),
     ],
 )
 def test_what_would_be_taken_for_a_class_or_left_out_is_refused(tmp_path, odd, said):
@@ -196,6 +198,14 @@ def test_what_would_be_taken_for_a_class_or_left_out_is_refused(tmp_path, odd, s
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert said in sentence(tmp_path)
+
+
+@pytest.mark.parametrize("stray", ["a.png", "test/a.png"])
+def test_images_beside_the_classes_of_a_split_are_refused(tmp_path, stray):
+    for name in ("train/TB/a.png", "train/normal/b.png", "test/TB/c.png", stray):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert "a.png' lies beside folders of images, in none of them" in sentence(tmp_path)
 
 
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):

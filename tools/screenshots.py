@@ -1,7 +1,8 @@
 """Pictures of the reading room for the documentation, taken in a real Chromium.
 
-    python tools/screenshots.py [--store STORE] [--to docs/images]
+    python tools/screenshots.py [--store STORE] [--to runs/pictures]
 
+One of every state of the page, to look at; those that a document shows lie in docs/images.
 Without a store the films are phantoms, drawn by us. With one, a copy of it is read, and the
 pictures are not for publishing if its films are not.
 """
@@ -45,7 +46,7 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, help="a store to copy instead of phantoms")
-    parser.add_argument("--to", type=Path, default=Path("docs/images"))
+    parser.add_argument("--to", type=Path, default=Path("runs/pictures"))
     given = parser.parse_args()
     given.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

@@ -33,6 +33,7 @@ class RoundSettings:
         grid: the grid laid over each image.
         choice: the name of the function in `imil.outliers` that chooses.
         fill: the name of the function in `imil.fills` that covers unselected squares.
+    Raises: SettingsError: num_outliers is below 1.
     """
 
     num_outliers: int = 20
@@ -83,7 +84,8 @@ class Case:
         grid: the grid of the round.
         cam_predicted, cam_true: heat-map of the predicted and of the true class,
             float32 (height, width) of the model's view, in [0, 1].
-        earlier: the squares of an earlier round, if the sample was corrected before.
+        earlier: the squares of an earlier round, if the sample was corrected before on the same
+            grid.
         load_image: gives the original at full resolution, uint8 or uint16, (H, W) or (H, W, 3).
     """
 

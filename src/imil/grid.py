@@ -46,6 +46,8 @@ class Grid:
     def parse(cls, text: str | int | Grid) -> Grid:
         """The grid that a person means by `4` or `4x6` (rows × columns).
 
+        Raises: SettingsError: it means none, or one of too many squares.
+
         >>> Grid.parse("4x6")
         Grid(rows=4, cols=6)
         """
@@ -67,6 +69,8 @@ class Grid:
 
     def box(self, square: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, bottom, right of a square in pixels; bottom and right lie outside it.
+
+        Whether the grid has that square is for `check` to say.
 
         >>> Grid(4, 4).box(16, 512, 512)
         (384, 384, 512, 512)
@@ -122,7 +126,10 @@ class Grid:
         return (rows[:, None] * self.cols + cols[None, :] + 1).astype(np.int32)
 
     def mask(self, squares: Iterable[int], height: int, width: int) -> NDArray[np.bool_]:
-        """True where a pixel lies in one of the squares, (height, width)."""
+        """True where a pixel lies in one of the squares, (height, width).
+
+        Raises: SquareError: the grid has no such square.
+        """
         chosen = np.zeros((self.rows, self.cols), bool)
         for square in self.check(squares):
             chosen[divmod(square - 1, self.cols)] = True

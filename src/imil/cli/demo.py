@@ -27,9 +27,9 @@ def demo(
 ) -> None:
     """Train a small model on drawn chest films, correct it in one round, and compare.
 
-    Needs no data and no network. In the drawn films a corner letter gives the class away: a
-    shortcut that holds in training and fails in the test. Who answers the round shows the model
-    the lungs instead.
+    Needs no data and no network. In the drawn films a corner letter goes with the class in 85 %
+    of those to train on and in half of those to test on: a shortcut. Who answers the round shows
+    the model where to look instead.
 
     [bold]Example[/bold]
 

@@ -1,4 +1,7 @@
-"""How a command ends: 0, 2 with one sentence for bad input, 130 when interrupted."""
+"""How a command ends: 0, 2 with one sentence for bad input, 130 when interrupted.
+
+`imil study run` ends with 1 where a training failed.
+"""
 
 from __future__ import annotations
 

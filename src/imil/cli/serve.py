@@ -46,8 +46,8 @@ def serve(
 ) -> None:
     """Open the reading room of a run, in which radiologists read its cases in a browser.
 
-    It may run beside the training, before it or after it, and be stopped and started at will:
-    they meet in the run's store.
+    It may run beside the training or after it, and be stopped and started at will: they meet in
+    the run's store.
 
     [bold]Examples[/bold]
 

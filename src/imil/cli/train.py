@@ -85,8 +85,9 @@ def train(
     reader_name: Annotated[
         str | None,
         typer.Option(
-            help="Name stored with each reading; of a replay with several readers, whose are used.",
-            show_default="reader",
+            help="Name stored with readings at the console and of played readers; of a replay with "
+            "several readers, whose are used.",
+            show_default="reader; a played one's kind",
         ),
     ] = None,
     protocol: Annotated[
@@ -184,8 +185,9 @@ def train(
 ) -> None:
     """Train a model; after --imil-epoch epochs, a reader looks at its most confident mistakes.
 
-    The model goes on training with everything black but the squares that the reader selected.
-    Defaults are the paper's. Stop whenever you like: `imil resume RUN` goes on.
+    In these images everything but the squares that the reader selected goes black, and training
+    goes on. Defaults are the paper's, where it gives any. Stop whenever you like: `imil resume RUN`
+    goes on.
 
     [bold]Example[/bold]
 

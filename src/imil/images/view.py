@@ -1,7 +1,8 @@
 """An image at the training size: what the model sees of it.
 
 Training and the reading room's preview share it, so that a reader sees the very blackout (but for
-at most two grey levels where training decodes a large JPEG at a fraction of its size).
+at most two grey levels where training decodes a large JPEG at a fraction of its size, and in colour
+where the film has any, though training may be on grey).
 """
 
 from __future__ import annotations

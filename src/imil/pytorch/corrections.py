@@ -39,7 +39,10 @@ class Corrections:
         return len(self._table)
 
     def set(self, i: int, kept: Kept | None) -> None:
-        """Keep only this of the i-th sample from now on; None restores it."""
+        """Keep only this of the i-th sample from now on; None restores it.
+
+        Raises: SquareError: its grid has no such square.
+        """
         row = self._table[i].numpy()
         row[0] = 0
         if kept is None:

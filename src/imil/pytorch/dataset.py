@@ -34,7 +34,8 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         keys: N stable, unique names; otherwise the file names in `dataset.samples`, otherwise
             positions, which hold only as long as the data set keeps its order.
         original: position -> image that readers are shown; otherwise the raw image.
-    Raises: DataError: lengths differ, keys repeat, or a transform lacks its view.
+    Raises: DataError: lengths differ, keys repeat, a label is no class, or a transform
+        lacks its view.
     """
 
     def __init__(

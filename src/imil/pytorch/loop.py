@@ -42,8 +42,8 @@ class IMIL:
         samples: the training set that your `DataLoader` draws from.
         model: gives logits (B, K); anything on the device where it trains.
         ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
-        store: file of the store, or an open `Store`. Every reading is on disk in it before
-            the next case is shown.
+        store: file of the store, or an open `Store`. Each reading is on disk in it before
+            the reader is asked for the next.
         run: name of this training in the store.
         imil_epoch: after how many completed epochs a round is held; one number, or several.
         num_outliers: mistakes put to the reader in a round (paper: 20).
@@ -139,7 +139,10 @@ class IMIL:
         return round_
 
     def restore(self, epoch: int) -> Round | None:
-        """Go on after `epoch` completed epochs: earlier corrections, then the round due now."""
+        """Go on after `epoch` completed epochs: earlier corrections, then the round due now.
+
+        Raises: RoundPaused: the reader stopped before the round was read.
+        """
         self._goes_on = True
         restore(self.samples, self.store, run=self.run, epoch=epoch)
         return self.after_epoch(epoch)

@@ -21,7 +21,6 @@ What = Literal[
     "invitation",
     "revocation",
     "protocol",
-    "export",
 ]
 
 

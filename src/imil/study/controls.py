@@ -16,7 +16,7 @@ from imil.readers.simulated import NO_SQUARES, Reference
 from imil.store import Store
 from imil.training.classifier import EpochOrder
 
-BOX = 50 / 224  # of the image's side; CutOut's box in the paper (Table 1)
+BOX = 50 / 224  # of the image's side; CutOut's box in the paper (3.3.3)
 TIMES = 5  # as often as the others is a favoured image drawn
 
 

@@ -46,6 +46,8 @@ def read_folder(folder: Path) -> TextColumns:
             raise DataError(
                 f"'{odd}' lies beside the split '{splits[0].name}': take it out, or give a table"
             )
+        for outer in (folder, *splits):
+            _refuse_images(outer)
         return _columns(
             folder, [(SPLITS[sub.name.lower()], c) for sub in splits for c in _folders(sub)]
         )
@@ -54,6 +56,8 @@ def read_folder(folder: Path) -> TextColumns:
             f"'{folder}' holds a table beside folders: give the table itself, {tables[0]}, or "
             "move it elsewhere if each folder is a class"
         )
+    if inside:
+        _refuse_images(folder)
     return _columns(folder, [("", sub) for sub in inside])
 
 
@@ -75,6 +79,16 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
     if not any(columns["split"]):
         del columns["split"]
     return columns
+
+
+def _refuse_images(folder: Path) -> None:
+    """Raises: DataError: images lie beside its folders, and would be left out."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in (*SUFFIXES, *OTHERS) and not _hidden(path):
+            raise DataError(
+                f"'{path}' lies beside folders of images, in none of them: move it into the folder "
+                "of its class, or take it out"
+            )
 
 
 def _films(films: Path, folder: Path) -> TextColumns:

@@ -35,6 +35,11 @@ CHANGES = {
     "crop": "each training image was moved by up to an eighth of its side, up or down and "
     "sideways, with black coming in",
 }
+SHOWN = {
+    "web": "in a browser, with both labels and the Grad-CAM heat-maps of the predicted and of the "
+    "true class",
+    "console": "at a terminal, with both labels and the Grad-CAM heat-map of the predicted class",
+}
 WEIGHTS = {"none": "from random weights", "imagenet": "from weights trained on ImageNet"}
 
 
@@ -107,8 +112,7 @@ def _round(found: Findings) -> Iterator[str]:
     epochs = listed([str(epoch) for epoch in s.imil_epoch])
     yield (
         f"After epoch {epochs} the model predicted its training images. Of those that it got "
-        f"wrong, the {s.num_outliers} with the highest confidence were put to a reader, with the "
-        "Grad-CAM heat-maps of the predicted and of the true class and both labels. On a "
+        f"wrong, the {s.num_outliers} with the highest confidence were put to a reader. On a "
         f"{s.grid_size.replace('x', '×')} grid the reader selected the squares that the model "
         "should look at; all others were black from then on."
     )
@@ -119,13 +123,15 @@ def _round(found: Findings) -> Iterator[str]:
         if kind in PLAYED:
             yield f"The reader {reader.name} was simulated: it {played(reader.reader, s)}."
         elif kind == "replay":
-            rest = "put to a person in each training" if reader.asks else "left as they were"
+            rest = "left as they were"
+            if reader.asks:
+                rest = f"put to a person in each training, {SHOWN[reader.asks]}"
             yield (
                 f"The readings of {reader.name} came from a file and were used wherever the same "
                 f"case came up; other cases were {rest}."
             )
         else:
-            yield f"{reader.name} read the cases of each training."
+            yield f"{reader.name} read the cases of each training, {SHOWN[kind]}."
     yield from _uncorrected(found)
 
 

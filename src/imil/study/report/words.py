@@ -13,7 +13,7 @@ VERDICTS: dict[Verdict, str] = {
     "not measured": "not measured",
     "none shown": "no difference shown",
     "one training": "one training each: it may be luck",
-    "not corrected": "not shown once corrected for the number of comparisons and for few trainings",
+    "not corrected": "not shown once corrected for the number of arms and for few trainings",
     "better": "better",
     "worse": "worse",
 }

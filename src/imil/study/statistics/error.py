@@ -23,7 +23,7 @@ against it are ours, found by simulation (tests/test_study_statistics_coverage.p
 - What units differ by beyond it counts twice in the degrees of freedom (`CAUTION`).
 
 Coverage is then 93 to 97 % for one unit and for three and more, and 98 % where trainings hardly
-differ or several seeds are trained on each of several splits. For two units it may fall to 87 %.
+differ or several seeds are trained on each of several splits. For two units it may fall to 86 %.
 
 A p that is corrected for the number of arms asks how rare a difference is far out, where luck
 among few units weighs more: of studies without an effect whose three seeds differed much, 3 % had
