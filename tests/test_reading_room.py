@@ -180,6 +180,25 @@ def test_readings_that_a_locked_store_refuses_are_sent_once_when_it_is_free(
     }
 
 
+def test_what_a_proxy_answers_in_the_rooms_place_loses_no_reading(desk, store):
+    page = "<!doctype html><title>Sign on</title>"
+    answers = [
+        {"status": status, "content_type": "text/html", "body": page} for status in (404, 200)
+    ]
+
+    def in_its_place(route):
+        route.fulfill(**answers.pop(0)) if answers else route.fallback()
+
+    desk.context.route("**/readings/*", in_its_place)
+    desk.click(6)
+    desk.press("Submit")
+    desk.at(2)
+    desk.page.get_by_text("1 reading kept here").wait_for()
+    desk.saved()
+    assert not answers
+    assert [one.squares for one in stored(store)[1]] == [(6,)]
+
+
 def test_a_closed_tab_loses_neither_squares_nor_reason_nor_time(desk, store):
     desk.click(6, 10)
     desk.page.get_by_label("Reason", exact=True).last.fill("apex")

@@ -73,3 +73,13 @@ def test_a_check_that_fails_leaves_the_folder_as_it_was(folder):
     with pytest.raises(DataError, match=r"films\.csv"):
         begun(folder, seeds=[0, 1])
     assert there() == before
+
+
+def test_an_arm_bears_its_old_name_again_where_a_new_reader_is_not_accepted(folder):
+    plan(folder).write(folder.plan)
+    folder.facts.write_text("{}")
+    folder.arm("imil").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"films\.csv"):
+        begun(folder, readers=[{"name": "A"}, {"name": "B", "reader": "inverted"}])
+    assert folder.arm("imil").exists(), "where the plan in the folder looks for A's readings"
+    assert not folder.arm("imil.A").exists()

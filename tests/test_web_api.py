@@ -262,7 +262,6 @@ def test_the_opinion_stays_hidden_from_the_reader_who_has_not_looked(lee, store,
         (reading(["6"]), "squares.0 is '6'"),
         (reading(verdict="maybe"), "verdict is 'maybe'"),
         (reading(seconds=-1), "seconds is -1"),
-        (reading(seconds=90_000), "seconds is 90000"),
         (reading(seconds="3"), "seconds is '3'"),
         (reading(reason="x" * 2_001), "reason is 'xxx"),
         (reading(reason="a\x00b"), "reason is 'a?b'"),
@@ -545,6 +544,12 @@ def test_a_store_that_takes_no_more_loses_no_reading(tmp_path, pragma):
         app.state.store = sound
         broken.close()
     store.close()
+
+
+def test_a_page_that_was_open_for_days_loses_no_reading(store, lee):
+    assert send(lee, 1, reading(seconds=3 * 86_400.0)).status_code == 200
+    (stored,) = store.readings("films@70")
+    assert stored.seconds == 86_400
 
 
 def test_an_image_that_is_gone_is_said(lee, store):

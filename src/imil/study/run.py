@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,19 +35,40 @@ def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> Non
     Raises: SettingsError, DataError: before the first job starts.
     """
     before = folder.facts.exists()  # written last: without it nothing was begun
+    moves: list[tuple[Path, Path]] = []
     if before:
-        plan = _grown(read_plan(folder.plan), plan, folder)
+        moves = _grown(read_plan(folder.plan), plan, folder)
     elif not folder.plan.exists() and any(p.name != ".lock" for p in folder.path.iterdir()):
         raise SettingsError(f"{folder.path} is not empty and no study: give a new folder")
     else:
         _write(plan, folder)  # first: who is stopped before the end of the checks can start again
+    with _renamed(moves):
+        try:
+            prepare(plan, folder, console.print, cache=cache)
+        except ImilError:
+            if not before:
+                folder.clear()  # nothing was trained: the next try finds it as it was
+            raise
+        _write(plan, folder)
+
+
+@contextmanager
+def _renamed(moves: Sequence[tuple[Path, Path]]) -> Iterator[None]:
+    """The folders under their new names; under the old ones again where the block fails.
+
+    Else the plan in the study's folder would not know them, and ask its readers anew.
+    """
+    done: list[tuple[Path, Path]] = []
     try:
-        prepare(plan, folder, console.print, cache=cache)
-    except ImilError:
-        if not before:
-            folder.clear()  # nothing was trained: the next try finds it as it was
+        for old, new in moves:
+            if old != new and old.exists():
+                old.rename(new)
+                done.append((old, new))
+        yield
+    except BaseException:  # Ctrl-C too
+        for old, new in reversed(done):
+            new.rename(old)
         raise
-    _write(plan, folder)
 
 
 def _write(plan: Plan, folder: StudyFolder) -> None:
@@ -55,8 +76,10 @@ def _write(plan: Plan, folder: StudyFolder) -> None:
         plan.write(half)
 
 
-def _grown(before: Plan, now: Plan, folder: StudyFolder) -> Plan:
-    """The new plan, if what was done so far is a part of it.
+def _grown(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Path]]:
+    """The folders of arms that bear another name in the new plan, as (old, new).
+
+    An arm bears its reader's name only where there are several: another has come, or gone.
 
     Raises: SettingsError: something else has changed.
     """
@@ -78,12 +101,10 @@ def _grown(before: Plan, now: Plan, folder: StudyFolder) -> Plan:
             )
     was = {(arm.kind, arm.reader): arm.id for arm in before.rows}
     _check_trained(now, folder, was)
-    for arm in now.rows:
-        # an arm bears its reader's name only where there are several: another has come, or gone
-        old = folder.arm(was.get((arm.kind, arm.reader), arm.id))
-        if old != folder.arm(arm.id) and old.exists():
-            old.rename(folder.arm(arm.id))
-    return now
+    return [
+        (folder.arm(was.get((arm.kind, arm.reader), arm.id)), folder.arm(arm.id))
+        for arm in now.rows
+    ]
 
 
 def _check_trained(plan: Plan, folder: StudyFolder, was: Mapping[tuple[Kind, str], str]) -> None:

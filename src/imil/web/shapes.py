@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from imil.cases import State, Verdict
@@ -14,11 +14,13 @@ from imil.store.access import LONGEST, NAME, Kind
 from imil.store.progress import Protocol
 
 REASON = 2_000  # characters
-DAY = 86_400.0  # seconds; nobody looks at one case for longer
+DAY = 86_400.0  # seconds; a page may stay open over a weekend, but nobody looks for longer
 
 Square = Annotated[int, Field(ge=1, le=MOST * MOST)]
 Squares = Annotated[list[Square], Field(max_length=MOST * MOST)]
-Seconds = Annotated[float, Field(ge=0, le=DAY, allow_inf_nan=False)]
+Seconds = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), AfterValidator(lambda seconds: min(seconds, DAY))
+]
 Epoch = Annotated[int, Path(ge=0, le=10**9, description="the round: its completed epochs")]
 Number = Annotated[int, Path(ge=1, le=10**6, description="number of the case in its round")]
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="made by the page, once")]

@@ -79,10 +79,12 @@
 
 /** What went wrong, in a sentence for the person. Status 0: the server was not reached. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} sentence */
-  constructor(status, sentence) {
+  /** @param {number} status @param {string} sentence
+   * @param {boolean} [ours] did the reading room itself say so, and no proxy in between? */
+  constructor(status, sentence, ours = false) {
     super(sentence);
     this.status = status;
+    this.ours = ours;
   }
 }
 
@@ -104,11 +106,19 @@ export async function call(method, path, body) {
   } catch {
     throw new ApiError(0, "The server cannot be reached.");
   }
-  if (!answer.ok) throw new ApiError(answer.status, await sentence(answer));
-  return answer.status === 204 ? null : answer.json();
+  if (!answer.ok) {
+    const said = await sentence(answer);
+    throw new ApiError(answer.status, said || `The server answered ${answer.status}.`, said !== "");
+  }
+  if (answer.status === 204) return null;
+  try {
+    return await answer.json();
+  } catch {
+    throw new ApiError(0, "Something between here and the server answers in its place.");
+  }
 }
 
-/** @param {Response} answer */
+/** @param {Response} answer @returns {Promise<string>} the reading room's own; empty if a proxy's */
 async function sentence(answer) {
   try {
     const { detail } = /** @type {{detail?: unknown}} */ (await answer.json());
@@ -116,7 +126,7 @@ async function sentence(answer) {
   } catch {
     // not JSON: a proxy in between has answered
   }
-  return `The server answered ${answer.status}.`;
+  return "";
 }
 
 /** @param {string} round @param {number} number */

@@ -8,8 +8,9 @@ import { ApiError, call } from "./api.js";
 /** @typedef {{key: string, round: string, number: number, sentence: string}} Refusal */
 
 const WAITS = [1, 2, 5, 10, 20, 30]; // seconds between tries
-// what may go another time: 423 is the store's (locked, full, read-only), 502 to 504 a proxy's
-const LATER = new Set([0, 408, 423, 425, 429, 500, 502, 503, 504]);
+// What the reading room says of this very reading, and would say again. All else may pass: a store
+// that is locked (423), a room that was opened under another name (421), whatever a proxy answers.
+const FINAL = new Set([400, 404, 405, 409, 413, 422]);
 
 /** Sends parcels one after the other. Fires `change` when something about them has changed, and
  * `stored` (detail: the parcel) when the server has one. */
@@ -126,13 +127,13 @@ export class Queue extends EventTarget {
   }
 
   /** @param {string} key @param {Parcel} parcel @param {ApiError} error */
-  #failed(key, parcel, { status, message }) {
-    if (LATER.has(status)) {
-      this.#say({ offline: status === 0, trouble: status === 0 ? "" : message });
-      return false;
-    }
+  #failed(key, parcel, { status, message, ours }) {
     if (status === 401 || status === 410) {
       this.#say({ signedOut: true, offline: false });
+      return false;
+    }
+    if (!ours || !FINAL.has(status)) {
+      this.#say({ offline: status === 0, trouble: status === 0 ? "" : message });
       return false;
     }
     const { round, number } = parcel;
