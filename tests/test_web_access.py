@@ -318,6 +318,8 @@ def test_a_network_without_tls_is_refused_unless_said(host):
         Place(tls_cert="room.pem"),
         Place(tls_key="room.key"),
         Place(public_url="reading.example.org"),
+        Place(public_url="https://"),
+        Place(public_url="https://[::1"),
         Place(port=65_536),
         Place(port=-1),
     ],
@@ -325,6 +327,22 @@ def test_a_network_without_tls_is_refused_unless_said(host):
 def test_a_place_that_cannot_be_is_refused(place):
     with pytest.raises(SettingsError):
         place.checked()
+
+
+def test_a_certificate_that_is_none_is_refused_before_any_link_is_made(store, tmp_path):
+    for name in ("room.pem", "room.key"):
+        (tmp_path / name).write_text("no PEM")
+    place = Place(port=0, tls_cert=tmp_path / "room.pem", tls_key=tmp_path / "room.key")
+    before = len(invitations(store, "films"))
+    with pytest.raises(SettingsError, match="cannot be used as certificate and key: give PEM"):
+        commands.serve_run(store.path, place, run=None, protocol=None, say=print)
+    assert len(invitations(store, "films")) == before
+
+
+def test_a_link_is_not_made_for_an_address_that_is_none(store):
+    how = {"run": None, "kind": "reader", "days": 3, "say": print}
+    with pytest.raises(SettingsError, match="--url nonsense is no address"):
+        commands.invite_to_run(store.path, "Dr. Lee", url="nonsense", **how)
 
 
 def test_a_port_in_use_is_passed_over_and_that_is_said():

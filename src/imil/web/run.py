@@ -6,10 +6,12 @@ import errno
 import ipaddress
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -63,11 +65,10 @@ class Place:
                 f"--host {self.host} would send readings and cookies in the clear: give "
                 "--tls-cert and --tls-key, or --insecure if the network is yours alone"
             )
-        if self.public_url is not None and not self.public_url.startswith(("https://", "http://")):
-            raise SettingsError(
-                f"--public-url {self.public_url} is no address: give one such as "
-                "https://reading.example.org"
-            )
+        if self.tls_cert is not None and self.tls_key is not None:
+            _check_certificate(self.tls_cert, self.tls_key)
+        if self.public_url is not None:
+            check_address("--public-url", self.public_url)
         return self
 
     def address(self, port: int) -> str:
@@ -77,6 +78,31 @@ class Place:
         name = socket.gethostname() if self.host in EVERYWHERE else self.host
         name = f"[{name}]" if ":" in name else name
         return f"{'https' if self.tls_cert else 'http'}://{name}:{port}"
+
+
+def check_address(flag: str, address: str) -> None:
+    """Raises: SettingsError: it is none that a browser can open."""
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("https", "http") and bool(parts.hostname)
+    except ValueError:  # such as a bracket that is not closed
+        good = False
+    if not good:
+        raise SettingsError(
+            f"{flag} {address} is no address: give one such as https://reading.example.org"
+        )
+
+
+def _check_certificate(cert: Path, key: Path) -> None:
+    """Raises: SettingsError: they do not belong together, or one of them is not readable PEM."""
+    try:
+        # without a password to give, a key that has one fails here rather than ask for it
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise SettingsError(
+            f"{cert} and {key} cannot be used as certificate and key: give PEM files that belong "
+            "together, the key without a password"
+        ) from error
 
 
 def listen(place: Place, say: Callable[[str], None]) -> socket.socket:

@@ -13,7 +13,7 @@ from imil.store.access import Kind, invitations, revoke
 from imil.store.progress import Progress, Protocol
 from imil.web.app import store_file
 from imil.web.beside import make_links, new_link
-from imil.web.run import PORT, Place, listen, server
+from imil.web.run import PORT, Place, check_address, listen, server
 
 Say = Callable[[str], None]
 
@@ -54,6 +54,8 @@ def invite_to_run(
     """Say a new link. Raises: SettingsError, StoreError: there can be none."""
     if name is None:
         raise SettingsError('nobody is named: give a name, as in `imil invite RUN "Dr. Lee"`')
+    if url is not None:
+        check_address("--url", url)
     with _opened(source, run) as (store, chosen):
         address = (url or Progress(store).address(chosen) or f"http://127.0.0.1:{PORT}").rstrip("/")
         say(new_link(store, chosen, name, address, kind=kind, days=days))
