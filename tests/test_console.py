@@ -438,3 +438,10 @@ def test_the_picture_of_a_deep_film_is_that_of_its_own_range(tmp_path):
     with Image.open(tmp_path / "epoch-070-case-001.png") as picture:
         pixels = np.asarray(picture)[400, 30:700, 0]
     assert (pixels[0], pixels[-1]) == (0, 255)
+
+
+def test_a_standard_input_that_was_closed_is_the_end_of_input(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert answers(Person("1", "", RuntimeError("input(): lost sys.stdin")).read(tmp_path)) == [
+        ("#1", "focus", (1,))
+    ]

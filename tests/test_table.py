@@ -208,6 +208,14 @@ def test_images_beside_the_classes_of_a_split_are_refused(tmp_path, stray):
     assert "a.png' lies beside folders of images, in none of them" in sentence(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["R\udcf6ntgen.png", "a\rb.png", "a\nb.png"])
+def test_a_file_name_that_no_table_can_hold_is_refused(tmp_path, name):
+    for film in ("TB/a.png", f"normal/{name}"):
+        (tmp_path / film).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / film).touch()
+    assert "is not in UTF-8, or has a line break: rename file or folder" in sentence(tmp_path)
+
+
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
     columns = [pyarrow.array(["a.png"]), pyarrow.array([0]), pyarrow.array([1])]
     twice = pyarrow.Table.from_arrays(columns, names=["image", "label", "label"])

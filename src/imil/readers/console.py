@@ -205,6 +205,10 @@ class Console:
                 typed = self._ask(prompt)
             except EOFError:
                 return None
+            except RuntimeError:
+                if sys.stdin is not None:
+                    raise
+                return None  # standard input was closed before the command began
             except UnicodeDecodeError:
                 self._say("  that line holds bytes that are no text: type it again")
                 continue

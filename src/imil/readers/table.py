@@ -130,6 +130,9 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     except csv.Error as error:
         raise DataError(f"the readings {path} are no CSV table: {error}") from error
     names = [name.strip() for name in lines[0]] if lines else []
+    for name in names:
+        if name and names.count(name) > 1:
+            raise DataError(f"the readings {path} have two columns '{name}': leave one of them")
     for needed in ("key", "squares"):
         if needed not in names:
             raise DataError(
@@ -137,6 +140,11 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
                 "give at least key,squares in the first row"
             )
     for number, line in enumerate(lines[1:], start=2):  # as a spreadsheet counts: 1 is the head
+        if any(line[len(names) :]):
+            raise DataError(
+                f"{path}, row {number} has {len(line)} cells where the first row names "
+                f"{len(names)} columns: put cells with commas in quotes"
+            )
         if any(line):
             yield f"{path}, row {number}", dict(zip(names, line, strict=False))
 

@@ -129,10 +129,25 @@ def _images(folder: Path) -> list[Path]:
                 f"'{path}' is no {', '.join(SUFFIXES)}: save it as one of these, or take it out"
             )
         if path.suffix.lower() in SUFFIXES and path.is_file():
+            _check_name(path)
             found.append(path)
         elif path.is_dir() and not path.is_symlink():  # a link may lead in a circle
             found += _images(path)
     return found
+
+
+def _check_name(path: Path) -> None:
+    """Raises: DataError: a table cannot hold the path."""
+    name = str(path)
+    try:
+        name.encode()
+        good = not any(end in name for end in "\r\n")
+    except UnicodeEncodeError:  # of an archive in another encoding
+        good = False
+    if not good:
+        raise DataError(
+            f"the name {name!a} is not in UTF-8, or has a line break: rename file or folder"
+        )
 
 
 def _hidden(path: Path) -> bool:
