@@ -146,12 +146,49 @@ def test_correction_comes_before_the_transform():
         ({"keys": "abcdea"}, "the key 'a' names more than one sample"),
         ({"labels": [0, 1]}, "2 labels"),
         ({"labels": [0, 1, 2, 0, 0, 0], "class_names": ["a", "b"]}, "label 2 is no class"),
+        ({"labels": [0.7, 0, 0, 0, 0, 0]}, "not one whole number"),
+        ({"labels": [float("nan"), 0, 0, 0, 0, 0]}, "not one whole number"),
+        ({"labels": ["TB", "TB", "TB", "TB", "TB", "TB"]}, "not one whole number"),
+        ({"labels": np.eye(6)}, "not one whole number"),
+        ({"labels": torch.eye(6)}, "not one whole number"),
         ({"transform": np.asarray}, "give `view` too"),
     ],
 )
 def test_a_training_set_that_does_not_fit_is_refused(more, said):
     with pytest.raises(DataError, match=said):
         CorrectedDataset(Ones(), **more)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.arange(6), [torch.tensor(i) for i in range(6)], np.arange(6.0), range(6)]
+)
+def test_whole_numbers_of_any_kind_are_labels(labels):
+    assert CorrectedDataset(Ones(), labels=labels).labels.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def looked_at(raw):
+    class One(Ones):
+        def __getitem__(self, i):
+            return raw, 0
+
+    return CorrectedDataset(One(), keys="abcdef").image(0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_a_reader_is_shown_what_any_kind_of_image_looks_like(mode):
+    grey = Image.fromarray(np.repeat([[0, 255]], 4, axis=1).astype(np.uint8))
+    seen = looked_at(grey.convert(mode))
+    assert seen.shape in ((1, 8), (1, 8, 3))
+    assert seen.dtype in (np.uint8, np.uint16)
+    dark, light = seen[0, :4], seen[0, 4:]
+    assert (dark < 4).all()
+    assert (light > 250).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (16, 16, 2), (16, 16, 4), (2, 16, 16, 3)])
+def test_an_array_that_is_no_picture_is_refused(shape):
+    with pytest.raises(DataError, match=r"shape .* cannot be shown: give \(H, W\)"):
+        looked_at(np.zeros(shape, np.uint8))
 
 
 def test_labels_names_and_keys_are_taken_from_the_data_set_where_it_has_them():

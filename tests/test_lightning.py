@@ -95,9 +95,23 @@ def test_resuming_from_a_checkpoint_puts_corrections_back_and_goes_on_with_the_r
 
 
 def test_settings_are_checked_before_training_starts(tmp_path):
-    for wrong in ({"imil_epoch": 0}, {"grid_size": 65}, {"num_outliers": 0}):
+    for wrong in (
+        {"imil_epoch": 0},
+        {"imil_epoch": 1.5},
+        {"grid_size": 65},
+        {"num_outliers": 0},
+        {"num_outliers": 1.5},
+    ):
         with pytest.raises(SettingsError):
             IMIL(contract.make_samples(), contract.Fixed(), store=tmp_path / "s", **wrong)
+
+
+def test_a_round_after_the_last_epoch_is_said_when_training_begins(tmp_path):
+    samples, said = contract.make_samples(), []
+    loader = DataLoader(Positions(samples), 8, shuffle=True)
+    imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", imil_epoch=2, say=said.append)
+    trainer(1, imil).fit(Module(), loader)
+    assert said == ["No round will be held after epoch 2: training ends at 1."]
 
 
 def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tmp_path):

@@ -1,14 +1,16 @@
 """IMIL in a loop of one's own."""
 
 import contract
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
 from imil.cases import Reading
-from imil.errors import RoundPaused, SettingsError
-from imil.pytorch import IMIL, TorchModel
+from imil.errors import DataError, RoundPaused, SettingsError
+from imil.pytorch import IMIL, CorrectedDataset, TorchModel
+from imil.pytorch.loop import check_epochs
 from imil.store import Store
 
 
@@ -210,6 +212,72 @@ def test_a_training_that_begins_anew_does_not_take_another_s_readings(tmp_path):
     other = begin("another")
     other.begin()
     assert other.after_epoch(2).cases > 0
+
+
+@pytest.mark.parametrize("epoch", [70.5, "70", None, [70, "80"]])
+def test_an_epoch_that_is_no_number_is_refused(epoch):
+    with pytest.raises(SettingsError, match="give a whole number such as 70"):
+        check_epochs(epoch)
+
+
+def test_epochs_may_come_from_numpy():
+    assert check_epochs(np.int64(70)) == (70,)
+    assert check_epochs(np.array([90, 70])) == (70, 90)
+
+
+class Raw:
+    """Three images, as a data set gives them."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        return self.images[i], i
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([np.zeros((8, 8), np.int16)] * 3, "raw images of int16 cannot be shown"),
+        ([np.zeros((8, 8, 4), np.uint8)] * 3, "cannot be shown"),
+        ([np.zeros((n, n), np.uint8) for n in (8, 9, 9)], r"the view of '1' is \(1, 9, 9\)"),
+    ],
+)
+def test_images_that_a_round_cannot_take_are_said_before_training(tmp_path, images, said):
+    def view(image):
+        return torch.from_numpy(image[None, :, :].astype(np.float32).reshape(1, *image.shape[:2]))
+
+    if images[0].ndim == 3:
+        view = lambda image: torch.zeros(1, 8, 8)  # noqa: E731
+    samples = CorrectedDataset(Raw(images), view=view)
+    with pytest.raises(DataError, match=said):
+        IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s").begin()
+
+
+def test_a_round_that_can_no_longer_come_is_said(tmp_path):
+    said = []
+    imil = IMIL(
+        contract.make_samples(),
+        contract.make_net(),
+        contract.Fixed(),
+        store=tmp_path / "s",
+        imil_epoch=[1, 3],
+        say=said.append,
+    )
+    imil.restore(2)
+    assert said == ["No round will be held after epoch 1: 2 are done already."]
+
+
+def test_samples_under_other_names_are_said(tmp_path):
+    fit(contract.make_samples(), contract.Fixed(), tmp_path / "s", 1, 1)
+    films = contract.Films()
+    samples = CorrectedDataset(films, keys=[f"moved/{i}" for i in range(len(films))])
+    imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
+    with pytest.raises(DataError, match="has no such sample: give the keys that it had then"):
+        imil.restore(1)
 
 
 @pytest.mark.parametrize("say", [lambda imil: imil.begin(), lambda imil: imil.after_epoch(1)])

@@ -33,7 +33,7 @@ class RoundSettings:
         grid: the grid laid over each image.
         choice: the name of the function in `imil.outliers` that chooses.
         fill: the name of the function in `imil.fills` that covers unselected squares.
-    Raises: SettingsError: num_outliers is below 1.
+    Raises: SettingsError: num_outliers is no whole number, or below 1.
     """
 
     num_outliers: int = 20
@@ -42,7 +42,7 @@ class RoundSettings:
     fill: str = "blackout"
 
     def __post_init__(self) -> None:
-        if self.num_outliers < 1:
+        if not isinstance(self.num_outliers, int) or self.num_outliers < 1:
             raise SettingsError(f"num_outliers is {self.num_outliers}: give 1 or more (paper: 20)")
 
     def as_dict(self) -> dict[str, Any]:

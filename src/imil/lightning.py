@@ -79,6 +79,12 @@ class IMIL(Callback):
                 f"training runs on {trainer.world_size} devices: IMIL needs one (devices=1)"
             )
         self._imil = self._make(pl_module)
+        last = trainer.max_epochs or 0  # below 1: without an end
+        for late in self._imil.imil_epoch:
+            if 0 < last < late:
+                self._imil.say(
+                    f"No round will be held after epoch {late}: training ends at {last}."
+                )
         if trainer.current_epoch > 0:
             self._imil.restore(trainer.current_epoch)
         else:

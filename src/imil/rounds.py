@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from imil.cases import Case, Kept, Model, Reader, Round, RoundSettings, Samples
+from imil.errors import DataError
 from imil.outliers import Chosen, choice, choose
 from imil.store import Store, name_round
 
@@ -76,12 +77,19 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
     """Keep, of each sample that has a standing `focus` reading, only the selected squares.
 
     Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
+
+    Raises: DataError: the training set has no sample of that key any more.
     """
     positions = {samples.key(i): i for i in range(len(samples))}
     readings = store.standing(round_.id)
     for case in store.cases(round_.id):
         reading = readings.get(case.id)
         if reading is not None and reading.verdict == "focus":
+            if case.key not in positions:
+                raise DataError(
+                    f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
+                    "training set has no such sample: give the keys that it had then"
+                )
             kept = Kept(case.grid, reading.squares, round_.settings.fill)
             samples.correct(positions[case.key], kept)
 

@@ -57,7 +57,7 @@ def load_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> 
             pixels: Pixels = over_black(colour_png(file))
         else:
             image.load()
-            pixels = _pixels(image)
+            pixels = pixels_of(image)
         # Pillow turns a TIFF by itself while it loads it
         orientation = 1 if isinstance(image, TiffImageFile) else _orientation(image)
         return _grey_if_equal(turned(pixels, orientation))
@@ -188,7 +188,7 @@ def _orientation(image: ImageFile) -> int:
         return 1
 
 
-def _pixels(image: ImageFile) -> Pixels:
+def pixels_of(image: ImageFile) -> Pixels:
     """The loaded image as grey or RGB."""
     mode = image.mode
     if mode == "1":

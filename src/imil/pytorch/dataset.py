@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from imil.cases import Image, Kept
 from imil.errors import DataError
+from imil.images.load import pixels_of
 from imil.pytorch.corrections import Corrections
 
 Transform = Callable[[Any], Any]
@@ -59,9 +60,7 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         self._transform = transform or to_float
         self._view = view or to_float
         self._original = original
-        self.labels: NDArray[np.int64] = np.asarray(
-            _labels(dataset) if labels is None else labels, np.int64
-        )
+        self.labels: NDArray[np.int64] = _whole(_labels(dataset) if labels is None else labels)
         named = getattr(dataset, "classes", None) if class_names is None else class_names
         if named is None:
             named = range(int(self.labels.max(initial=0)) + 1)
@@ -106,9 +105,7 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
 
     def image(self, i: int) -> Image:
         """The i-th original as a reader sees it: uint8 or uint16, (H, W) or (H, W, 3)."""
-        if self._original is not None:
-            return self._original(i)
-        return as_image(self.dataset[i][0])
+        return as_image(self.dataset[i][0] if self._original is None else self._original(i))
 
     def correct(self, i: int, kept: Kept | None) -> None:
         """Keep only this of the i-th sample from now on; None restores it."""
@@ -134,10 +131,23 @@ def to_float(image: Any) -> torch.Tensor:
 def as_image(raw: Any) -> Image:
     """A raw image as readers are shown it.
 
-    Raises: DataError: it holds neither 8- nor 16-bit pixels, nor floats in [0, 1].
+    Raises: DataError: it holds neither 8- nor 16-bit pixels, nor floats in [0, 1]; or it has
+        other channels than grey or red, green and blue.
     """
-    array = raw.movedim(0, -1).numpy() if _is_chw(raw) else np.asarray(raw)
+    if getattr(raw, "mode", "F") not in ("F", "I"):  # of Pillow: perhaps a palette, alpha, inks
+        try:
+            array: NDArray[Any] = pixels_of(raw)
+        except DataError as error:
+            raise DataError(f"a raw image {error}") from None
+    else:
+        array = raw.movedim(0, -1).numpy() if _is_chw(raw) else np.asarray(raw)
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] != 3):
+        raise DataError(
+            f"raw images of shape {tuple(array.shape)} cannot be shown: give (H, W) or (H, W, 3), "
+            "a tensor (1, H, W) or (3, H, W), or pass `original`, a function that gives what a "
+            "reader should see"
+        )
     if array.dtype in (np.uint8, np.uint16):
         return array
     if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
@@ -152,10 +162,24 @@ def _is_chw(raw: Any) -> bool:
     return isinstance(raw, torch.Tensor) and raw.ndim == 3
 
 
-def _labels(dataset: Any) -> list[int]:
+def _labels(dataset: Any) -> Any:
     targets = getattr(dataset, "targets", None)
-    found = targets if targets is not None else [dataset[i][1] for i in range(len(dataset))]
-    return [int(label) for label in found]
+    return [dataset[i][1] for i in range(len(dataset))] if targets is None else targets
+
+
+def _whole(labels: Any) -> NDArray[np.int64]:
+    """Raises: DataError: a label is no whole number, or there is more than one for a sample."""
+    try:
+        if not isinstance(labels, np.ndarray):
+            labels = [label.item() if hasattr(label, "item") else label for label in labels]
+        given = np.asarray(labels)
+        with np.errstate(invalid="ignore"):
+            found = given.astype(np.int64)
+        if found.ndim == 1 and (found == given).all():
+            return found
+    except (RuntimeError, TypeError, ValueError):  # the first is PyTorch's, of a row of numbers
+        pass
+    raise DataError("the labels are not one whole number for each sample: give 0, 1, 2 …")
 
 
 def _keys(dataset: Any) -> list[str]:

@@ -9,6 +9,7 @@ for epoch in range(100):
 
 from __future__ import annotations
 
+import operator
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -98,6 +99,7 @@ class IMIL:
             SettingsError: the run has rounds already, and they are not gone on with; the layer
                 that was named gives no map of the image, or no layer of the model does.
             ShapeError: the model's output is no (B, K), or a label is none of its classes.
+            DataError: the first image cannot be shown, or the first two have views of two sizes.
         """
         if self._before and not self._goes_on:
             raise SettingsError(
@@ -107,6 +109,8 @@ class IMIL:
             )
         if not self._looked:
             self.model.check(self.samples)
+            if len(self.samples):
+                self.samples.image(0)
             self._looked = True
 
     def after_epoch(self, epoch: int) -> Round | None:
@@ -145,6 +149,10 @@ class IMIL:
         """
         self._goes_on = True
         restore(self.samples, self.store, run=self.run, epoch=epoch)
+        held = {round_.epoch for round_ in self.store.rounds(self.run)}
+        for late in self.imil_epoch:
+            if late < epoch and late not in held:
+                self.say(f"No round will be held after epoch {late}: {epoch} are done already.")
         return self.after_epoch(epoch)
 
 
@@ -161,7 +169,13 @@ class _Foreseen:
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:
     """The epochs in order, each once. Raises: SettingsError: none, or one is less than 1."""
-    epochs = (imil_epoch,) if isinstance(imil_epoch, int) else tuple(imil_epoch)
+    try:
+        given = imil_epoch if isinstance(imil_epoch, Iterable) else (imil_epoch,)
+        epochs = tuple(map(operator.index, given))
+    except TypeError as error:
+        raise SettingsError(
+            f"imil_epoch is {imil_epoch!r}: give a whole number such as 70, or several"
+        ) from error
     if not epochs:
         raise SettingsError("imil_epoch names no epoch: give one, or several")
     for epoch in epochs:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imil.cases import HeatMap
+from imil.errors import DataError, SettingsError
 from imil.outliers import check_labels
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
@@ -33,9 +34,12 @@ class TorchModel:
         batch_size: images at a time, for predicting and for explaining; fewer from where a GPU's
             memory does not hold so many.
         layer: the layer to explain, as in `module.named_modules()`; found by itself if None.
+    Raises: SettingsError: batch_size is below 1.
     """
 
     def __init__(self, module: nn.Module, *, batch_size: int = 64, layer: str | None = None):
+        if batch_size < 1:
+            raise SettingsError(f"batch_size is {batch_size}: give 1 or more")
         self.module = module
         self.batch_size = batch_size
         self._layer = layer
@@ -147,6 +151,13 @@ class TorchModel:
         """Views of these samples, as the module takes them."""
         parameter = next(self.module.parameters())
         views = [samples.view(i) for i in indices]
+        for i, view in zip(indices, views, strict=True):
+            if view.shape != views[0].shape:
+                raise DataError(
+                    f"the view of '{samples.key(i)}' is {tuple(view.shape)} and that of "
+                    f"'{samples.key(indices[0])}' {tuple(views[0].shape)}: give a `view` that "
+                    "brings all images to one size"
+                )
         # as it is, and converted there: fewer bytes travel
         return torch.stack(views).to(parameter.device).to(parameter.dtype)
 
