@@ -341,6 +341,18 @@ def _halved(name):
     return lambda run: (run / name).write_bytes((run / name).read_bytes()[:2000])
 
 
+def _holed(name):
+    """A sector in the middle of the pickle is zero."""
+
+    def spoil(run):
+        data = bytearray((run / name).read_bytes())
+        at = data.index(b"state_dict")
+        data[at : at + 512] = bytes(512)
+        (run / name).write_bytes(data)
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -351,9 +363,10 @@ def _halved(name):
         (_config('optimizer = "sgd"', 'optimizer = "adam"'), "optimizer adam, and the run"),
         (_config('model = "test_resnet"', 'model = "test_vit"'), "model test_vit, and the run"),
         (_halved("checkpoints/last.ckpt"), "last.ckpt is damaged"),
+        (_holed("checkpoints/last.ckpt"), "last.ckpt is damaged"),
         (_halved("predictions/epoch-002/train.parquet"), "train.parquet cannot be read"),
     ],
-    ids=["round", "optimizer", "model", "checkpoint", "predictions"],
+    ids=["round", "optimizer", "model", "checkpoint", "sector of checkpoint", "predictions"],
 )
 def test_a_run_that_was_changed_or_damaged_is_not_gone_on_with(
     spoil, said, trained, imil, tmp_path

@@ -256,6 +256,8 @@ def test_a_store_that_is_not_there_is_not_made_by_looking_at_it(tmp_path):
         Store(tmp_path / "none.sqlite", readonly=True)
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "no folder" / "imil.sqlite")
+    with pytest.raises(StoreError, match="is a folder: name a file in it"):
+        Store(tmp_path)
 
 
 def test_a_readonly_store_cannot_be_written(store, held, path):

@@ -1,5 +1,6 @@
 """How far a study is, as it is told."""
 
+from rich.console import Console
 from studies import make_study
 
 from imil.study.plan import read_plan
@@ -13,6 +14,16 @@ def counts(folder):
     table = status_table(read_plan(folder.plan), folder)
     columns = [list(column.cells) for column in table.columns[1:5]]
     return list(zip(*columns, strict=True))
+
+
+def test_a_name_with_brackets_is_shown_as_it_is(tmp_path):
+    folder = make_study(
+        tmp_path / "study", arms=["baseline", "imil"], seeds=[0], external=(), n=12, train=12
+    )
+    plan = read_plan(folder.plan).model_copy(update={"name": "Chest [fold 2] [/b]"})
+    with (console := Console(width=100)).capture() as shown:
+        console.print(status_table(plan, folder))
+    assert "Chest [fold 2] [/b]: 2 of 2 jobs done" in shown.get()
 
 
 def test_a_job_is_under_way_only_while_somebody_runs_the_study(tmp_path):

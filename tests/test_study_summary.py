@@ -67,7 +67,7 @@ def test_what_correction_takes_away_is_no_finding():
     found = row(0.1, 0.02, 0.2, p=0.08)
     assert verdict(found) == "not corrected"
     assert difference("x", found).endswith(
-        ": not shown once corrected for the number of comparisons and for few trainings (p = 0.080)"
+        ": not shown once corrected for the number of arms and for few trainings (p = 0.080)"
     )
 
 

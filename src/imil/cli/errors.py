@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ def ending(how_to_go_on: str = "") -> Iterator[None]:
         print(f"imil: {error}", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from None
     except OSError as error:
+        if error.errno == errno.ENOSPC and error.filename is None:  # of what is printed
+            print(f"imil: {error.strerror}: make room.{hint}", file=sys.stderr)
+            raise SystemExit(BAD_INPUT) from None
         if error.filename is None:  # of no file: a closed pipe, a network
             raise
         why = f"'{error.filename}' cannot be used ({error.strerror})"

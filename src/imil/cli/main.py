@@ -46,7 +46,8 @@ app.add_typer(study)
 def main() -> None:
     """The console script."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a link in a log is for now, not for the end
+        # a link in a log is for now, not for the end; no letter may end what an old terminal shows
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except UsageError as error:

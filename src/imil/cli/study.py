@@ -57,7 +57,11 @@ def init(
         if path.exists():
             raise SettingsError(f"{path} is there already: give another --out")
         try:
-            path.write_text(text, encoding="utf-8")
+            written = text.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"--data {data!a} is not in UTF-8: rename it") from error
+        try:
+            path.write_bytes(written)
         except OSError as error:
             raise SettingsError(
                 f"{path} cannot be written ({error.strerror}): give another --out"

@@ -118,6 +118,8 @@ def _look(path: Path) -> str | None:
 
     Raises: StoreError: it is no store, or a newer imil made it.
     """
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder: name a file in it")
     if not path.exists() or not path.stat().st_size:
         return None
     raw = _raw(path, "ro")

@@ -150,9 +150,9 @@ def _recorded(folder: StudyFolder) -> pd.DataFrame:
     Raises: DataError: the record is damaged.
     """
     try:
-        found = pd.read_parquet(folder.images)
+        found = folder.read_images()
         _ = found[["set", "key", *RECORDED]]
-    except (OSError, KeyError, ValueError) as error:
+    except KeyError as error:
         raise DataError(f"{folder.images} cannot be read: begin the study anew") from error
     return found
 

@@ -150,6 +150,20 @@ class StudyFolder:
         its masks hold, and a column per subgroup (text; empty: not known)."""
         return self.path / "images.parquet"
 
+    def read_images(self) -> pd.DataFrame:
+        """What is in images.parquet.
+
+        Raises: DataError: it is not there, or is damaged.
+        """
+        try:
+            return pd.read_parquet(self.images)
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{self.images} is not there: `imil study run` has yet to read the images"
+            ) from error
+        except (OSError, ValueError) as error:  # pyarrow's errors are of either kind
+            raise DataError(f"{self.images} cannot be read: begin the study anew") from error
+
     def splits(self, number: int) -> Path:
         """Key, label and split of each image."""
         return self.path / "splits" / f"split-{number}.csv"

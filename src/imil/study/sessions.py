@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -57,7 +58,7 @@ def told(one: Session) -> list[str]:
 
 
 def _table(one: Session) -> Table:
-    table = Table(title=f"Cases of {one.reader}", title_justify="left")
+    table = Table(title=escape(f"Cases of {one.reader}"), title_justify="left")
     table.add_column("Case", justify="right")
     for head in ("Sample", "Truth", "Predicted", "Verdict", "Squares"):
         table.add_column(head, overflow="fold")

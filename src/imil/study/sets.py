@@ -24,7 +24,7 @@ from imil.training.table import Table, check_masks, read_data
 
 DATA = "data"
 MASKS = "mask_content"  # a column that images.parquet did not have at first
-OWN = ("key", "set", "label", "class_name", "content", MASKS, "patient")  # its own columns
+OWN = ("key", "set", "split", "label", "class_name", "content", MASKS, "patient")  # its own columns
 MOST_GROUPS = 20  # different values of a subgroup column; more are no groups, but measurements
 Say = Callable[[str], object]
 

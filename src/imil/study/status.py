@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from imil.study.folder import State, StudyFolder
 from imil.study.plan import Plan
@@ -19,7 +21,8 @@ def status_table(plan: Plan, folder: StudyFolder) -> Table:
     everything = entries(plan, folder)
     states = folder.states(one.job for one in everything)
     done = sum(state == "done" for state in states.values())
-    table = Table(title=f"{plan.name}: {done} of {len(everything)} jobs done", title_justify="left")
+    title = escape(f"{plan.name}: {done} of {len(everything)} jobs done")
+    table = Table(title=title, title_justify="left")
     table.add_column("Arm")
     for column in (*STATES, "epochs", "worked"):
         table.add_column(column, justify="right")
@@ -30,7 +33,7 @@ def status_table(plan: Plan, folder: StudyFolder) -> Table:
         seconds = sum(float(one.job.status.get("seconds", 0)) for one in of_arm)
         cells = [str(counts[state] or "") for state in STATES]
         epochs = f"{trained}/{sum(one.epochs for one in of_arm)}"
-        table.add_row(arm.title, *cells, epochs, duration(seconds) if seconds else "")
+        table.add_row(Text(arm.title), *cells, epochs, duration(seconds) if seconds else "")
     return table
 
 

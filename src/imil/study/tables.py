@@ -137,7 +137,7 @@ def of_units(groups: Iterable[Group]) -> pd.DataFrame:
 
 def groups(study: StudyFolder, plan: Plan) -> Iterator[Group]:
     """Every set as a whole, followed by its subgroups; the test set first."""
-    images = pd.read_parquet(study.images)
+    images = study.read_images()
     for of, group in wholes(study, plan).items():
         yield group
         own = images[images["set"] == _named(of)].set_index("key")
@@ -152,7 +152,7 @@ def groups(study: StudyFolder, plan: Plan) -> Iterator[Group]:
 
 def wholes(study: StudyFolder, plan: Plan) -> dict[str, Group]:
     """Every set with all its images; the test set first."""
-    images = pd.read_parquet(study.images)
+    images = study.read_images()
     return {
         of: Group(of, "", arms, _patients(images[images["set"] == _named(of)].set_index("key")))
         for of, arms in predicted(study, plan).items()

@@ -253,7 +253,7 @@ class Run:
             shapes = {name: w.shape for name, w in there["state_dict"].items()}
             (optimizer,) = there["optimizer_states"]
             options = set(optimizer["param_groups"][0])
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        except Exception as error:  # a damaged pickle raises whatever it likes
             raise DataError(
                 f"{path} is damaged: put a copy of another checkpoint of this run in its place "
                 "(epoch-*.ckpt), or train anew with another --out"

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from imil.cases import Reader
-from imil.errors import DataError, ImilError, SettingsError
+from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.replay import Replay
 from imil.store import Store
@@ -81,12 +81,12 @@ def new_run(
                 data = _prepare(settings, folder, cache, console)
                 run = Run(folder, settings, data, console)
                 reader = _reader(run)
-            except (ImilError, OSError):
+            except Exception:
                 folder.clear()  # nothing was trained: the next try finds it as it was
                 raise
             console.print(f"[bold]{escape(str(folder.path))}[/bold]: {_summary(settings, data)}")
             return _train(run, reader, console, room)
-    except (ImilError, OSError):
+    except Exception:
         if fresh and not folder.config.exists():
             folder.leave()
         raise
@@ -179,6 +179,11 @@ def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dic
         first = run.settings.imil_epoch[0]
         console.print(
             f"No round will be held: imil-epoch {first} does not come before the last epoch, "
+            f"{run.settings.epochs}."
+        )
+    elif run.rounds and (late := [e for e in run.settings.imil_epoch if e not in run.rounds]):
+        console.print(
+            f"No round will be held after epoch {', '.join(map(str, late))}: the last epoch is "
             f"{run.settings.epochs}."
         )
     store = run.open_store() if run.rounds else None

@@ -45,7 +45,7 @@ class Findings:
     @cached_property
     def images(self) -> pd.DataFrame:
         """Every image: key, set, label, patient, subgroups."""
-        return pd.read_parquet(self.study.images)
+        return self.study.read_images()
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
