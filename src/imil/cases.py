@@ -5,6 +5,7 @@ Nothing here knows a framework, a file or a screen.
 
 from __future__ import annotations
 
+import operator
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,8 +43,15 @@ class RoundSettings:
     fill: str = "blackout"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.num_outliers, int) or self.num_outliers < 1:
-            raise SettingsError(f"num_outliers is {self.num_outliers}: give 1 or more (paper: 20)")
+        try:
+            number = operator.index(self.num_outliers)
+        except TypeError:
+            number = 0
+        if number < 1:
+            raise SettingsError(
+                f"num_outliers is {self.num_outliers!r}: give a whole number, 1 or more (paper: 20)"
+            )
+        object.__setattr__(self, "num_outliers", number)  # a number of NumPy's cannot be stored
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as they are stored: plain JSON values."""
