@@ -248,10 +248,8 @@ class Raw:
 )
 def test_images_that_a_round_cannot_take_are_said_before_training(tmp_path, images, said):
     def view(image):
-        return torch.from_numpy(image[None, :, :].astype(np.float32).reshape(1, *image.shape[:2]))
+        return torch.zeros(1, *image.shape[:2])
 
-    if images[0].ndim == 3:
-        view = lambda image: torch.zeros(1, 8, 8)  # noqa: E731
     samples = CorrectedDataset(Raw(images), view=view)
     with pytest.raises(DataError, match=said):
         IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s").begin()
