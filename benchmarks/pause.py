@@ -2,8 +2,9 @@
 
     python benchmarks/pause.py [--full] [--out FILE.json]
 
-A round predicts the whole training set, chooses 20 cases and makes two heat-maps of each. The limit
-is a forward pass over the same 530 decoded films, with nothing else. Both in turn, five times, now
+A round predicts the whole training set into its file, chooses 20 cases from there and makes two
+heat-maps of each. The limit is a forward pass over the same 530 decoded films, with nothing else,
+in the precision that `imil train --precision auto` takes here. Both in turn, five times, now
 one first and now the other. Then a whole round with its store, up to the reader's first case: the
 seconds from the end of prediction, by when all cases are on disk. Readers are shown originals, and
 a round reads, hashes and deflates them: once they are the decoded films, once drawn films of 3000
@@ -36,8 +37,11 @@ from imil.training.augment import augment
 from imil.training.buffers import keep_buffers
 from imil.training.classifier import Classifier
 from imil.training.data import Pixels, to_pixels
+from imil.training.device import precision
+from imil.training.evaluation import read_parts, write_parts
 from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.rounded import write_rounded
 
 FILMS, BATCH, CASES, TURNS = 530, 64, 20, 5
 LARGE = 3000  # pixels of an original
@@ -45,10 +49,10 @@ SMALL = [("resnet18", 112)]
 FULL = [*SMALL, ("resnet50", 224), ("vit_small_patch16_224", 224)]
 
 
-def bare(net: Classifier, pixels: np.ndarray) -> Tensor:
+def bare(net: Classifier, pixels: np.ndarray, half: bool) -> Tensor:
     """One forward pass in evaluation mode."""
     every = torch.from_numpy(pixels)[:, None]
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
         return torch.cat([net(every[i : i + BATCH]) for i in range(0, len(every), BATCH)])
 
 
@@ -80,17 +84,25 @@ def first_case(net: Classifier, samples: CorrectedDataset) -> float:
     return asked[0] - model.predicted
 
 
-def pause(net: Classifier, samples: CorrectedDataset) -> dict[str, float]:
+def pause(net: Classifier, samples: CorrectedDataset, file: Path, half: bool) -> dict[str, float]:
     """Seconds of each part of the pause."""
     model = TorchModel(net, batch_size=BATCH)
     model.check(samples)  # when training begins
     marks = [perf_counter()]
-    probs = model.predict(samples)
+    if half:
+        write_rounded(file, samples, model, CASES)
+    else:
+        keys = [samples.key(i) for i in range(len(samples))]
+        write_parts(file, keys, samples.labels, model.parts(samples))
     marks.append(perf_counter())
-    chosen = choose(mistakes, [probs], samples.labels, samples.key, CASES).positions
+    chosen = choose(mistakes, read_parts(file), samples.labels, samples.key, CASES)
     marks.append(perf_counter())
-    predicted = probs.argmax(axis=1)
-    both = [(i, int(of)) for i in chosen for of in (predicted[i], samples.labels[i])]
+    predicted = chosen.probs.argmax(axis=1)
+    both = [
+        (i, int(of))
+        for i, shown in zip(chosen.positions, predicted, strict=True)
+        for of in (shown, samples.labels[i])
+    ]
     model.explain(samples, [i for i, _ in both], [of for _, of in both])
     marks.append(perf_counter())
     return dict(zip(("predict", "choose", "explain"), np.diff(marks).tolist(), strict=True))
@@ -130,21 +142,25 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
         )
 
     samples, large = training_set(None), training_set(original)
+    half = precision("auto", torch.device("cpu")) == "bf16-mixed"
     passes, pauses = [], []
-    bare(net, pixels)
-    for turn in range(TURNS):
-        if turn % 2:
-            pauses.append(pause(net, samples))
-        began = perf_counter()
-        bare(net, pixels)
-        passes.append(perf_counter() - began)
-        if not turn % 2:
-            pauses.append(pause(net, samples))
+    bare(net, pixels, half)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "train.parquet"
+        for turn in range(TURNS):
+            if turn % 2:
+                pauses.append(pause(net, samples, file, half))
+            began = perf_counter()
+            bare(net, pixels, half)
+            passes.append(perf_counter() - began)
+            if not turn % 2:
+                pauses.append(pause(net, samples, file, half))
     parts = {name: median(one[name] for one in pauses) for name in pauses[0]}
     ratios = [sum(one.values()) / limit for one, limit in zip(pauses, passes, strict=True)]
     return {
         "model": model,
         "size": size,
+        "half": half,
         "forward_pass": median(passes),
         **parts,
         "first_case": median(first_case(net, samples) for _ in range(TURNS)),
@@ -160,7 +176,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         originals = draw(Path(folder), LARGE, "png", CASES)
         rows = [compare(*one, originals) for one in (FULL if asked.full else SMALL)]
-    table = Table(title=f"The pause of a round: {FILMS} films, {CASES} cases, float32; seconds")
+    kind = "bfloat16" if rows[0]["half"] else "float32"
+    table = Table(title=f"The pause of a round: {FILMS} films, {CASES} cases, {kind}; seconds")
     table.add_column("model")
     for column in (
         "forward pass",

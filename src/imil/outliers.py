@@ -76,19 +76,24 @@ def confident_mistakes(
     return best.positions
 
 
-def mistakes(chunk: Chunk, least: float, n: int) -> list[tuple[int, float]]:
-    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals."""
+def mistakes(chunk: Chunk, least: float, n: int, *, slack: float = 0.0) -> list[tuple[int, float]]:
+    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals.
+
+    Rows in which another class is within `slack` of the true one count as mispredicted too.
+    """
     if chunk.most < least:
         return []
     probs, labels = chunk.probs, chunk.labels
     # who is that sure of another class leaves little for the true one
-    rows = np.flatnonzero(chunk.there <= 1 - least + ROUNDING)
+    rows = np.flatnonzero(chunk.there <= 1 - least + slack + ROUNDING)
     if len(rows) > len(labels) // 16:  # a poor model: few are that sure of anything
         rows = rows[_highest(probs)[rows] >= least]
     if not len(rows):
         return []
     few = probs[rows]
     confidence = few.max(axis=1)
+    if slack:
+        few[np.arange(len(rows)), labels[rows]] -= slack
     wrong = (few.argmax(axis=1) != labels[rows]) & (confidence >= least)
     rows, confidence = rows[wrong], confidence[wrong]
     if len(rows) > n:

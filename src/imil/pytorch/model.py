@@ -19,7 +19,7 @@ from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
 from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
-from imil.pytorch.undisturbed import full_precision, undisturbed
+from imil.pytorch.undisturbed import full_precision, rounding, undisturbed
 
 BATCHES = 16  # in a part of the predictions
 LOG = logging.getLogger(__name__)
@@ -66,28 +66,40 @@ class TorchModel:
                 first = np.zeros((len(batch), 1), np.int64)
                 grad_cam(self.module, batch, first, layer=self._layer)
 
-    def predict(self, samples: CorrectedDataset) -> NDArray[np.float64]:
-        """Probabilities (N, K) of the originals; each row sums to 1.
+    def predict(
+        self, samples: CorrectedDataset, rows: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
+        """Probabilities (N, K) of the originals, or of these rows of them; each row sums to 1.
 
         In evaluation mode, without random transforms or mixed precision (paper 3.1, step 1).
 
         Raises: ShapeError: the module's output is no (B, K).
         """
+        if rows is not None:
+            return self._predict(samples, rows, half=False)
         return np.concatenate(list(self.parts(samples)))
 
-    def parts(self, samples: CorrectedDataset) -> Iterator[NDArray[np.float64]]:
-        """The same in parts of sixteen batches; the module is left as it was between them."""
+    def parts(
+        self, samples: CorrectedDataset, *, half: bool = False
+    ) -> Iterator[NDArray[np.float64]]:
+        """The same in parts of sixteen batches; the module is left as it was between them.
+
+        With `half`, in bfloat16: in half of the time where the hardware has it, and rounded.
+        """
         size = self.batch_size * BATCHES
         for start in range(0, len(samples), size):
-            yield self._predict(samples, range(start, min(start + size, len(samples))))
+            yield self._predict(samples, range(start, min(start + size, len(samples))), half=half)
 
-    def _predict(self, samples: CorrectedDataset, rows: range) -> NDArray[np.float64]:
+    def _predict(
+        self, samples: CorrectedDataset, rows: Sequence[int], *, half: bool
+    ) -> NDArray[np.float64]:
         def look(batch: torch.Tensor, _start: int) -> torch.Tensor:
             return logits_of(self.module(batch), len(batch))
 
         # confidences are compared across images: full precision, whatever training uses
         device = next(self.module.parameters()).device
-        with undisturbed(self.module), torch.no_grad(), full_precision(device):
+        precise = rounding(device) if half else full_precision(device)
+        with undisturbed(self.module), torch.no_grad(), precise:
             logits = list(self._looked_at(samples, rows, look))
         return _probabilities(torch.cat(logits)).numpy()
 

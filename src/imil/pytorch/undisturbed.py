@@ -72,6 +72,17 @@ def full_precision(device: torch.device) -> Iterator[None]:
         setattr(holder, name, before)
 
 
+def rounding(device: torch.device) -> AbstractContextManager[object]:
+    """A block that multiplies in bfloat16, whatever surrounds it.
+
+    Args:
+        device: where the module computes.
+    """
+    # without the cache: weights that are rounded here know no gradient, and a training around
+    # this block would take them for its own
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+
+
 def _convolutions() -> tuple[object, str, object]:
     """Where PyTorch keeps the precision of a GPU's convolutions, and its value for all bits."""
     conv = getattr(torch.backends.cudnn, "conv", None)

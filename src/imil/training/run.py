@@ -39,6 +39,7 @@ from imil.training.folder import RunFolder, replacing
 from imil.training.metrics import evaluate
 from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.rounded import write_rounded
 from imil.training.settings import TrainSettings
 
 LOG = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ class Run:
             self.module.normalised(pixels.to(self.device)),
             asked,
             steps=(self.settings.epochs - done) * batches,
-            half=precision(self.settings.precision, self.device) == "bf16-mixed",
+            half=self._half,
             say=self.console.print,
         )
         if asked == "auto":  # a resumed run must not decide anew
@@ -283,6 +284,11 @@ class Run:
         """The network as a round sees it."""
         return TorchModel(self.module, batch_size=self._at_a_time)
 
+    @property
+    def _half(self) -> bool:
+        """Whether training multiplies in bfloat16."""
+        return precision(self.settings.precision, self.device) == "bf16-mixed"
+
     @cached_property
     def _at_a_time(self) -> int:
         """How many images are predicted together."""
@@ -300,16 +306,19 @@ class Run:
         return {"loss": float(-np.log(picked).mean()), "accuracy": right}
 
     def _predict_at(self, epoch: int) -> None:
-        self._predict_all(f"epoch-{epoch:03}")
+        self._predict_all(f"epoch-{epoch:03}", before_round=True)
 
-    def _predict_all(self, when: str) -> None:
+    def _predict_all(self, when: str, *, before_round: bool = False) -> None:
         # the training set last: a round goes on from there
         for name, samples in sorted(self.samples.items(), key=lambda one: one[0] == "train"):
             path = self.folder.predictions(when, name)
             if not path.exists():
-                keys = [samples.key(i) for i in range(len(samples))]
                 model = self.looking()
-                write_parts(path, keys, samples.labels, model.parts(samples))
+                if name == "train" and before_round and self._half:
+                    write_rounded(path, samples, model, self.settings.num_outliers)
+                else:
+                    keys = [samples.key(i) for i in range(len(samples))]
+                    write_parts(path, keys, samples.labels, model.parts(samples))
                 self._at_a_time = model.batch_size
 
     def _finish(self) -> dict[str, Any]:

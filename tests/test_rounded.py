@@ -1,0 +1,168 @@
+"""Predictions in bfloat16 that choose as float32 does."""
+
+from types import SimpleNamespace
+
+import contract
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imil.errors import ShapeError
+from imil.outliers import choose, mistakes
+from imil.pytorch import TorchModel
+from imil.training.evaluation import read_parts, read_predictions
+from imil.training.folder import RunFolder
+from imil.training.rounded import write_rounded
+from imil.training.run import Run
+
+
+class Samples:
+    """Labels and keys, which are all that predictions need."""
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def key(self, i):
+        return f"film {i:04}"
+
+
+class Rounding:
+    """A model whose logits are moved by up to `by` where they are asked for in bfloat16."""
+
+    def __init__(self, probs, rng, by):
+        self.exact = probs
+        self.rough = probs * np.exp(rng.uniform(-by, by, probs.shape))
+        self.rough /= self.rough.sum(axis=1, keepdims=True)
+        self.asked = []
+
+    def parts(self, samples, *, half=False):
+        self.asked += [] if half else range(len(samples))
+        of = self.rough if half else self.exact
+        for start in range(0, len(of), 7):
+            yield of[start : start + 7].copy()
+
+    def predict(self, samples, rows):
+        self.asked += rows
+        return self.exact[rows]
+
+
+def chosen(parts, samples, n):
+    found = choose(mistakes, parts, samples.labels, samples.key, n)
+    return found.positions, found.probs
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("predictions") / "train.parquet"
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 200),
+    st.integers(2, 4),
+    st.integers(1, 30),
+    st.sampled_from([0.0, 0.005, 0.05]),
+    st.sampled_from([0.1, 1.0, 30.0]),  # sure of everything, of something, of nothing
+)
+def test_the_choice_is_that_of_float32(path, seed, size, k, n, by, doubt):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(k, doubt), size)
+    samples = Samples(rng.integers(0, k, size))
+    write_rounded(path, samples, Rounding(probs, rng, by), n)
+    positions, there = chosen(read_parts(path), samples, n)
+    wanted, exact = chosen([probs], samples, n)
+    assert positions == wanted
+    np.testing.assert_array_equal(there, exact)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_few_are_predicted_again_and_the_rest_stays_as_it_was(path):
+    rng = np.random.default_rng(0)
+    probs, samples = rng.dirichlet([1, 1], 1000), Samples(rng.integers(0, 2, 1000))
+    model = Rounding(probs, rng, 0.01)
+    write_rounded(path, samples, model, 20)
+    assert 20 <= len(model.asked) == len(set(model.asked)) <= 80
+    written, labels = read_predictions(path)
+    expected = model.rough.copy()
+    expected[model.asked] = probs[model.asked]
+    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(labels, samples.labels)
+
+
+def test_where_bfloat16_is_far_off_all_is_predicted_in_float32(path):
+    rng = np.random.default_rng(0)
+    probs, samples = rng.dirichlet([1, 1], 100), Samples(rng.integers(0, 2, 100))
+    write_rounded(path, samples, Rounding(probs, rng, 1.0), 5)
+    np.testing.assert_array_equal(read_predictions(path)[0], probs)
+
+
+def test_a_model_that_makes_no_mistakes_is_asked_once(path):
+    labels = np.arange(50) % 2
+    model = Rounding(np.eye(2)[labels] * 0.98 + 0.01, np.random.default_rng(0), 0.001)
+    write_rounded(path, Samples(labels), model, 20)
+    assert not model.asked
+
+
+def test_a_model_that_has_diverged_leaves_no_file(tmp_path):
+    probs, samples = np.full((9, 2), np.nan), Samples(np.zeros(9, np.int64))
+    with pytest.raises(ShapeError, match="training has diverged"):
+        write_rounded(
+            tmp_path / "train.parquet", samples, Rounding(probs, np.random.default_rng(0), 0), 5
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_gives_both(path):
+    net, samples = contract.make_net(), contract.make_samples()
+    model = TorchModel(net, batch_size=5)
+    exact = model.predict(samples)
+    rough = np.concatenate(list(model.parts(samples, half=True)))
+    assert 0 < np.abs(rough - exact).max() < 0.02
+    np.testing.assert_allclose(model.predict(samples, [7, 2]), exact[[7, 2]], atol=1e-6)
+    write_rounded(path, samples, model, 3)
+    positions, _ = chosen(read_parts(path), samples, 3)
+    assert positions == chosen([exact], samples, 3)[0]
+
+
+def test_a_look_in_bfloat16_leaves_no_weights_behind_for_a_training_around_it():
+    net, samples = contract.make_net(), contract.make_samples()
+    with torch.autocast("cpu", torch.bfloat16):
+        list(TorchModel(net).parts(samples, half=True))
+        net(samples.view(0)[None]).sum().backward()
+    assert all(weight.grad is not None for weight in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("half", "before_round", "rough"),
+    [(True, True, ["train"]), (True, False, []), (False, True, [])],
+)
+def test_only_a_round_of_a_training_in_bfloat16_is_chosen_from_it(
+    tmp_path, half, before_round, rough
+):
+    seen = []
+
+    class Model:
+        batch_size = 64
+
+        def parts(self, samples, *, half=False):
+            seen.extend([samples.name] * half)
+            yield np.eye(2)[samples.labels]
+
+    samples = {name: Samples(np.arange(8) % 2) for name in ("train", "test")}
+    for name, one in samples.items():
+        one.name = name
+    run = SimpleNamespace(
+        samples=samples,
+        folder=RunFolder(tmp_path),
+        settings=SimpleNamespace(num_outliers=20),
+        looking=Model,
+        _half=half,
+    )
+    Run._predict_all(run, "epoch-070", before_round=before_round)
+    assert seen == rough
+    assert sorted(one.name for one in tmp_path.rglob("*.*")) == ["test.parquet", "train.parquet"]
