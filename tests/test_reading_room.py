@@ -1,6 +1,8 @@
 """The reading room in a real browser: the real page, the real server, a store on a real file."""
 
+import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 from browsers import Desk, chromium
@@ -178,6 +180,28 @@ def test_readings_that_a_locked_store_refuses_are_sent_once_when_it_is_free(
         1: [(6,)],
         2: [(7,)],
     }
+
+
+def test_an_answer_that_came_too_late_can_be_kept(desk, store):
+    desk.page.wait_for_timeout(800)  # the next film is fetched meanwhile
+    desk.context.set_offline(True)
+    desk.click(6)
+    desk.page.get_by_label("Reason", exact=True).last.fill("the apex, 100 % sure")
+    desk.press("Submit")
+    desk.at(2)
+    store.mark(store.find_round("films", 70), "closed")
+    desk.context.set_offline(False)
+    desk.page.get_by_text("Case 1 was not stored").wait_for()
+    with desk.page.expect_download() as kept:
+        desk.page.get_by_role("link", name="Keep a copy").click()
+    assert kept.value.suggested_filename == "case-1.json"
+    copy = json.loads(Path(kept.value.path()).read_text(encoding="utf-8"))
+    assert (copy["round"], copy["case"]) == ("70", 1)
+    assert (copy["answer"]["squares"], copy["answer"]["reason"]) == ([6], "the apex, 100 % sure")
+    assert "closed" in copy["refused"]
+    desk.press("Understood")
+    assert desk.page.get_by_text("was not stored").count() == 0
+    assert stored(store) == {}
 
 
 def test_what_a_proxy_answers_in_the_rooms_place_loses_no_reading(desk, store):

@@ -72,8 +72,16 @@ function progress(app, { round, number }) {
 }
 
 /** @param {App} app @param {import("./queue.js").Refusal} one */
-function refusal(app, { key, number, sentence }) {
-  return h("p", {}, `Case ${number} was not stored: ${sentence} `, h("button", { type: "button", class: "quiet", onclick: () => app.queue.forget(key) }, "Understood"));
+function refusal(app, { key, round, number, sentence, body }) {
+  const answer = JSON.stringify({ round, case: number, answer: body, refused: sentence }, null, 2);
+  const copy = { download: `case-${number}.json`, href: `data:application/json,${encodeURIComponent(answer)}` };
+  return h(
+    "p",
+    {},
+    `Case ${number} was not stored: ${sentence} `,
+    h("a", copy, "Keep a copy"),
+    h("button", { type: "button", class: "quiet", onclick: () => app.queue.forget(key) }, "Understood"),
+  );
 }
 
 /** @param {App} app */

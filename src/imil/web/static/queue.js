@@ -5,7 +5,7 @@ import { ApiError, call } from "./api.js";
 
 /** @typedef {import("./shelf.js").Shelf} Shelf */
 /** @typedef {{path: string, body: unknown, round: string, number: number, what: string}} Parcel */
-/** @typedef {{key: string, round: string, number: number, sentence: string}} Refusal */
+/** @typedef {{key: string, round: string, number: number, sentence: string, body: unknown}} Refusal */
 
 const WAITS = [1, 2, 5, 10, 20, 30]; // seconds between tries
 // What the reading room says of this very reading, and would say again. All else may pass: a store
