@@ -104,3 +104,10 @@ def test_squares_are_read_as_people_type_them(text, squares):
 def test_senseless_squares_get_one_sentence(text, said):
     with pytest.raises(SquareError, match=re.escape(said)):
         Grid().read(text)
+
+
+@pytest.mark.parametrize("squares", [[2.5], ["two"], [None, 1]])
+def test_squares_of_a_reader_of_ones_own_are_whole_numbers(squares):
+    with pytest.raises(SquareError, match=r"are no squares: give whole numbers from 1 to 16"):
+        Grid().check(squares)
+    assert Grid().check(np.array([3, 1])) == (1, 3)

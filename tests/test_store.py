@@ -102,6 +102,19 @@ def test_readings_are_on_the_disk_and_not_in_the_systems_memory(store):
         assert db.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
+def test_a_time_that_cannot_be_is_refused_in_a_sentence(store, held, seconds):
+    with pytest.raises(SettingsError, match="seconds on a case are not possible: give 0 or more"):
+        store.add(Reading("r@3#1", "Lee", "skip", seconds=seconds))
+    assert store.readings(held.id) == []
+
+
+def test_a_round_that_another_process_has_opened_is_named(store, held):
+    with pytest.raises(StoreError, match=r"another process has opened round r@3 in .* meanwhile"):
+        store.open_round("r", 3, RoundSettings(), [make_case(1)])
+    assert len(store.cases(held.id)) == 2
+
+
 def test_a_changed_mind_is_a_new_reading_and_the_newest_counts(store, held):
     store.add(Reading("r@3#1", "Lee", "focus", (1,)))
     store.add(Reading("r@3#1", "Lee", "skip"))

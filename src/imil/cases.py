@@ -5,6 +5,7 @@ Nothing here knows a framework, a file or a screen.
 
 from __future__ import annotations
 
+import math
 import operator
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -161,8 +162,12 @@ class Reading:
 
         Raises:
             SquareError: a square lies outside the grid.
-            SettingsError: unknown verdict, or `focus` without a square.
+            SettingsError: unknown verdict, `focus` without a square, or no possible time.
         """
+        if not 0 <= self.seconds < math.inf:
+            raise SettingsError(
+                f"{self.seconds} seconds on a case are not possible: give 0 or more, 0 if unknown"
+            )
         if self.verdict not in VERDICTS:
             raise SettingsError(
                 f"'{self.verdict}' is no verdict: give one of {', '.join(VERDICTS)}"

@@ -7,6 +7,7 @@ a reading is the squares; pixels are derived from them, so the same reading hold
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,9 +87,15 @@ class Grid:
     def check(self, squares: Iterable[int]) -> tuple[int, ...]:
         """The squares in order, each once.
 
-        Raises: SquareError: a square lies outside the grid.
+        Raises: SquareError: a square lies outside the grid, or is no whole number.
         """
-        chosen = sorted({int(square) for square in squares})
+        given = list(squares)
+        try:
+            chosen = sorted({operator.index(square) for square in given})
+        except TypeError as error:
+            raise SquareError(
+                f"{given} are no squares: give whole numbers from 1 to {self.squares}"
+            ) from error
         outside = [square for square in chosen if not 1 <= square <= self.squares]
         if outside:
             named = ", ".join(map(str, outside[:8]))

@@ -92,12 +92,21 @@ class Store:
     def open_round(
         self, run: str, epoch: int, settings: RoundSettings, cases: Sequence[Case]
     ) -> Round:
-        """The new round with all its cases and images, in one transaction."""
+        """The new round with all its cases and images, in one transaction.
+
+        Raises: StoreError: another process has opened it meanwhile.
+        """
         round_id = name_round(run, epoch)
         # before the lock: films are large. They are read in this thread, for a data set need not
         # bear several, and deflated in others.
         images = list(in_order(image_row, (case.image for case in cases)))
         with self.write() as db:
+            there = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
+            if db.execute(there).first():
+                raise StoreError(
+                    f"another process has opened round {round_id} in {self.path} meanwhile: let "
+                    "one training at a time use this run, and go on from the checkpoint of one"
+                )
             db.execute(
                 schema.rounds.insert().values(
                     id=round_id,
