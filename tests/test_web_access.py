@@ -506,6 +506,42 @@ def test_what_cannot_be_served_beside_is_said_by_the_parent(store):
         start_beside(store.path, "films", place=Place("192.0.2.1", 0, insecure=True))
 
 
+def test_a_room_that_ended_comes_back_where_it_was_or_says_where_it_is(store):
+    said = []
+    with start_beside(store.path, "films", place=ANYWHERE) as room:
+        room.keep_up(said.append)
+        assert not said, "it runs"
+        where = room.address
+        _killed(room)
+        room.keep_up(said.append)
+        assert room.address == where
+        assert _answers(where)
+        assert "(exit code -9) and runs again at" in said.pop()
+        _killed(room)
+        with socket.create_server(("127.0.0.1", room.port)):
+            room.keep_up(said.append)
+            assert room.address != where
+            assert room.address in said.pop()
+            assert _answers(room.address)
+        assert Progress(store).address("films") == room.address
+
+
+def test_a_room_that_cannot_come_back_ends_the_wait_with_a_sentence(store, monkeypatch):
+    def fails(*_):
+        raise StoreError("no memory")
+
+    with start_beside(store.path, "films", place=ANYWHERE) as room:
+        _killed(room)
+        monkeypatch.setattr("imil.web.beside._serve", fails)
+        with pytest.raises(StoreError, match=r"does not start again \(no memory\): every reading"):
+            room.keep_up(print)
+
+
+def _killed(room):
+    room.process.kill()
+    room.process.wait()
+
+
 def test_two_servers_over_one_store_know_the_same_sessions(store, address):
     with serving(store.path) as second, visiting(address, link(store)) as lee:
         cookie = {"imil_session": lee.cookies["imil_session"]}

@@ -106,6 +106,28 @@ def test_a_page_beside_the_training_answers_its_round(films, tmp_path):
     assert sorted(r.squares for r in standing.values()) == [(6, 7), (6, 7), (10,)]
 
 
+def test_a_reading_room_that_dies_is_back_before_the_reader_is_through(films, tmp_path):
+    process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
+    visitor = enter(wait_for(r"Read here: +(\S+)")[1])
+    held = open_round(visitor)
+    read(visitor, held, 1, [6])
+    listening = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (room,) = (pid for pid in listening if "imil.web.beside" in _command_line(pid))
+    os.kill(int(room), signal.SIGKILL)
+    wait_for(r"The reading room had ended \(exit code -9\) and runs again at")
+    for number in (2, 3):  # by the same link, at the same address
+        read(visitor, held, number, [7])
+    assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
+    assert process.wait(120) == 0
+    store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
+    standing = store.standing(store.rounds()[0].id)
+    assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
+
+
+def _command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
+
+
 def test_the_training_can_die_while_someone_reads_and_nothing_is_lost(films, tmp_path):
     process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
     link = wait_for(r"Read here: +(\S+)")[1]

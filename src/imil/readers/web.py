@@ -27,6 +27,7 @@ class Web:
         otherwise: answers if nobody opens the page within `patience`.
         patience: seconds until then.
         say: takes a line for the person who is watching.
+        keep_up: called at each look; it may raise where nobody can answer any more.
     """
 
     store: Store
@@ -34,6 +35,7 @@ class Web:
     otherwise: Reader | None = None
     patience: float = 60.0
     say: Callable[[str], None] = lambda _line: None
+    keep_up: Callable[[], None] = lambda: None
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """Readings as they come; they are in the store already, so adding them again is free."""
@@ -52,6 +54,7 @@ class Web:
             done = len(found)
             if not still_open:
                 return
+            self.keep_up()
             time.sleep(self.interval)
 
     def _somebody(self, run: str) -> bool:

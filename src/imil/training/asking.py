@@ -55,7 +55,12 @@ def reading_room(
             if show is not None:
                 show(room.links.reader)
         console.print(f"Watch and invite: {room.links.owner}", soft_wrap=True)
-        yield Web(store, otherwise=otherwise, say=console.print)
+        yield Web(
+            store,
+            otherwise=otherwise,
+            say=console.print,
+            keep_up=lambda: room.keep_up(console.print),
+        )
 
 
 def check_web() -> None:

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +43,38 @@ class Beside:
     links: Links
     said: Sequence[str]  # lines for the person at the terminal
     process: subprocess.Popen[str]
+    port: int
+    store_path: Path
+    run: str
+    place: Place
+
+    def keep_up(self, say: Callable[[str], None]) -> None:
+        """Start the server again if it has ended; links hold, and nothing stored is lost.
+
+        Args:
+            say: takes a line for the person at the terminal.
+        Raises: StoreError: it ended, and cannot be started again.
+        """
+        ended = self.process.poll()
+        if ended is None:
+            return
+        _end(self.process)
+        try:
+            self.process, answer = _serve(self.store_path, replace(self.place, port=self.port))
+        except StoreError as error:
+            raise StoreError(
+                f"the reading room has ended (exit code {ended}) and does not start again "
+                f"({error}): every reading sent is stored; `imil resume` goes on"
+            ) from error
+        if answer["port"] != self.port:  # somebody has taken it meanwhile
+            self.address, self.port = answer["address"], answer["port"]
+            store = Store(self.store_path)
+            Progress(store).set_address(self.run, self.address)
+            store.close()
+        say(
+            f"The reading room had ended (exit code {ended}) and runs again at {self.address}; "
+            "every reading sent is stored."
+        )
 
     def stop(self) -> None:
         """End the server; what is stored stays."""
@@ -78,6 +110,15 @@ def start_beside(
     """
     place = (place or Place()).checked()
     file = store_file(store_path)
+    process, answer = _serve(file, place)
+    links = make_links(file, run, answer["address"], protocol=protocol)
+    return Beside(
+        answer["address"], links, answer["said"], process, answer["port"], file, run, place
+    )
+
+
+def _serve(file: Path, place: Place) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    """The child, and what it says once it listens. Raises: StoreError: it does not."""
     told = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(place).items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "imil.web.beside", str(file), json.dumps(told)],
@@ -92,8 +133,7 @@ def start_beside(
     except StoreError:
         _end(process)
         raise
-    links = make_links(file, run, answer["address"], protocol=protocol)
-    return Beside(answer["address"], links, answer["said"], process)
+    return process, answer
 
 
 def make_links(
@@ -166,7 +206,8 @@ def _child(store_path: str, told: str) -> None:
     except ImilError as error:
         _tell({"trouble": str(error)})
         return
-    _tell({"address": place.address(door.getsockname()[1]), "said": said})
+    port = door.getsockname()[1]
+    _tell({"address": place.address(port), "port": port, "said": said})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     running.run(sockets=[door])
 
