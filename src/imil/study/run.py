@@ -179,7 +179,8 @@ class Session:
             epochs = count(round(total - self._had), "epoch")
             self.console.print(
                 f"To do: {left} of {count(len(queue.everything), 'training')}, {epochs}, "
-                f"{workers.slots} at a time."
+                f"{workers.slots} at a time.",
+                soft_wrap=True,  # a line of a log is a line
             )
         running: dict[Future[str], Entry] = {}
         with self._progress() as bar:
@@ -227,11 +228,12 @@ class Session:
         place = f"{done} of {len(queue.everything)}"
         if not why:
             took = duration(one.job.status["seconds"])
-            self.console.print(f"{place}: {one.job.name} done in {took}{self._left(queue)}")
+            line = f"{place}: {one.job.name} done in {took}{self._left(queue)}"
+            self.console.print(line, soft_wrap=True)
             return
         self.failed.append((one, why))
         said = f"[bold red]Failed:[/bold red] {one.job.name}: {escape(why)}"
-        self.console.print(said, highlight=False)
+        self.console.print(said, highlight=False, soft_wrap=True)
         for other in stuck:
             self.failed.append((other, f"it needs {one.job.name}"))
 
