@@ -30,8 +30,8 @@ def init(
     name: Annotated[
         str,
         typer.Argument(
-            help="paper (the paper's comparison), small (a small network, some hours) or quick "
-            "(half an hour).",
+            help="paper (the paper's comparison), small (IMIL and its controls with a small "
+            "network, an hour or two) or quick (half an hour).",
             show_default=False,
         ),
     ],
