@@ -159,7 +159,7 @@ def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeyp
     whole, parts = {1: model.predict(samples), 2: None}, {1: model.parts(samples), 2: None}
     passes = []
     real = TorchModel._predict
-    monkeypatch.setattr(TorchModel, "_predict", lambda *a: passes.append(1) or real(*a))
+    monkeypatch.setattr(TorchModel, "_predict", lambda *a, **k: passes.append(1) or real(*a, **k))
 
     def held(name, predicted):
         store = Store(tmp_path / name)
