@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from io import StringIO
 from itertools import product
 
 import numpy as np
@@ -444,8 +445,11 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
             done.set_result(do(task))
         return done
 
-    session = Session(folder, plan, place / "cache", 1, Console(quiet=True))
+    log = StringIO()
+    session = Session(folder, plan, place / "cache", 1, Console(file=log, width=20))
     session.run(Workers(submit, 2))
+    for line in log.getvalue().splitlines():
+        assert re.match(r"To do: .* at a time\.$|\d of \d: .* done in |Failed: ", line), "broken"
     assert sorted(tasks) == ["imil", "imil", "mixup", "mixup"]
     assert folder.job("imil", 0, 0).state == "done"
     assert [(one.job.arm, why) for one, why in session.failed] == [("mixup", KILLED)]

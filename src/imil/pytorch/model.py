@@ -84,7 +84,7 @@ class TorchModel:
     ) -> Iterator[NDArray[np.float64]]:
         """The same in parts of sixteen batches; the module is left as it was between them.
 
-        With `half`, in bfloat16: in half of the time where the hardware has it, and rounded.
+        With `half`, in bfloat16: rounded, and faster where the hardware has it.
         """
         size = self.batch_size * BATCHES
         for start in range(0, len(samples), size):
@@ -96,7 +96,7 @@ class TorchModel:
         def look(batch: torch.Tensor, _start: int) -> torch.Tensor:
             return logits_of(self.module(batch), len(batch))
 
-        # confidences are compared across images: full precision, whatever training uses
+        # confidences are compared across images: full precision, unless they are taken again
         device = next(self.module.parameters()).device
         precise = rounding(device) if half else full_precision(device)
         with undisturbed(self.module), torch.no_grad(), precise:

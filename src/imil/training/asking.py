@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def reading_room(
             store,
             otherwise=otherwise,
             say=console.print,
-            keep_up=lambda: room.keep_up(console.print),
+            keep_up=lambda: room.keep_up(partial(console.print, soft_wrap=True)),
         )
 
 

@@ -23,8 +23,8 @@ NEARLY = partial(mistakes, slack=SLACK)
 def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: int) -> None:
     """The table of `write_parts`, with the n most confident mistakes as float32 finds them.
 
-    All samples are predicted in bfloat16, which takes half of the time or less, and whatever may
-    be among the n again in float32: at first some more than twice as many, then twice those, until
+    All samples are predicted in bfloat16, which takes half of the time, and whatever may be
+    among the n again in float32: at first some more than twice as many, then twice those, until
     none of the others could come in, were it moved by double of what the candidates were. Where
     they were moved further than bfloat16 rounds, all is predicted in float32.
 

@@ -49,7 +49,7 @@ class Beside:
     place: Place
 
     def keep_up(self, say: Callable[[str], None]) -> None:
-        """Start the server again if it has ended; links hold, and nothing stored is lost.
+        """Start the server again if it has ended; links hold where its port is still free.
 
         Args:
             say: takes a line for the person at the terminal.
