@@ -113,6 +113,14 @@ class Desk:
         """Everything has reached the server."""
         self.page.wait_for_selector(".state[data-state=good]")
 
+    def until(self, script):
+        """A script of the page comes to be true."""
+        for _ in range(120):
+            if self.page.evaluate(script):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"never true: {script}")
+
     def quiet(self):
         """No error in the console, and nothing asked of anybody else."""
         assert self.errors == []

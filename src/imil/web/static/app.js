@@ -215,7 +215,7 @@ function signedOut(waiting) {
 /** @param {string} sentence @param {() => void} again */
 function failed(sentence, again) {
   addEventListener("online", again, { once: true });
-  return h("article", { class: "page" }, h("h1", {}, "Just a moment"), h("p", { class: "lead" }, sentence), h("button", { type: "button", onclick: again }, "Try again"));
+  return h("article", { class: "page" }, h("h1", {}, "Just a moment"), h("p", { class: "lead" }, sentence), h("div", { class: "row buttons" }, h("button", { type: "button", onclick: again }, "Try again")));
 }
 
 async function start() {

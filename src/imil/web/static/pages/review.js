@@ -106,7 +106,7 @@ function film(app, round, kase) {
   const frame = h("div", { class: "frame" });
   frame.style.aspectRatio = `${width} / ${tall}`;
   frame.append(
-    h("img", { src: api.previewUrl(round.id, kase.number, every(round.grid)), alt: `The film of case ${kase.number}`, loading: "lazy" }),
+    preview(api.previewUrl(round.id, kase.number, every(round.grid)), `The film of case ${kase.number}`),
     h("span", { class: "heat-place" }),
     s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "grid-halo", d: outline(round.grid, kase.reading?.squares ?? [], height, width) }), s("path", { class: "grid-chosen", d: outline(round.grid, kase.reading?.squares ?? [], height, width) })),
   );
@@ -132,6 +132,14 @@ function seen(round, kase) {
   const squares = focus ? reading.squares : every(round.grid);
   const frame = h("div", { class: "frame" });
   frame.style.aspectRatio = `${round.modelView.width} / ${round.modelView.height}`;
-  frame.append(h("img", { src: api.previewUrl(round.id, kase.number, squares), alt: focus ? `Black outside squares ${squares.join(", ")}` : "The film as it was", loading: "lazy" }));
+  frame.append(preview(api.previewUrl(round.id, kase.number, squares), focus ? `Black outside squares ${squares.join(", ")}` : "The film as it was"));
   return h("figure", { class: "thumb" }, frame, h("figcaption", {}, focus ? "what the model will see" : "left as it was"));
+}
+
+/** A picture that is asked for again when the network is back. @param {string} src
+ * @param {string} alt */
+function preview(src, alt) {
+  const picture = h("img", { src, alt, loading: "lazy" });
+  picture.addEventListener("error", () => addEventListener("online", () => (picture.src = src), { once: true }));
+  return picture;
 }

@@ -11,36 +11,38 @@ export function thanksPage(app) {
   const { session } = app;
   const done = session.rounds.filter(({ state, read, cases }) => state !== "open" || read >= cases);
   const open = done.some(({ state }) => state === "open");
+  const read = done.some((round) => round.read > 0);
   return h(
     "article",
     { class: "page thanks" },
-    h("h1", {}, done.length ? "Thank you" : "Nothing to read yet"),
-    h("p", { class: "lead", role: "status" }, open ? OPEN : now(session, done.length > 0)),
+    h("h1", {}, read ? "Thank you" : done.length ? "The round is closed" : "Nothing to read yet"),
+    h("p", { class: "lead", role: "status" }, open ? OPEN : (read ? STORED : done.length ? NONE : "") + now(session)),
     session.result && resultTable(session.result),
     h(
       "div",
       { class: "row buttons" },
-      ...done.map(({ id, number }) => h("button", { type: "button", onclick: () => app.go(`#/round/${id}/review`) }, `Your readings of round ${number}`)),
+      ...done.map(({ id, number, read }) => h("button", { type: "button", onclick: () => app.go(`#/round/${id}/review`) }, read ? `Your readings of round ${number}` : `The cases of round ${number}`)),
     ),
   );
 }
 
+const STORED = "Your readings are stored. ";
+const NONE = "It was closed before a reading of yours was stored. ";
 const OPEN = "Your readings are stored. The round closes when the last reader has finished; until then you can still change them.";
 
-/** @param {Session} session @param {boolean} read */
-function now({ training, result }, read) {
+/** @param {Session} session */
+function now({ training, result }) {
   const at = training.epoch !== null && training.epochs !== null ? ` (epoch ${training.epoch} of ${training.epochs})` : "";
-  const first = read ? "Your readings are stored. " : "";
-  if (result) return `${first}Training has ended. This is what the model could do on films it had never seen, before and after the readings.`;
+  if (result) return `Training has ended. This is what the model could do on films it had never seen, before and after the readings.`;
   switch (training.state) {
     case "running":
-      return `${first}The model is training on${at}. This page says when there is something to read or a result; you can leave it open or come back by the same link.`;
+      return `The model is training on${at}. This page says when there is something to read or a result; you can leave it open or come back by the same link.`;
     case "waiting":
-      return `${first}Training waits for the other readers${at}.`;
+      return `Training waits for the other readers${at}.`;
     case "finished":
-      return `${first}Training has ended.`;
+      return `Training has ended.`;
     case "gone":
-      return `${first}Training is not running just now. Nothing is lost: it takes up the readings when it comes back.`;
+      return `Training is not running just now. Nothing is lost: it takes up the readings when it comes back.`;
   }
 }
 
