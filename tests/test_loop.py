@@ -1,5 +1,7 @@
 """IMIL in a loop of one's own."""
 
+import threading
+
 import contract
 import numpy as np
 import pytest
@@ -97,6 +99,23 @@ def test_a_reader_who_stops_is_asked_only_what_is_left(tmp_path):
     assert again.restore(1).state == "applied"
     assert asked == [3, 4, 5]
     assert sum(samples.corrected(i) is not None for i in range(len(samples))) == 5
+
+
+@pytest.mark.parametrize("threadsafe", [True, False])
+def test_originals_are_read_by_several_threads_only_where_that_is_said(tmp_path, threadsafe):
+    films, readers = contract.Films(), set()
+
+    def original(i):
+        readers.add(threading.get_ident())
+        return films[i][0]
+
+    samples = CorrectedDataset(films, original=original, threadsafe=threadsafe)
+    imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
+    imil.begin()
+    readers.clear()
+    imil.after_epoch(1)
+    assert readers
+    assert (threading.get_ident() in readers) != threadsafe
 
 
 def test_corrections_come_back_from_the_store_alone(tmp_path):

@@ -209,6 +209,21 @@ def test_films_are_deflated_by_several_threads_and_read_by_one(store, monkeypatc
     assert readers == {threading.get_ident()}, "a data set need not bear several threads"
 
 
+def test_films_that_several_threads_may_read_are_read_by_several(store, monkeypatch):
+    both = threading.Barrier(2, timeout=30)
+
+    def read(number):
+        both.wait()  # breaks unless two are at work
+        return np.full((4, 5), number, np.uint16)
+
+    monkeypatch.setattr("imil.threads._processors", lambda: 2)
+    cases = [
+        replace(make_case(n), load_image=partial(read, n), threadsafe=True) for n in range(1, 7)
+    ]
+    held = store.open_round("r", 3, RoundSettings(), cases)
+    assert [case.load_image()[0, 0] for case in store.cases(held.id)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_film_that_cannot_be_read_leaves_no_round(store):
     def lost():
         raise DataError("the film is gone")

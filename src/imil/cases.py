@@ -96,6 +96,7 @@ class Case:
         earlier: the squares of an earlier round, if the sample was corrected before on the same
             grid.
         load_image: gives the original at full resolution, uint8 or uint16, (H, W) or (H, W, 3).
+        threadsafe: whether `load_image` may be called in several threads at once.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Case:
     cam_true: HeatMap = field(repr=False, compare=False)
     load_image: Callable[[], Image] = field(repr=False, compare=False)
     earlier: tuple[int, ...] | None = None
+    threadsafe: bool = False
 
     @property
     def image(self) -> Image:
@@ -219,7 +221,10 @@ class Samples(Protocol):
         ...
 
     def image(self, i: int) -> Image:
-        """The i-th original at full resolution and depth, uncorrected."""
+        """The i-th original at full resolution and depth, uncorrected.
+
+        Called in several threads at once where the samples have a `threadsafe` that is true.
+        """
         ...
 
     def correct(self, i: int, kept: Kept | None) -> None:

@@ -154,6 +154,7 @@ def _make_cases(
             cam_true=cams[2 * number - 1],
             load_image=partial(samples.image, i),
             earlier=_earlier(samples, i, settings),
+            threadsafe=getattr(samples, "threadsafe", False),
         )
         for number, i in enumerate(chosen.positions, start=1)
     ]

@@ -35,6 +35,8 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         keys: N stable, unique names; otherwise the file names in `dataset.samples`, otherwise
             positions, which hold only as long as the data set keeps its order.
         original: position -> image that readers are shown; otherwise the raw image.
+        threadsafe: whether `original` may be called in several threads at once, which has large
+            films with the readers sooner.
     Raises: DataError: lengths differ, keys repeat, a label is no class, or a transform
         lacks its view.
     """
@@ -49,6 +51,7 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         class_names: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
         original: Callable[[int], Image] | None = None,
+        threadsafe: bool = False,
     ) -> None:
         if transform is not None and view is None:
             raise DataError(
@@ -60,6 +63,7 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         self._transform = transform or to_float
         self._view = view or to_float
         self._original = original
+        self.threadsafe = threadsafe and original is not None
         self.labels: NDArray[np.int64] = _whole(_labels(dataset) if labels is None else labels)
         named = getattr(dataset, "classes", None) if class_names is None else class_names
         if named is None:

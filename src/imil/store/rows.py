@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 from sqlalchemy import RowMapping
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings
 
 Row = dict[str, Any]
-FAST = 1  # deflate level: films shrink by half at a tenth of the time of level 9
+FAST = 2  # deflate level: films shrink as by zlib's level 1, in an eighth of its time
 
 
 def deflate(array: NDArray[Any]) -> bytes:
     """Raw little-endian values, row by row, deflated."""
-    return zlib.compress(_little(array), FAST)
+    return isal_zlib.compress(_little(array), FAST)
 
 
 def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
     """The array that `deflate` wrote."""
     little = np.dtype(dtype).newbyteorder("<")
-    raw = np.frombuffer(zlib.decompress(data), little).reshape(shape)
+    raw = np.frombuffer(isal_zlib.decompress(data), little).reshape(shape)
     return raw.astype(dtype)  # a copy: writable, and in the machine's own byte order
 
 

@@ -97,9 +97,11 @@ class Store:
         Raises: StoreError: another process has opened it meanwhile.
         """
         round_id = name_round(run, epoch)
-        # before the lock: films are large. They are read in this thread, for a data set need not
-        # bear several, and deflated in others.
-        images = list(in_order(image_row, (case.image for case in cases)))
+        # before the lock: films are large
+        if all(case.threadsafe for case in cases):
+            images = list(in_order(lambda case: image_row(case.image), cases))
+        else:  # read in this thread, deflated in others
+            images = list(in_order(image_row, (case.image for case in cases)))
         with self.write() as db:
             there = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
             if db.execute(there).first():

@@ -58,6 +58,7 @@ class Prepared:
             class_names=self.class_names,
             keys=[self.table.keys[i] for i in rows],
             original=original,
+            threadsafe=True,
         )
 
     def masks(self, key: str) -> list[NDArray[np.bool_] | None]:
