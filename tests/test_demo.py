@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from processes import start
 
+from imil.errors import SettingsError
 from imil.store import Store
 
 
@@ -63,3 +64,11 @@ def test_without_a_screen_or_a_terminal_the_reader_is_simulated(monkeypatch):
     with Path(os.devnull).open() as nobody:
         monkeypatch.setattr("sys.stdin", nobody)
         assert default_reader() == "simulated"
+
+
+def test_a_seed_that_cannot_be_is_refused_before_a_film_is_drawn(tmp_path):
+    from imil.training.demo import run_demo
+
+    with pytest.raises(SettingsError, match="--seed is 4294967296"):
+        run_demo("simulated", tmp_path / "demo", 2**32)
+    assert not (tmp_path / "demo").exists()

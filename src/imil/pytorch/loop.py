@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch import nn
 from imil.cases import Reader, Round, RoundSettings
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
+from imil.outliers import ROUNDING
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.model import TorchModel
 from imil.rounds import Say, restore, run_round
@@ -96,8 +97,9 @@ class IMIL:
         """Say now, rather than at the round, what a round would fail for.
 
         Raises:
-            SettingsError: the run has rounds already, and they are not gone on with; the layer
-                that was named gives no map of the image, or no layer of the model does.
+            SettingsError: the run has rounds already, and they are not gone on with; a square of
+                the grid has no pixel of the first image; the layer that was named gives no map of
+                the image, or no layer of the model does.
             ShapeError: the model's output is no (B, K), or a label is none of its classes.
             DataError: the first image cannot be shown, or the first two have views of two sizes.
         """
@@ -110,15 +112,25 @@ class IMIL:
         if not self._looked:
             self.model.check(self.samples)
             if len(self.samples):
+                self._check_grid(*self.samples.view(0).shape[-2:])
                 self.samples.image(0)
             self._looked = True
+
+    def _check_grid(self, height: int, width: int) -> None:
+        grid = self.settings.grid
+        if grid.rows > height or grid.cols > width:
+            raise SettingsError(
+                f"grid_size {grid} has squares without a pixel in images of {height} × {width}: "
+                "give a coarser grid, or larger images"
+            )
 
     def after_epoch(self, epoch: int) -> Round | None:
         """The round held after `epoch` completed epochs, or None where none is due.
 
         Raises:
             RoundPaused: the reader stopped; call again with the same model to go on.
-            SettingsError: the run has rounds from an earlier training; see `begin`.
+            SettingsError: the run has rounds from an earlier training, see `begin`; `predicted`
+                gives no probabilities.
         """
         self.begin()
         if epoch not in self.imil_epoch:
@@ -163,8 +175,19 @@ class _Foreseen:
         self._known = known
         self.explain = model.explain
 
-    def parts(self, _samples: CorrectedDataset) -> Iterable[NDArray[np.float64]]:
-        return [self._known] if isinstance(self._known, np.ndarray) else self._known
+    def parts(self, _samples: CorrectedDataset) -> Iterator[NDArray[np.float64]]:
+        for part in [self._known] if isinstance(self._known, np.ndarray) else self._known:
+            if part.ndim == 2 and not _are_probabilities(part):
+                raise SettingsError(
+                    f"`predicted` gives {part.min():.3g} to {part.max():.3g} in rows that do not "
+                    "all sum to 1: give probabilities, such as the softmax of the logits"
+                )
+            yield part
+
+
+def _are_probabilities(part: NDArray[np.float64]) -> bool:
+    # what is no number is named by the choice
+    return not (part < 0).any() and not (np.abs(part.sum(axis=1) - 1) > ROUNDING).any()
 
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:

@@ -58,11 +58,13 @@ def default_reader() -> str:
 def run_demo(reader: str, out: Path, seed: int) -> dict[str, Any]:
     """Draw, train, ask, compare, and say so in plain words; returns the metrics.
 
-    Raises: SettingsError: the folder is not new.
+    Raises: SettingsError: the folder is not new; there is no such reader, or the seed is out of
+        range.
     """
     console = Console()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"--out {out} is not empty: give a new folder")
+    settings = resolve({"data": str(out.absolute()), "reader": reader, "seed": seed, **SETTINGS})
     console.print(STORY)
     console.print(READERS.get(reader, f"The reader is '{reader}'."))
     films = write_phantoms(
@@ -74,7 +76,7 @@ def run_demo(reader: str, out: Path, seed: int) -> dict[str, Any]:
         test=TEST,
         difficulty=DIFFICULTY,
     )
-    settings = resolve({"data": str(films.absolute()), "reader": reader, "seed": seed, **SETTINGS})
+    settings = settings.model_copy(update={"data": str(films.absolute())})
     metrics = new_run(settings, RunFolder(out / "run"), out / "cache", room=_room)
     console.print(_verdict(metrics))
     return metrics
