@@ -218,15 +218,6 @@ def test_predictions_that_are_logits_are_refused(tmp_path):
     assert imil.store.rounds() == []
 
 
-def test_a_grid_finer_than_the_images_is_refused_before_training(tmp_path):
-    samples, net = contract.make_samples(), contract.make_net()
-    imil = IMIL(samples, net, contract.Fixed(), store=tmp_path / "s", grid_size="4x17")
-    with pytest.raises(
-        SettingsError, match="4×17 has squares without a pixel in images of 16 × 16"
-    ):
-        imil.begin()
-
-
 @pytest.mark.parametrize("epoch", [0, -1, [3, 0]])
 def test_an_epoch_that_cannot_be_is_refused(tmp_path, epoch):
     with pytest.raises(SettingsError, match="counts completed epochs"):

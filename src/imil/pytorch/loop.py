@@ -97,9 +97,8 @@ class IMIL:
         """Say now, rather than at the round, what a round would fail for.
 
         Raises:
-            SettingsError: the run has rounds already, and they are not gone on with; a square of
-                the grid has no pixel of the first image; the layer that was named gives no map of
-                the image, or no layer of the model does.
+            SettingsError: the run has rounds already, and they are not gone on with; the layer
+                that was named gives no map of the image, or no layer of the model does.
             ShapeError: the model's output is no (B, K), or a label is none of its classes.
             DataError: the first image cannot be shown, or the first two have views of two sizes.
         """
@@ -112,17 +111,8 @@ class IMIL:
         if not self._looked:
             self.model.check(self.samples)
             if len(self.samples):
-                self._check_grid(*self.samples.view(0).shape[-2:])
                 self.samples.image(0)
             self._looked = True
-
-    def _check_grid(self, height: int, width: int) -> None:
-        grid = self.settings.grid
-        if grid.rows > height or grid.cols > width:
-            raise SettingsError(
-                f"grid_size {grid} has squares without a pixel in images of {height} × {width}: "
-                "give a coarser grid, or larger images"
-            )
 
     def after_epoch(self, epoch: int) -> Round | None:
         """The round held after `epoch` completed epochs, or None where none is due.
