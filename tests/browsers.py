@@ -114,7 +114,7 @@ class Desk:
         self.page.wait_for_selector(".state[data-state=good]")
 
     def until(self, script):
-        """A script of the page comes to be true."""
+        """A script of the page comes to be true; Playwright's own wait needs `eval` in the page."""
         for _ in range(120):
             if self.page.evaluate(script):
                 return

@@ -17,7 +17,7 @@ from sqlalchemy import RowMapping
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings
 
 Row = dict[str, Any]
-FAST = 2  # deflate level: films shrink as by zlib's level 1, in an eighth of its time
+FAST = 2  # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
 
 
 def deflate(array: NDArray[Any]) -> bytes:

@@ -112,15 +112,18 @@ function film(app, round, kase) {
   );
   picture.append(frame, h("figcaption", {}, "film, attention, squares"));
   if (kase.opinion) {
-    void app.films.heatMap(kase.opinion, "predicted").then(
-      (map) => {
-        const canvas = heatPicture(map);
-        canvas.className = "heat-thumb";
-        canvas.setAttribute("aria-hidden", "true");
-        fill(/** @type {Element} */ (frame.querySelector(".heat-place")), canvas);
-      },
-      () => {},
-    );
+    const { opinion } = kase;
+    const heat = () =>
+      void app.films.heatMap(opinion, "predicted").then(
+        (map) => {
+          const canvas = heatPicture(map);
+          canvas.className = "heat-thumb";
+          canvas.setAttribute("aria-hidden", "true");
+          fill(/** @type {Element} */ (frame.querySelector(".heat-place")), canvas);
+        },
+        () => addEventListener("online", heat, { once: true }),
+      );
+    heat();
   }
   return picture;
 }

@@ -12,11 +12,12 @@ export function thanksPage(app) {
   const done = session.rounds.filter(({ state, read, cases }) => state !== "open" || read >= cases);
   const open = done.some(({ state }) => state === "open");
   const read = done.some((round) => round.read > 0);
+  const first = read ? STORED : done.length ? NONE : "";
   return h(
     "article",
     { class: "page thanks" },
     h("h1", {}, read ? "Thank you" : done.length ? "The round is closed" : "Nothing to read yet"),
-    h("p", { class: "lead", role: "status" }, open ? OPEN : (read ? STORED : done.length ? NONE : "") + now(session)),
+    h("p", { class: "lead", role: "status" }, first + (open ? OPEN : now(session, first !== NONE))),
     session.result && resultTable(session.result),
     h(
       "div",
@@ -28,10 +29,10 @@ export function thanksPage(app) {
 
 const STORED = "Your readings are stored. ";
 const NONE = "It was closed before a reading of yours was stored. ";
-const OPEN = "Your readings are stored. The round closes when the last reader has finished; until then you can still change them.";
+const OPEN = "The round closes when the last reader has finished; until then you can still change them.";
 
-/** @param {Session} session */
-function now({ training, result }) {
+/** @param {Session} session @param {boolean} awaited are there readings that training may take up? */
+function now({ training, result }, awaited) {
   const at = training.epoch !== null && training.epochs !== null ? ` (epoch ${training.epoch} of ${training.epochs})` : "";
   if (result) return `Training has ended. This is what the model could do on films it had never seen, before and after the readings.`;
   switch (training.state) {
@@ -42,7 +43,7 @@ function now({ training, result }) {
     case "finished":
       return `Training has ended.`;
     case "gone":
-      return `Training is not running just now. Nothing is lost: it takes up the readings when it comes back.`;
+      return `Training is not running just now.${awaited ? " Nothing is lost: it takes up the readings when it comes back." : ""}`;
   }
 }
 
