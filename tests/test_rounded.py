@@ -86,7 +86,7 @@ def test_few_are_predicted_again_and_the_rest_stays_as_it_was(path):
     probs, samples = rng.dirichlet([1, 1], 1000), Samples(rng.integers(0, 2, 1000))
     model = Rounding(probs, rng, 0.01)
     write_rounded(path, samples, model, 20)
-    assert 20 <= len(model.asked) == len(set(model.asked)) <= 80
+    assert 20 <= len(model.asked) == len(set(model.asked)) <= 41  # 28, and 13 more
     written, labels = read_predictions(path)
     expected = model.rough.copy()
     expected[model.asked] = probs[model.asked]

@@ -14,7 +14,8 @@ from imil.pytorch import CorrectedDataset, TorchModel
 from imil.training.evaluation import read_parts, write_parts
 
 SLACK = 0.1  # bfloat16 moves a probability by 0.02 or so, and one class up as another goes down
-MORE = 20  # candidates, so that a difference is seen of enough of them where n is small
+FEWEST = 20  # so that a difference is seen of enough of them where n is small
+MORE = 8  # than what is chosen: the nearest of the others
 TINY = float(np.finfo(np.float64).tiny)
 # all whose float32 could be a mistake
 NEARLY = partial(mistakes, slack=SLACK)
@@ -24,9 +25,9 @@ def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: i
     """The table of `write_parts`, with the n most confident mistakes as float32 finds them.
 
     All samples are predicted in bfloat16, which takes half of the time, and whatever may be
-    among the n again in float32: at first some more than twice as many, then twice those, until
-    none of the others could come in, were it moved by double of what the candidates were. Where
-    they were moved further than bfloat16 rounds, all is predicted in float32.
+    among the n again in float32: the n and a few more, then a few more, until none of the others
+    could come in, were it moved by double of what the candidates were. Where they were moved
+    further than bfloat16 rounds, all is predicted in float32.
 
     Args:
         path: of the table.
@@ -50,7 +51,7 @@ def _in_question(
 ) -> dict[int, NDArray[np.float64]] | None:
     """What may be chosen: position -> probabilities in float32; None where roundings are large."""
     exact: dict[int, NDArray[np.float64]] = {}
-    asked = 2 * n + MORE
+    asked = max(n, FEWEST) + MORE
     while True:
         found = choose(NEARLY, read_parts(rough), samples.labels, samples.key, asked)
         new = [i for i in found.positions if i not in exact]
@@ -67,7 +68,7 @@ def _in_question(
         least = found.probs[-1].max()
         if len(wrong) >= n and least < 1 and wrong[-n] > np.log(least / (1 - least)) + 2 * moved:
             return exact
-        asked *= 2
+        asked += n // 4 + MORE
 
 
 def _log_odds(probs: NDArray[np.float64]) -> NDArray[np.float64]:
