@@ -83,6 +83,30 @@ def test_the_same_image_is_stored_once(store, path):
         assert raw.execute("SELECT count(*) FROM images").fetchone() == (1,)
 
 
+def test_films_are_written_while_others_are_read_and_a_stopped_round_finds_them(store, path):
+    def stop():
+        raise KeyboardInterrupt
+
+    # 8 threads at most, and two films a thread wait
+    cases = [make_case(i, image=np.full((4, 4), i, np.uint8)) for i in range(1, 41)]
+    stopped = replace(cases[-1], load_image=stop)
+    with pytest.raises(KeyboardInterrupt):
+        store.open_round("r", 3, RoundSettings(), [*cases[:-1], stopped])
+    assert store.rounds() == []
+    with opened(path) as raw:
+        (written,) = raw.execute("SELECT count(*) FROM images").fetchone()
+        assert 20 <= written < 40
+        raw.execute("UPDATE images SET low = 1")  # a mark
+    held = store.open_round("r", 3, RoundSettings(), cases)
+    assert [case.image[0, 0] for case in store.cases(held.id)] == [
+        case.image[0, 0] for case in cases
+    ]
+    with opened(path) as raw:
+        marked = raw.execute("SELECT count(*) FROM images WHERE low = 1").fetchone()
+        assert marked == (written,)
+        assert raw.execute("SELECT count(*) FROM images").fetchone() == (40,)
+
+
 def test_a_reading_is_seen_by_another_process_as_soon_as_add_returns(store, held, path):
     store.add(Reading("r@3#1", "Lee", "focus", (3, 2), reason="the letter", seconds=4.5))
     script = (
@@ -100,6 +124,7 @@ def test_readings_are_on_the_disk_and_not_in_the_systems_memory(store):
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert db.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert db.exec_driver_sql("PRAGMA page_size").scalar() == 16384
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])

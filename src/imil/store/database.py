@@ -54,6 +54,8 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> En
         connection.isolation_level = None  # we say BEGIN ourselves, see `begin`
         connection.execute("PRAGMA foreign_keys = ON")
         if not readonly:
+            # of a new file: films of many megabytes are written in half of the time
+            connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # on disk before the screen says so
 

@@ -19,7 +19,7 @@ from imil.errors import Missing, StoreBusy, StoreError
 from imil.store import schema
 from imil.store.database import BUSY, WAYS_OUT, connect, transaction
 from imil.store.readings import keep
-from imil.store.rows import case_of, case_row, image_row, inflate, reading_of, round_of
+from imil.store.rows import Row, case_of, case_row, image_row, inflate, reading_of, round_of
 from imil.store.together import Together
 from imil.threads import in_order
 
@@ -92,16 +92,19 @@ class Store:
     def open_round(
         self, run: str, epoch: int, settings: RoundSettings, cases: Sequence[Case]
     ) -> Round:
-        """The new round with all its cases and images, in one transaction.
+        """The new round with all its cases, in one transaction, after their images.
+
+        Films are large: each is written while others are decoded, and few are held in memory.
+        Whoever is stopped meanwhile leaves images and no round; the next attempt finds them.
 
         Raises: StoreError: another process has opened it meanwhile.
         """
         round_id = name_round(run, epoch)
-        # before the lock: films are large
         if all(case.threadsafe for case in cases):
-            images = list(in_order(lambda case: image_row(case.image), cases))
+            rows = in_order(lambda case: image_row(case.image), cases)
         else:  # read in this thread, deflated in others
-            images = list(in_order(image_row, (case.image for case in cases)))
+            rows = in_order(image_row, (case.image for case in cases))
+        images = [self._add_image(row) for row in rows]
         with self.write() as db:
             there = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
             if db.execute(there).first():
@@ -120,10 +123,14 @@ class Store:
                 )
             )
             for case, image in zip(cases, images, strict=True):
-                db.execute(insert(schema.images).values(image).on_conflict_do_nothing())
-                row = case_row(round_id, case, image["sha256"])
-                db.execute(schema.cases.insert().values(row))
+                db.execute(schema.cases.insert().values(case_row(round_id, case, image)))
         return Round(round_id, run, epoch, settings, "open", len(cases))
+
+    def _add_image(self, row: Row) -> str:
+        """The name of an image that is on disk now."""
+        with self.write() as db:
+            db.execute(insert(schema.images).values(row).on_conflict_do_nothing())
+        return str(row["sha256"])
 
     def find_round(self, run: str, epoch: int) -> Round | None:
         """The round of that run after that epoch, or None."""
