@@ -27,20 +27,28 @@ def run(tmp_path):
     return Run(folder, settings, data, Console(quiet=True))
 
 
-def shrink(run, *, training, looking):
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    torch.AcceleratorError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
+
+
+def shrink(run, *, training, looking, error=FULL[0]):
     """As if the memory held so many images at a time."""
     whole = run.net.forward
 
     def forward(images):
         if len(images) > (training if run.net.training else looking):
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            raise error
         return whole(images)
 
     run.net.forward = forward
 
 
-def test_a_training_whose_predictions_have_no_room_goes_on_and_says_it_once(run, caplog):
-    shrink(run, training=16, looking=3)
+@pytest.mark.parametrize("error", FULL, ids=["PyTorch", "CUDA", "cuBLAS"])
+def test_a_training_whose_predictions_have_no_room_goes_on_and_says_it_once(run, caplog, error):
+    shrink(run, training=16, looking=3, error=error)
     run.train(None, None)
     (said,) = (record.getMessage() for record in caplog.records)
     assert "does not hold 16 images at a time: the model looks at" in said
@@ -48,9 +56,31 @@ def test_a_training_whose_predictions_have_no_room_goes_on_and_says_it_once(run,
     assert len(ends) == len(run.samples["train"])
 
 
-def test_a_step_that_has_no_room_is_one_sentence(run):
-    shrink(run, training=15, looking=16)
+@pytest.mark.parametrize("error", FULL, ids=["PyTorch", "CUDA", "cuBLAS"])
+def test_a_step_that_has_no_room_is_one_sentence(run, error):
+    shrink(run, training=15, looking=16, error=error)
     with pytest.raises(SettingsError, match=r"training step of 16 images.*lower --batch-size"):
+        run.train(None, None)
+
+
+def test_a_gpu_that_others_have_filled_is_one_sentence_from_the_first_byte_on(run, monkeypatch):
+    def full(_device):
+        raise FULL[0]
+
+    monkeypatch.setattr(batches, "free_memory", full)
+    with pytest.raises(SettingsError, match="go on when other programs leave more of it"):
+        run.train(None, None)
+
+
+def test_a_single_image_that_has_no_room_at_the_end_is_one_sentence(run):
+    shrink(run, training=16, looking=0)
+    with pytest.raises(SettingsError, match="beside what else is in it"):
+        run.train(None, None)
+
+
+def test_another_error_of_a_network_is_not_one_of_memory(run):
+    shrink(run, training=15, looking=16, error=RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match=r"^a bug$"):
         run.train(None, None)
 
 

@@ -19,6 +19,7 @@ from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.gradcam import grad_cam
 from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
+from imil.pytorch.memory import ran_out
 from imil.pytorch.undisturbed import full_precision, rounding, undisturbed
 
 BATCHES = 16  # in a part of the predictions
@@ -142,8 +143,8 @@ class TorchModel:
             found: Out | None = None
             try:
                 found = look(self._views(samples, part), start)
-            except torch.OutOfMemoryError:
-                if len(part) == 1:
+            except RuntimeError as error:
+                if len(part) == 1 or not ran_out(error):
                     raise
                 size = len(part) // 2
             if found is None:  # not in the block above: the error holds on to what was computed

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from imil.cases import Kept
 from imil.pytorch import CorrectedDataset
+from imil.pytorch.memory import ran_out
 from imil.training import memory
 from imil.training.augment import there
 from imil.training.classifier import EpochOrder
@@ -99,10 +100,13 @@ class Batches:
         one, free = self._source.pixels[0], free_memory(self._device) or 0
         needed = len(self._source) * one.nbytes
         if needed <= SHARE * free:
-            with suppress(torch.OutOfMemoryError):
+            try:
                 self._held = _copied(self._source, one.shape, self._device)
                 self._corrected, self._apart = {}, {}  # to be corrected anew, where they lie now
                 return
+            except RuntimeError as error:
+                if not ran_out(error):
+                    raise
             free = free_memory(self._device) or 0  # another process was faster
         self._say(
             f"The training images need {needed / 2**30:.1f} GiB and the GPU has "

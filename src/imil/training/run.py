@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from imil.errors import DataError, SettingsError
 from imil.lightning import IMIL
 from imil.pytorch import TorchModel
 from imil.pytorch.loop import versions
+from imil.pytorch.memory import ran_out
 from imil.store import Store
 from imil.store.progress import Progress
 from imil.training.augment import augment
@@ -132,15 +134,30 @@ class Run:
             Evaluation(self.marks, self._predict_at),
         ]
         if reader is None or store is None or not self.rounds:
-            self._fit(callbacks)
-            return self._finish()
+            with self._memory():
+                self._fit(callbacks)
+                return self._finish()
         beacon = Beacon(Progress(store), self.name, self._test_metrics)
-        with beacon.alive():
+        with beacon.alive(), self._memory():
             imil = self._imil(beacon.waiting(reader), store, bar)
             self._fit([*callbacks, beacon, imil, *after_rounds])
             metrics = self._finish()
             beacon.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        """A GPU's memory that is full, from the first byte to the last, is one sentence."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not ran_out(error):
+                raise
+            raise SettingsError(
+                f"the GPU's memory does not hold a training step of {self.settings.batch_size} "
+                "images beside what else is in it: train anew with a lower --batch-size, or go on "
+                "when other programs leave more of it"
+            ) from error
 
     def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
         def ask(cases: Any) -> Any:
@@ -207,12 +224,6 @@ class Run:
                 trainer.fit(self.module, batches, ckpt_path=last, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
-            except torch.OutOfMemoryError as error:
-                raise SettingsError(
-                    f"the GPU's memory does not hold a training step of "
-                    f"{self.settings.batch_size} images: train anew with a lower --batch-size, "
-                    "or when other programs leave more of it"
-                ) from error
             finally:
                 batches.let_go()
         self.module.to(self.device)  # Lightning leaves it on the CPU

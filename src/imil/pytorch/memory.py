@@ -1,0 +1,16 @@
+"""When a device's memory is full, which not all that works on it says in the same way."""
+
+from __future__ import annotations
+
+import torch
+
+# of CUDA itself (with a class of its own, or as an error of the accelerator), of cuBLAS, of cuDNN
+SIGNS = ("out of memory", "ALLOC_FAILED")
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether it says that a GPU's memory is full."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    said = str(error)
+    return any(sign in said for sign in SIGNS)
