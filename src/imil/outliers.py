@@ -57,7 +57,7 @@ def confident_mistakes(
         labels: (N,), in [0, K).
         keys: N stable names.
         n: at most this many.
-    Raises: ShapeError: lengths differ, or a probability is NaN or infinite.
+    Raises: ShapeError: lengths differ, or a probability is NaN or infinite (above all numbers).
     Source: paper 3.1, steps 2-4.
 
     >>> probs = np.array([[.9, .1], [.2, .8], [.4, .6]])
@@ -144,7 +144,7 @@ def choose(
         key: position -> stable name.
         n: at most this many.
     Raises: ShapeError: the parts are not N rows in all, a label is no class of them, or a
-        probability is NaN or infinite.
+        probability is NaN or infinite (above all numbers).
     """
     best = _Best(pick, key, n)
     seen = wrong = classes = 0
@@ -216,6 +216,8 @@ class _Best:
 
     def look_at(self, chunk: Chunk) -> None:
         """Keep what is better than what there is."""
+        if self._n < 1:
+            return
         least = -self._kept[-1][0] if len(self._kept) == self._n else -np.inf
         found = self._pick(chunk, least, self._n)
         if found:

@@ -25,9 +25,9 @@ def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: i
     """The table of `write_parts`, with the n most confident mistakes as float32 finds them.
 
     All samples are predicted in bfloat16, which takes half of the time, and whatever may be
-    among the n again in float32: the n and a few more, then a few more, until none of the others
-    could come in, were it moved by double of what the candidates were. Where they were moved
-    further than bfloat16 rounds, all is predicted in float32.
+    among the n again in float32: the n and a few more, then half as many more, until none of the
+    others could come in, were it moved by double of what the candidates were. Where they were moved
+    further than bfloat16 rounds, or where most may come in, all is predicted in float32.
 
     Args:
         path: of the table.
@@ -49,18 +49,24 @@ def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: i
 def _in_question(
     rough: Path, samples: CorrectedDataset, model: TorchModel, n: int
 ) -> dict[int, NDArray[np.float64]] | None:
-    """What may be chosen: position -> probabilities in float32; None where roundings are large."""
+    """What may be chosen: position -> probabilities in float32; None where that is better of all.
+
+    It is where roundings are large, and where most of the samples may be chosen.
+    """
     exact: dict[int, NDArray[np.float64]] = {}
     asked = max(n, FEWEST) + MORE
-    while True:
+    # at least once, and never so often that all in float32 had been faster
+    while not exact or asked <= len(samples) // 2:
         found = choose(NEARLY, read_parts(rough), samples.labels, samples.key, asked)
-        new = [i for i in found.positions if i not in exact]
-        if not new:
+        if not found.positions:
             return exact
+        new = [i for i in found.positions if i not in exact]
         exact |= zip(new, model.predict(samples, new), strict=True)
         rows = np.stack([exact[i] for i in found.positions])
         if np.abs(rows - found.probs).max() > SLACK / 2:
             return None
+        if len(found.positions) < asked:  # no other is left
+            return exact
         # what is rounded are logits: near certainty they move a probability less
         odds = _log_odds(rows)
         moved = np.abs(odds - _log_odds(found.probs)).max()
@@ -68,7 +74,8 @@ def _in_question(
         least = found.probs[-1].max()
         if len(wrong) >= n and least < 1 and wrong[-n] > np.log(least / (1 - least)) + 2 * moved:
             return exact
-        asked += n // 4 + MORE
+        asked += asked // 2
+    return None
 
 
 def _log_odds(probs: NDArray[np.float64]) -> NDArray[np.float64]:
