@@ -1,6 +1,7 @@
 """Whether imil has become slower: two results of one benchmark, from the same machine.
 
-Of any but that of the reading room, which measures no ratios.
+Of any but those of the reading room, which measures no ratios, and of the paper's table, which is
+made once.
 
     python benchmarks/pause.py --out before.json
     python benchmarks/pause.py --out after.json

@@ -24,6 +24,14 @@ def questions(doc: str, full: str) -> argparse.ArgumentParser:
     return parser
 
 
+def processor() -> str:
+    """What the system calls the processor."""
+    about = Path("/proc/cpuinfo")  # where `platform` knows nothing
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
 def resident() -> float:
     """The most memory in GiB that this process, or any that it ran, had at a time."""
     both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -98,7 +106,7 @@ def tell(
     Console().print(table)
     facts = {
         "benchmark": benchmark,
-        "machine": platform.processor() or platform.machine(),
+        "machine": processor(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

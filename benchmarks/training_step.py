@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import json
 import os
 import re
@@ -89,17 +90,20 @@ class Bare:
 def at_liberty() -> Iterator[None]:
     """A block in which PyTorch takes the algorithms that it likes; a Trainer may have forbidden it.
 
-    What its determinism costs is imil's, not the limit's.
+    What its determinism costs is imil's, not the limit's: on a GPU, convolutions are tried out too.
     """
     import torch
 
     asked = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    tries = torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark = True
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(asked, warn_only=warns)
+        torch.backends.cudnn.benchmark = tries
 
 
 def times() -> int:
@@ -153,7 +157,7 @@ def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
     flags = {"data": films, "model": model, "image_size": size, "epochs": epochs}
     flags |= {"augment": ["flip", "crop"], "imil_epoch": [ROUND], "reader": "simulated"}
     settings, folder = settle(flags, None, Path(place) / "run")
-    console = Console(stderr=True)
+    console = Console(file=io.StringIO(), force_terminal=True)  # its bar is drawn, unseen
     folder.path.mkdir()
     data = prepare(settings, folder, cache=Path(place) / "cache", progress=lambda *_: None)
     run = Run(folder, settings, data, console)

@@ -52,7 +52,9 @@ def test_the_limit_is_measured_with_the_algorithms_that_pytorch_likes(monkeypatc
     try:
         with at_liberty():
             assert not torch.are_deterministic_algorithms_enabled()
+            assert torch.backends.cudnn.benchmark
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert not torch.backends.cudnn.benchmark
     finally:
         torch.use_deterministic_algorithms(False)
