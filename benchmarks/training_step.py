@@ -347,7 +347,7 @@ def compare(
 def main() -> None:
     """Measure, print a table and a line of JSON."""
     parser = questions(__doc__, "ResNet-50 and ViT-S at 224 px too")
-    parser.add_argument("--model", help="one of them alone")
+    parser.add_argument("--model", choices=[name for name, *_ in FULL], help="one alone")
     parser.add_argument("--steps", type=int, default=STEPS, help="of an epoch, in place of 2")
     parser.add_argument("--keras", help="a Python that has Keras and TensorFlow")
     parser.add_argument("--child", nargs="+", help="one way, measured in this process")

@@ -89,6 +89,11 @@ def test_a_mistake_is_counted_wherever_the_true_class_stands():
     assert (chosen.wrong, chosen.positions) == (3, [1, 2, 3])
 
 
+def test_where_none_is_asked_for_mistakes_are_counted_all_the_same():
+    chosen = choose(mistakes, [np.eye(2)], np.array([0, 0]), str, 0)
+    assert (chosen.wrong, chosen.positions) == (1, [])
+
+
 @pytest.mark.parametrize("size", [1000, 50_000], ids=["parts", "whole"])
 def test_a_choice_holds_few_rows_and_asks_the_keys_of_few(size):
     n, k, most = 50_000, 14, 20

@@ -57,7 +57,7 @@ def confident_mistakes(
         labels: (N,), in [0, K).
         keys: N stable names.
         n: at most this many.
-    Raises: ShapeError: lengths differ, or a probability is NaN or infinite (above all numbers).
+    Raises: ShapeError: lengths differ, or a probability is NaN or infinity.
     Source: paper 3.1, steps 2-4.
 
     >>> probs = np.array([[.9, .1], [.2, .8], [.4, .6]])
@@ -144,7 +144,7 @@ def choose(
         key: position -> stable name.
         n: at most this many.
     Raises: ShapeError: the parts are not N rows in all, a label is no class of them, or a
-        probability is NaN or infinite (above all numbers).
+        probability is NaN or infinity.
     """
     best = _Best(pick, key, n)
     seen = wrong = classes = 0

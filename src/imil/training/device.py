@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
 from imil.errors import SettingsError
+from imil.pytorch.memory import ran_out
 from imil.training.settings import TrainSettings
 
 
@@ -65,6 +68,24 @@ def has_bfloat16(device: torch.device) -> bool:
 def free_memory(device: torch.device) -> int | None:
     """Bytes of the device's own memory that are free; None where it shares the computer's."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+@contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """A training in which a GPU's memory that is full, from its first byte on, is one sentence.
+
+    Raises: SettingsError: it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
+        raise SettingsError(
+            f"the GPU's memory does not hold a training step of {batch_size} images beside what "
+            "else is in it: train anew with a lower --batch-size, or go on when other programs "
+            "leave more of it"
+        ) from error
 
 
 def forget_earlier(device: torch.device) -> None:

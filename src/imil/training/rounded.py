@@ -14,8 +14,8 @@ from imil.pytorch import CorrectedDataset, TorchModel
 from imil.training.evaluation import read_parts, write_parts
 
 SLACK = 0.1  # bfloat16 moves a probability by 0.02 or so, and one class up as another goes down
-FEWEST = 20  # so that a difference is seen of enough of them where n is small
-MORE = 8  # than what is chosen: the nearest of the others
+FEWEST = 20  # candidates, so that a difference is seen of enough of them where n is small
+MORE = 8  # candidates than that at first: the nearest of the others
 TINY = float(np.finfo(np.float64).tiny)
 # all whose float32 could be a mistake
 NEARLY = partial(mistakes, slack=SLACK)
@@ -49,9 +49,9 @@ def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: i
 def _in_question(
     rough: Path, samples: CorrectedDataset, model: TorchModel, n: int
 ) -> dict[int, NDArray[np.float64]] | None:
-    """What may be chosen: position -> probabilities in float32; None where that is better of all.
+    """What may be chosen: position -> probabilities in float32.
 
-    It is where roundings are large, and where most of the samples may be chosen.
+    None where all had better be predicted so: roundings are large, or most may be chosen.
     """
     exact: dict[int, NDArray[np.float64]] = {}
     asked = max(n, FEWEST) + MORE

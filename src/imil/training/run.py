@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,7 +21,6 @@ from imil.errors import DataError, SettingsError
 from imil.lightning import IMIL
 from imil.pytorch import TorchModel
 from imil.pytorch.loop import versions
-from imil.pytorch.memory import ran_out
 from imil.store import Store
 from imil.store.progress import Progress
 from imil.training.augment import augment
@@ -34,7 +32,7 @@ from imil.training.checkpoints import Checkpoints, Writer
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.compiled import compiled, worth_compiling
 from imil.training.data import Prepared
-from imil.training.device import forget_earlier, precision, training_device
+from imil.training.device import enough_memory, forget_earlier, precision, training_device
 from imil.training.evaluation import read_parts, read_predictions, write_metrics, write_parts
 from imil.training.figures import cases_page, training_curve
 from imil.training.folder import RunFolder, replacing
@@ -134,30 +132,16 @@ class Run:
             Evaluation(self.marks, self._predict_at),
         ]
         if reader is None or store is None or not self.rounds:
-            with self._memory():
+            with enough_memory(self.settings.batch_size):
                 self._fit(callbacks)
                 return self._finish()
         beacon = Beacon(Progress(store), self.name, self._test_metrics)
-        with beacon.alive(), self._memory():
+        with beacon.alive(), enough_memory(self.settings.batch_size):
             imil = self._imil(beacon.waiting(reader), store, bar)
             self._fit([*callbacks, beacon, imil, *after_rounds])
             metrics = self._finish()
             beacon.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
-
-    @contextmanager
-    def _memory(self) -> Iterator[None]:
-        """A GPU's memory that is full, from the first byte to the last, is one sentence."""
-        try:
-            yield
-        except RuntimeError as error:
-            if not ran_out(error):
-                raise
-            raise SettingsError(
-                f"the GPU's memory does not hold a training step of {self.settings.batch_size} "
-                "images beside what else is in it: train anew with a lower --batch-size, or go on "
-                "when other programs leave more of it"
-            ) from error
 
     def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
         def ask(cases: Any) -> Any:
