@@ -15,7 +15,7 @@ test: setup
 
 # the benchmarks, small; FLAGS=--full for large ones
 bench: setup
-	@for one in starting choosing decoding pause training_step paper_table reading_room; do \
+	@for one in starting choosing decoding pause limit training_step paper_table reading_room; do \
 		$(BIN)/python benchmarks/$$one.py $(FLAGS) || exit 1; done
 
 lint: setup

@@ -58,3 +58,18 @@ def test_the_limit_is_measured_with_the_algorithms_that_pytorch_likes(monkeypatc
         assert not torch.backends.cudnn.benchmark
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_what_a_step_needs_is_counted_operation_by_operation(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from limit import Counting
+
+    one, other = torch.ones(3, 5, requires_grad=True), torch.ones(5, 7)
+    with Counting() as counting:
+        (one.t().t() @ other).sum().backward()
+    product, backward = 2 * 3 * 5 * 7, 2 * 3 * 7 * 5
+    assert sum(flop for flop, _ in counting.each) == product + backward
+    both = 4 * (15 + 35 + 21), 4 * (21 + 35 + 15)
+    small = [moved for flop, moved in counting.each if not flop]
+    assert [moved for flop, moved in counting.each if flop] == list(both)
+    assert sum(small) <= 4 * (21 + 1) + 8, "of the sum; to turn a matrix moves nothing"
