@@ -659,14 +659,30 @@ def test_garbage_is_looked_for_again_after_imports_even_those_that_fail():
         gc.unfreeze()
 
 
-def test_what_training_imports_brings_no_signal_processing_or_statistics():
+def test_what_training_imports_brings_no_signal_processing_statistics_or_drawing():
     script = (
         "import sys\nfrom imil.cli.importing import importing\n"
         "with importing():\n    import imil.training.session\n"
-        "print(*(name in sys.modules for name in ('torchmetrics', 'scipy.signal', 'scipy.stats')))"
+        "names = ('torchmetrics', 'scipy.signal', 'scipy.stats', 'matplotlib')\n"
+        "print(*(name in sys.modules for name in names))"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert said.stdout.split() == ["True", "False", "False"], said.stderr
+    assert said.stdout.split() == ["True", "False", "False", "False"], said.stderr
+
+
+def test_a_metric_that_was_imported_so_measures_and_does_not_draw():
+    script = (
+        "from imil.cli.importing import importing\n"
+        "with importing():\n    import imil.training.session\n"
+        "import torch\nfrom torchmetrics import MeanMetric\nmetric = MeanMetric()\n"
+        "metric.update(torch.tensor([1.0, 2.0]))\nprint(metric.compute().item())\n"
+        "try: metric.plot()\nexcept ModuleNotFoundError as error: print(error)\n"
+        "from imil.training.figures import Figure\nprint(Figure().axes)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    average, refused, axes = said.stdout.splitlines() or ["", said.stderr, ""]
+    assert "matplotlib" in refused, said.stderr
+    assert (average, axes) == ("1.5", "[]")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ from imil.training.compiled import compiled, worth_compiling
 from imil.training.data import Prepared
 from imil.training.device import enough_memory, forget_earlier, precision, training_device
 from imil.training.evaluation import read_parts, read_predictions, write_metrics, write_parts
-from imil.training.figures import cases_page, training_curve
 from imil.training.folder import RunFolder, replacing
 from imil.training.metrics import evaluate
 from imil.training.mixes import mix
@@ -326,6 +325,9 @@ class Run:
 
 def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
     """Every figure and table of a finished run, from its files alone; returns the metrics."""
+    # here: matplotlib takes half a second, which a training need not wait for
+    from imil.training.figures import cases_page, training_curve
+
     held = []
     if folder.store.exists():
         store = Store(folder.store, readonly=True)
