@@ -3,13 +3,15 @@
     python benchmarks/pause.py [--full] [--out FILE.json]
 
 A round predicts the whole training set into its file, chooses 20 cases from there and makes two
-heat-maps of each. The network has learnt something by then: it is trained for some epochs, and a
-tenth of the labels swapped after that, for confident mistakes. The limit is a forward pass over the
-same 530 decoded films, with nothing else, in the precision that `imil train --precision auto` takes
-here. Both in turn, five times, now one first and now the other. Then a whole round with its store,
-up to the reader's first case: the seconds from the end of prediction, by when all cases are on
-disk. Readers are shown originals, and a round reads, hashes and deflates them: once they are the
-decoded films, once drawn films of 3000 pixels and 16 bits.
+heat-maps of each; in bfloat16 in the pass that predicts what may be chosen again. The network has
+learnt something by then: it is trained for some epochs, and a tenth of the labels swapped after
+that, for confident mistakes. The limit is a forward pass over the same 530 decoded films, with
+nothing else, in the precision that `imil train --precision auto` takes here: in batches of 64, as
+in training and in imil, and in larger ones, which take more memory. All in turn, nine times, now
+the pause first and now the passes. Then a whole round with its store, up to the reader's first
+case: the seconds from the end of prediction, by when all cases are on disk. Readers are shown
+originals, and a round reads, hashes and deflates them: once they are the decoded films, once drawn
+films of 3000 pixels and 16 bits.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from rich.table import Table
 from telling import questions, tell
 from torch import Tensor
 
-from imil.cases import Case, Image, Reading, RoundSettings
+from imil.cases import Case, HeatMap, Image, Reading, RoundSettings
 from imil.grid import Grid
 from imil.images.load import load_image
 from imil.outliers import choose, mistakes
@@ -44,8 +46,10 @@ from imil.training.mixes import mix
 from imil.training.network import build
 from imil.training.rounded import write_rounded
 
-FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 5, 4
+FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
+LARGER = 256  # films in a batch
 LARGE = 3000  # pixels of an original
+FIRST = ("first_case", "first_case_large")
 SMALL = [("resnet18", 112)]
 FULL = [*SMALL, ("resnet50", 224), ("vit_small_patch16_224", 224)]
 
@@ -76,11 +80,11 @@ def train(net: Classifier, pixels: np.ndarray, labels: np.ndarray, half: bool) -
     net.eval()
 
 
-def bare(net: Classifier, pixels: np.ndarray, half: bool) -> Tensor:
-    """One forward pass in evaluation mode."""
+def bare(net: Classifier, pixels: np.ndarray, half: bool, batch: int) -> Tensor:
+    """One forward pass in evaluation mode, in batches of so many films."""
     every = torch.from_numpy(pixels)[:, None]
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-        return torch.cat([net(every[i : i + BATCH]) for i in range(0, len(every), BATCH)])
+        return torch.cat([net(some) for some in every.split(batch)])
 
 
 class Timed(TorchModel):
@@ -115,9 +119,10 @@ def pause(net: Classifier, samples: CorrectedDataset, file: Path, half: bool) ->
     """Seconds of each part of the pause."""
     model = TorchModel(net, batch_size=BATCH)
     model.check(samples)  # when training begins
+    maps: dict[tuple[int, int], HeatMap] = {}
     marks = [perf_counter()]
     if half:
-        write_rounded(file, samples, model, CASES)
+        write_rounded(file, samples, model, CASES, maps)
     else:
         keys = [samples.key(i) for i in range(len(samples))]
         write_parts(file, keys, samples.labels, model.parts(samples))
@@ -130,6 +135,7 @@ def pause(net: Classifier, samples: CorrectedDataset, file: Path, half: bool) ->
         (i, int(of))
         for i, shown in zip(chosen.positions, predicted, strict=True)
         for of in (shown, samples.labels[i])
+        if (i, of) not in maps
     ]
     model.explain(samples, [i for i, _ in both], [of for _, of in both])
     marks.append(perf_counter())
@@ -171,30 +177,36 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
     samples, large = training_set(None), training_set(original)
     half = precision("auto", torch.device("cpu")) == "bf16-mixed"
     train(net, pixels, truth, half)
-    passes, pauses = [], []
-    accuracy = (bare(net, pixels, half).argmax(1).numpy() == truth).mean()
+    passes: dict[int, list[float]] = {BATCH: [], LARGER: []}
+    pauses = []
+    accuracy = (bare(net, pixels, half, BATCH).argmax(1).numpy() == truth).mean()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "train.parquet"
         for turn in range(TURNS):
             if turn % 2:
                 pauses.append(pause(net, samples, file, half))
-            began = perf_counter()
-            bare(net, pixels, half)
-            passes.append(perf_counter() - began)
+            for batch, spent in passes.items():
+                began = perf_counter()
+                bare(net, pixels, half, batch)
+                spent.append(perf_counter() - began)
             if not turn % 2:
                 pauses.append(pause(net, samples, file, half))
     parts = {name: median(one[name] for one in pauses) for name in pauses[0]}
-    ratios = [sum(one.values()) / limit for one, limit in zip(pauses, passes, strict=True)]
+    whole = [sum(one.values()) for one in pauses]
     return {
         "model": model,
         "size": size,
         "half": half,
         "accuracy": float(accuracy),
-        "forward_pass": median(passes),
+        "pause": median(whole),
+        "forward_pass": {batch: median(spent) for batch, spent in passes.items()},
         **parts,
-        "first_case": median(first_case(net, samples) for _ in range(TURNS)),
-        "first_case_large": median(first_case(net, large) for _ in range(TURNS)),
-        "ratios": ratios,
+        FIRST[0]: median(first_case(net, samples) for _ in range(TURNS)),
+        FIRST[1]: median(first_case(net, large) for _ in range(TURNS)),
+        "ratios": {
+            batch: [one / limit for one, limit in zip(whole, spent, strict=True)]
+            for batch, spent in passes.items()
+        },
     }
 
 
@@ -207,23 +219,19 @@ def main() -> None:
         rows = [compare(*one, originals) for one in (FULL if asked.full else SMALL)]
     kind = "bfloat16" if rows[0]["half"] else "float32"
     table = Table(title=f"The pause of a round: {FILMS} films, {CASES} cases, {kind}; seconds")
-    table.add_column("model")
-    for column in (
-        "forward pass",
-        "predict",
-        "explain",
-        "pause / pass",
-        "first case",
-        f"first case, {LARGE} px",
-    ):
+    table.add_column("model", no_wrap=True)
+    for column in ("pause", "first case", f"{LARGE} px", "batches", "bare pass"):
         table.add_column(column, justify="right")
+    table.add_column("pause / pass", justify="right", no_wrap=True)
+    ratios = {}
     for row in rows:
-        seconds = [f"{row[name]:.2f}" for name in ("forward_pass", "predict", "explain")]
-        each = row["ratios"]
-        ratio = f"{median(each):.2f}\n{min(each):.2f}-{max(each):.2f}"
-        first = [f"{row[name]:.2f}" for name in ("first_case", "first_case_large")]
-        table.add_row(f"{row['model']}, {row['size']} px", *seconds, ratio, *first)
-    ratios = {f"{row['model']}, {row['size']} px": row["ratios"] for row in rows}
+        name = f"{row['model']}, {row['size']} px"
+        ours = [name, *(f"{row[part]:.2f}" for part in ("pause", *FIRST))]
+        for batch, each in row["ratios"].items():
+            spread = f"{median(each):.2f}\n{min(each):.2f}-{max(each):.2f}"
+            table.add_row(*ours, str(batch), f"{row['forward_pass'][batch]:.2f}", spread)
+            ours = [""] * len(ours)
+            ratios[f"{name}, batches of {batch}"] = each
     tell("pause", table, rows, ratios, asked.out)
 
 

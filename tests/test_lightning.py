@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from imil.errors import RoundPaused, SettingsError
 from imil.lightning import IMIL
+from imil.pytorch import TorchModel
 from imil.store import Store
 
 
@@ -104,6 +105,19 @@ def test_settings_are_checked_before_training_starts(tmp_path):
     ):
         with pytest.raises(SettingsError):
             IMIL(contract.make_samples(), contract.Fixed(), store=tmp_path / "s", **wrong)
+
+
+def test_a_model_that_is_there_already_is_the_one_that_is_asked(tmp_path):
+    samples, module = contract.make_samples(), Module()
+    model = TorchModel(module, batch_size=5, layer="net.0")
+    asked = []
+    explain = model.explain
+    model.explain = lambda samples, rows, classes: (
+        asked.append(rows) or explain(samples, rows, classes)
+    )
+    imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", imil_epoch=1, model=model)
+    trainer(2, imil).fit(module, DataLoader(Positions(samples), 8))
+    assert len(asked) == 1
 
 
 def test_a_round_after_the_last_epoch_is_said_when_training_begins(tmp_path):

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from imil.cases import Reading
 from imil.errors import DataError, RoundPaused, SettingsError
-from imil.pytorch import IMIL, CorrectedDataset, TorchModel
+from imil.outliers import choose, mistakes
+from imil.pytorch import IMIL, CorrectedDataset, Foreseen, TorchModel
 from imil.pytorch.loop import check_epochs
 from imil.store import Store
 
@@ -200,6 +201,26 @@ def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeyp
     assert len(passes) == 2 + 1, "that of the second round"
     assert held("parts", parts.get) == made
     assert len(passes) == 3 + 1 + 1, "the parts are made as they are taken"
+
+
+def test_heat_maps_that_are_known_already_are_not_made_again(tmp_path):
+    samples, net = contract.make_samples(), contract.make_net()
+    model = TorchModel(net)
+    probs, (cam,) = model.predict(samples), model.explain(samples, [0], [1])
+    at = int(choose(mistakes, [probs], samples.labels, samples.key, 1).positions[0])
+    pair = (at, int(samples.labels[at]))
+
+    def held(name, known):
+        store = Store(tmp_path / name)
+        given = {"store": store, "imil_epoch": 1, "num_outliers": 2, "predicted": lambda _: known}
+        round_ = IMIL(samples, model, contract.Fixed(), **given).after_epoch(1)
+        return store.cases(round_.id)
+
+    made, known = held("without", probs), held("with", Foreseen(probs, {pair: cam * 0 + 0.5}))
+    assert samples.key(at) == made[0].key == known[0].key
+    assert (known[0].cam_true == 0.5).all(), "as it was given"
+    np.testing.assert_array_equal(known[0].cam_predicted, made[0].cam_predicted)
+    np.testing.assert_array_equal(known[1].cam_true, made[1].cam_true)
 
 
 def test_predictions_that_are_logits_are_refused(tmp_path):

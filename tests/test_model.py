@@ -51,6 +51,18 @@ def test_a_layer_that_was_found_in_time_costs_the_round_no_look():
     assert len(passes) == 1
 
 
+def test_the_same_samples_are_looked_at_but_once():
+    net, samples, passes = contract.make_net(), contract.make_samples(), []
+    net.register_forward_hook(lambda *_: passes.append(1))
+    model = TorchModel(net)
+    model.check(samples)
+    once = len(passes)
+    model.check(samples)
+    assert len(passes) == once
+    model.check(contract.make_samples())
+    assert len(passes) > once
+
+
 class Aside(nn.Module):
     """Ends in a map that adds nothing to the scores: they are read from the map before it."""
 

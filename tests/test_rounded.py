@@ -8,14 +8,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from imil.errors import ShapeError
 from imil.outliers import choose, mistakes
 from imil.pytorch import TorchModel
+from imil.pytorch import model as torch_model
+from imil.training.data import prepare
 from imil.training.evaluation import read_parts, read_predictions
 from imil.training.folder import RunFolder
+from imil.training.phantom import write_phantoms
 from imil.training.rounded import write_rounded
 from imil.training.run import Run
+from imil.training.session import settle
 
 
 class Samples:
@@ -50,6 +55,11 @@ class Rounding:
         self.asked += rows
         return self.exact[rows]
 
+    def predict_explained(self, samples, rows, classes):
+        return self.predict(samples, rows), [
+            [(i, of) for of in row] for i, row in zip(rows, classes.tolist(), strict=True)
+        ]
+
 
 def chosen(parts, samples, n):
     found = choose(mistakes, parts, samples.labels, samples.key, n)
@@ -73,7 +83,9 @@ def test_the_choice_is_that_of_float32(path, seed, size, k, n, by, doubt):
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.full(k, doubt), size)
     samples = Samples(rng.integers(0, k, size))
-    write_rounded(path, samples, Rounding(probs, rng, by), n)
+    maps = {}
+    write_rounded(path, samples, Rounding(probs, rng, by), n, maps)
+    assert all(one == at for at, one in maps.items())
     positions, there = chosen(read_parts(path), samples, n)
     wanted, exact = chosen([probs], samples, n)
     assert positions == wanted
@@ -149,6 +161,27 @@ def test_a_network_gives_both(path):
     assert positions == chosen([exact], samples, 3)[0]
 
 
+def test_what_is_predicted_again_is_explained_in_the_same_pass(path, monkeypatch):
+    net, samples = contract.make_net(), contract.make_samples()
+    model = TorchModel(net)
+    model.check(samples)
+    passes, maps = [], {}
+    net.register_forward_hook(lambda _net, args, _out: passes.append(len(args[0])))
+    write_rounded(path, samples, model, 3)
+    without = len(passes)
+    write_rounded(path, samples, model, 3, maps)
+    assert len(passes) == 2 * without, "no pass more"
+    positions, probs = chosen(read_parts(path), samples, 3)
+    pairs = [
+        (i, of)
+        for i, row in zip(positions, probs, strict=True)
+        for of in (row.argmax(), samples.labels[i])
+    ]
+    made = model.explain(samples, *map(list, zip(*pairs, strict=True)))
+    for pair, cam in zip(pairs, made, strict=True):
+        np.testing.assert_allclose(maps[pair], cam, atol=1e-5)
+
+
 def test_a_look_in_bfloat16_leaves_no_weights_behind_for_a_training_around_it():
     net, samples = contract.make_net(), contract.make_samples()
     with torch.autocast("cpu", torch.bfloat16):
@@ -180,9 +213,31 @@ def test_only_a_round_of_a_training_in_bfloat16_is_chosen_from_it(
         samples=samples,
         folder=RunFolder(tmp_path),
         settings=SimpleNamespace(num_outliers=20),
-        looking=Model,
+        model=Model(),
+        rounds=(),
         _half=half,
     )
     Run._predict_all(run, "epoch-070", before_round=before_round)
     assert seen == rough
     assert sorted(one.name for one in tmp_path.rglob("*.*")) == ["test.parquet", "train.parquet"]
+
+
+def test_a_round_of_such_a_training_takes_its_heat_maps_from_there(tmp_path, monkeypatch):
+    films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
+    flags = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 2}
+    flags |= {"batch_size": 16, "device": "cpu", "reader": "random", "imil_epoch": 1}
+    settings, folder = settle({**flags, "precision": "bf16"}, None, tmp_path / "run")
+    folder.path.mkdir()
+    data = prepare(settings, folder, cache=tmp_path / "cache", progress=lambda *_: None)
+    looked, made = [], []
+    look, explain = torch_model.look_for_layer, TorchModel.explain
+    monkeypatch.setattr(torch_model, "look_for_layer", lambda *a: looked.append(1) or look(*a))
+    monkeypatch.setattr(
+        TorchModel, "explain", lambda self, s, i, of: made.extend(i) or explain(self, s, i, of)
+    )
+    run = Run(folder, settings, data, Console(quiet=True))
+    store, read = run.open_store(), []
+    run.train(lambda cases: read.extend(cases) or contract.Fixed()(cases), store)
+    assert read
+    assert all(case.cam_true.any() or case.cam_predicted.any() for case in read)
+    assert (len(looked), len(made)) == (1, 0)

@@ -19,7 +19,7 @@ from imil import pytorch  # noqa: E402
 from imil.cases import Reader, RoundSettings  # noqa: E402
 from imil.errors import SettingsError  # noqa: E402
 from imil.grid import Grid  # noqa: E402
-from imil.pytorch import CorrectedDataset  # noqa: E402
+from imil.pytorch import CorrectedDataset, TorchModel  # noqa: E402
 from imil.pytorch.loop import Predicted, check_epochs  # noqa: E402
 from imil.rounds import Say  # noqa: E402
 from imil.store import Store  # noqa: E402
@@ -34,6 +34,8 @@ class IMIL(Callback):
     Args:
         samples, ask, store, run, imil_epoch, num_outliers, grid_size, layer, batch_size, say,
             predicted: as for `imil.pytorch.IMIL`.
+        model: a `TorchModel` of the module that is trained, where there is one already; it has a
+            layer and a batch_size of its own.
     Raises: SettingsError: a setting is out of range, or training runs on several devices.
     """
 
@@ -51,10 +53,11 @@ class IMIL(Callback):
         batch_size: int = 64,
         say: Say = print,
         predicted: Predicted | None = None,
+        model: TorchModel | None = None,
     ) -> None:
         self._make = lambda module: pytorch.IMIL(
             samples,
-            module,
+            model or module,
             ask,
             store=store,
             run=run,

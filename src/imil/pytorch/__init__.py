@@ -2,7 +2,7 @@
 
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.dataset import CorrectedDataset
-from imil.pytorch.loop import IMIL
+from imil.pytorch.loop import IMIL, Foreseen
 from imil.pytorch.model import TorchModel
 
-__all__ = ["IMIL", "CorrectedDataset", "Corrections", "TorchModel"]
+__all__ = ["IMIL", "CorrectedDataset", "Corrections", "Foreseen", "TorchModel"]

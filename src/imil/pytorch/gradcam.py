@@ -20,7 +20,7 @@ from imil.pytorch.logits import logits_of
 from imil.pytorch.maps import Layout, as_map, layout_of
 from imil.pytorch.undisturbed import recording, undisturbed, weights_at_rest
 
-__all__ = ["find_layer", "grad_cam"]
+__all__ = ["find_layer", "grad_cam", "logits_and_maps"]
 
 
 def grad_cam(
@@ -45,9 +45,24 @@ def grad_cam(
         SettingsError: the layer is unknown, does not run, or gives no map of the image.
     Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly.
     """
-    chosen = _checked(inputs, classes)
     if not len(inputs):
-        return np.zeros((*chosen.shape, *inputs.shape[2:]), np.float32)
+        return np.zeros((*_checked(inputs, classes).shape, *inputs.shape[2:]), np.float32)
+    return logits_and_maps(module, inputs, classes, layer=layer)[1]
+
+
+def logits_and_maps(
+    module: nn.Module,
+    inputs: torch.Tensor,
+    classes: torch.Tensor | NDArray[np.integer[Any]],
+    *,
+    layer: str | None = None,
+) -> tuple[torch.Tensor, NDArray[np.float32]]:
+    """The heat-maps of `grad_cam`, and the logits (B, K) of the pass that they were made in.
+
+    Args:
+        module, inputs, classes, layer: as for `grad_cam`; at least one image.
+    """
+    chosen = _checked(inputs, classes)
     layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
     module = unwrapped(module)
     with undisturbed(module), recording(inputs.device), weights_at_rest(module):
@@ -56,7 +71,7 @@ def grad_cam(
         scores = _scores(logits, chosen)
         gradients = _gradients(scores, activation, layer)
     cams = [_cam(activation.detach(), gradient, layout, layer) for gradient in gradients]
-    return _enlarged(torch.stack(cams, 1), inputs.shape[2], inputs.shape[3])
+    return logits.detach(), _enlarged(torch.stack(cams, 1), inputs.shape[2], inputs.shape[3])
 
 
 def _checked(

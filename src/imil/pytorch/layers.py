@@ -26,10 +26,15 @@ CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._Inst
 
 @dataclass(frozen=True)
 class Found:
-    """The layer to explain, and whether training will not change which one it is."""
+    """The layer to explain, whether training will not change which one it is, and the logits.
+
+    Args:
+        logits: (2, K), or fewer images, from the pass in which the layer was found.
+    """
 
     name: str
     lasting: bool
+    logits: torch.Tensor
 
 
 def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
@@ -50,21 +55,24 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
 
 
 def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
-    """The same, and whether it can be relied on in the epochs to come."""
+    """The same, and what else was found."""
     module = unwrapped(module)
     reached: list[str] = []
     with undisturbed(module), recording(inputs.device):
-        calls, score = _trace(module, inputs[:LOOKED_AT])
+        calls, logits = _trace(module, inputs[:LOOKED_AT])
+        # unequal weights: where the module ends in a softmax, the plain sum depends on nothing
+        weights = torch.arange(1, logits.shape[1] + 1, device=logits.device, dtype=logits.dtype)
+        score = (logits * weights).sum()
         candidates = list(_candidates(module, calls, inputs[:LOOKED_AT]))
         for (name, _, layout), gradient in zip(
             candidates, _gradients(score, [output for _, output, _ in candidates]), strict=True
         ):
             if gradient is not None and (on_map := as_map(gradient, layout)) is not None:
                 if on_map.any():
-                    return Found(name, lasting=True)
+                    return Found(name, True, logits.detach())
                 reached.append(name)
     if reached:  # every gradient is zero, as under a head of zeros: so will be every map
-        return Found(reached[0], lasting=False)
+        return Found(reached[0], False, logits.detach())
     raise SettingsError(
         f"no layer of {type(module).__name__} gives a map of the image that the class scores "
         "depend on: name a layer, as model.named_modules() names it"
@@ -118,7 +126,7 @@ class _Call:
 
 
 def _trace(module: nn.Module, inputs: torch.Tensor) -> tuple[dict[str, _Call], torch.Tensor]:
-    """The last call of each part in order of completion, and a score that depends on them."""
+    """The last call of each part in order of completion, and the logits that depend on them."""
     calls: dict[str, _Call] = {}
 
     def before(part: nn.Module, args: Any) -> None:
@@ -139,9 +147,7 @@ def _trace(module: nn.Module, inputs: torch.Tensor) -> tuple[dict[str, _Call], t
             watch = partial(after, name)
             hooks.callback(part.register_forward_hook(watch, with_kwargs=True).remove)
         logits = logits_of(module(inputs.detach().clone()), len(inputs))
-    # unequal weights: where the module ends in a softmax, the plain sum depends on nothing
-    weights = torch.arange(1, logits.shape[1] + 1, device=logits.device, dtype=logits.dtype)
-    return calls, (logits * weights).sum()
+    return calls, logits
 
 
 def _candidates(

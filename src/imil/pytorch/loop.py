@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import operator
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from imil.cases import Reader, Round, RoundSettings
+from imil.cases import HeatMap, Reader, Round, RoundSettings
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
 from imil.outliers import ROUNDING
@@ -30,8 +31,24 @@ from imil.rounds import Say, restore, run_round
 from imil.store import Store
 
 Known = NDArray[np.float64] | Iterable[NDArray[np.float64]]
-Predicted = Callable[[int], Known | None]
 RECORDED = ("imil", "numpy", "pillow", "sqlalchemy", "torch", "torchvision", "timm", "lightning")
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What the model was found to see in the training images, before a round asks it.
+
+    Args:
+        probs: probabilities (N, K), whole or in parts.
+        maps: (position, class) -> heat-map, as `TorchModel.explain` gives it; those that a round
+            needs and that are not among them are made for it.
+    """
+
+    probs: Known
+    maps: Mapping[tuple[int, int], HeatMap] = field(default_factory=dict)
+
+
+Predicted = Callable[[int], Foreseen | Known | None]
 
 
 class IMIL:
@@ -42,7 +59,8 @@ class IMIL:
 
     Args:
         samples: the training set that your `DataLoader` draws from.
-        model: gives logits (B, K); anything on the device where it trains.
+        model: gives logits (B, K); anything on the device where it trains. Or a `TorchModel` of
+            it, which has a layer and a batch_size of its own.
         ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
         store: file of the store, or an open `Store`. Each reading is on disk in it before
             the reader is asked for the next.
@@ -55,7 +73,8 @@ class IMIL:
         say: takes a line for the person who is watching.
         predicted: completed epochs -> probabilities (N, K) of the original training images, as
             `TorchModel.predict` gives them, where you have them already; whole, or in parts as
-            `TorchModel.parts` gives them; or None. Saves the round a pass over the set.
+            `TorchModel.parts` gives them; or None. Saves the round a pass over the set. With
+            heat-maps, where you have them too: `Foreseen`.
     Raises: SettingsError: a setting is out of range.
 
     A training that is begun anew needs a store, or a `run`, of its own: readings of another
@@ -65,7 +84,7 @@ class IMIL:
     def __init__(
         self,
         samples: CorrectedDataset,
-        model: nn.Module,
+        model: nn.Module | TorchModel,
         ask: Reader,
         *,
         store: Store | Path | str,
@@ -82,7 +101,9 @@ class IMIL:
         self.settings = RoundSettings(num_outliers, Grid.parse(grid_size))
         self.samples, self.ask, self.run, self.say = samples, ask, run, say
         self.predicted = predicted
-        self.model = TorchModel(model, batch_size=batch_size, layer=layer)
+        if isinstance(model, nn.Module):
+            model = TorchModel(model, batch_size=batch_size, layer=layer)
+        self.model = model
         self.store = store if isinstance(store, Store) else Store(store)
         self.store.add_run(
             run,
@@ -127,7 +148,7 @@ class IMIL:
             return None
         known = None if self.predicted is None else self.predicted(epoch)
         round_ = run_round(
-            self.model if known is None else _Foreseen(self.model, known),
+            self.model if known is None else _Seen(self.model, known),
             self.samples,
             self.ask,
             self.store,
@@ -158,15 +179,25 @@ class IMIL:
         return self.after_epoch(epoch)
 
 
-class _Foreseen:
+class _Seen:
     """A model that has predicted the samples before."""
 
-    def __init__(self, model: TorchModel, known: Known) -> None:
-        self._known = known
-        self.explain = model.explain
+    def __init__(self, model: TorchModel, known: Foreseen | Known) -> None:
+        self._model = model
+        self._known = known if isinstance(known, Foreseen) else Foreseen(known)
+
+    def explain(
+        self, samples: CorrectedDataset, indices: Sequence[int], classes: Sequence[int]
+    ) -> list[HeatMap]:
+        maps = dict(self._known.maps)
+        missing = [one for one in zip(indices, classes, strict=True) if one not in maps]
+        made = self._model.explain(samples, [i for i, _ in missing], [of for _, of in missing])
+        maps |= zip(missing, made, strict=True)
+        return [maps[one] for one in zip(indices, classes, strict=True)]
 
     def parts(self, _samples: CorrectedDataset) -> Iterator[NDArray[np.float64]]:
-        for part in [self._known] if isinstance(self._known, np.ndarray) else self._known:
+        probs = self._known.probs
+        for part in [probs] if isinstance(probs, np.ndarray) else probs:
             if part.ndim == 2 and not _are_probabilities(part):
                 raise SettingsError(
                     f"`predicted` gives {part.min():.3g} to {part.max():.3g} in rows that do not "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from imil.cases import HeatMap
 from imil.errors import DataError, SettingsError
 from imil.outliers import check_labels
 from imil.pytorch.dataset import CorrectedDataset
-from imil.pytorch.gradcam import grad_cam
+from imil.pytorch.gradcam import logits_and_maps
 from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.memory import ran_out
@@ -44,28 +44,29 @@ class TorchModel:
         self.module = module
         self.batch_size = batch_size
         self._layer = layer
+        self._checked: CorrectedDataset | None = None
 
     def check(self, samples: CorrectedDataset) -> None:
         """Find out, from one batch of two images, whether heat-maps can be made, and where.
 
-        The layer that is found is remembered, so that a round need not look for it.
+        The layer that is found is remembered, so that a round need not look for it; the same
+        samples are not looked at again.
 
         Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
             module's output is no (B, K), or a label is none of its classes.
         """
-        if not len(samples):
+        if not len(samples) or samples is self._checked:
             return
         with undisturbed(self.module):
             batch = self._views(samples, range(len(samples))[:LOOKED_AT])
-            with torch.no_grad():
-                logits = logits_of(self.module(batch), len(batch))
-            check_labels(samples.labels, _probabilities(logits).shape[1])
             if self._layer is None:
                 found = look_for_layer(self.module, batch)
-                self._layer = found.name if found.lasting else None
+                self._layer, logits = found.name if found.lasting else None, found.logits
             else:
                 first = np.zeros((len(batch), 1), np.int64)
-                grad_cam(self.module, batch, first, layer=self._layer)
+                logits, _ = logits_and_maps(self.module, batch, first, layer=self._layer)
+        check_labels(samples.labels, _probabilities(logits).shape[1])
+        self._checked = samples
 
     def predict(
         self, samples: CorrectedDataset, rows: Sequence[int] | None = None
@@ -114,18 +115,32 @@ class TorchModel:
         for i, wanted in zip(indices, classes, strict=True):
             asked.setdefault(i, []).append(wanted)
         most = max(map(len, asked.values()))
-        table = torch.tensor([of + of[-1:] * (most - len(of)) for of in asked.values()])
-        layer, every = self._layer, list(asked)
+        table = np.array([of + of[-1:] * (most - len(of)) for of in asked.values()])
+        _, cams = self.predict_explained(samples, list(asked), table)
+        maps = {i: iter(of_classes) for i, of_classes in zip(asked, cams, strict=True)}
+        return [next(maps[i]) for i in indices]
 
-        def look(batch: torch.Tensor, start: int) -> NDArray[np.float32]:
+    def predict_explained(
+        self, samples: CorrectedDataset, rows: Sequence[int], classes: NDArray[np.integer[Any]]
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float32]]]:
+        """What `predict` gives for these rows, and heat-maps, from one pass.
+
+        Args:
+            rows: at least one.
+            classes: (N, P): which classes of each row are to be explained.
+        Returns: probabilities (N, K), and of each row (P, h, w), as of `explain`.
+        """
+        layer = self._layer
+
+        def look(batch: torch.Tensor, start: int) -> tuple[torch.Tensor, NDArray[np.float32]]:
             nonlocal layer
             layer = layer or find_layer(self.module, batch)
-            return grad_cam(self.module, batch, table[start : start + len(batch)], layer=layer)
+            asked = classes[start : start + len(batch)]
+            return logits_and_maps(self.module, batch, asked, layer=layer)
 
         with undisturbed(self.module):
-            cams = chain.from_iterable(self._looked_at(samples, every, look))
-            maps = {i: iter(of_classes) for i, of_classes in zip(every, cams, strict=True)}
-        return [np.asarray(next(maps[i]), np.float32) for i in indices]
+            logits, maps = zip(*self._looked_at(samples, rows, look), strict=True)
+        return _probabilities(torch.cat(logits)).numpy(), list(chain.from_iterable(maps))
 
     def _looked_at(
         self,

@@ -284,7 +284,7 @@ def _reference(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
 
 def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
     """What is asked of the trained network beyond the run's own files."""
-    model = run.looking()
+    model = run.model
     for name, external in plan.external.items():
         path = run.folder.predictions("end", f"external-{name}")
         if not path.exists():

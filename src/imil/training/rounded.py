@@ -1,4 +1,7 @@
-"""Predictions in bfloat16 from which a round chooses what it would choose in float32."""
+"""Predictions in bfloat16 from which a round chooses what it would choose in float32.
+
+What is predicted again in float32 is explained in the same pass.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.outliers import choose, mistakes
+from imil.cases import HeatMap
+from imil.outliers import Chosen, choose, mistakes
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.training.evaluation import read_parts, write_parts
 
@@ -21,7 +25,13 @@ TINY = float(np.finfo(np.float64).tiny)
 NEARLY = partial(mistakes, slack=SLACK)
 
 
-def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: int) -> None:
+def write_rounded(
+    path: Path,
+    samples: CorrectedDataset,
+    model: TorchModel,
+    n: int,
+    maps: dict[tuple[int, int], HeatMap] | None = None,
+) -> None:
     """The table of `write_parts`, with the n most confident mistakes as float32 finds them.
 
     All samples are predicted in bfloat16, which takes half of the time, and whatever may be
@@ -34,12 +44,15 @@ def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: i
         samples: what is predicted.
         model: predicts.
         n: how many are to be chosen from the table.
+        maps: (position, class) -> heat-map, into which those of most that will be chosen are put:
+            of the class that is predicted and the true one, from the pass in float32 that found
+            them. None: no heat-maps are made.
     """
     keys = [samples.key(i) for i in range(len(samples))]
     rough = path.with_suffix(".rounded")
     try:
         write_parts(rough, keys, samples.labels, model.parts(samples, half=True))
-        exact = _in_question(rough, samples, model, n)
+        exact = _in_question(rough, samples, model, n, maps)
         parts = model.parts(samples) if exact is None else _replaced(read_parts(rough), exact)
         write_parts(path, keys, samples.labels, parts)
     finally:
@@ -47,9 +60,13 @@ def write_rounded(path: Path, samples: CorrectedDataset, model: TorchModel, n: i
 
 
 def _in_question(
-    rough: Path, samples: CorrectedDataset, model: TorchModel, n: int
+    rough: Path,
+    samples: CorrectedDataset,
+    model: TorchModel,
+    n: int,
+    maps: dict[tuple[int, int], HeatMap] | None,
 ) -> dict[int, NDArray[np.float64]] | None:
-    """What may be chosen: position -> probabilities in float32.
+    """What may be chosen: position -> probabilities in float32. Heat-maps are put into `maps`.
 
     None where all had better be predicted so: roundings are large, or most may be chosen.
     """
@@ -61,7 +78,11 @@ def _in_question(
         if not found.positions:
             return exact
         new = [i for i in found.positions if i not in exact]
-        exact |= zip(new, model.predict(samples, new), strict=True)
+        # explained are the first, for all could be too many: as a rule they are those chosen
+        if exact or maps is None:
+            exact |= zip(new, model.predict(samples, new), strict=True)
+        else:
+            exact |= zip(new, _explained(samples, model, found, maps), strict=True)
         rows = np.stack([exact[i] for i in found.positions])
         if np.abs(rows - found.probs).max() > SLACK / 2:
             return None
@@ -76,6 +97,20 @@ def _in_question(
             return exact
         asked += asked // 2
     return None
+
+
+def _explained(
+    samples: CorrectedDataset,
+    model: TorchModel,
+    found: Chosen,
+    maps: dict[tuple[int, int], HeatMap],
+) -> NDArray[np.float64]:
+    """Their probabilities in float32; heat-maps of both classes are put into `maps`."""
+    pairs = np.stack([found.probs.argmax(axis=1), samples.labels[found.positions]], axis=1)
+    rows, of_both = model.predict_explained(samples, found.positions, pairs)
+    for i, pair, of_pair in zip(found.positions, pairs.tolist(), of_both, strict=True):
+        maps |= {(i, of): cam for of, cam in zip(pair, of_pair, strict=True)}
+    return rows
 
 
 def _log_odds(probs: NDArray[np.float64]) -> NDArray[np.float64]:
