@@ -72,8 +72,6 @@ def test_the_training_set_is_predicted_last_for_a_round_goes_on_from_there(tmp_p
             return KEYS[i]
 
     class Model:
-        batch_size = 64
-
         def parts(self, samples):
             predicted.append(samples.name)
             yield PROBS
@@ -81,7 +79,7 @@ def test_the_training_set_is_predicted_last_for_a_round_goes_on_from_there(tmp_p
     run = SimpleNamespace(
         samples={name: Samples(name) for name in ("train", "val", "test")},
         folder=RunFolder(tmp_path),
-        looking=Model,
+        model=Model(),
     )
     Run._predict_all(run, "epoch-070")
     assert predicted == ["val", "test", "train"]

@@ -200,8 +200,6 @@ def test_only_a_round_of_a_training_in_bfloat16_is_chosen_from_it(
     seen = []
 
     class Model:
-        batch_size = 64
-
         def parts(self, samples, *, half=False):
             seen.extend([samples.name] * half)
             yield np.eye(2)[samples.labels]
