@@ -89,12 +89,13 @@ def tell(
     out: Path | None,
     *,
     on_gpu: list[float] | None = None,
+    asked: str = "auto",
 ) -> None:
     """Print a table and a line of JSON with the machine; write the latter where asked.
 
     `ratios` are what is to be kept: of each measured thing, by its name, imil's time as a multiple
     of its limit's or rival's, once for each turn. `on_gpu` is what `watching_device` saw, where
-    other processes than this one did the work.
+    other processes than this one did the work; `asked` is the precision that was asked for.
     """
     import torch
     from rich.console import Console
@@ -110,7 +111,7 @@ def tell(
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "precision": precision("auto", training_device("auto")),
+        "precision": precision(asked, training_device("auto")),
         "torch": torch.__version__,
         "peak_gib": resident(),
         "peak_gib_on_device": there,

@@ -1,7 +1,7 @@
 """How fast `imil train` trains, beside the bare step that it is made of and what one would write.
 
-    python benchmarks/training_step.py [--full] [--model NAME] [--steps N] [--keras PYTHON]
-        [--out FILE.json]
+    python benchmarks/training_step.py [--full] [--model NAME] [--steps N] [--precision 32]
+        [--keras PYTHON] [--out FILE.json]
 
 The first two run in one process, an epoch of one beside an epoch of the other; the rest in
 processes of their own, one after the other; those that read films read the same drawn ones:
@@ -15,8 +15,9 @@ processes of their own, one after the other; those that read films read the same
 - `Lightning`: a Trainer over a folder of classes with two loader workers;
 - `Keras`: on TensorFlow, the paper's own stack, where --keras names a Python that has both.
 
-All in the precision that `imil train --precision auto` takes here. By default an epoch has two
-steps, so that what it costs besides them weighs more than in a real one: the paper's has nine.
+All in the precision that `imil train --precision auto` takes here, or in float32. By default an
+epoch has two steps, so that what it costs besides them weighs more than in a real one: the paper's
+has nine.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ SAID, PEAK = "done: epoch ", "on the device, GiB: "
 class Bare:
     """The bare step: one batch on the device; forward, backward, update, and nothing else."""
 
-    def __init__(self, net, size: int) -> None:
+    def __init__(self, net, size: int, asked: str = "auto") -> None:
         import torch
 
         from imil.training.device import precision, training_device
 
         self.device = training_device("auto")
-        self.half = precision("auto", self.device) != "32-true"
+        self.half = precision(asked, self.device) != "32-true"
         self.net = net.to(self.device).train()
         fused = self.device.type == "cuda" or None
         self.optimizer = torch.optim.SGD(net.parameters(), lr=0.001, fused=fused)
@@ -119,18 +120,18 @@ def _is_last(weight) -> bool:
     return weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def by_itself(model: str, size: int) -> None:
+def by_itself(asked: str, model: str, size: int) -> None:
     """Print the images per second of the bare step as PyTorch does it by itself."""
     import timm
 
-    bare = Bare(timm.create_model(model, num_classes=2), size)
+    bare = Bare(timm.create_model(model, num_classes=2), size, asked)
     bare.seconds(1)
     steps = 3 if bare.device.type == "cpu" else 100
     rate = BATCH * steps / bare.seconds(steps)
     print(f"{PEAK}{on_device() or 0}", rate, sep="\n")
 
 
-def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
+def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str) -> None:
     """Train as `imil train` does, every epoch beside as many bare steps in the same process."""
     import lightning.pytorch as pl
     from rich.console import Console
@@ -142,7 +143,7 @@ def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
 
     class Beside(pl.Callback):
         def __init__(self, run) -> None:
-            self.bare, self.writer = Bare(copy.deepcopy(run.net), size), run.writer
+            self.bare, self.writer = Bare(copy.deepcopy(run.net), size, asked), run.writer
             self.steps = len(run.samples["train"]) // BATCH
             self.limits, self.spent = [], []
 
@@ -156,6 +157,7 @@ def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
 
     flags = {"data": films, "model": model, "image_size": size, "epochs": epochs}
     flags |= {"augment": ["flip", "crop"], "imil_epoch": [ROUND], "reader": "simulated"}
+    flags |= {"precision": asked}
     settings, folder = settle(flags, None, Path(place) / "run")
     console = Console(file=io.StringIO(), force_terminal=True)  # its bar is drawn, unseen
     folder.path.mkdir()
@@ -170,7 +172,7 @@ def imil(model: str, size: int, epochs: int, films: str, place: str) -> None:
     print(json.dumps([(drawn / limit, drawn / spent) for limit, spent in pairs]))
 
 
-def lightning(model: str, size: int, epochs: int, films: str) -> None:
+def lightning(asked: str, model: str, size: int, epochs: int, films: str) -> None:
     """Train as many would write it; says when each epoch ends."""
     import lightning.pytorch as pl
     import timm
@@ -202,9 +204,9 @@ def lightning(model: str, size: int, epochs: int, films: str) -> None:
     loader = torch.utils.data.DataLoader(
         folder, BATCH, shuffle=True, num_workers=2, persistent_workers=True
     )
-    asked = precision("auto", training_device("auto"))
+    chosen = precision(asked, training_device("auto"))
     with tempfile.TemporaryDirectory() as place:
-        pl.Trainer(max_epochs=epochs, precision=asked, default_root_dir=place).fit(Net(), loader)
+        pl.Trainer(max_epochs=epochs, precision=chosen, default_root_dir=place).fit(Net(), loader)
     print(f"{PEAK}{on_device() or 0}")
 
 
@@ -290,6 +292,7 @@ def compare(
     epochs: int,
     steps: int,
     drawn: tuple[Path, Path],
+    asked: str,
     other: str | None,
 ) -> list[dict[str, object]]:
     """A row for each way, over all turns."""
@@ -298,9 +301,9 @@ def compare(
     from imil.training.device import precision, training_device
 
     table, classes = drawn
-    me, found = [sys.executable, __file__, "--child"], {}
+    me, found = [sys.executable, __file__, "--precision", asked, "--child"], {}
     epochs = EPOCHS if torch.cuda.is_available() else epochs
-    half = precision("auto", training_device("auto")) != "32-true"
+    half = precision(asked, training_device("auto")) != "32-true"
 
     def add(way: str, rate: float, of_limit: float, gib: tuple[float, float]) -> None:
         found.setdefault(way, []).append((rate, of_limit, gib))
@@ -349,6 +352,7 @@ def main() -> None:
     parser = questions(__doc__, "ResNet-50 and ViT-S at 224 px too")
     parser.add_argument("--model", choices=[name for name, *_ in FULL], help="one alone")
     parser.add_argument("--steps", type=int, default=STEPS, help="of an epoch, in place of 2")
+    parser.add_argument("--precision", choices=["auto", "32"], default="auto")
     parser.add_argument("--keras", help="a Python that has Keras and TensorFlow")
     parser.add_argument("--child", nargs="+", help="one way, measured in this process")
     asked = parser.parse_args()
@@ -359,13 +363,13 @@ def main() -> None:
 
             import_torchvision()
         if kind == "imil":
-            imil(model, int(size), int(more[0]), *more[1:])
+            imil(asked.precision, model, int(size), int(more[0]), *more[1:])
         elif kind == "lightning":
-            lightning(model, int(size), int(more[0]), more[1])
+            lightning(asked.precision, model, int(size), int(more[0]), more[1])
         elif kind == "keras":
             keras(model, int(size), int(more[0]), more[1], more[2] == "1")
         else:
-            by_itself(model, int(size))
+            by_itself(asked.precision, model, int(size))
         return
     from rich.table import Table
 
@@ -378,7 +382,8 @@ def main() -> None:
         for model, size, turns, epochs in FULL if asked.full or asked.model else SMALL:
             if asked.model not in (None, model):
                 continue
-            for row in compare(model, size, turns, epochs, asked.steps, drawn, asked.keras):
+            how = asked.steps, drawn, asked.precision, asked.keras
+            for row in compare(model, size, turns, epochs, *how):
                 rows.append(row)
                 shares = sorted(row["of_limit"])
                 spread = f" ({shares[0]:.2f}-{shares[-1]:.2f})" if len(shares) > 1 else ""
@@ -395,7 +400,7 @@ def main() -> None:
         for row in rows
         if row["way"] == "imil train"
     }
-    tell("training_step", table, rows, ratios, asked.out)
+    tell("training_step", table, rows, ratios, asked.out, asked=asked.precision)
 
 
 if __name__ == "__main__":
