@@ -24,7 +24,6 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from training_step import BATCH, Bare
 
-from imil.pytorch.vision import import_torchvision
 from imil.training.buffers import keep_buffers
 from imil.training.device import precision, training_device
 from imil.training.network import build
@@ -104,7 +103,6 @@ def compare(model: str, size: int, flop_s: float, bytes_s: float) -> dict[str, o
 def main() -> None:
     """Measure, print a table and a line of JSON."""
     asked = questions(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
-    import_torchvision()
     keep_buffers()  # as `imil train` does
     device = training_device("auto")
     half = precision("auto", device) != "32-true"

@@ -49,7 +49,6 @@ from imil.training.rounded import write_rounded
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
 LARGER = 256  # films in a batch
 LARGE = 3000  # pixels of an original
-FIRST = ("first_case", "first_case_large")
 SMALL = [("resnet18", 112)]
 FULL = [*SMALL, ("resnet50", 224), ("vit_small_patch16_224", 224)]
 
@@ -201,8 +200,8 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
         "pause": median(whole),
         "forward_pass": {batch: median(spent) for batch, spent in passes.items()},
         **parts,
-        FIRST[0]: median(first_case(net, samples) for _ in range(TURNS)),
-        FIRST[1]: median(first_case(net, large) for _ in range(TURNS)),
+        "first_case": median(first_case(net, samples) for _ in range(TURNS)),
+        "first_case_large": median(first_case(net, large) for _ in range(TURNS)),
         "ratios": {
             batch: [one / limit for one, limit in zip(whole, spent, strict=True)]
             for batch, spent in passes.items()
@@ -226,7 +225,7 @@ def main() -> None:
     ratios = {}
     for row in rows:
         name = f"{row['model']}, {row['size']} px"
-        ours = [name, *(f"{row[part]:.2f}" for part in ("pause", *FIRST))]
+        ours = [name, *(f"{row[part]:.2f}" for part in ("pause", "first_case", "first_case_large"))]
         for batch, each in row["ratios"].items():
             spread = f"{median(each):.2f}\n{min(each):.2f}-{max(each):.2f}"
             table.add_row(*ours, str(batch), f"{row['forward_pass'][batch]:.2f}", spread)

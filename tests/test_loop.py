@@ -216,7 +216,10 @@ def test_heat_maps_that_are_known_already_are_not_made_again(tmp_path):
         round_ = IMIL(samples, model, contract.Fixed(), **given).after_epoch(1)
         return store.cases(round_.id)
 
-    made, known = held("without", probs), held("with", Foreseen(probs, {pair: cam * 0 + 0.5}))
+    made, known = (
+        held("without", probs),
+        held("with", Foreseen(probs, {pair: np.full_like(cam, 0.5)})),
+    )
     assert samples.key(at) == made[0].key == known[0].key
     assert (known[0].cam_true == 0.5).all(), "as it was given"
     np.testing.assert_array_equal(known[0].cam_predicted, made[0].cam_predicted)

@@ -161,7 +161,7 @@ def test_a_network_gives_both(path):
     assert positions == chosen([exact], samples, 3)[0]
 
 
-def test_what_is_predicted_again_is_explained_in_the_same_pass(path, monkeypatch):
+def test_what_is_predicted_again_is_explained_in_the_same_pass(path):
     net, samples = contract.make_net(), contract.make_samples()
     model = TorchModel(net)
     model.check(samples)
@@ -212,7 +212,7 @@ def test_only_a_round_of_a_training_in_bfloat16_is_chosen_from_it(
         folder=RunFolder(tmp_path),
         settings=SimpleNamespace(num_outliers=20),
         model=Model(),
-        rounds=(),
+        _maps=None,
         _half=half,
     )
     Run._predict_all(run, "epoch-070", before_round=before_round)

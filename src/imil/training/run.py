@@ -96,7 +96,7 @@ class Run:
         # would keep these too: ResNet-50 at 224 pixels had 11.8 GiB in place of 6.0
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
-        self._maps: dict[tuple[int, int], HeatMap] = {}
+        self._maps: dict[tuple[int, int], HeatMap] | None = None  # of the round that follows
         if self.rounds:
             self.model.check(self.samples["train"])
 
@@ -170,7 +170,7 @@ class Run:
     def _predicted(self, epoch: int) -> Foreseen | None:
         """What `_predict_at` has just found for the training set."""
         path = self.folder.predictions(f"epoch-{epoch:03}", "train")
-        maps, self._maps = self._maps, {}
+        maps, self._maps = self._maps or {}, None
         return Foreseen(read_parts(path), maps) if path.exists() else None
 
     def _test_metrics(self, epoch: int) -> dict[str, Any] | None:
@@ -288,7 +288,7 @@ class Run:
         return {"loss": float(-np.log(picked).mean()), "accuracy": right}
 
     def _predict_at(self, epoch: int) -> None:
-        self._maps = {}  # of another epoch
+        self._maps = {} if epoch in self.rounds else None
         self._predict_all(f"epoch-{epoch:03}", before_round=True)
 
     def _predict_all(self, when: str, *, before_round: bool = False) -> None:
@@ -297,9 +297,8 @@ class Run:
             path = self.folder.predictions(when, name)
             if not path.exists():
                 if name == "train" and before_round and self._half:
-                    maps = self._maps if self.rounds else None
                     n = self.settings.num_outliers
-                    write_rounded(path, samples, self.model, n, maps)
+                    write_rounded(path, samples, self.model, n, self._maps)
                 else:
                     keys = [samples.key(i) for i in range(len(samples))]
                     write_parts(path, keys, samples.labels, self.model.parts(samples))
