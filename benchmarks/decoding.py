@@ -25,8 +25,8 @@ import PIL.Image
 from rich.table import Table as Shown
 from telling import questions, tell
 
-from imil.training.cache import decode
-from imil.training.table import Table
+from imil.data.image_cache import decode
+from imil.data.table import Table
 
 SIZE, TURNS = 224, 3
 SMALL = [("JPEG, 512 px", 512, "jpg", 200), ("PNG, 3000 px, 16 bits", 3000, "png", 6)]

@@ -24,8 +24,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from training_step import BATCH, Bare
 
-from imil.training.buffers import keep_buffers
 from imil.training.device import precision, training_device
+from imil.training.malloc_settings import keep_freed_memory
 from imil.training.network import build
 
 SIDE = 4096  # of the matrices
@@ -103,7 +103,7 @@ def compare(model: str, size: int, flop_s: float, bytes_s: float) -> dict[str, o
 def main() -> None:
     """Measure, print a table and a line of JSON."""
     asked = questions(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
-    keep_buffers()  # as `imil train` does
+    keep_freed_memory()  # as `imil train` does
     device = training_device("auto")
     half = precision("auto", device) != "32-true"
     flop_s, bytes_s = most(device, half)

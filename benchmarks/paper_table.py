@@ -28,11 +28,11 @@ SMALL, FULL = ("resnet18", 112, 10, 7), ("resnet50", 224, 100, 70)  # pixels, ep
 
 def bare(model: str, size: int) -> None:
     """Print the seconds of a bare step, trained as imil trains."""
-    from imil.pytorch.vision import import_torchvision
-    from imil.training.buffers import keep_buffers
+    from imil.pytorch.torchvision_import import import_torchvision
+    from imil.training.malloc_settings import keep_freed_memory
 
     import_torchvision()
-    keep_buffers()
+    keep_freed_memory()
     import torch
     from training_step import Bare
 
@@ -54,7 +54,7 @@ def seconds_of_a_step(model: str, size: int) -> float:
 def study(place: Path, model: str, size: int, epochs: int, after: int, jobs: int) -> float:
     """Seconds that `imil study run` takes for the paper's plan."""
     from imil.study.plan import read_plan
-    from imil.study.templates import init
+    from imil.study.plan_templates import init
 
     plan = place / "paper.toml"
     plan.write_text(init("paper", str(place / "films" / "manifest.csv")))
@@ -80,7 +80,7 @@ def main() -> None:
         return
     from rich.table import Table
 
-    from imil.training.phantom import write_phantoms
+    from imil.phantom.dataset import write_phantoms
 
     model, size, epochs, after = FULL if asked.full else SMALL
     if asked.epochs:

@@ -37,13 +37,13 @@ from imil.pytorch import CorrectedDataset, TorchModel
 from imil.rounds import run_round
 from imil.store import Store
 from imil.training.augment import augment
-from imil.training.buffers import keep_buffers
 from imil.training.classifier import Classifier
-from imil.training.data import Pixels, to_pixels
 from imil.training.device import precision
-from imil.training.evaluation import read_parts, write_parts
+from imil.training.malloc_settings import keep_freed_memory
 from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.prediction_files import read_parts, write_parts
+from imil.training.prepared_data import Pixels, to_pixels
 from imil.training.rounded import write_rounded
 
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
@@ -212,7 +212,7 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
 def main() -> None:
     """Measure, print a table and a line of JSON."""
     asked = questions(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
-    keep_buffers()  # as `imil train` does
+    keep_freed_memory()  # as `imil train` does
     with tempfile.TemporaryDirectory() as folder:
         originals = draw(Path(folder), LARGE, "png", CASES)
         rows = [compare(*one, originals) for one in (FULL if asked.full else SMALL)]

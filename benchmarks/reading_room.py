@@ -28,9 +28,9 @@ from room_rival import film, rival
 
 from imil.cases import Case, RoundSettings
 from imil.store import Store, name_round
-from imil.store.access import invite
-from imil.web.beside import start_beside
-from imil.web.run import Place
+from imil.store.invitations import invite
+from imil.web.child_server import start_beside
+from imil.web.server import Place
 
 READERS = (1, 20, 100)
 THINK = 3.0  # seconds a case

@@ -21,7 +21,7 @@ from time import perf_counter
 from telling import questions, tell, watching_device
 
 FRAMEWORKS = (
-    "from imil.pytorch.vision import import_torchvision; import_torchvision();"
+    "from imil.pytorch.torchvision_import import import_torchvision; import_torchvision();"
     "import lightning.pytorch, timm"
 )
 SMALL, FULL = (200, 5), (662, 11)  # films, turns
@@ -40,7 +40,7 @@ def to_the_first_step() -> None:
 
     with importing():
         from imil.training.classifier import Classifier
-        from imil.training.session import new_run  # noqa: F401 - what the command imports
+        from imil.training.launch import new_run  # noqa: F401 - what the command imports
 
     def stop(*_: object) -> None:
         os._exit(0)  # the trainer would hold on to an exception
@@ -57,7 +57,7 @@ def main() -> None:
     asked = questions(__doc__, "662 films, and more turns").parse_args()
     from rich.table import Table
 
-    from imil.training.phantom import write_phantoms
+    from imil.phantom.dataset import write_phantoms
 
     films, turns = FULL if asked.full else SMALL
     imil = Path(sys.executable).with_name("imil")

@@ -136,10 +136,10 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
     import lightning.pytorch as pl
     from rich.console import Console
 
-    from imil.training.asking import make_reader
-    from imil.training.data import prepare
+    from imil.training.launch import settle
+    from imil.training.prepared_data import prepare
+    from imil.training.reader_factory import make_reader
     from imil.training.run import Run
-    from imil.training.session import settle
 
     class Beside(pl.Callback):
         def __init__(self, run) -> None:
@@ -257,7 +257,7 @@ def run(words: list[object]) -> tuple[str, dict[int, float], tuple[float, float]
 
 def films(place: Path, trained: int) -> tuple[Path, Path]:
     """A table of drawn films, and those that are trained on in folders of classes."""
-    from imil.training.phantom import write_phantoms
+    from imil.phantom.dataset import write_phantoms
 
     folder, classes = place / "films", place / "classes"
     table = write_phantoms(folder, n=trained * 5 // 4, size=512, test=0.2)
@@ -359,7 +359,7 @@ def main() -> None:
     if asked.child:
         kind, model, size, *more = asked.child
         if kind != "keras":
-            from imil.pytorch.vision import import_torchvision
+            from imil.pytorch.torchvision_import import import_torchvision
 
             import_torchvision()
         if kind == "imil":

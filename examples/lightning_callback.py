@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from imil.data.table import read_data
 from imil.images.load import load_image, load_mask
+from imil.phantom.dataset import write_phantoms
 from imil.pytorch import CorrectedDataset
 from imil.readers.simulated import Simulated
-from imil.training.phantom import write_phantoms
-from imil.training.table import read_data
 
 folder = Path(sys.argv[1])
 table = read_data(write_phantoms(folder / "films", n=80, size=64, seed=0, letter=0.9))

@@ -13,9 +13,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from imil.images.load import load_mask
+from imil.phantom.dataset import write_phantoms
 from imil.pytorch import IMIL, CorrectedDataset
 from imil.readers.simulated import Simulated
-from imil.training.phantom import write_phantoms
 
 folder = Path(sys.argv[1])
 manifest = write_phantoms(folder / "films", n=80, size=64, seed=0, letter=0.9)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from imil.pytorch.vision import import_torchvision
+from imil.pytorch.torchvision_import import import_torchvision
 
 import_torchvision()  # before Lightning or torchmetrics import it
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["imil.cli.main", "imil.training.session"])
+CONTEXT.set_forkserver_preload(["imil.cli.main", "imil.training.launch"])
 
 
 @dataclass

@@ -11,8 +11,8 @@ import numpy as np
 from imil.cases import Case, RoundSettings
 from imil.grid import Grid
 from imil.store import Store, name_round
-from imil.store.access import invite
-from imil.web.run import Place, listen, server
+from imil.store.invitations import invite
+from imil.web.server import Place, listen, server
 
 KEY = "Mueller-Anna-19610203.dcm"  # what must never reach a page
 NAMES = ("normal", "TB")

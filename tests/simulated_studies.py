@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from imil.study.folder import Predictions
+from imil.study.study_folder import Predictions
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ import pandas as pd
 from study_data import NAMES, Options, rng_of, write_images
 from study_round import VERSIONS, write_round
 
+from imil.atomic_files import write_json, write_table
 from imil.study.arms import Arm, Kind
-from imil.study.folder import TEST, Job, StudyFolder
 from imil.study.plan import Plan, Reader, make_plan, read_plan
 from imil.study.report.findings import Findings, find
-from imil.training.evaluation import write_predictions
-from imil.training.folder import write_json, write_table
+from imil.study.study_folder import TEST, Job, StudyFolder
+from imil.training.prediction_files import write_predictions
 
 
 def make_study(

@@ -12,8 +12,8 @@ from imil.training import batches
 from imil.training.augment import augment
 from imil.training.batches import Batches
 from imil.training.classifier import EpochOrder
-from imil.training.data import Pixels, to_pixels
 from imil.training.mixes import mix
+from imil.training.prepared_data import Pixels, to_pixels
 
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 ROWS = np.array([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])  # of 15 images, these are trained on
@@ -140,7 +140,7 @@ def test_what_is_drawn_after_all_was_let_go_is_still_corrected(tmp_path, lie, wh
     samples.correct(3, FIRST)
     ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
     before = torch.cat([pixels for pixels, _ in drawn_twice(ours)])
-    ours.let_go()
+    ours.release()
     assert torch.equal(torch.cat([pixels for pixels, _ in ours]), before)
     assert ours._held is None
     assert not ours._pinned

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from imil.training.buffers import keep_buffers
+from imil.training.malloc_settings import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -17,7 +17,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 print(faults())
-keep_buffers()
+keep_freed_memory()
 faults()  # they are asked for once more, and kept
 print(faults())
 """

@@ -12,12 +12,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from imil.data import decoded_file
+from imil.data.image_cache import decode
+from imil.data.table import Table, read_data
 from imil.errors import DataError
 from imil.images.load import load_image
-from imil.images.view import squash
-from imil.training import decoded
-from imil.training.cache import decode
-from imil.training.table import Table, read_data
+from imil.images.resize import squash
 
 
 def film(path, seed, side=40):
@@ -183,13 +183,13 @@ def test_squashing_is_antialiased_bilinear():
 def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, monkeypatch):
     paths = [film(tmp_path / f"{i}.jpg", i, 640) for i in range(3)]
     seen = []
-    real = decoded.squash
+    real = decoded_file.squash
 
     def look(image, size, channels):
         seen.append(image.shape)
         return real(image, size, channels)
 
-    monkeypatch.setattr(decoded, "squash", look)
+    monkeypatch.setattr(decoded_file, "squash", look)
     small = decode(table(paths), size=48, folder=tmp_path / "cache").array
     assert seen == [(160, 160)] * 3, "a quarter: 48 × 3 fits into it, and not into an eighth"
     for path, one in zip(paths, small, strict=True):
@@ -283,8 +283,8 @@ def progress(done, total):
     other = decode(data.select([0, 1]), size=32, folder=cache)
     assert names(cache) == [".json", ".lock", ".lock", ".npy"]  # the leftover is gone
     whole = decode(data, size=32, folder=cache).array
-    undisturbed = decode(data, size=32, folder=tmp_path / "another").array
-    np.testing.assert_array_equal(whole, undisturbed)
+    expected = decode(data, size=32, folder=tmp_path / "another").array
+    np.testing.assert_array_equal(whole, expected)
     np.testing.assert_array_equal(other.array, whole[:2])
 
 
@@ -365,7 +365,7 @@ except DataError as error:
 def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path):
     data = films(tmp_path, 1)
     huge = table([data.images[0]] * 200_000)  # 200,000 × 100,000² bytes are 2 PB
-    from imil.training.decoded import Entry
+    from imil.data.decoded_file import Entry
 
     entry = Entry(huge, 100_000, 1, tmp_path / "a.npy")
     with pytest.raises(DataError, match=r"need 2000000000 MB .* MB are free.*--cache"):

@@ -9,10 +9,10 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from imil.errors import DataError
-from imil.training import checkpoints, seldom
+from imil.training import checkpoints, throttle
 from imil.training.checkpoints import Checkpoints, Writer
-from imil.training.folder import RunFolder
-from imil.training.seldom import LONGEST, SHARE, Seldom
+from imil.training.run_folder import RunFolder
+from imil.training.throttle import LONGEST, SHARE, Throttle
 
 
 class Net(LightningModule):
@@ -50,8 +50,8 @@ def weight(path):
 
 def test_what_costs_a_second_is_done_when_it_is_a_small_share_of_the_time(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(seldom, "monotonic", lambda: now[0])
-    often = Seldom()
+    monkeypatch.setattr(throttle, "monotonic", lambda: now[0])
+    often = Throttle()
     assert often.due()
     with often.doing():
         now[0] += 1

@@ -20,12 +20,12 @@ from PIL import Image
 from processes import command
 from terminals import IMIL, Terminal
 
-from imil.cli.errors import ending
+from imil.cli.exit_codes import ending
 from imil.cli.importing import importing
 from imil.cli.main import app
-from imil.cli.study import study
+from imil.cli.study_command import study
+from imil.phantom.dataset import write_phantoms
 from imil.store import Store
-from imil.training.phantom import write_phantoms
 
 SMALL = [
     *("--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--batch-size", "16"),
@@ -247,7 +247,7 @@ def test_a_network_that_cannot_be_explained_is_refused_before_training(
     from torch import nn
 
     from imil.errors import SettingsError
-    from imil.training.session import new_run, settle
+    from imil.training.launch import new_run, settle
 
     flat = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))
     monkeypatch.setattr("imil.training.run.build", lambda *_, **__: flat)
@@ -662,7 +662,7 @@ def test_garbage_is_looked_for_again_after_imports_even_those_that_fail():
 def test_what_training_imports_brings_no_signal_processing_statistics_or_drawing():
     script = (
         "import sys\nfrom imil.cli.importing import importing\n"
-        "with importing():\n    import imil.training.session\n"
+        "with importing():\n    import imil.training.launch\n"
         "names = ('torchmetrics', 'scipy.signal', 'scipy.stats', 'matplotlib')\n"
         "print(*(name in sys.modules for name in names))"
     )
@@ -673,11 +673,11 @@ def test_what_training_imports_brings_no_signal_processing_statistics_or_drawing
 def test_a_metric_that_was_imported_so_measures_and_does_not_draw():
     script = (
         "from imil.cli.importing import importing\n"
-        "with importing():\n    import imil.training.session\n"
+        "with importing():\n    import imil.training.launch\n"
         "import torch\nfrom torchmetrics import MeanMetric\nmetric = MeanMetric()\n"
         "metric.update(torch.tensor([1.0, 2.0]))\nprint(metric.compute().item())\n"
         "try: metric.plot()\nexcept ModuleNotFoundError as error: print(error)\n"
-        "from imil.training.figures import Figure\nprint(Figure().axes)"
+        "from imil.training.training_curve import Figure\nprint(Figure().axes)"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     average, refused, axes = said.stdout.splitlines() or ["", said.stderr, ""]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from imil.errors import SettingsError
-from imil.training import compiled as home
-from imil.training.compiled import Trial, compiled, worth_compiling
+from imil.training import compile_trial
+from imil.training.compile_trial import Trial, compiled, worth_compiling
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -80,7 +80,7 @@ def test_only_whole_batches_are_compiled_and_weights_are_shared(net, quick):
 
 @pytest.mark.parametrize("asked", ["off", "on", "auto"])
 def test_finding_out_leaves_no_trace(net, quick, monkeypatch, asked):
-    monkeypatch.setattr(home, "SHORT", 0)
+    monkeypatch.setattr(compile_trial, "SHORT", 0)
     before, state = copy.deepcopy(net.state_dict()), torch.get_rng_state()
     worth(net, asked)
     assert torch.equal(torch.get_rng_state(), state)
@@ -104,7 +104,7 @@ def test_a_short_training_is_not_measured_further(net, quick):
 @pytest.mark.parametrize(("seconds", "pays"), [([1.0, 0.5], True), ([1.0, 1.1], False)])
 def test_what_was_measured_decides_and_is_said(net, quick, monkeypatch, seconds, pays):
     measured = iter(seconds)
-    monkeypatch.setattr(home, "_seconds", lambda *_: next(measured))
+    monkeypatch.setattr(compile_trial, "_seconds", lambda *_: next(measured))
     said = []
     assert worth(net, "auto", said=said) is pays
     (line,) = said
@@ -114,7 +114,7 @@ def test_what_was_measured_decides_and_is_said(net, quick, monkeypatch, seconds,
 def test_where_it_cannot_be_done_that_is_one_sentence(net, impossible, monkeypatch):
     with pytest.raises(SettingsError, match=r"\(no C\+\+ compiler was found\): give --compile off"):
         worth(net, "on")
-    monkeypatch.setattr(home, "SHORT", 0)
+    monkeypatch.setattr(compile_trial, "SHORT", 0)
     said = []
     assert not worth(net, "auto", said=said)
     assert said == [
@@ -126,7 +126,7 @@ def test_a_copy_that_has_no_room_beside_the_network_is_not_compiled(net, monkeyp
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(home, "_step", full)
+    monkeypatch.setattr(compile_trial, "_step", full)
     said = []
     assert not worth(net, "auto", said=said)
     assert said == ["Not compiled: the network cannot be compiled here (CUDA out of memory)."]

@@ -17,7 +17,7 @@ from reader_contract import check_reader, make_case
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.readers.console import HELP, Console
-from imil.readers.viewer import open_picture
+from imil.readers.picture_viewer import open_picture
 
 CASES = [make_case(n) for n in range(1, 5)]
 

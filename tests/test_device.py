@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imil.training.device import as_here, has_bfloat16, precision
+from imil.training.device import has_bfloat16, precision, resolve_auto
 from imil.training.settings import resolve
 
 CPU = torch.device("cpu")
@@ -19,5 +19,5 @@ def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch, avx512, amx, t
     assert precision("auto", CPU) == ("bf16-mixed" if there else "32-true")
     assert precision("32", CPU) == "32-true"
     assert precision("bf16", CPU) == "bf16-mixed"
-    settings = as_here(resolve({"data": "a.csv", "device": "cpu"}))
+    settings = resolve_auto(resolve({"data": "a.csv", "device": "cpu"}))
     assert (settings.device, settings.precision) == ("cpu", "bf16" if there else "32")

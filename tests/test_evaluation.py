@@ -7,9 +7,14 @@ import pandas as pd
 import pytest
 
 from imil.errors import DataError
-from imil.training.evaluation import read_parts, read_predictions, write_parts, write_predictions
-from imil.training.folder import RunFolder
+from imil.training.prediction_files import (
+    read_parts,
+    read_predictions,
+    write_parts,
+    write_predictions,
+)
 from imil.training.run import Run
+from imil.training.run_folder import RunFolder
 
 KEYS = [f"film {i}" for i in range(5)]
 LABELS = np.array([0, 1, 2, 0, 1])

@@ -10,7 +10,7 @@ import pytest
 
 from imil.study.arms import TITLES
 from imil.study.plan import make_plan
-from imil.study.tables import COLUMNS, OF_UNITS
+from imil.study.result_rows import COLUMNS, OF_UNITS
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,7 +14,7 @@ from PIL import Image
 from imil.cases import Case, Reading, RoundSettings
 from imil.grid import Grid
 from imil.store import Store
-from imil.training.figures import cases_page, training_curve
+from imil.training.training_curve import cases_page, training_curve
 
 NASTY = '<script>alert("x")</script> & "Ärztin"'
 NAMES = ("normal", "lesion")

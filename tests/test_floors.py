@@ -114,7 +114,7 @@ def test_an_import_that_does_not_go_down_is_found(importer, source):
         ("lightning", "from imil.pytorch import Corrections"),
         ("store", "from imil.store import schema; from imil import cases, __version__"),
         ("cli", "from imil.training.loop import train; import imil.web"),
-        ("study", "from imil.training.table import read_data"),
+        ("study", "from imil.data.table import read_data"),
         ("readers", "import torch"),
     ],
 )

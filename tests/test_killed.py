@@ -14,16 +14,16 @@ import torch
 from processes import start
 from safetensors.torch import load_file
 
+from imil.phantom.dataset import write_phantoms
 from imil.store import Store
-from imil.training.phantom import write_phantoms
 
 # where it is killed: module, name there, which call, before or after
 POINTS = [
-    ("imil.training.data", "decode", 1, "before"),
-    ("imil.training.decoded", "squash", 7, "before"),  # while decoding
-    ("imil.training.data", "decode", 1, "after"),
-    ("imil.training.data", "write_splits", 1, "before"),
-    ("imil.training.data", "write_splits", 1, "after"),
+    ("imil.training.prepared_data", "decode", 1, "before"),
+    ("imil.data.decoded_file", "squash", 7, "before"),  # while decoding
+    ("imil.training.prepared_data", "decode", 1, "after"),
+    ("imil.training.prepared_data", "write_splits", 1, "before"),
+    ("imil.training.prepared_data", "write_splits", 1, "after"),
     ("imil.training.classifier", "Classifier.training_step", 1, "before"),
     ("imil.training.classifier", "Classifier.training_step", 5, "after"),  # in epoch 3
     ("pathlib", "Path.replace", 2, "after"),
@@ -53,12 +53,12 @@ POINTS = [
 ]
 
 
-def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), seldom=False):
+def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), rarely=False):
     """Train, or go on; killed at the point if one is given.
 
-    `seldom` writes no checkpoint but those of rounds and of the last epoch.
+    `rarely` writes no checkpoint but those of rounds and of the last epoch.
     """
-    if seldom:
+    if rarely:
         from imil.training.checkpoints import Writer
 
         Writer.due = lambda _self: False
@@ -66,7 +66,7 @@ def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), seldo
         _kill_at(*point)
     torch.set_num_threads(1)
     os.chdir(out.parent)
-    from imil.training.session import continue_run, new_run, settle
+    from imil.training.launch import continue_run, new_run, settle
 
     cache = out.parent / "cache"
     if resumes:
@@ -128,20 +128,20 @@ def films(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(films, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed") / "run"
+def uninterrupted(films, tmp_path_factory):
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
     assert start(run, films, out) == 0
     return out
 
 
-def test_the_run_that_is_not_killed_holds_two_rounds_of_four(undisturbed):
-    assert [r.case.rpartition("#")[0] for r in readings(undisturbed)] == ["run@2"] * 4 + [
+def test_the_run_that_is_not_killed_holds_two_rounds_of_four(uninterrupted):
+    assert [r.case.rpartition("#")[0] for r in readings(uninterrupted)] == ["run@2"] * 4 + [
         "run@3"
     ] * 4
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda p: f"{p[1]}-{p[3]}-{p[2]}")
-def test_a_killed_run_goes_on_to_the_same_end(films, undisturbed, tmp_path, point):
+def test_a_killed_run_goes_on_to_the_same_end(films, uninterrupted, tmp_path, point):
     out = tmp_path / "run"
     assert start(run, films, out, point) == -signal.SIGKILL
     stored = readings(out)
@@ -150,18 +150,18 @@ def test_a_killed_run_goes_on_to_the_same_end(films, undisturbed, tmp_path, poin
     assert ended[: len(stored)] == stored  # none lost, none altered
     assert len({r.case for r in ended}) == len(ended)  # none asked again
     assert [(r.case, r.squares) for r in ended] == [
-        (r.case, r.squares) for r in readings(undisturbed)
+        (r.case, r.squares) for r in readings(uninterrupted)
     ]
-    expected = load_file(undisturbed / "model.safetensors")
+    expected = load_file(uninterrupted / "model.safetensors")
     weights = load_file(out / "model.safetensors")
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
-    assert (out / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
+    assert (out / "metrics.json").read_text() == (uninterrupted / "metrics.json").read_text()
     for name in ("history.csv", "split.csv"):
-        assert (out / name).read_bytes() == (undisturbed / name).read_bytes(), name
+        assert (out / name).read_bytes() == (uninterrupted / name).read_bytes(), name
 
 
 def test_a_run_goes_on_from_a_checkpoint_of_epochs_ago(films, tmp_path):
-    long = {"epochs": 7, "rounds": (2,), "seldom": True}
+    long = {"epochs": 7, "rounds": (2,), "rarely": True}
     # two steps an epoch: in the sixth, four after the round's checkpoint
     in_epoch_6 = ("imil.training.classifier", "Classifier.training_step", 12, "before")
     (tmp_path / "a").mkdir()
@@ -178,10 +178,10 @@ def test_a_run_goes_on_from_a_checkpoint_of_epochs_ago(films, tmp_path):
         assert (killed / name).read_text() == (whole / name).read_text(), name
 
 
-def test_a_run_killed_again_and_again_gets_there(films, undisturbed, tmp_path):
+def test_a_run_killed_again_and_again_gets_there(films, uninterrupted, tmp_path):
     out = tmp_path / "run"
     deaths = [
-        ("imil.training.data", "decode", 1, "before"),
+        ("imil.training.prepared_data", "decode", 1, "before"),
         ("imil.training.classifier", "Classifier.training_step", 3, "after"),
         ("imil.store", "Store.open_round", 1, "after"),
         ("imil.store", "Store.add", 1, "after"),
@@ -192,11 +192,11 @@ def test_a_run_killed_again_and_again_gets_there(films, undisturbed, tmp_path):
     for i, point in enumerate(deaths):
         assert start(run, films, out, point, resumes=i > 0) == -signal.SIGKILL, point
     assert start(run, films, out, resumes=True) == 0
-    expected = load_file(undisturbed / "model.safetensors")
+    expected = load_file(uninterrupted / "model.safetensors")
     weights = load_file(out / "model.safetensors")
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
-def test_half_written_files_are_swept_away(undisturbed):
-    assert not list(undisturbed.rglob("*.half"))
-    assert Path(undisturbed / "checkpoints" / "epoch-002.ckpt").exists()
+def test_half_written_files_are_swept_away(uninterrupted):
+    assert not list(uninterrupted.rglob("*.half"))
+    assert Path(uninterrupted / "checkpoints" / "epoch-002.ckpt").exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from imil.pytorch.maps import Layout, as_map, layout_of, token_grid
+from imil.pytorch.layer_layout import Layout, as_map, layout_of, token_grid
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from imil.training import memory
+from imil.training import host_memory
 
 HERE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -12,8 +12,8 @@ HERE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """Writes the files in which Linux tells of memory: 8,000 kB are available."""
-    monkeypatch.setattr(memory, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(memory, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(host_memory, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(host_memory, "GROUPS", tmp_path / "groups")
 
     def write(**files):
         files["proc/meminfo"] = "MemFree: 1 kB\nMemAvailable:  8000 kB\n"
@@ -27,8 +27,8 @@ def machine(tmp_path, monkeypatch):
 
 def test_without_a_container_it_is_the_computers(machine):
     machine()
-    assert memory.granted() == HERE
-    assert memory.free() == 8_192_000
+    assert host_memory.granted() == HERE
+    assert host_memory.free() == 8_192_000
 
 
 @pytest.mark.parametrize("inner", ["", "job/step/"])
@@ -43,8 +43,8 @@ def test_a_container_grants_what_it_or_one_around_it_does(machine, inner):
             f"groups/{inner}memory.stat": "anon 1200\nactive_file 700\ninactive_file 100\n",
         }
     )
-    assert memory.granted() == 5000
-    assert memory.free() == 5000 - 3000 + 800
+    assert host_memory.granted() == 5000
+    assert host_memory.free() == 5000 - 3000 + 800
 
 
 def test_control_groups_of_the_first_version_are_known_too(machine):
@@ -55,10 +55,10 @@ def test_control_groups_of_the_first_version_are_known_too(machine):
             "groups/memory/memory.usage_in_bytes": "6000\n",
         }
     )
-    assert memory.granted() == 5000
-    assert memory.free() == 0
+    assert host_memory.granted() == 5000
+    assert host_memory.free() == 0
 
 
 def test_a_system_that_says_nothing_has_none_to_give(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "PROC", tmp_path)
-    assert memory.free() == 0
+    monkeypatch.setattr(host_memory, "PROC", tmp_path)
+    assert host_memory.free() == 0

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from imil.errors import ShapeError
-from imil.training.metrics import (
+from imil.metrics.classification import (
     accuracy,
     auroc,
     brier_score,

@@ -8,8 +8,8 @@ from torch import nn
 
 from imil.errors import ShapeError
 from imil.pytorch import TorchModel
+from imil.pytorch.eval_context import full_precision
 from imil.pytorch.gradcam import grad_cam
-from imil.pytorch.undisturbed import full_precision
 
 
 def test_each_pair_of_sample_and_class_gets_its_own_heat_map(monkeypatch):

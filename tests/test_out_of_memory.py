@@ -8,11 +8,11 @@ import torch
 from rich.console import Console
 
 from imil.errors import SettingsError
+from imil.phantom.dataset import write_phantoms
 from imil.training import batches
-from imil.training.data import prepare
-from imil.training.phantom import write_phantoms
+from imil.training.launch import settle
+from imil.training.prepared_data import prepare
 from imil.training.run import Run
-from imil.training.session import settle
 
 
 @pytest.fixture

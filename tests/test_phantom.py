@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from imil.errors import DataError, SettingsError
-from imil.training.phantom import CLASS_NAMES, LETTERS, draw, write_phantoms
+from imil.phantom.dataset import CLASS_NAMES, LETTERS, draw, write_phantoms
 
 
 def pair(seed=0, **options):

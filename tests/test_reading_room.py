@@ -9,9 +9,9 @@ from browsers import Desk, chromium
 from rooms import link, make_store, serving
 
 from imil.grid import Grid
-from imil.store import name_round, room
-from imil.store.access import invitations, revoke
-from imil.store.progress import Progress
+from imil.store import name_round, room_queries
+from imil.store.invitations import invitations, revoke
+from imil.store.run_progress import Progress
 
 GRID = Grid(4, 4)
 
@@ -70,7 +70,7 @@ def test_whole_reading_by_mouse(desk, store):
     assert one.reason == "The model was focused on the letter, so I switched the focus towards …."
     assert one.seconds > 0
     assert (two.squares, three.verdict) == ((1,), "wrong label")
-    assert [line["state"] for line in room.rounds(store, "films", "Dr. Lee")] == ["closed"]
+    assert [line["state"] for line in room_queries.rounds(store, "films", "Dr. Lee")] == ["closed"]
     desk.quiet()
 
 

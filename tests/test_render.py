@@ -11,6 +11,7 @@ from reader_contract import make_case
 
 from imil.errors import ShapeError
 from imil.grid import Grid
+from imil.images.montage import font, wrapped
 from imil.images.render import (
     CHOSEN,
     case_panel,
@@ -23,7 +24,6 @@ from imil.images.render import (
     squares_as_text,
     to_uint8,
 )
-from imil.images.sheet import font, wrapped
 
 EVERY_VALUE = np.linspace(0, 1, 256)
 # Machado, Oliveira, Fernandes 2009, severity 1.0, linear RGB

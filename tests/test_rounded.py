@@ -12,15 +12,15 @@ from rich.console import Console
 
 from imil.errors import ShapeError
 from imil.outliers import choose, mistakes
+from imil.phantom.dataset import write_phantoms
 from imil.pytorch import TorchModel
 from imil.pytorch import model as torch_model
-from imil.training.data import prepare
-from imil.training.evaluation import read_parts, read_predictions
-from imil.training.folder import RunFolder
-from imil.training.phantom import write_phantoms
+from imil.training.launch import settle
+from imil.training.prediction_files import read_parts, read_predictions
+from imil.training.prepared_data import prepare
 from imil.training.rounded import write_rounded
 from imil.training.run import Run
-from imil.training.session import settle
+from imil.training.run_folder import RunFolder
 
 
 class Samples:

@@ -3,7 +3,7 @@
 import pytest
 
 from imil.errors import SettingsError
-from imil.training.session import settle
+from imil.training.launch import settle
 from imil.training.settings import load_config, resolve
 
 

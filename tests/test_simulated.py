@@ -16,7 +16,7 @@ from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.regions import largest_region
 from imil.readers.simulated import Inverted, RandomSquares, Simulated
-from imil.training.asking import make_reader
+from imil.training.reader_factory import make_reader
 
 CASES = [make_case(n) for n in range(1, 21)]
 

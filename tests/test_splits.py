@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imil.data.splits import read_splits, split, write_splits
+from imil.data.table import Table
 from imil.errors import DataError, SettingsError
-from imil.training.splits import read_splits, split, write_splits
-from imil.training.table import Table
 
 
 def table(labels, *, patients=None, splits=None, keys=None):

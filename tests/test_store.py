@@ -24,7 +24,7 @@ from imil.cases import Reading, RoundSettings
 from imil.errors import DataError, SettingsError, SquareError, StoreError
 from imil.grid import Grid
 from imil.store import Store, schema
-from imil.store.rows import image_row
+from imil.store.row_mapping import image_row
 
 make_case = partial(make_case, run="r", epoch=3)
 

@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 
 from imil.errors import DataError, SettingsError
-from imil.study.folder import StudyFolder
+from imil.study.jobs.runner import begin, held
 from imil.study.plan import make_plan
-from imil.study.run import begin, held
+from imil.study.study_folder import StudyFolder
 
 PLAN = {"name": "A", "data": "films.csv", "arms": ["baseline", "imil"], "readers": [{"name": "A"}]}
 

@@ -13,13 +13,13 @@ import torch
 from reader_contract import make_case
 
 from imil.cases import Reading, RoundSettings
+from imil.data.splits import read_splits, split
+from imil.data.table import read_data
 from imil.errors import DataError, ImilError, SettingsError
 from imil.store import Store
-from imil.study.checks import prepare
-from imil.study.folder import StudyFolder
+from imil.study.checks.preflight import prepare
 from imil.study.plan import make_plan
-from imil.training.splits import read_splits, split
-from imil.training.table import read_data
+from imil.study.study_folder import StudyFolder
 
 SIDE = 40
 N = 20
@@ -563,7 +563,9 @@ def test_of_a_round_with_two_readers_the_plan_names_one(tmp_path, study, name, s
 def test_a_page_that_cannot_be_served_is_found_before_the_first_job(
     tmp_path, study, monkeypatch, otherwise
 ):
-    monkeypatch.setitem(sys.modules, "imil.web.beside", None)  # as where it cannot be imported
+    monkeypatch.setitem(
+        sys.modules, "imil.web.child_server", None
+    )  # as where it cannot be imported
     data = films(tmp_path / "a", extra=halves())
     reader = {"name": "Lee", "reader": "web"}
     if otherwise:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from studies import make_study
 
+from imil.atomic_files import write_json
 from imil.errors import ImilError
 from imil.study.compare import (
     closing,
@@ -18,10 +19,9 @@ from imil.study.compare import (
     same_software,
     unpaired,
 )
-from imil.study.folder import StudyFolder
 from imil.study.plan import Reader, read_plan
 from imil.study.statistics import Interval, Spread
-from imil.training.folder import write_json
+from imil.study.study_folder import StudyFolder
 
 SMALL = {"arms": ("baseline", "imil"), "n": 30, "train": 20, "external": (), "subgroups": ()}
 

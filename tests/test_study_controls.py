@@ -9,7 +9,7 @@ from reader_contract import make_case
 from imil.cases import RoundSettings
 from imil.grid import Grid
 from imil.store import Store
-from imil.study.controls import DrawnOften, LeftAsTheyAre, RandomBox
+from imil.study.controls import Oversample, RandomBox, SkipAll
 from imil.training.classifier import EpochOrder
 
 
@@ -46,14 +46,14 @@ def test_what_the_reader_changed_is_drawn_five_times_as_often_once_its_round_is_
     tmp_path, moment, epoch, favoured
 ):
     order, expected = EpochOrder(4, seed=0), EpochOrder(4, seed=0)
-    expected.favour(favoured, 5)
+    expected.oversample(favoured, 5)
     with closing(Store(tmp_path / "imil.sqlite")) as store:
         for run, epochs, numbers in (("r", 2, (1, 2, 4)), ("other", 1, (3,))):
             store.add_run(run, class_names=("normal", "TB"), settings={}, versions={})
             cases = [make_case(number, run=run, epoch=epochs) for number in numbers]
             store.open_round(run, epochs, RoundSettings(), cases)
         keys = ["film-2", "film-3", "film-4", "film-1"]
-        often = DrawnOften(order, keys, store, "r", Selects(1, 2, 3))
+        often = Oversample(order, keys, store, "r", Selects(1, 2, 3))
         getattr(often, moment)(SimpleNamespace(current_epoch=epoch), None)
     assert drawn(order) == drawn(expected)
 
@@ -67,7 +67,7 @@ def test_every_case_has_a_box_of_its_own_in_every_seed():
 
 def test_what_the_reader_skipped_the_controls_leave_alone():
     cases = [make_case(number, grid=Grid(64, 64)) for number in (1, 2)]
-    boxed, left = list(RandomBox(0, Selects(2))(cases)), list(LeftAsTheyAre(Selects(2))(cases))
+    boxed, left = list(RandomBox(0, Selects(2))(cases)), list(SkipAll(Selects(2))(cases))
     assert [one.verdict for one in boxed] == ["skip", "focus"]
     assert boxed[0].reason == left[0].reason == "the reference selects no square"
     assert [one.verdict for one in left] == ["skip", "skip"]

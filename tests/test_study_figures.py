@@ -24,6 +24,7 @@ from studies import make_study
 from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
+from imil.metrics.classification import auroc, expected_calibration_error
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -37,18 +38,17 @@ from imil.study.figures import (
     reliability,
     roc,
 )
+from imil.study.figures.case_readings import readings
+from imil.study.figures.film_pictures import scale
 from imil.study.figures.layout import columns, fitted, width
 from imil.study.figures.material import Lacking, Material
-from imil.study.figures.pictures import scale
-from imil.study.figures.readings import readings
 from imil.study.figures.roc_curve import mean_curve, roc_points
 from imil.study.figures.style import look
-from imil.study.folder import Predictions
 from imil.study.plan import Reader, read_plan
 from imil.study.report.findings import find
 from imil.study.report.loaders import loaders as loaders_of
-from imil.training.evaluation import write_predictions
-from imil.training.metrics import auroc, expected_calibration_error
+from imil.study.study_folder import Predictions
+from imil.training.prediction_files import write_predictions
 
 ROUND, EPOCHS = 7, 10
 KINDS = ("baseline", "mixup", "imil", "imil-random")

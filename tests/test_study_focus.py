@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from imil.errors import DataError, ShapeError
-from imil.study.focus import Focus, covered, focus, summary, write_focus
+from imil.study.attention_focus import Focus, covered, focus, summary, write_focus
 
 
 def cam(*rows):

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imil.atomic_files import write_json
 from imil.errors import DataError
-from imil.study.folder import Predictions, StudyFolder
-from imil.training.evaluation import write_predictions
-from imil.training.folder import write_json
+from imil.study.study_folder import Predictions, StudyFolder
+from imil.training.prediction_files import write_predictions
 
 PROBS = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])
 LABELS = np.array([1, 0, 0])

@@ -4,10 +4,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from imil.data import near_duplicates
+from imil.data.near_duplicates import NEAR, fingerprint, fingerprints, near, same
 from imil.images.load import load_image
-from imil.images.view import squash
-from imil.study import nearby
-from imil.study.nearby import NEAR, fingerprint, fingerprints, near, same
+from imil.images.resize import squash
 
 
 def any_pair(i, _j):
@@ -85,7 +85,7 @@ def test_two_films_that_look_much_alike_are_not_taken_for_one(share, likeness, f
 
 
 def test_every_pair_is_found_once_wherever_the_blocks_end(monkeypatch):
-    monkeypatch.setattr(nearby, "BLOCK", 4)
+    monkeypatch.setattr(near_duplicates, "BLOCK", 4)
     images = [blobs(seed) for seed in range(11)]
     images += [images[2], images[10], images[2]]  # positions 11, 12, 13
     count, pairs = near(fingerprints(images), any_pair, shown=9)

@@ -15,19 +15,19 @@ import pytest
 from browsers import chromium
 from studies import make_study, small_study
 
+from imil.study.phrases import duration
 from imil.study.plan import read_plan
-from imil.study.readings import sessions
+from imil.study.reader_sessions import agreed
+from imil.study.reading_records import sessions
 from imil.study.report import write_report
 from imil.study.report.findings import find
 from imil.study.report.html import el, table, text
 from imil.study.report.latex import latex
+from imil.study.report.number_format import probability
 from imil.study.report.power import smallest
 from imil.study.report.versus import versus
-from imil.study.report.words import probability
 from imil.study.report.write import document
-from imil.study.sessions import agreed
-from imil.study.tables import wholes
-from imil.study.words import duration
+from imil.study.result_rows import wholes
 
 HOSTILE = '<script>alert(1)</script> & "friends" </style><img src=https://evil.example/x>'
 SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent

@@ -17,16 +17,16 @@ from rich.console import Console
 from safetensors.torch import load_file
 from terminals import Terminal
 
+from imil.phantom.dataset import write_phantoms
 from imil.pytorch import TorchModel
 from imil.store import Store
 from imil.study.arms import CONTROLS, Arm
-from imil.study.folder import StudyFolder
 from imil.study.plan import read_plan
-from imil.study.readings import sessions
+from imil.study.reading_records import sessions
+from imil.study.study_folder import StudyFolder
 from imil.training.classifier import EpochOrder
-from imil.training.data import prepare
-from imil.training.device import as_here
-from imil.training.phantom import write_phantoms
+from imil.training.device import resolve_auto
+from imil.training.prepared_data import prepare
 from imil.training.run import Run
 from imil.training.settings import load_config
 
@@ -79,9 +79,9 @@ def unreported(monkeypatch):
 
 
 def _without_report(*given):
-    from imil.cli import study
+    from imil.cli import study_command
 
-    study._report = lambda _path: None
+    study_command._report = lambda _path: None
     processes._command(*given)
 
 
@@ -137,7 +137,7 @@ def readings(job):
 def alone(place, out, reader):
     """A training of its own, as `imil train` does it, with one thread."""
     torch.set_num_threads(1)
-    from imil.training.session import new_run, settle
+    from imil.training.launch import new_run, settle
 
     flags = {"data": str(place / "films/manifest.csv"), "model": "test_resnet", "image_size": 32}
     flags |= {"epochs": 4, "batch_size": 16, "lr": 0.05, "imil_epoch": 2, "num_outliers": 4}
@@ -159,7 +159,7 @@ def test_each_job_says_on_what_it_was_trained(whole):
     for arm in ARMS:
         job = whole[1].job(arm, 0, 0)
         config = load_config(job.run.config)
-        here = as_here(read_plan(whole[1].plan).settings(Arm("baseline"), 0))
+        here = resolve_auto(read_plan(whole[1].plan).settings(Arm("baseline"), 0))
         assert (config["device"], config["precision"]) == (here.device, here.precision)
         assert job.status["device"] == here.device
         assert job.status["precision"] == here.precision
@@ -168,7 +168,7 @@ def test_each_job_says_on_what_it_was_trained(whole):
 
 def test_what_is_shared_is_trained_once(whole):
     plan = read_plan(whole[1].plan)
-    from imil.study.schedule import entries
+    from imil.study.jobs.schedule import entries
 
     trained = {one.job.arm: one.epochs for one in entries(plan, whole[1])}
     assert trained == {"baseline": 4, "mixup": 4} | dict.fromkeys(ARMS[2:], 2)
@@ -208,9 +208,9 @@ def test_the_random_box_covers_one_box_and_is_cut_off_at_the_border(whole):
 def test_favoured_images_are_drawn_five_times_as_often_and_epochs_stay_as_long():
     order = EpochOrder(100, seed=0)
     plain = list(order)
-    order.favour([], 5)
+    order.oversample([], 5)
     assert list(order) == plain
-    order.favour([7, 8], 5)
+    order.oversample([7, 8], 5)
     drawn = Counter()
     for epoch in range(2000):
         order.set_epoch(epoch)
@@ -303,8 +303,8 @@ def test_imil_can_be_added_to_a_study_that_began_without(place, whole):
 
 
 def test_a_fork_begins_with_the_epochs_it_shares(place, whole):
-    from imil.study.schedule import entries
-    from imil.study.work import _fork
+    from imil.study.jobs.job import _fork
+    from imil.study.jobs.schedule import entries
 
     shutil.copytree(whole[1].path, place / "forked")
     folder = StudyFolder(place / "forked")
@@ -425,9 +425,9 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
     from concurrent.futures import Future
     from concurrent.futures.process import BrokenProcessPool
 
-    from imil.study.run import Session
-    from imil.study.work import do
-    from imil.study.workers import KILLED, Workers
+    from imil.study.jobs.job import do
+    from imil.study.jobs.runner import Session
+    from imil.study.jobs.workers import KILLED, Workers
 
     shutil.copytree(whole[1].path, place / "lost")
     folder = StudyFolder(place / "lost")

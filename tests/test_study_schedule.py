@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from imil.study import run
-from imil.study.folder import StudyFolder
+from imil.study.jobs import runner
+from imil.study.jobs.runner import Session
+from imil.study.jobs.schedule import Queue, entries
+from imil.study.jobs.status import time_left
+from imil.study.jobs.workers import Workers
 from imil.study.plan import make_plan
-from imil.study.run import Session
-from imil.study.schedule import Queue, entries
-from imil.study.status import time_left
-from imil.study.workers import Workers
+from imil.study.study_folder import StudyFolder
 
 ARMS = ["baseline", "mixup", "imil", "imil-random", "upweight"]
 
@@ -83,7 +83,7 @@ def test_each_job_that_ends_is_told_with_the_time_left_at_the_pace_so_far(study,
     folder, plan = study
     folder.job("mixup", 0, 0).mark("done", seconds=900.0)  # earlier: no part of the pace
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: clock.now))
 
     def submit(task):
         clock.now += 40

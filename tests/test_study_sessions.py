@@ -13,8 +13,8 @@ from imil.errors import SettingsError
 from imil.readers.replay import NOBODY
 from imil.store import Store
 from imil.study.plan import read_plan
-from imil.study.readings import run_sessions, sessions
-from imil.study.sessions import agreed, session, told
+from imil.study.reader_sessions import agreed, session, told
+from imil.study.reading_records import run_sessions, sessions
 
 
 def said(number, verdict="focus", squares=(), reader="Lee", seconds=10.0, reason=""):

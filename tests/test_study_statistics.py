@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from imil.errors import ShapeError
-from imil.study.folder import Predictions
+from imil.metrics import classification
 from imil.study.statistics import MEASURES, paired, spread
-from imil.study.statistics.error import StandardError, standard_error
 from imil.study.statistics.resamples import images_of, resampled
+from imil.study.statistics.standard_error import StandardError, standard_error
 from imil.study.statistics.wilson import wilson
-from imil.training import metrics
+from imil.study.study_folder import Predictions
 
 FLOAT32 = 1e-6  # torchmetrics divides in float32
 
@@ -54,11 +54,11 @@ def right_or_wrong(right, labels=None):
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("accuracy", metrics.accuracy),
-        ("auroc", metrics.auroc),
-        ("ece", metrics.expected_calibration_error),
-        ("brier", metrics.brier_score),
-        ("nll", metrics.negative_log_likelihood),
+        ("accuracy", classification.accuracy),
+        ("auroc", classification.auroc),
+        ("ece", classification.expected_calibration_error),
+        ("brier", classification.brier_score),
+        ("nll", classification.negative_log_likelihood),
     ],
 )
 def test_measures_are_those_of_the_training(name, known, classes):

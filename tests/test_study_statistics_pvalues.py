@@ -14,7 +14,6 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import ttest_power
 
 from imil.errors import ShapeError
-from imil.study.folder import Predictions
 from imil.study.statistics import (
     NO_DIFFERENCE,
     combined,
@@ -26,8 +25,9 @@ from imil.study.statistics import (
     ranking,
     smallest_effect,
 )
-from imil.study.statistics.error import Sources, StandardError
 from imil.study.statistics.estimates import Difference
+from imil.study.statistics.standard_error import Sources, StandardError
+from imil.study.study_folder import Predictions
 
 P = st.floats(0, 1)
 
@@ -273,8 +273,8 @@ def test_with_many_units_it_is_2_8_standard_errors():
 
 def test_where_units_are_all_there_is_it_is_that_of_a_t_test_of_their_number(monkeypatch):
     # without the guards, and with images that bring nothing
-    monkeypatch.setattr("imil.study.statistics.error.CAUTION", 1.0)
-    monkeypatch.setattr("imil.study.statistics.error.AGREED", 1.0)
+    monkeypatch.setattr("imil.study.statistics.standard_error.CAUTION", 1.0)
+    monkeypatch.setattr("imil.study.statistics.standard_error.AGREED", 1.0)
     sources = Sources(images=0, between=3e-4, noise=0, share=1 / 3, clusters=3, most=130)
     effect = smallest_effect(differing(0.01, 2, sources))
     assert ttest_power(effect / 0.01, 1, 0.05, df=2) == pytest.approx(0.8, abs=1e-3)

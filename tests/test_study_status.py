@@ -3,10 +3,10 @@
 from rich.console import Console
 from studies import make_study
 
+from imil.study.jobs.runner import held
+from imil.study.jobs.status import status_table
 from imil.study.plan import read_plan
 from imil.study.report.findings import find
-from imil.study.run import held
-from imil.study.status import status_table
 
 
 def counts(folder):

@@ -16,13 +16,13 @@ from imil.study.report.claim import checklist
 from imil.study.report.findings import find
 from imil.study.report.limits import limits
 from imil.study.report.methods import methods
+from imil.study.report.number_format import difference
 from imil.study.report.power import smallest
 from imil.study.report.summary import ranking, summary
 from imil.study.report.versus import Versus, judged, versus
-from imil.study.report.words import difference
+from imil.study.result_rows import wholes
 from imil.study.statistics import smallest_effect
 from imil.study.statistics.resamples import DRAWS
-from imil.study.tables import wholes
 from imil.study.verdict import verdict
 
 

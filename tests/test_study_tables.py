@@ -11,8 +11,8 @@ from studies import make_study
 
 from imil.errors import DataError
 from imil.study.plan import read_plan
+from imil.study.result_rows import COLUMNS, OF_UNITS, of_units, results, wholes
 from imil.study.statistics import paired, spread
-from imil.study.tables import COLUMNS, OF_UNITS, of_units, results, wholes
 
 ARMS = ("baseline", "mixup", "imil", "imil-random")
 SEEDS = (0, 1)

@@ -11,11 +11,11 @@ from processes import command
 
 import imil
 from imil.errors import SettingsError
+from imil.phantom.dataset import write_phantoms
 from imil.study.arms import CONTROLS, Arm
-from imil.study.folder import StudyFolder
 from imil.study.plan import read_plan
-from imil.study.templates import NAMES, init
-from imil.training.phantom import write_phantoms
+from imil.study.plan_templates import NAMES, init
+from imil.study.study_folder import StudyFolder
 
 ROOT = Path(imil.__file__).parents[2]
 MIXES = {"cutmix", "cutout", "mixup"}

@@ -5,9 +5,9 @@ import torch
 
 from imil.errors import SettingsError
 from imil.study.arms import Arm
-from imil.study.folder import StudyFolder
+from imil.study.jobs.job import as_begun
 from imil.study.plan import make_plan
-from imil.study.work import as_begun
+from imil.study.study_folder import StudyFolder
 
 BASELINE, MIXUP, IMIL = Arm("baseline"), Arm("mixup"), Arm("imil", "A")
 

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from imil.study import workers
-from imil.study.workers import KILLED, outcome, processes
+from imil.study.jobs import workers
+from imil.study.jobs.workers import KILLED, outcome, processes
 
 
 def die(_task):

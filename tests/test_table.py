@@ -9,8 +9,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from imil.data.table import Columns, check_masks, read_data
 from imil.errors import DataError
-from imil.training.table import Columns, check_masks, read_data
 
 
 def film(path, size=(8, 6)):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from imil.pytorch.undisturbed import recording, undisturbed, weights_at_rest
+from imil.pytorch.eval_context import eval_context, recording, weights_at_rest
 
 
 def mixed() -> nn.Module:
@@ -36,7 +36,7 @@ def draw() -> tuple[float, float, float]:
 def test_every_part_is_in_evaluation_mode_inside_and_as_before_outside() -> None:
     module = mixed()
     before = flags(module)
-    with undisturbed(module):
+    with eval_context(module):
         assert not any(flags(module))
     assert flags(module) == before
     assert before == [True, True, False, True, False, True]
@@ -47,7 +47,7 @@ def test_flags_come_back_after_an_exception_and_after_the_block_changed_them() -
     before = flags(module)
 
     def change_and_fail() -> None:
-        with undisturbed(module):
+        with eval_context(module):
             module.train()
             raise ZeroDivisionError
 
@@ -66,7 +66,7 @@ def test_random_numbers_go_on_as_if_the_block_had_drawn_none() -> None:
         np.random.seed(3)  # noqa: NPY002
         torch.manual_seed(3)
         try:
-            with undisturbed(nn.Identity()):
+            with eval_context(nn.Identity()):
                 draw()
                 if fails:
                     raise ZeroDivisionError
@@ -78,7 +78,7 @@ def test_random_numbers_go_on_as_if_the_block_had_drawn_none() -> None:
 @pytest.mark.parametrize("outside", [True, False])
 def test_recording_of_gradients_comes_back(outside: bool) -> None:
     with torch.set_grad_enabled(outside):
-        with undisturbed(nn.Identity()):
+        with eval_context(nn.Identity()):
             torch.set_grad_enabled(not outside)
         assert torch.is_grad_enabled() is outside
 
@@ -91,7 +91,7 @@ def test_parameters_gradients_and_buffers_are_not_touched() -> None:
     versions = [value._version for value in module.state_dict().values()]
     grads = [parameter.grad for parameter in module.parameters()]
     copies = [None if grad is None else grad.clone() for grad in grads]
-    with undisturbed(module):
+    with eval_context(module):
         module(torch.randn(2, 1, 8, 8))
     assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
     assert [value._version for value in module.state_dict().values()] == versions
@@ -110,16 +110,16 @@ def test_a_module_s_own_train_method_is_not_called() -> None:
             return super().train(mode)
 
     module = Merging()
-    with undisturbed(module):
+    with eval_context(module):
         assert not module.training
     assert module.merged == 0
 
 
 UNSTARTED = """
 import torch
-from imil.pytorch.undisturbed import undisturbed
+from imil.pytorch.eval_context import eval_context
 
-with undisturbed(torch.nn.Identity()):
+with eval_context(torch.nn.Identity()):
     pass
 assert not torch.cuda.is_initialized()
 """
@@ -138,7 +138,7 @@ def test_random_numbers_of_cuda_go_on_as_if_the_block_had_drawn_none() -> None:
     torch.cuda.manual_seed_all(3)
     expected = torch.rand(3, device="cuda")
     torch.cuda.manual_seed_all(3)
-    with undisturbed(nn.Identity()):
+    with eval_context(nn.Identity()):
         torch.rand(5, device="cuda")
     assert torch.equal(torch.rand(3, device="cuda"), expected)
 

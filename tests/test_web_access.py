@@ -33,13 +33,13 @@ from sqlalchemy import create_engine
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
-from imil.store.access import invitations, invite, revoke, visited
 from imil.store.clock import now
-from imil.store.progress import Progress
-from imil.web import serving as commands
+from imil.store.invitations import invitations, invite, revoke, visited
+from imil.store.run_progress import Progress
+from imil.web import serve_commands
 from imil.web.app import create_app
-from imil.web.beside import start_beside
-from imil.web.run import Place, listen
+from imil.web.child_server import start_beside
+from imil.web.server import Place, listen
 from imil.web.static import ROOT
 
 ID = "e" * 32
@@ -335,14 +335,14 @@ def test_a_certificate_that_is_none_is_refused_before_any_link_is_made(store, tm
     place = Place(port=0, tls_cert=tmp_path / "room.pem", tls_key=tmp_path / "room.key")
     before = len(invitations(store, "films"))
     with pytest.raises(SettingsError, match="cannot be used as certificate and key: give PEM"):
-        commands.serve_run(store.path, place, run=None, protocol=None, say=print)
+        serve_commands.serve_run(store.path, place, run=None, protocol=None, say=print)
     assert len(invitations(store, "films")) == before
 
 
 def test_a_link_is_not_made_for_an_address_that_is_none(store):
     how = {"run": None, "kind": "reader", "days": 3, "say": print}
     with pytest.raises(SettingsError, match="--url nonsense is no address"):
-        commands.invite_to_run(store.path, "Dr. Lee", url="nonsense", **how)
+        serve_commands.invite_to_run(store.path, "Dr. Lee", url="nonsense", **how)
 
 
 def test_a_port_in_use_is_passed_over_and_that_is_said():
@@ -441,19 +441,19 @@ def test_links_are_made_listed_and_revoked_from_the_command_line(store, address)
     folder = store.path.parent
     Progress(store).set_address("films", address)
     how = {"run": None, "kind": "reader", "days": 3, "url": None, "say": said.append}
-    commands.invite_to_run(folder, "Dr. Lee", **how)
+    serve_commands.invite_to_run(folder, "Dr. Lee", **how)
     (url,) = said
     assert url.startswith(f"{address}/in/"), "where it was served last"
     with visiting(address, url.rsplit("/")[-1]) as lee:
         assert lee.get("/api/session").json()["name"] == "Dr. Lee"
-        commands.revoke_links(folder, "Dr. Lee", run=None, say=said.append)
+        serve_commands.revoke_links(folder, "Dr. Lee", run=None, say=said.append)
         assert lee.get("/api/session").status_code == 401
-    commands.list_links(folder, run=None, say=said.append)
+    serve_commands.list_links(folder, run=None, say=said.append)
     assert "revoked" in said[-1]
     with pytest.raises(StoreError, match="no link"):
-        commands.revoke_links(folder, "Dr. Lee", run=None, say=said.append)
+        serve_commands.revoke_links(folder, "Dr. Lee", run=None, say=said.append)
     with pytest.raises(StoreError, match="films"):
-        commands.list_links(folder, run="none", say=said.append)
+        serve_commands.list_links(folder, run="none", say=said.append)
 
 
 def test_the_room_beside_a_training_opens_and_ends_with_it(store):
@@ -474,8 +474,8 @@ def test_the_room_beside_a_training_opens_and_ends_with_it(store):
 
 def test_the_room_ends_when_its_training_is_killed(store):
     script = (
-        "import sys, time; from imil.web.beside import start_beside; "
-        "from imil.web.run import Place; "
+        "import sys, time; from imil.web.child_server import start_beside; "
+        "from imil.web.server import Place; "
         f"room = start_beside({str(store.path)!r}, 'films', place=Place(port=0)); "
         "print(room.address, flush=True); time.sleep(60)"
     )
@@ -532,7 +532,7 @@ def test_a_room_that_cannot_come_back_ends_the_wait_with_a_sentence(store, monke
 
     with start_beside(store.path, "films", place=ANYWHERE) as room:
         _killed(room)
-        monkeypatch.setattr("imil.web.beside._serve", fails)
+        monkeypatch.setattr("imil.web.child_server._serve", fails)
         with pytest.raises(StoreError, match=r"does not start again \(no memory\): every reading"):
             room.keep_up(print)
 

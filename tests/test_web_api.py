@@ -27,9 +27,9 @@ from sqlalchemy import event
 from imil.cases import Reading
 from imil.fills import blackout
 from imil.grid import Grid
-from imil.images.view import squash
+from imil.images.resize import squash
 from imil.store import Store, audit
-from imil.store.progress import Progress
+from imil.store.run_progress import Progress
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from rooms import NAMES, link, make_store, reading, send, serving, visiting
 from imil.cases import Kept, Reading, RoundSettings
 from imil.errors import SquareError, StoreBusy
 from imil.grid import Grid
-from imil.readers.web import Web
+from imil.readers.web_page import Web
 from imil.rounds import run_round
 from imil.store import Store
 from imil.store.clock import now
-from imil.store.progress import Progress
-from imil.store.readings import keep
+from imil.store.reading_insert import keep
+from imil.store.run_progress import Progress
 
 
 class Films:
@@ -196,7 +196,7 @@ def test_no_case_no_reading(store):
 
 
 def test_a_training_gives_signs_of_life_while_it_is_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr("imil.store.progress.BEAT", 0.05)
+    monkeypatch.setattr("imil.store.run_progress.BEAT", 0.05)
     store = make_store(tmp_path)
     progress = Progress(store)
     progress.report("films", state="running", epoch=1, epochs=5)

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from imil.phantom.dataset import write_phantoms
 from imil.store import Store
-from imil.training.phantom import write_phantoms
 
 IMIL = Path(sys.executable).with_name("imil")
 SMALL = [
@@ -116,7 +116,7 @@ def test_a_reading_room_that_dies_is_back_before_the_reader_is_through(films, tm
     held = open_round(visitor)
     read(visitor, held, 1, [6])
     listening = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    (room,) = (pid for pid in listening if "imil.web.beside" in _command_line(pid))
+    (room,) = (pid for pid in listening if "imil.web.child_server" in _command_line(pid))
     os.kill(int(room), signal.SIGKILL)
     wait_for(r"The reading room had ended \(exit code -9\) and runs again at")
     for number in (2, 3):  # by the same link, at the same address

@@ -2,7 +2,7 @@
 
     python tools/practice_film.py
 
-Drawn by `imil.training.phantom_film`, so nobody's lungs are in it. The server cannot draw it
+Drawn by `imil.phantom.film`, so nobody's lungs are in it. The server cannot draw it
 itself: training lies above the web on the floors of the house.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imil.training.phantom_film import draw
+from imil.phantom.film import draw
 
 SEED = 33  # one clear lesion, on the edge between squares 7 and 11 of a 4×4 grid
 FILE = Path(__file__).parents[1] / "src/imil/web/practice.jpg"

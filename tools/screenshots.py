@@ -26,11 +26,11 @@ from PIL import ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from imil.cases import Case, RoundSettings
+from imil.phantom.dataset import CLASS_NAMES, LETTERS, Phantom, draw
 from imil.store import Store, name_round
-from imil.store.access import invite
-from imil.store.progress import Progress
-from imil.training.phantom import CLASS_NAMES, LETTERS, Phantom, draw
-from imil.web.run import Place, listen, server
+from imil.store.invitations import invite
+from imil.store.run_progress import Progress
+from imil.web.server import Place, listen, server
 
 CASES = 8
 SIDE = 1024  # pixels of a phantom

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from imil.pytorch.vision import import_torchvision
+from imil.pytorch.torchvision_import import import_torchvision
 
 import_torchvision()  # Lightning imports it too, and would stop where it does not fit torch
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
@@ -20,7 +20,7 @@ from imil.cases import Reader, RoundSettings  # noqa: E402
 from imil.errors import SettingsError  # noqa: E402
 from imil.grid import Grid  # noqa: E402
 from imil.pytorch import CorrectedDataset, TorchModel  # noqa: E402
-from imil.pytorch.loop import Predicted, check_epochs  # noqa: E402
+from imil.pytorch.callback import Predicted, check_epochs  # noqa: E402
 from imil.rounds import Say  # noqa: E402
 from imil.store import Store  # noqa: E402
 

@@ -8,14 +8,14 @@ import sys
 import typer
 
 from imil import __version__
-from imil.cli.demo import demo
-from imil.cli.errors import BAD_INPUT, INTERRUPTED, UsageError, misunderstood
-from imil.cli.invite import invite
-from imil.cli.resume import resume
-from imil.cli.rounds import rounds
-from imil.cli.serve import serve
-from imil.cli.study import study
-from imil.cli.train import train
+from imil.cli.demo_command import demo
+from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, misunderstood
+from imil.cli.invite_command import invite
+from imil.cli.resume_command import resume
+from imil.cli.rounds_command import rounds
+from imil.cli.serve_command import serve
+from imil.cli.study_command import study
+from imil.cli.train_command import train
 
 app = typer.Typer(
     name="imil",

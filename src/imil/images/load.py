@@ -23,7 +23,15 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from imil.cases import Image
 from imil.errors import DataError
-from imil.images.deep import SAVE_IT_AS, Pixels, colour_png, inverted, over_black, tiff_page, turned
+from imil.images.png16 import (
+    SAVE_IT_AS,
+    Pixels,
+    colour_png,
+    inverted,
+    over_black,
+    tiff_page,
+    turned,
+)
 
 MOST_PIXELS = 100_000_000  # 10,000 × 10,000; a mammogram has 25 million
 PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"

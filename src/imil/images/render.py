@@ -18,7 +18,7 @@ from imil.cases import Case, Image, Verdict
 from imil.fills import blackout
 from imil.grid import Grid
 from imil.images.colours import Picture, colour_map, overlay, to_uint8
-from imil.images.sheet import Panel, font, percent, sheet, squares_as_text
+from imil.images.montage import Panel, font, percent, sheet, squares_as_text
 
 __all__ = [
     "case_panel",

@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn import functional
 
 from imil.errors import SettingsError, ShapeError
+from imil.pytorch.eval_context import eval_context, recording, weights_at_rest
+from imil.pytorch.layer_layout import Layout, as_map, layout_of
 from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
 from imil.pytorch.logits import logits_of
-from imil.pytorch.maps import Layout, as_map, layout_of
-from imil.pytorch.undisturbed import recording, undisturbed, weights_at_rest
 
 __all__ = ["find_layer", "grad_cam", "logits_and_maps"]
 
@@ -65,7 +65,7 @@ def logits_and_maps(
     chosen = _checked(inputs, classes)
     layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
     module = unwrapped(module)
-    with undisturbed(module), recording(inputs.device), weights_at_rest(module):
+    with eval_context(module), recording(inputs.device), weights_at_rest(module):
         activation, logits = _forward(module, inputs, layer)
         layout = layout_of(module, layer, *inputs.shape[2:])
         scores = _scores(logits, chosen)

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from imil.errors import SettingsError
+from imil.pytorch.eval_context import eval_context, recording
+from imil.pytorch.layer_layout import Layout, as_map, layout_of
 from imil.pytorch.logits import logits_of
-from imil.pytorch.maps import Layout, as_map, layout_of
-from imil.pytorch.undisturbed import recording, undisturbed
 
 LOOKED_AT = 2  # images: of one alone, what belongs to no image could not be told apart
 # a map is taken before it is pooled, also where the enclosing block ends in the pool
@@ -58,7 +58,7 @@ def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
     """The same, and what else was found."""
     module = unwrapped(module)
     reached: list[str] = []
-    with undisturbed(module), recording(inputs.device):
+    with eval_context(module), recording(inputs.device):
         calls, logits = _trace(module, inputs[:LOOKED_AT])
         # unequal weights: where the module ends in a softmax, the plain sum depends on nothing
         weights = torch.arange(1, logits.shape[1] + 1, device=logits.device, dtype=logits.dtype)

@@ -16,11 +16,11 @@ from imil.cases import HeatMap
 from imil.errors import DataError, SettingsError
 from imil.outliers import check_labels
 from imil.pytorch.dataset import CorrectedDataset
+from imil.pytorch.eval_context import eval_context, full_precision, rounding
 from imil.pytorch.gradcam import logits_and_maps
 from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
-from imil.pytorch.memory import ran_out
-from imil.pytorch.undisturbed import full_precision, rounding, undisturbed
+from imil.pytorch.out_of_memory import ran_out
 
 BATCHES = 16  # in a part of the predictions
 LOG = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class TorchModel:
         """
         if not len(samples) or samples is self._checked:
             return
-        with undisturbed(self.module):
+        with eval_context(self.module):
             batch = self._views(samples, range(len(samples))[:LOOKED_AT])
             if self._layer is None:
                 found = look_for_layer(self.module, batch)
@@ -101,7 +101,7 @@ class TorchModel:
         # confidences are compared across images: full precision, unless they are taken again
         device = next(self.module.parameters()).device
         precise = rounding(device) if half else full_precision(device)
-        with undisturbed(self.module), torch.no_grad(), precise:
+        with eval_context(self.module), torch.no_grad(), precise:
             logits = list(self._looked_at(samples, rows, look))
         return _probabilities(torch.cat(logits)).numpy()
 
@@ -138,7 +138,7 @@ class TorchModel:
             asked = classes[start : start + len(batch)]
             return logits_and_maps(self.module, batch, asked, layer=layer)
 
-        with undisturbed(self.module):
+        with eval_context(self.module):
             logits, maps = zip(*self._looked_at(samples, rows, look), strict=True)
         return _probabilities(torch.cat(logits)).numpy(), list(chain.from_iterable(maps))
 

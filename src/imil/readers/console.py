@@ -13,7 +13,7 @@ from imil.cases import Case, Reading, Verdict
 from imil.errors import DataError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
 from imil.readers.epoch import epoch_of
-from imil.readers.viewer import open_picture
+from imil.readers.picture_viewer import open_picture
 
 Step = Literal["next", "undo", "quit"]
 

@@ -10,7 +10,7 @@ from imil.cases import Case, Reading, Round
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.readers.epoch import epoch_of
-from imil.readers.table import UNNAMED, Row, load_rows, squares_text, write_rows
+from imil.readers.reading_table import UNNAMED, Row, load_rows, squares_text, write_rows
 from imil.store import Store
 
 NOBODY = "nobody"  # who "reads" a case of which the file has no reading
@@ -28,7 +28,7 @@ def replay(
     A case that the file does not have is skipped by `NOBODY`, with a reason that says so.
 
     Args:
-        path: CSV or JSON (see `imil.readers.table`), a store, or the folder of a run.
+        path: CSV or JSON (see `imil.readers.reading_table`), a store, or the folder of a run.
         run: which run of a store; None: the only one.
         reader: whose readings, where the file has those of several; None: everybody's. The name
             as it is there, or with - for what a study's names cannot hold: Dr-Lee for Dr. Lee.

@@ -88,7 +88,7 @@ class Simulated:
         chosen = (shares >= self._least(case)) & (shares > 0)
         best = int(shares.argmax())
         chosen[best] |= not chosen.any()
-        dice = _dice(self.seed, self.name, case).random(len(shares))
+        dice = _rng(self.seed, self.name, case).random(len(shares))
         chosen = np.where(chosen, dice >= self.miss, dice < self.false)
         chosen[best] |= not chosen.any()
         return _numbered(chosen)
@@ -147,7 +147,7 @@ class RandomSquares:
         count = self.count or 0
         if self.reference is not None:
             count = len(self.reference.squares(case))
-        order = _dice(self.seed, self.name, case).random(case.grid.squares).argsort()
+        order = _rng(self.seed, self.name, case).random(case.grid.squares).argsort()
         return tuple(sorted(int(i) + 1 for i in order[:count]))
 
 
@@ -192,7 +192,7 @@ def _numbered(chosen: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(i) + 1 for i in np.flatnonzero(chosen))
 
 
-def _dice(seed: int, name: str, case: Case) -> np.random.Generator:
+def _rng(seed: int, name: str, case: Case) -> np.random.Generator:
     """Randomness of this reader on this sample in this round, whatever was asked before.
 
     The epoch stands for the round: the run's name would give every run other answers.

@@ -18,9 +18,9 @@ from imil.cases import Case, Image, Reading, Round, RoundSettings, State
 from imil.errors import Missing, StoreBusy, StoreError
 from imil.store import schema
 from imil.store.database import BUSY, WAYS_OUT, connect, transaction
-from imil.store.readings import keep
-from imil.store.rows import Row, case_of, case_row, image_row, inflate, reading_of, round_of
-from imil.store.together import Together
+from imil.store.reading_insert import keep
+from imil.store.row_mapping import Row, case_of, case_row, image_row, inflate, reading_of, round_of
+from imil.store.write_batcher import WriteBatcher
 from imil.threads import in_order
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Store:
         finalize(self, self._engine.dispose)
         self._patience = patience
         self._turn = Lock()
-        self._together = Together(self.write)
+        self._together = WriteBatcher(self.write)
 
     def close(self) -> None:
         """Let go of the file; what is stored stays."""

@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from imil.study.arms import Arm
-from imil.study.folder import StudyFolder
+from imil.study.phrases import count, listed
 from imil.study.plan import Plan, Reader, read_plan
+from imil.study.report.number_format import SHARES, plain, signed, signed_interval
 from imil.study.report.versus import MAIN, called
-from imil.study.report.words import SHARES, plain, signed, signed_interval
+from imil.study.result_rows import Group, Units, difference, wholes
 from imil.study.statistics import MEASURES, Interval, Spread
-from imil.study.tables import Group, Units, difference, wholes
-from imil.study.words import count, listed
+from imil.study.study_folder import StudyFolder
 
 HERE = ("device", "precision", "threads")  # of job.json: each changes the last bits of a sum
 UNSAID = ("name", "arms", "seeds", "external", "readers")  # of a plan, compared by themselves

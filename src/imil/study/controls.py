@@ -70,12 +70,12 @@ class RandomBox:
     def squares(self, case: Case) -> tuple[int, ...]:
         """What is left of the image."""
         rows, cols = case.grid.rows, case.grid.cols
-        down, right = self._dice(case)
+        down, right = self._rng(case)
         kept = np.ones((rows, cols), bool)
         kept[_span(rows, down), _span(cols, right)] = False
         return tuple(int(i) + 1 for i in np.flatnonzero(kept))
 
-    def _dice(self, case: Case) -> NDArray[np.float64]:
+    def _rng(self, case: Case) -> NDArray[np.float64]:
         digest = hashlib.sha256(json.dumps([self.seed, "box", case.key]).encode()).digest()
         return np.random.default_rng(int.from_bytes(digest[:16])).random(2)
 
@@ -86,7 +86,7 @@ def _span(length: int, dice: float) -> slice:
     return slice(max(0, first), min(length, first + side))
 
 
-class LeftAsTheyAre:
+class SkipAll:
     """The answers where images are not changed but drawn more often.
 
     Args:
@@ -104,7 +104,7 @@ class LeftAsTheyAre:
             yield Reading(case.id, "nobody", "skip", reason=why)
 
 
-class DrawnOften(Callback):
+class Oversample(Callback):
     """After each round the cases that the reader changed are drawn `TIMES` times as often.
 
     Args:
@@ -124,14 +124,14 @@ class DrawnOften(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the rounds before the checkpoint, and the one that was held at it."""
-        self._favour(trainer.current_epoch)
+        self._oversample(trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the round that followed this epoch."""
-        self._favour(trainer.current_epoch + 1)
+        self._oversample(trainer.current_epoch + 1)
 
-    def _favour(self, epoch: int) -> None:
+    def _oversample(self, epoch: int) -> None:
         held = [one for one in self._store.rounds(self._run) if one.epoch <= epoch]
         cases = [case for one in held for case in self._store.cases(one.id)]
         changed = [self._at[case.key] for case in cases if self._reference.squares(case)]
-        self._order.favour(changed, TIMES)
+        self._order.oversample(changed, TIMES)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from imil.cases import Kept
 from imil.pytorch import CorrectedDataset
-from imil.pytorch.memory import ran_out
-from imil.training import memory
+from imil.pytorch.out_of_memory import ran_out
+from imil.training import host_memory
 from imil.training.augment import there
 from imil.training.classifier import EpochOrder
-from imil.training.data import Pixels
 from imil.training.device import free_memory
+from imil.training.prepared_data import Pixels
 
 CHUNK = 1024  # images copied to the device together
 SHARE = 0.5  # of what the network leaves of the device's memory may hold images
@@ -87,7 +87,7 @@ class Batches:
             pixels = self._drawn(order[part], drawn[part])
             yield _channels_first(pixels), self._labels.index_select(0, drawn[part])
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget the images that were copied: whoever holds on to this does so without them.
 
         Should it be drawn from again, the images come from the file.
@@ -112,7 +112,7 @@ class Batches:
             f"The training images need {needed / 2**30:.1f} GiB and the GPU has "
             f"{free / 2**30:.1f} free: they stay in the computer's memory."
         )
-        if needed <= HOST_SHARE * memory.free():
+        if needed <= HOST_SHARE * host_memory.free():
             with suppress(RuntimeError):  # so much may not be pinned here
                 self._pinned = _pinned(self._source, self._block)
                 return
@@ -177,7 +177,7 @@ def _pinned(source: Pixels, block: int) -> list[Tensor]:
 
 
 def _warn_if_large(pixels: NDArray[np.uint8], say: Callable[[str], None]) -> None:
-    granted = memory.granted()
+    granted = host_memory.granted()
     if granted is not None and pixels.nbytes > granted:
         say(
             f"The decoded images take {pixels.nbytes / 2**30:.1f} GiB and there are "

@@ -13,10 +13,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from imil.atomic_files import write_table
 from imil.cases import Reading
 from imil.errors import SettingsError
-from imil.training.folder import RunFolder, write_table
-from imil.training.seldom import Seldom
+from imil.training.run_folder import RunFolder
+from imil.training.throttle import Throttle
 
 
 class EpochSeed(Callback):
@@ -69,7 +70,7 @@ class History(Callback):
     ) -> None:
         self._folder, self._kept, self._validate = folder, kept, validate
         self._rows: list[dict[str, Any]] = []
-        self._seldom = Seldom()
+        self._throttle = Throttle()
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far: a resumed run goes on below them."""
@@ -93,8 +94,8 @@ class History(Callback):
                 "train anew with a lower --lr"
             )
         self._rows.append(row | {f"val_{k}": v for k, v in self._validate().items()})
-        if epoch in self._kept or epoch == trainer.max_epochs or self._seldom.due():
-            with self._seldom.doing():
+        if epoch in self._kept or epoch == trainer.max_epochs or self._throttle.due():
+            with self._throttle.doing():
                 write_table(self._folder.history, pd.DataFrame(self._rows))
 
 
@@ -158,7 +159,9 @@ def epoch_bar(console: Console) -> Progress:
     )
 
 
-def counted(readings: Iterator[Reading], cases: int, console: Console) -> Iterator[Reading]:
+def with_reading_bar(
+    readings: Iterator[Reading], cases: int, console: Console
+) -> Iterator[Reading]:
     """The readings as they come, with a bar that counts the cases read."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     read = set()

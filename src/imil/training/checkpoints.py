@@ -13,9 +13,10 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
+from imil.atomic_files import atomic_write, link_or_copy
 from imil.errors import ImilError
-from imil.training.folder import RunFolder, name_too, replacing
-from imil.training.seldom import Seldom
+from imil.training.run_folder import RunFolder
+from imil.training.throttle import Throttle
 
 
 class Writer(TorchCheckpointIO):
@@ -28,11 +29,11 @@ class Writer(TorchCheckpointIO):
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "imil-checkpoint")
         self._writing: Future[None] | None = None
-        self._seldom = Seldom()
+        self._throttle = Throttle()
 
     def due(self) -> bool:
         """Whether the last one is written and long enough ago."""
-        return (self._writing is None or self._writing.done()) and self._seldom.due()
+        return (self._writing is None or self._writing.done()) and self._throttle.due()
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -55,7 +56,7 @@ class Writer(TorchCheckpointIO):
             writing.result()
 
     def _write(self, checkpoint: dict[str, Any], path: Path) -> None:
-        with self._seldom.doing(), replacing(path) as half:
+        with self._throttle.doing(), atomic_write(path) as half:
             made = BytesIO()
             torch.save(checkpoint, made)  # straight into a file, a full disk has no name
             half.write_bytes(made.getbuffer())
@@ -79,7 +80,7 @@ class Checkpoints(Callback):
         if epoch in self._kept:
             trainer.save_checkpoint(self._folder.at(epoch))
             self._writer.settle()
-            name_too(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
+            link_or_copy(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
         elif epoch == trainer.max_epochs or self._writer.due():
             trainer.save_checkpoint(self._folder.last)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from imil.training.augment import Change
-from imil.training.compiled import Call
+from imil.training.compile_trial import Call
 from imil.training.mixes import Mixed
 
 
@@ -103,7 +103,7 @@ class EpochOrder(Sampler[int]):
         self._n, self._seed, self._epoch = n, seed, 0
         self._urn = np.arange(n)
 
-    def favour(self, positions: Sequence[int], times: int) -> None:
+    def oversample(self, positions: Sequence[int], times: int) -> None:
         """From the next epoch on, these are drawn `times` as often as the others.
 
         An epoch stays as long as it was: n are drawn, without replacement, from an urn in which

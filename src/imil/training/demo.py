@@ -13,12 +13,12 @@ from rich.console import Console
 
 from imil.cases import Reader
 from imil.errors import SettingsError
+from imil.phantom.dataset import write_phantoms
 from imil.store import Store
-from imil.training.asking import make_reader, reading_room
-from imil.training.folder import RunFolder
-from imil.training.phantom import write_phantoms
+from imil.training.launch import new_run
+from imil.training.reader_factory import make_reader, reading_room
 from imil.training.run import Run
-from imil.training.session import new_run
+from imil.training.run_folder import RunFolder
 from imil.training.settings import resolve
 
 FILMS, SIDE, TEST = 500, 128, 0.4

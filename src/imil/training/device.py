@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from imil.errors import SettingsError
-from imil.pytorch.memory import ran_out
+from imil.pytorch.out_of_memory import ran_out
 from imil.training.settings import TrainSettings
 
 
@@ -35,7 +35,7 @@ def training_device(asked: str) -> torch.device:
     return torch.device(name, 0) if name == "cuda" else torch.device(name)
 
 
-def as_here(settings: TrainSettings) -> TrainSettings:
+def resolve_auto(settings: TrainSettings) -> TrainSettings:
     """The settings with what `auto` comes to on this machine: a resumed run must not differ.
 
     Raises: SettingsError: this machine lacks the device.
@@ -88,7 +88,7 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         ) from error
 
 
-def forget_earlier(device: torch.device) -> None:
+def empty_cache(device: torch.device) -> None:
     """Give back what earlier trainings of this process have left in a GPU's memory."""
     if device.type == "cuda":
         gc.collect()  # a trainer, its module and its callbacks name each other

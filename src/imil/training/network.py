@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from imil.errors import DataError, SettingsError
-from imil.pytorch.undisturbed import undisturbed
+from imil.pytorch.eval_context import eval_context
 
 # timm starts the last normalisation of each residual block at zero. At the paper's learning rate,
 # without momentum, it stays there (below 0.01 after 100 epochs of ResNet-18 on the Shenzhen
@@ -44,7 +44,7 @@ def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Modul
 def _try(net: nn.Module, name: str, image_size: int) -> None:
     """Many models can be built for a size that they cannot take: found out now, not in training."""
     try:
-        with undisturbed(net), torch.no_grad():
+        with eval_context(net), torch.no_grad():
             net(torch.zeros(1, 3, image_size, image_size))
     except Exception as error:  # whatever a layer raises
         own = getattr(net, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]

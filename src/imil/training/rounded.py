@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imil.cases import HeatMap
 from imil.outliers import Chosen, choose, mistakes
 from imil.pytorch import CorrectedDataset, TorchModel
-from imil.training.evaluation import read_parts, write_parts
+from imil.training.prediction_files import read_parts, write_parts
 
 SLACK = 0.1  # bfloat16 moves a probability by 0.02 or so, and one class up as another goes down
 FEWEST = 20  # candidates, so that a difference is seen of enough of them where n is small

@@ -15,29 +15,30 @@ import torch
 from rich.console import Console
 from safetensors.torch import save
 
+from imil.atomic_files import atomic_write
 from imil.cases import HeatMap, Reader
 from imil.errors import DataError, SettingsError
 from imil.lightning import IMIL
+from imil.metrics.classification import evaluate
 from imil.pytorch import Foreseen, TorchModel
-from imil.pytorch.loop import versions
+from imil.pytorch.callback import versions
 from imil.store import Store
-from imil.store.progress import Progress
+from imil.store.run_progress import Progress
 from imil.training.augment import augment
 from imil.training.batches import Batches
-from imil.training.beacon import Beacon
-from imil.training.buffers import keep_buffers
-from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, counted
+from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, with_reading_bar
 from imil.training.checkpoints import Checkpoints, Writer
 from imil.training.classifier import Classifier, EpochOrder
-from imil.training.compiled import compiled, worth_compiling
-from imil.training.data import Prepared
-from imil.training.device import enough_memory, forget_earlier, precision, training_device
-from imil.training.evaluation import read_parts, read_predictions, write_metrics, write_parts
-from imil.training.folder import RunFolder, replacing
-from imil.training.metrics import evaluate
+from imil.training.compile_trial import compiled, worth_compiling
+from imil.training.device import empty_cache, enough_memory, precision, training_device
+from imil.training.malloc_settings import keep_freed_memory
 from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.prediction_files import read_parts, read_predictions, write_metrics, write_parts
+from imil.training.prepared_data import Prepared
+from imil.training.progress_reporter import ProgressReporter
 from imil.training.rounded import write_rounded
+from imil.training.run_folder import RunFolder
 from imil.training.settings import TrainSettings
 
 LOG = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Run:
 
     def __post_init__(self) -> None:
         if not self.settings.low_memory:
-            keep_buffers()
+            keep_freed_memory()
         self.device = training_device(self.settings.device)
         asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
         self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
@@ -139,12 +140,12 @@ class Run:
             with enough_memory(self.settings.batch_size):
                 self._fit(callbacks)
                 return self._finish()
-        beacon = Beacon(Progress(store), self.name, self._test_metrics)
-        with beacon.alive(), enough_memory(self.settings.batch_size):
-            imil = self._imil(beacon.waiting(reader), store, bar)
-            self._fit([*callbacks, beacon, imil, *after_rounds])
+        reporter = ProgressReporter(Progress(store), self.name, self._test_metrics)
+        with reporter.alive(), enough_memory(self.settings.batch_size):
+            imil = self._imil(reporter.waiting(reader), store, bar)
+            self._fit([*callbacks, reporter, imil, *after_rounds])
             metrics = self._finish()
-            beacon.finished(self.settings.epochs, metrics["end"]["test"])
+            reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
 
     def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
@@ -152,7 +153,7 @@ class Run:
             bar.hide()  # the reader has the screen
             if self.at_terminal or self.settings.reader == "console":
                 return reader(cases)
-            return counted(reader(cases), len(cases), self.console)
+            return with_reading_bar(reader(cases), len(cases), self.console)
 
         return IMIL(
             self.samples["train"],
@@ -180,7 +181,7 @@ class Run:
 
     def _fit(self, callbacks: list[pl.Callback]) -> None:
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
-        forget_earlier(self.device)
+        empty_cache(self.device)
         trainer = pl.Trainer(
             max_epochs=self.settings.epochs,
             accelerator=self.device.type,
@@ -214,7 +215,7 @@ class Run:
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
             finally:
-                batches.let_go()
+                batches.release()
         self.module.to(self.device)  # Lightning leaves it on the CPU
 
     def _compile(self, batches: int) -> None:
@@ -236,7 +237,7 @@ class Run:
         )
         if asked == "auto":  # a resumed run must not decide anew
             self.settings = self.settings.model_copy(update={"compile": "on" if pays else "off"})
-            with replacing(self.folder.config) as half:
+            with atomic_write(self.folder.config) as half:
                 self.settings.write(half)
         if pays:
             self.module.learn_through(compiled(self.net, size))
@@ -305,7 +306,7 @@ class Run:
 
     def _finish(self) -> dict[str, Any]:
         self._predict_all("end")
-        with replacing(self.folder.weights) as half:
+        with atomic_write(self.folder.weights) as half:
             # as bytes: what the system says of a full disk is then said in its own words
             half.write_bytes(save({k: v.contiguous() for k, v in self.net.state_dict().items()}))
         return redraw(self.folder, seed=self.settings.seed)
@@ -314,7 +315,7 @@ class Run:
 def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
     """Every figure and table of a finished run, from its files alone; returns the metrics."""
     # here: matplotlib takes half a second, which a training need not wait for
-    from imil.training.figures import cases_page, training_curve
+    from imil.training.training_curve import cases_page, training_curve
 
     held = []
     if folder.store.exists():

@@ -17,10 +17,10 @@ from pydantic import (
     field_validator,
 )
 
+from imil.data.table import Columns
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.pytorch.loop import check_epochs
-from imil.training.table import Columns
+from imil.pytorch.callback import check_epochs
 
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]

@@ -14,9 +14,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from imil import __version__
 from imil.errors import StoreError
 from imil.store import Store
-from imil.web import access, lobby, pixels, practice, rounds, sentences, static
-from imil.web.access import Attempts
-from imil.web.guard import Guard
+from imil.web import error_responses, sign_in, static
+from imil.web.middleware import Guard
+from imil.web.routes import lobby, pixels, practice, reading
+from imil.web.sign_in import Attempts
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = ("", "0.0.0.0", "::")
@@ -53,9 +54,9 @@ def create_app(
     app.state.view = pixels.views(store)
     app.state.public_url = public_url.rstrip("/") if public_url else None
     app.state.secure = bool(public_url and public_url.startswith("https:"))
-    sentences.install(app)
+    error_responses.install(app)
     # practice before the rounds: it is none of them
-    for part in (access, practice, rounds, pixels, lobby, static):
+    for part in (sign_in, practice, reading, pixels, lobby, static):
         app.include_router(part.router)
     _extras(app)
     app.add_middleware(GZipMiddleware, minimum_size=1_500, compresslevel=4)
@@ -92,5 +93,5 @@ def _extras(app: FastAPI) -> None:
     @app.get("/api/openapi.json", include_in_schema=False)
     def description(request: Request) -> dict[str, object]:
         """The API in OpenAPI's words."""
-        access.signed_in(request)
+        sign_in.signed_in(request)
         return app.openapi()

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from imil.errors import ImilError
 from imil.study.figures import (
-    agreement,
+    agreement_maps,
+    attention_energy,
     curves,
     feedback,
-    focus,
     forest,
     heat_maps,
     reliability,
     roc,
 )
+from imil.study.figures.caption_text import heading, stem
 from imil.study.figures.material import Loaders, Material
 from imil.study.figures.style import Drawing, look
-from imil.study.figures.words import heading, stem
-from imil.study.folder import TEST, StudyFolder
 from imil.study.plan import Plan
+from imil.study.study_folder import TEST, StudyFolder
 
 __all__ = ["Drawn", "LeftOut", "Loaders", "draw_all"]
 
@@ -64,7 +64,7 @@ def draw_all(
     Args:
         folder: the study; it may be unfinished.
         plan: what it was to do.
-        results: the results table of `imil.study.tables.results`.
+        results: the results table of `imil.study.result_rows.results`.
         loaders: how to get at images and lesion masks.
         kappa: Fleiss's in each square, (rows, cols) of the grid, NaN where there is none; over
             the cases that every reader answered with squares.
@@ -99,9 +99,9 @@ def _wanted(plan: Plan) -> Iterator[_Wanted]:
             yield _Wanted(stem(name, of), heading(title, of), partial(draw, of=of))
     yield _Wanted("curves", "Training curves", curves.draw)
     yield _Wanted("heat-maps", "Heat-maps", heat_maps.draw)
-    yield _Wanted("focus", "Focus", focus.draw)
+    yield _Wanted("focus", "Focus", attention_energy.draw)
     yield _Wanted("feedback", "Feedback", feedback.draw)
-    yield _Wanted("agreement", "Agreement", agreement.draw)
+    yield _Wanted("agreement", "Agreement", agreement_maps.draw)
 
 
 def _forget(folder: StudyFolder, name: str) -> None:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from imil.errors import DataError
 from imil.study.arms import Arm
+from imil.study.figures.caption_text import band, fewer, mean_of
 from imil.study.figures.layout import WIDE, Box, cells, key, place, sheet, title, write
 from imil.study.figures.material import Lacking, Material
 from imil.study.figures.style import (
@@ -28,8 +29,7 @@ from imil.study.figures.style import (
     colours,
     group,
 )
-from imil.study.figures.words import band, fewer, mean_of
-from imil.study.folder import Job
+from imil.study.study_folder import Job
 
 WHAT = ("loss", "accuracy")
 LEFT, TOP, GAP = 0.46, 0.52, (0.18, 0.36)

@@ -13,13 +13,13 @@ from imil.errors import DataError
 from imil.fills import fill
 from imil.images.colours import Picture, overlay
 from imil.images.render import grid_lines, percent, squares_as_text
+from imil.study.figures.case_readings import Read, film, readings, simulated
+from imil.study.figures.film_pictures import height, scaled, show
 from imil.study.figures.layout import WIDE, Box, fitted, place, sheet, write
 from imil.study.figures.material import Lacking, Material
-from imil.study.figures.pictures import height, scaled, show
-from imil.study.figures.readings import Read, film, readings, simulated
 from imil.study.figures.style import BASELINE, GREY, IMIL, INK, LINE, SMALL, Drawing, quiet
-from imil.study.folder import Job
-from imil.study.words import duration
+from imil.study.phrases import duration
+from imil.study.study_folder import Job
 
 MOST = 4  # cases, as in the paper
 LEFT, TOP, GAP = 0.08, 0.3, 0.08  # inches

@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from imil.study.arms import Arm
+from imil.study.figures.arm_rows import Rows, names, names_width, rows_of
+from imil.study.figures.caption_text import heading, stem, trainings
 from imil.study.figures.layout import WIDE, Box, key, place, sheet, write
 from imil.study.figures.material import Lacking, Material
-from imil.study.figures.rows import Rows, names, names_width, rows_of
 from imil.study.figures.style import (
     BASELINE,
     GREY,
@@ -25,7 +26,6 @@ from imil.study.figures.style import (
     Drawing,
     group,
 )
-from imil.study.figures.words import heading, stem, trainings
 from imil.study.verdict import CLAIMS
 
 MEASURES = {"accuracy": "Accuracy", "auroc": "AUROC", "ece": "Calibration error (ECE)"}

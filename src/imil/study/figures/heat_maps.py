@@ -17,12 +17,12 @@ from imil.errors import DataError
 from imil.images.colours import Picture, overlay
 from imil.images.render import percent
 from imil.study.arms import Arm
+from imil.study.figures.film_pictures import height, outline, scale, scaled, show
 from imil.study.figures.layout import WIDE, Box, fitted, sheet, write
 from imil.study.figures.material import Lacking, Loaders, Material
-from imil.study.figures.pictures import height, outline, scale, scaled, show
 from imil.study.figures.style import GREY, INK, SMALL, Drawing, group
-from imil.study.folder import TEST, Job
-from imil.study.words import count, listed
+from imil.study.phrases import count, listed
+from imil.study.study_folder import TEST, Job
 
 MOST = 8  # images; with more classes not every one fits a page
 BESIDE = 6  # arms beside original and baseline in a block

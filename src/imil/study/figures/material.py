@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from imil.cases import Image
 from imil.errors import DataError
 from imil.study.arms import Arm
-from imil.study.figures.words import Unit, images
-from imil.study.folder import TEST, Job, Predictions, StudyFolder
+from imil.study.figures.caption_text import Unit, images
 from imil.study.plan import Plan
+from imil.study.study_folder import TEST, Job, Predictions, StudyFolder
 
 Load = Callable[[str], Image]
 Mask = Callable[[str], NDArray[np.bool_] | None]
@@ -45,7 +45,7 @@ class Material:
 
     Args:
         folder, plan: the study.
-        results: the results table (`imil.study.tables.results`).
+        results: the results table (`imil.study.result_rows.results`).
         loaders: how to get at images.
         kappa: Fleiss's in each square, (rows, cols) of the grid, NaN where there is none; over
             the cases that every reader answered with squares.

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from imil.metrics.classification import BINS
 from imil.study.arms import Arm
+from imil.study.figures.caption_text import heading, mean_of, stem, trainings
 from imil.study.figures.layout import WIDE, Box, Cells, cells, place, sheet, title, write
 from imil.study.figures.material import Material
 from imil.study.figures.style import GREY, HINT, INK, LINE, SMALL, Drawing, colours, group, shares
-from imil.study.figures.words import heading, mean_of, stem, trainings
-from imil.study.folder import Predictions
-from imil.training.metrics import BINS
+from imil.study.study_folder import Predictions
 
 TINT = 0.3  # opacity of a bar
 FEW = 10  # predictions; a bin with fewer is drawn open
@@ -47,7 +47,7 @@ def binned(units: Sequence[Predictions]) -> pd.DataFrame:
 
     Returns: columns low, high (above low, up to high), predictions, confidence, accuracy (NaN
         in an empty bin).
-    Source: Guo et al. 2017, eq. 1 and 2; bins as in `imil.training.metrics`.
+    Source: Guo et al. 2017, eq. 1 and 2; bins as in `imil.metrics.classification`.
     """
     probs = np.concatenate([unit.probs for unit in units])
     labels = np.concatenate([unit.labels for unit in units])

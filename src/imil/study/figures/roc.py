@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from imil.study.arms import Arm
+from imil.study.figures.caption_text import band, fewer, heading, mean_of, stem
 from imil.study.figures.layout import WIDE, Box, key, place, sheet, title
 from imil.study.figures.material import Lacking, Material
 from imil.study.figures.roc_curve import MeanCurve, mean_curve
@@ -27,7 +28,6 @@ from imil.study.figures.style import (
     group,
     shares,
 )
-from imil.study.figures.words import band, fewer, heading, mean_of, stem
 
 LEFT, TOP, GAP = 0.42, 0.52, (0.2, 0.36)
 Curves = dict[Arm, MeanCurve]

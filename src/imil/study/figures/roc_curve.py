@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.study.folder import Predictions
+from imil.study.study_folder import Predictions
 
 MOST = 1001  # false-positive rates of a mean curve; with fewer it is exact
 

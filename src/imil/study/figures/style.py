@@ -14,8 +14,8 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from imil.atomic_files import atomic_write, write_table
 from imil.study.arms import MIXED, Arm
-from imil.training.folder import replacing, write_table
 
 INK, GREY, LINE, FAINT = "0.13", "0.38", "0.62", "0.9"
 HINT = (0, (1, 1.6))  # dots: what would be chance, or perfect
@@ -119,7 +119,7 @@ class Drawing:
         said: dict[str, Any] = {"Title": self.title, "Description": self.caption}
         for kind, silent in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
             metadata = said | dict.fromkeys(silent)
-            with replacing(folder / f"{self.name}.{kind}") as half:
+            with atomic_write(folder / f"{self.name}.{kind}") as half:
                 self.figure.savefig(half, format=kind, metadata=metadata)
         write_table(folder / f"{self.name}.csv", self.data)
 

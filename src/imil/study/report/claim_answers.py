@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from imil.study.folder import TEST
+from imil.study.phrases import count, listed
+from imil.study.reader_sessions import agreed
 from imil.study.report.findings import MASKS, Findings
-from imil.study.sessions import agreed
-from imil.study.words import count, listed
+from imil.study.study_folder import TEST
 
 Say = Callable[[Findings], str]
 
@@ -73,7 +73,7 @@ def _partitions(found: Findings) -> str:
 def _apart(found: Findings) -> str:
     if found.by_patient:
         return "By patient: no patient is in two parts."
-    if found.parted:
+    if found.apart:
         return "By image; images of a patient are in more than one part."
     return "By image; patients are not known. The same file is never trained on and tested on."
 

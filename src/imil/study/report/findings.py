@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 
 from imil.study.arms import Arm
-from imil.study.figures.focus import read_focus
-from imil.study.folder import TEST, Job, State, StudyFolder
+from imil.study.figures.attention_energy import read_focus
+from imil.study.phrases import count
 from imil.study.plan import Plan
-from imil.study.readings import Session, sessions
-from imil.study.tables import BASE, results
+from imil.study.reading_records import Session, sessions
+from imil.study.result_rows import BASE, results
+from imil.study.study_folder import TEST, Job, State, StudyFolder
 from imil.study.verdict import Compared
-from imil.study.words import count
 from imil.training.settings import TrainSettings
 
 MASKS = {"lesion_mask": "lesions", "lung_mask": "lungs"}
@@ -30,7 +30,7 @@ class Findings:
 
     Args:
         study, plan: whose.
-        table: `imil.study.tables.results`.
+        table: `imil.study.result_rows.results`.
     """
 
     study: StudyFolder
@@ -186,10 +186,10 @@ class Findings:
     @property
     def by_patient(self) -> bool:
         """Whether patients are known, and none is in two parts of a split."""
-        return bool(self._patients) and not self.parted
+        return bool(self._patients) and not self.apart
 
     @cached_property
-    def parted(self) -> bool:
+    def apart(self) -> bool:
         """Whether a patient is in two parts of a split: it was drawn before they were known."""
         for one in self._splits:
             patients = one["key"].map(self._patients)

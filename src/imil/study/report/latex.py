@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from imil.study.arms import Arm
-from imil.study.folder import TEST
+from imil.study.phrases import count
 from imil.study.report.findings import Findings, Row
+from imil.study.report.number_format import SHARES, plain, signed
 from imil.study.report.result_tables import grouped
 from imil.study.report.versus import MAIN
-from imil.study.report.words import SHARES, plain, signed
+from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
-from imil.study.tables import BASE
+from imil.study.study_folder import TEST
 from imil.study.verdict import CLAIMS, verdict
-from imil.study.words import count
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -8,13 +8,13 @@ from math import isfinite
 
 import numpy as np
 
-from imil.study.folder import TEST
-from imil.study.readings import Session
+from imil.study.phrases import count, listed
+from imil.study.reading_records import Session
 from imil.study.report.findings import Findings, Row
-from imil.study.report.words import interval, percent, signed, value
-from imil.study.tables import BASE
+from imil.study.report.number_format import interval, percent, signed, value
+from imil.study.result_rows import BASE
+from imil.study.study_folder import TEST
 from imil.study.verdict import verdict
-from imil.study.words import count, listed
 
 FEW_SEEDS = 5  # below, the spread between trainings is itself hardly known
 FEW_SPLITS = 4
@@ -175,7 +175,7 @@ def _images(found: Findings) -> Iterator[str]:
             f"Uneven classes: {percent(shares.min())} of the images are {rarest}; whoever always "
             f"says {commonest} has an accuracy of {percent(shares.max())}."
         )
-    if found.parted:
+    if found.apart:
         yield (
             "Patients are in more than one part of a split: their images are trained and tested "
             "on, which makes every arm look better than it is."

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.cases import Image
+from imil.data.table import Table, read_data
 from imil.errors import ImilError
 from imil.images.load import load_image, load_mask
 from imil.study.arms import Arm
 from imil.study.figures import Loaders
 from imil.study.plan import Plan
-from imil.training.table import Table, read_data
 
 
 def loaders(plan: Plan) -> Loaders:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imil.study.arms import Kind
+from imil.study.phrases import count, listed
 from imil.study.report.findings import Findings
-from imil.study.report.played import played
-from imil.study.report.words import percent
-from imil.study.statistics.error import AGREED, CAUTION, EXPLAINED
+from imil.study.report.number_format import percent
+from imil.study.report.simulated_text import played
 from imil.study.statistics.resamples import DRAWS
-from imil.study.words import count, listed
-from imil.training.asking import PLAYED
+from imil.study.statistics.standard_error import AGREED, CAUTION, EXPLAINED
+from imil.training.reader_factory import PLAYED
 
 DONE: dict[Kind, str] = {
     "baseline": "a baseline, trained without any of what follows",
@@ -204,7 +204,7 @@ def _statistics(found: Findings) -> Iterator[str]:
 
 
 def _intervals(found: Findings) -> Iterator[str]:
-    """As `imil.study.statistics.error` and `wilson` compute them."""
+    """As `imil.study.statistics.standard_error` and `wilson` compute them."""
     together = ", all images of a patient together" if found.by_patient else ""
     resampled = f"images were resampled {DRAWS:,} times within their class{together}"
     seeds, splits = len(found.plan.seeds), found.plan.splits.count

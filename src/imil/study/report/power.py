@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import ceil, isnan
 
+from imil.study.phrases import count
 from imil.study.report.findings import Findings
+from imil.study.result_rows import BASE, Group
 from imil.study.statistics import power_sentence, smallest_effect
-from imil.study.tables import BASE, Group
 from imil.study.verdict import ALPHA
-from imil.study.words import count
 
 FEW = 10  # trainings; from fewer, a standard error is itself off by a quarter
 

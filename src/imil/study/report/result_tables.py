@@ -8,11 +8,10 @@ from math import isfinite
 import pandas as pd
 
 from imil.study.arms import Arm
-from imil.study.folder import TEST
+from imil.study.phrases import count
 from imil.study.report.findings import Findings, Row
 from imil.study.report.html import Cell, Line, Piece, el, join, lines, small, table
-from imil.study.report.versus import MAIN
-from imil.study.report.words import (
+from imil.study.report.number_format import (
     BRIEFLY,
     SHARES,
     interval,
@@ -21,10 +20,11 @@ from imil.study.report.words import (
     signed,
     signed_interval,
 )
+from imil.study.report.versus import MAIN
+from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
-from imil.study.tables import BASE
+from imil.study.study_folder import TEST
 from imil.study.verdict import CLAIMS, Compared, verdict
-from imil.study.words import count
 
 OTHER = tuple(name for name in MEASURES if name not in MAIN)
 HOW = (
@@ -91,7 +91,7 @@ def networks_table(found: Findings, units: pd.DataFrame) -> Piece:
     """The tests of the trained networks: all trainings of an arm combined, and each by itself.
 
     Args:
-        units: `imil.study.tables.of_units`, of the test set.
+        units: `imil.study.result_rows.of_units`, of the test set.
     """
     heads = ["Arm"]
     for measure, test in (("accuracy", "McNemar"), ("auroc", "DeLong")):

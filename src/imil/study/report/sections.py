@@ -8,8 +8,8 @@ from math import isfinite
 
 import pandas as pd
 
-from imil.study.figures.focus import blank, rough, summed_up
-from imil.study.folder import TEST, Job
+from imil.study.figures.attention_energy import blank, rough, summed_up
+from imil.study.phrases import count, duration, listed
 from imil.study.report.claim import Item
 from imil.study.report.findings import MASKS, Findings
 from imil.study.report.html import (
@@ -26,10 +26,7 @@ from imil.study.report.html import (
     table,
 )
 from imil.study.report.limits import missing
-from imil.study.report.result_tables import grouped, shown_text
-from imil.study.report.summary import Paragraph
-from imil.study.report.versus import Versus
-from imil.study.report.words import (
+from imil.study.report.number_format import (
     SHARES,
     percent,
     probability,
@@ -37,9 +34,12 @@ from imil.study.report.words import (
     signed_interval,
     value,
 )
+from imil.study.report.result_tables import grouped, shown_text
+from imil.study.report.summary import Paragraph
+from imil.study.report.versus import Versus
 from imil.study.statistics import MEASURES
+from imil.study.study_folder import TEST, Job
 from imil.study.verdict import CLAIMS, verdict
-from imil.study.words import count, duration, listed
 
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from math import isfinite
 
 from imil.study.arms import Arm
-from imil.study.folder import TEST
+from imil.study.phrases import count, listed
 from imil.study.report.findings import Findings
 from imil.study.report.limits import unlearnt
+from imil.study.report.number_format import VERDICTS, difference, interval, value
 from imil.study.report.versus import MAIN, Versus, called, judged
-from imil.study.report.words import VERDICTS, difference, interval, value
+from imil.study.result_rows import BASE, Group
 from imil.study.statistics import ranking as rank
-from imil.study.tables import BASE, Group
+from imil.study.study_folder import TEST
 from imil.study.verdict import CLAIMS, verdict
-from imil.study.words import count, listed
 
 
 @dataclass(frozen=True)

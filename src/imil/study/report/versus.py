@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imil.study.arms import TITLES, Arm
-from imil.study.folder import TEST
+from imil.study.phrases import listed
 from imil.study.report.findings import Findings
-from imil.study.report.words import difference
+from imil.study.report.number_format import difference
+from imil.study.result_rows import Group
 from imil.study.statistics import MEASURES, holm
-from imil.study.tables import Group
+from imil.study.study_folder import TEST
 from imil.study.verdict import verdict
-from imil.study.words import listed
 
 MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imil.atomic_files import atomic_write, write_table
 from imil.study.figures import Drawn, LeftOut, Loaders, draw_all
-from imil.study.folder import TEST, StudyFolder
+from imil.study.phrases import count
 from imil.study.plan import Plan
+from imil.study.reader_sessions import agreed
 from imil.study.report.claim import checklist
+from imil.study.report.figure_section import figures_section
 from imil.study.report.findings import Findings, find
 from imil.study.report.html import Piece, el, folded, join, section
 from imil.study.report.latex import latex
@@ -15,9 +18,8 @@ from imil.study.report.limits import limits
 from imil.study.report.loaders import loaders as loaders_of
 from imil.study.report.methods import methods
 from imil.study.report.page import contents, page
-from imil.study.report.pictures import figures_section
 from imil.study.report.power import smallest
-from imil.study.report.readers import in_squares, readers_section
+from imil.study.report.reader_section import in_squares, readers_section
 from imil.study.report.result_tables import group_table, main_table, networks_table, other_table
 from imil.study.report.sections import (
     claim_section,
@@ -34,11 +36,9 @@ from imil.study.report.sections import (
 )
 from imil.study.report.summary import networks, ranking, summary
 from imil.study.report.versus import versus
-from imil.study.sessions import agreed
+from imil.study.result_rows import Group, of_units, wholes
 from imil.study.statistics import MEASURES
-from imil.study.tables import Group, of_units, wholes
-from imil.study.words import count
-from imil.training.folder import replacing, write_table
+from imil.study.study_folder import TEST, StudyFolder
 
 GROUPED = ("accuracy", "auroc")  # of subgroups; the other measures are folded
 
@@ -56,11 +56,11 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
     found = find(study, plan)
     kappa = in_squares(agreed(found.sessions))
     drawn, left = draw_all(study, plan, found.table, loaders or loaders_of(plan), kappa=kappa)
-    with replacing(study.report) as half:
+    with atomic_write(study.report) as half:
         half.write_text(document(found, drawn, left), encoding="utf-8")
     write_table(study.path / "table.csv", found.table)
     write_table(study.path / "units.csv", of_units(wholes(study, plan).values()))
-    with replacing(study.path / "table.tex") as half:
+    with atomic_write(study.path / "table.tex") as half:
         half.write_text(latex(found), encoding="utf-8")
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from imil.study.folder import Predictions
 from imil.study.statistics.estimates import Interval, check_pairs
+from imil.study.study_folder import Predictions
 
 NOTHING = 1e-12  # a standard error below that is rounding
 

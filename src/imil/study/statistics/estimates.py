@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.errors import ShapeError
-from imil.study.folder import Predictions
-from imil.study.statistics.error import NOT_KNOWN, StandardError, standard_error
 from imil.study.statistics.measures import MEASURES, Measure
 from imil.study.statistics.resamples import DRAWS, images_of, resampled
+from imil.study.statistics.standard_error import NOT_KNOWN, StandardError, standard_error
 from imil.study.statistics.wilson import wilson
+from imil.study.study_folder import Predictions
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def spread(
 ) -> Spread:
     """Mean, standard deviation and 95 % interval of a measure over units.
 
-    How, and why so: `imil.study.statistics.error`, and `wilson` for shares.
+    How, and why so: `imil.study.statistics.standard_error`, and `wilson` for shares.
 
     Args:
         units: predictions of one arm, one for each (seed, split).
@@ -122,7 +122,7 @@ def paired(
 ) -> Difference:
     """The mean difference of a measure, arm minus base, with its 95 % interval.
 
-    How, and why so: `imil.study.statistics.error`.
+    How, and why so: `imil.study.statistics.standard_error`.
 
     Args:
         arm, base: the i-th of both belong together: same seed, split and images.

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from imil.metrics.classification import Labels, Probs
 from imil.study.statistics import weighted
 from imil.study.statistics.weighted import Counts, Values
-from imil.training.metrics import Labels, Probs
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Measure:
     def of(self, probs: Probs, labels: Labels) -> float:
         """The number of the images themselves; NaN where it does not exist.
 
-        It is that of `imil.training.metrics`, which cannot weigh images, and whose AUROC divides
-        in float32.
+        It is that of `imil.metrics.classification`, which cannot weigh images, and whose AUROC
+        divides in float32.
 
         Args:
             probs: (N, K), rows sum to 1.

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-from imil.study.folder import Predictions
 from imil.study.statistics.estimates import check_pairs
+from imil.study.study_folder import Predictions
 
 
 def mcnemar(arm: Predictions, base: Predictions) -> float:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.study.folder import Predictions
 from imil.study.statistics.measures import Measure
 from imil.study.statistics.weighted import Counts, Values
+from imil.study.study_folder import Predictions
 
 DRAWS = 500  # a standard error from so many is itself off by 3 %
 CELLS = 2_000_000  # counts held at once: 16 MB

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.training.metrics import BINS, Labels, Probs
+from imil.metrics.classification import BINS, Labels, Probs
 
 Counts = NDArray[np.float64]
 Values = NDArray[np.float64]
@@ -27,7 +27,7 @@ def accuracy(probs: Probs, labels: Labels, counts: Counts) -> Values:
 
 
 def brier(probs: Probs, labels: Labels, counts: Counts) -> Values:
-    """Mean squared error of the probabilities, as `imil.training.metrics.brier_score`."""
+    """Mean squared error of the probabilities, as `imil.metrics.classification.brier_score`."""
     squared = ((probs - np.eye(probs.shape[1])[labels]) ** 2).sum(axis=1)
     return mean(squared / 2 if probs.shape[1] == 2 else squared, counts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from imil.study.statistics.error import StandardError
+from imil.study.statistics.standard_error import StandardError
 
 
 def wilson(

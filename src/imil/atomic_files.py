@@ -1,0 +1,101 @@
+"""Files that are written whole or not at all, and folders held against other processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from imil.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Make the folder, and hold it against other processes.
+
+    Args:
+        busy: what to say where another process holds it.
+    Raises: SettingsError, DataError: another process has it, or it cannot be written.
+    """
+    with os_errors_as_sentences(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise SettingsError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder, as far as can be told."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except (Timeout, OSError):  # a folder that may only be read may well be held
+        return True
+
+
+@contextmanager
+def os_errors_as_sentences(path: Path) -> Iterator[None]:
+    """Turn what the system says about files into what a person can do about it."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise DataError(
+            f"{where} cannot be written ({error.strerror or error}): check permissions and free "
+            "space; nothing that was stored is lost"
+        ) from error
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path whose file takes the place of `path` at once, or not at all."""
+    with os_errors_as_sentences(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.half")
+        try:
+            yield half
+            with half.open("rb+") as written:
+                os.fsync(written.fileno())
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def link_or_copy(path: Path, name: Path) -> None:
+    """Give the file a second name, or copy it where the file system knows no such thing."""
+    with atomic_write(name) as half:
+        half.unlink(missing_ok=True)  # of a killed process: it must not be written over
+        try:
+            half.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, half)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_write(path) as half:
+        half.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV or Parquet table, whole or not at all."""
+    with atomic_write(path) as half:
+        if path.suffix == ".parquet":
+            table.to_parquet(half, index=False)
+        else:
+            table.to_csv(half, index=False)

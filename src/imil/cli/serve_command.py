@@ -1,0 +1,63 @@
+"""`imil serve`: the reading room of a run, on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imil.cli.exit_codes import ending
+
+
+def serve(
+    source: Annotated[
+        Path, typer.Argument(help="The run's folder, or its store.", show_default=False)
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option(help="Which run of the store the links open; the newest if not given."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every network of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; the next free one if it is in use.")] = 8090,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain for https, a PEM file.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, a PEM file.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without https.")
+    ] = False,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option("--behind-proxy", help="Believe a proxy in front about who visits, and how."),
+    ] = False,
+    public_url: Annotated[
+        str | None, typer.Option(help="The address people use, if a proxy gives it another.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="What readers see first: the model's opinion too (paper), or the image alone "
+            "until they have chosen (blind-first). The run keeps it."
+        ),
+    ] = None,
+) -> None:
+    """Open the reading room of a run, in which radiologists read its cases in a browser.
+
+    It may run beside the training or after it, and be stopped and started at will: they meet in
+    the run's store.
+
+    [bold]Examples[/bold]
+
+        imil serve runs/films-resnet18
+
+        imil serve runs/films-resnet18 --host 0.0.0.0 --tls-cert room.pem --tls-key room.key
+    """
+    with ending():
+        from imil.web.serve_commands import serve_run
+        from imil.web.server import Place
+
+        place = Place(host, port, tls_cert, tls_key, insecure, behind_proxy, public_url=public_url)
+        serve_run(source, place, run=run, protocol=protocol, say=typer.echo)

@@ -1,0 +1,247 @@
+"""`imil study`: arms, controls and readers compared, from a plan to a report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imil.cli.exit_codes import ending
+from imil.cli.importing import importing
+from imil.cli.options import Cache
+
+FAILED = 1  # some jobs could not be done; the others were
+
+study = typer.Typer(
+    name="study",
+    help="Compare IMIL with other methods and with controls, on the same data, and report it.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Study = Annotated[Path, typer.Argument(help="The study's folder.", show_default=False)]
+
+
+@study.command()
+def init(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="paper (the paper's comparison), small (IMIL and its controls with a small "
+            "network, an hour or two) or quick (half an hour).",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        str, typer.Option(help="The table or folder of images that the plan is to name.")
+    ] = "films.csv",
+    out: Annotated[
+        Path | None, typer.Option(help="The plan's file; must be new.", show_default="NAME.toml")
+    ] = None,
+) -> None:
+    """Write a plan to start from. It is a text file with comments: change what you like.
+
+    [bold]Example[/bold]
+
+        imil study init quick --data films.csv
+    """
+    with ending():
+        from imil.errors import SettingsError
+        from imil.study.plan_templates import init as template
+
+        path = out or Path(f"{name}.toml")
+        text = template(name, data)
+        if path.exists():
+            raise SettingsError(f"{path} is there already: give another --out")
+        try:
+            written = text.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"--data {data!a} is not in UTF-8: rename it") from error
+        try:
+            path.write_bytes(written)
+        except OSError as error:
+            raise SettingsError(
+                f"{path} cannot be written ({error.strerror}): give another --out"
+            ) from error
+        typer.echo(f"{path} is written. Look through it, then: imil study run {path}")
+
+
+@study.command()
+def run(
+    plan: Annotated[Path, typer.Argument(help="The plan, a TOML file.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the study; new, or the one to go on with.", show_default="studies/PLAN"
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Trainings at the same time.",
+            show_default="1; with --ray as many as there is room for",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processor threads of each training. Equal seeds give equal numbers, bit for "
+            "bit, only with equally many.",
+            show_default="processors / jobs",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Send the trainings to a Ray cluster: its address, auto, or local. All nodes "
+            "must see the study's folder and the data under the same paths."
+        ),
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Train every arm with every seed on every split, then write the report.
+
+    Stop whenever you like: the same command goes on, and nothing that is done is done again.
+
+    [bold]Example[/bold]
+
+        imil study run quick.toml --jobs 2
+    """
+    with ending():
+        from rich.console import Console
+
+        with importing():
+            from imil.data.image_cache import cache_folder
+            from imil.study.jobs.runner import Session, begin, held
+            from imil.study.jobs.workers import processes, ray_cluster, threads_of
+            from imil.study.plan import read_plan
+            from imil.study.study_folder import StudyFolder
+
+        console = Console()
+        read = read_plan(plan)
+        path = (out or Path("studies") / plan.stem).absolute()
+        folder = StudyFolder(path)
+        where = cache_folder(cache)
+        given = {"jobs": jobs, "threads": threads, "ray": ray, "cache": cache}
+        words = ["imil", "study", "run", str(plan), "--out", str(path)]
+        for name, value in given.items():
+            words += [] if value is None else [f"--{name}", str(value)]
+        again = shlex.join(words)
+        with ending(again), held(folder):
+            begin(read, folder, where, console)
+            each = threads or threads_of(jobs or 1)
+            session = Session(folder, read, where, each, console)
+            with processes(jobs or 1) if ray is None else ray_cluster(ray, each, jobs) as workers:
+                session.run(workers)
+            _report(folder.path)
+        if session.failed:
+            print(
+                f"{len(session.failed)} jobs were not done; try again with: {again}",
+                file=sys.stderr,
+            )
+            raise SystemExit(FAILED)
+
+
+@study.command()
+def status(study: Study) -> None:
+    """Show how far a study is, also while it runs.
+
+    [bold]Example[/bold]
+
+        imil study status studies/quick
+    """
+    with ending():
+        from rich.console import Console
+        from rich.markup import escape
+
+        from imil.study.jobs.status import failures, status_table, time_left
+        from imil.study.phrases import duration
+        from imil.study.plan import read_plan
+        from imil.study.study_folder import StudyFolder
+
+        folder, console = StudyFolder(study), Console()
+        plan = read_plan(folder.plan)
+        console.print(status_table(plan, folder))
+        for entry, why in failures(plan, folder):
+            said = f"[red]Failed:[/red] {entry.job.name}: {escape(why)}"
+            console.print(said, highlight=False)
+        left = time_left(plan, folder)
+        if left:
+            console.print(f"About {duration(left)} of work left.")
+
+
+@study.command()
+def report(study: Study) -> None:
+    """Write the tables, the figures and report.html anew, from what is stored.
+
+    [bold]Example[/bold]
+
+        imil study report studies/quick
+    """
+    with ending():
+        _report(study)
+
+
+@study.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Another study's folder.", show_default=False)],
+) -> None:
+    """Compare two studies arm by arm.
+
+    [bold]Example[/bold]
+
+        imil study compare studies/small studies/small-momentum
+    """
+    with ending():
+        from rich.console import Console
+
+        from imil.study.compare import compare as compared
+        from imil.study.study_folder import StudyFolder
+
+        console = Console()
+        for part in compared(StudyFolder(a), StudyFolder(b)):
+            console.print(part)
+
+
+@study.command()
+def reader(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="A run's folder (also a job's of a study), or its store.", show_default=False
+        ),
+    ],
+) -> None:
+    """Show a reader's session as the paper does: cases, times and reasons.
+
+    [bold]Example[/bold]
+
+        imil study reader runs/films-resnet18
+    """
+    with ending():
+        from rich.console import Console
+
+        from imil.study.reader_sessions import session
+
+        console = Console()
+        for part in session(run):
+            console.print(part)
+
+
+def _report(path: Path) -> None:
+    from rich.console import Console
+
+    with importing():
+        from imil.study.plan import read_plan
+        from imil.study.report import write_report
+        from imil.study.study_folder import StudyFolder
+
+    folder = StudyFolder(path)
+    write_report(folder, read_plan(folder.plan))
+    Console().print(f"The report is {folder.report}.", soft_wrap=True)

@@ -1,0 +1,222 @@
+"""The table of images: which file is which class, split and patient, and where its masks are."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imil.data.class_folders import SPLITS, read_folder
+from imil.data.labels import read_labels
+from imil.data.table_columns import TextColumns, read_rows
+from imil.errors import DataError
+from imil.images.load import check_end, image_size
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns. A column that has its default name need not be there.
+
+    Args:
+        image: paths, absolute or from the table's folder. Always needed.
+        label: whole numbers from 0, or names. Always needed.
+        split: train, val or test.
+        patient: whoever the image is of; no patient is in two splits.
+        class_name: the name that goes with the label.
+        masks: paths of masks, the best first; a cell may be empty.
+    """
+
+    image: str = "image"
+    label: str = "label"
+    split: str = "split"
+    patient: str = "patient"
+    class_name: str = "class_name"
+    masks: tuple[str, ...] = ("lesion_mask", "lung_mask")
+
+
+DEFAULT = Columns()
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """N labelled images.
+
+    Args:
+        keys: N unique, stable names: the path as the table writes it, with `/`.
+        images: N files.
+        labels: int64 (N,), in [0, K).
+        class_names: K names; the i-th belongs to label i.
+        splits: `train`, `val` or `test` of each image, if that was given.
+        patients: the patient of each image, if that was given.
+        masks: for each mask column, best first, N files or None.
+    """
+
+    keys: tuple[str, ...]
+    images: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    splits: tuple[str, ...] | None
+    patients: tuple[str, ...] | None
+    masks: dict[str, tuple[Path | None, ...]]
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self.keys)
+
+    def select(self, indices: Sequence[int]) -> Table:
+        """The table of these rows alone, in this order; classes stay as they are."""
+        rows = [int(i) for i in indices]
+        return Table(
+            keys=tuple(self.keys[i] for i in rows),
+            images=tuple(self.images[i] for i in rows),
+            labels=self.labels[rows],
+            class_names=self.class_names,
+            splits=None if self.splits is None else tuple(self.splits[i] for i in rows),
+            patients=None if self.patients is None else tuple(self.patients[i] for i in rows),
+            masks={name: tuple(files[i] for i in rows) for name, files in self.masks.items()},
+        )
+
+
+def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
+    """The table that a file or folder describes. No image is opened; `decode` does that.
+
+    Args:
+        path: a CSV or Parquet table, a folder of class folders (also within folders named
+            train, val and test), or the Shenzhen or Montgomery folder as distributed.
+        columns: their names in a table; a folder needs none.
+    Raises: DataError: what is there cannot be used, in one sentence.
+    """
+    path = Path(path)
+    if path.is_dir():
+        try:
+            return _table(read_folder(path), path, DEFAULT)
+        except OSError as error:
+            raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    wanted = {name for field in fields(columns) for name in _names(columns, field.name)}
+    there, cells = read_rows(path, wanted)
+    for field in fields(columns):
+        always = field.name in ("image", "label")
+        for name in _names(columns, field.name):
+            if name not in there and (always or name not in _names(DEFAULT, field.name)):
+                raise DataError(
+                    f"'{path}' has no column '{name}' but {', '.join(there)}: "
+                    f"name the right one with --{_flag(field.name)}"
+                )
+    return _table(cells, path.parent, columns, source=f"'{path}'")
+
+
+def check_masks(table: Table) -> None:
+    """Nothing, if every mask is there, whole and as large as its image, by the files' ends.
+
+    An image that cannot be read is passed over here: `decode` says so.
+
+    Raises: DataError: masks are missing, cut short or of another size: how many, and the first
+        three.
+    """
+    for column, files in table.masks.items():
+        faults = [
+            fault
+            for image, mask in zip(table.images, files, strict=True)
+            if mask is not None and (fault := _mask_fault(image, mask))
+        ]
+        if faults:
+            masks = sum(mask is not None for mask in files)
+            raise DataError(
+                f"{len(faults)} of {masks} masks in '{column}' cannot be used: "
+                + "; ".join(faults[:3])
+            )
+
+
+def _mask_fault(image: Path, mask: Path) -> str:
+    """What is wrong with a mask, or nothing."""
+    try:
+        found = image_size(mask)
+        check_end(mask)
+    except DataError as error:
+        return str(error)
+    try:
+        expected = image_size(image)
+    except DataError:
+        return ""
+    if found == expected:
+        return ""
+    return f"'{mask}' has {found[0]}×{found[1]} pixels, its image {expected[0]}×{expected[1]}"
+
+
+def _names(columns: Columns, field: str) -> tuple[str, ...]:
+    value: str | tuple[str, ...] = getattr(columns, field)
+    return (value,) if isinstance(value, str) else value
+
+
+def _flag(field: str) -> str:
+    return "mask-columns" if field == "masks" else f"{field.replace('_', '-')}-column"
+
+
+def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -> Table:
+    """The table from text, checked."""
+    images = cells[columns.image]
+    if not images:
+        raise DataError(f"{source or base} has no row: give at least one image of each class")
+    keys = _keys(images)
+
+    def row(i: int) -> str:
+        return f"row {i + 1} ('{keys[i]}')"
+
+    _check_unique(keys, row)
+    labels, class_names = read_labels(cells[columns.label], cells.get(columns.class_name), row)
+    split = cells.get(columns.split)
+    patient = cells.get(columns.patient)
+    return Table(
+        keys=keys,
+        images=tuple(base / key for key in keys),
+        labels=labels,
+        class_names=class_names,
+        splits=None if split is None else tuple(_split(s, row(i)) for i, s in enumerate(split)),
+        patients=None if patient is None else tuple(_patients(patient, row)),
+        masks={name: _files(cells[name], base) for name in columns.masks if name in cells},
+    )
+
+
+def _keys(cells: Sequence[str]) -> tuple[str, ...]:
+    """Paths with `/`, as another computer writes them too, and no `./` or `a/../`."""
+    for i, cell in enumerate(cells):
+        if not cell:
+            raise DataError(f"row {i + 1} names no image: give its path, or take the row out")
+        if "\0" in cell:
+            raise DataError(f"row {i + 1} names {cell!r}: a path holds no zero byte; save it anew")
+    return tuple(map(_posix, cells))
+
+
+def _posix(cell: str) -> str:
+    return posixpath.normpath(cell.replace("\\", "/"))
+
+
+def _check_unique(keys: Sequence[str], row: Callable[[int], str]) -> None:
+    first: dict[str, int] = {}
+    for i, key in enumerate(keys):
+        if first.setdefault(key, i) != i:
+            raise DataError(f"{row(i)} names the same image as row {first[key] + 1}: keep one")
+
+
+def _split(cell: str, row: str) -> str:
+    if cell.lower() not in SPLITS:
+        what = f"the split '{cell}'" if cell else "no split"
+        raise DataError(f"{row} has {what}: give train, val or test")
+    return SPLITS[cell.lower()]
+
+
+def _patients(cells: Sequence[str], row: Callable[[int], str]) -> Sequence[str]:
+    for i, cell in enumerate(cells):
+        if not cell:
+            raise DataError(
+                f"{row(i)} has no patient: give one in every row, or none with another column name"
+            )
+    return cells
+
+
+def _files(cells: Sequence[str], base: Path) -> tuple[Path | None, ...]:
+    return tuple(base / _posix(cell) if cell else None for cell in cells)

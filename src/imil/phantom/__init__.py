@@ -1,0 +1,1 @@
+"""Phantoms: chest films drawn by imil, to try everything without any patient."""

@@ -1,0 +1,271 @@
+"""What the reading room asks of the store: cases without their pixels, pixels as they lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from imil.cases import Reading
+from imil.errors import RoundClosed
+from imil.store import schema
+from imil.store.audit import record
+from imil.store.clock import now
+from imil.store.invitations import Visitor, touch
+from imil.store.reading_insert import IdTaken, keep
+from imil.store.store import Store
+
+Which = Literal["predicted", "true"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An array as it lies in the store: raw little-endian values, deflated."""
+
+    data: bytes
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What a reader chose before the model's opinion was shown."""
+
+    id: str
+    case: str
+    reader: str
+    squares: tuple[int, ...]
+    seconds: float
+
+
+# Statements of the requests that come most often, made once: making them anew every time
+# would cost more than asking them.
+_IN_RUN = (
+    select(schema.cases.c.id)
+    .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
+    .where(schema.cases.c.image == schema.images.c.sha256, schema.rounds.c.run == bindparam("of"))
+)
+_IMAGE = select(schema.images.c.pixels, schema.images.c.dtype, schema.images.c.shape).where(
+    schema.images.c.sha256 == bindparam("sha256"), _IN_RUN.exists()
+)
+_HEAT = {
+    which: select(column.label("data"), schema.cases.c.cam_shape).where(
+        schema.cases.c.id == bindparam("case_id")
+    )
+    for which, column in (
+        ("predicted", schema.cases.c.cam_predicted),
+        ("true", schema.cases.c.cam_true),
+    )
+}
+_OTHERS = schema.cases.alias()
+_CASE = (
+    select(
+        schema.cases.c.id,
+        schema.cases.c.round,
+        schema.cases.c.number,
+        schema.cases.c.label,
+        schema.cases.c.predicted,
+        schema.cases.c.confidence,
+        schema.cases.c.image,
+        schema.cases.c.cam_shape,
+        schema.rounds.c.epoch,
+        schema.rounds.c.settings,
+        schema.rounds.c.state,
+        schema.progress.c.protocol,
+        schema.first_looks.c.squares.label("looked"),
+        select(func.count())
+        .where(_OTHERS.c.round == schema.rounds.c.id)
+        .scalar_subquery()
+        .label("cases"),
+    )
+    .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
+    .outerjoin(schema.progress, schema.progress.c.run == schema.rounds.c.run)
+    .outerjoin(
+        schema.first_looks,
+        (schema.first_looks.c.case == schema.cases.c.id)
+        & (schema.first_looks.c.reader == bindparam("reader")),
+    )
+    .where(
+        schema.rounds.c.run == bindparam("of"),
+        schema.rounds.c.epoch == bindparam("epoch"),
+        schema.cases.c.number == bindparam("number"),
+    )
+)
+# how many cases of a round a reader has read, and how often this one
+_READ = (
+    select(
+        func.count(schema.readings.c.case.distinct()),
+        func.count().filter(schema.readings.c.case == bindparam("case_id")),
+    )
+    .join(schema.cases, schema.cases.c.id == schema.readings.c.case)
+    .where(
+        schema.cases.c.round == bindparam("round_id"),
+        schema.readings.c.reader == bindparam("reader"),
+    )
+)
+
+
+def rounds(store: Store, run: str, reader: str) -> list[Row]:
+    """The rounds of a run in order, each with how many cases it has and the reader has read."""
+    cases, readings = schema.cases.c, schema.readings.c
+    inside = select(func.count()).where(cases.round == schema.rounds.c.id)
+    read = (
+        select(func.count(readings.case.distinct()))
+        .join(schema.cases, cases.id == readings.case)
+        .where(cases.round == schema.rounds.c.id, readings.reader == reader)
+    )
+    query = select(
+        schema.rounds, inside.scalar_subquery().label("cases"), read.scalar_subquery().label("read")
+    )
+    with store.read() as db:
+        found = query.where(schema.rounds.c.run == run).order_by(schema.rounds.c.epoch)
+        return [dict(row) for row in db.execute(found).mappings()]
+
+
+def cases(store: Store, round_id: str) -> list[Row]:
+    """What can be said of a round's cases without reading pixels or heat-maps, in order."""
+    case, image = schema.cases.c, schema.images.c
+    columns = (case.id, case.number, case.label, case.predicted, case.confidence, case.earlier)
+    shape = (case.cam_shape, case.image, image.dtype, image.shape, image.low, image.high)
+    query = (
+        select(*columns, *shape)
+        # a case whose image is gone is still one of the round's: it can be skipped
+        .join(schema.images, image.sha256 == case.image, isouter=True)
+        .where(case.round == round_id)
+        .order_by(case.number)
+    )
+    with store.read() as db:
+        return [dict(row) for row in db.execute(query).mappings()]
+
+
+def case(store: Store, who: Visitor, epoch: int, number: int) -> Row | None:
+    """A case of the visitor's run with its round's settings and state, or None.
+
+    `looked` are the squares of the visitor's first look, `shown` is whether they may see the
+    model's opinion.
+    """
+    asked = {"of": who.run, "epoch": epoch, "number": number, "reader": who.name}
+    with store.read() as db:
+        row = db.execute(_CASE, asked).mappings().one_or_none()
+    if row is None:
+        return None
+    blind = row["protocol"] == "blind-first"
+    return dict(row) | {"shown": not blind or row["looked"] is not None}
+
+
+def image(store: Store, run: str, sha256: str) -> Packed | None:
+    """An image of one of the run's cases as it lies in the store, or None."""
+    with store.read() as db:
+        row = db.execute(_IMAGE, {"of": run, "sha256": sha256}).one_or_none()
+    return None if row is None else Packed(row.pixels, row.dtype, tuple(row.shape))
+
+
+def heat_map(store: Store, case_id: str, which: Which) -> Packed:
+    """A case's heat-map as it lies in the store."""
+    with store.read() as db:
+        row = db.execute(_HEAT[which], {"case_id": case_id}).one()
+    return Packed(row.data, "float32", tuple(row.cam_shape))
+
+
+def readings(store: Store, round_id: str, reader: str | None = None) -> dict[str, Reading]:
+    """Case id to the reader's newest reading of it."""
+    found = store.readings(round_id)
+    return {one.case: one for one in found if reader is None or one.reader == reader}
+
+
+def read_by(store: Store, round_id: str) -> dict[str, int]:
+    """Reader to the number of cases of the round that they have read."""
+    found = {(one.reader, one.case) for one in store.readings(round_id)}
+    return dict(Counter(reader for reader, _case in found))
+
+
+def looks(store: Store, round_id: str, reader: str) -> dict[str, FirstLook]:
+    """Case id to the reader's first look at it."""
+    table, case = schema.first_looks, schema.cases.c
+    query = select(table).join(schema.cases, case.id == table.c.case)
+    with store.read() as db:
+        rows = db.execute(query.where(case.round == round_id, table.c.reader == reader))
+        return {row.case: _look(row) for row in rows}
+
+
+def add_look(store: Store, who: Visitor, where: Row, look: FirstLook) -> FirstLook:
+    """The first look that stands: this one, unless there was one before.
+
+    Args:
+        where: the case, as `case` gives it.
+    Raises:
+        RoundClosed: the round takes no more.
+        IdTaken: the id belongs to a first look at another case.
+    """
+    with store.write() as db:
+        earlier = _first(db, look.case, look.reader)
+        if earlier is not None:
+            return earlier
+        _must_be_open(db, look.case)
+        taken = select(schema.first_looks.c.id).where(schema.first_looks.c.id == look.id)
+        if db.execute(taken).first():
+            raise IdTaken(f"the id {look.id} belongs to another first look: give it its own")
+        row = look.__dict__ | {"squares": list(look.squares), "created": now()}
+        db.execute(schema.first_looks.insert().values(row))
+        touch(db, who)
+        said = " ".join(map(str, look.squares))
+        detail = f"round {where['epoch']}, case {where['number']}: {said}"
+        record(db, who.run, who.name, "first look", detail)
+    return look
+
+
+def add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int:
+    """How many cases of the round the reader has read, this one included, once it is on disk.
+
+    Args:
+        where: the case, as `case` gives it.
+    Raises:
+        RoundClosed: the round takes no more.
+        IdTaken: the id belongs to another reading.
+        SquareError, SettingsError: the reading makes no sense.
+    """
+
+    def write(db: Connection) -> int:
+        new = keep(db, reading)
+        asked = {"reader": who.name, "round_id": where["round"], "case_id": reading.case}
+        read, times = db.execute(_READ, asked).one()
+        if new:
+            said = " ".join([reading.verdict, *map(str, sorted(set(reading.squares)))])
+            detail = f"round {where['epoch']}, case {where['number']}: {said}"
+            record(db, who.run, who.name, "change" if times > 1 else "reading", detail)
+            touch(db, who)
+        return int(read)
+
+    return store.together(write)
+
+
+def close(store: Store, who: Visitor, round_id: str, epoch: int, detail: str) -> None:
+    """Close a round for good. One that is closed stays as it is."""
+    table = schema.rounds
+    with store.write() as db:
+        still = update(table).where(table.c.id == round_id, table.c.state == "open")
+        if db.execute(still.values(state="closed", closed=now())).rowcount:
+            record(db, who.run, who.name, "close", f"round {epoch}: {detail}")
+
+
+def _first(db: Connection, case_id: str, reader: str) -> FirstLook | None:
+    table = schema.first_looks
+    query = select(table).where(table.c.case == case_id, table.c.reader == reader)
+    row = db.execute(query).one_or_none()
+    return None if row is None else _look(row)
+
+
+def _look(row: Any) -> FirstLook:
+    return FirstLook(row.id, row.case, row.reader, tuple(row.squares), row.seconds)
+
+
+def _must_be_open(db: Connection, case_id: str) -> None:
+    state = select(schema.rounds.c.state).join(
+        schema.cases, schema.cases.c.round == schema.rounds.c.id
+    )
+    found = db.execute(state.where(schema.cases.c.id == case_id)).scalar_one()
+    if found != "open":
+        raise RoundClosed(f"the round is {found}: it takes no more readings")

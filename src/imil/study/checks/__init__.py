@@ -1,0 +1,1 @@
+"""What is checked before the first job of a study starts."""

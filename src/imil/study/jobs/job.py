@@ -1,0 +1,330 @@
+"""One job of a study: from the shared checkpoint, or from the start, to its last file."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch import Callback
+from numpy.typing import NDArray
+from rich.console import Console
+from safetensors.torch import load_file
+
+from imil.atomic_files import atomic_write, link_or_copy, write_table
+from imil.cases import Case, Reader, Reading
+from imil.errors import ImilError, RoundPaused, SettingsError
+from imil.images.load import load_mask
+from imil.readers.replay import Replay
+from imil.readers.simulated import Inverted, RandomSquares
+from imil.store import Store
+from imil.study.arms import Arm
+from imil.study.attention_focus import write_focus
+from imil.study.controls import Oversample, RandomBox, Recorded, SkipAll
+from imil.study.plan import Plan, read_plan
+from imil.study.study_folder import TEST, Job, StudyFolder
+from imil.training.device import resolve_auto
+from imil.training.prediction_files import write_parts
+from imil.training.prepared_data import Prepared, prepare, prepare_apart
+from imil.training.reader_factory import make_reader, reading_room
+from imil.training.run import Run
+from imil.training.settings import TrainSettings, load_config, resolve
+
+SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What another process needs to know to do a job."""
+
+    study: Path
+    arm: str
+    seed: int
+    split: int
+    cache: Path
+    threads: int
+
+
+class MaskFiles(Sequence[NDArray[np.bool_] | None]):
+    """Masks that are read when they are asked for: those of large films together fill a memory.
+
+    Args:
+        files: N masks, or None where an image has none.
+    """
+
+    def __init__(self, files: Sequence[Path | None]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self._files)
+
+    def __getitem__(self, i: Any) -> Any:
+        """The mask of the i-th image, (H, W)."""
+        file = self._files[i]
+        return None if file is None else load_mask(file)
+
+
+def do(task: Task) -> str:
+    """Do the job in this process; returns "" or, in one sentence, why it failed."""
+    torch.set_num_threads(task.threads)
+    folder = StudyFolder(task.study)
+    plan = read_plan(folder.plan)
+    arm = next(arm for arm in plan.rows if arm.id == task.arm)
+    job = folder.job(task.arm, task.seed, task.split)
+    return work(folder, plan, arm, job, cache=task.cache, console=Console(file=StringIO()))
+
+
+def work(
+    folder: StudyFolder, plan: Plan, arm: Arm, job: Job, *, cache: Path, console: Console
+) -> str:
+    """Do the job; returns "" or, in one sentence, why it failed. What is done stays done.
+
+    Raises: RoundPaused: a person stopped in the middle of a round.
+    """
+    earlier = float(job.status.get("seconds", 0.0))
+    began = time.monotonic()
+
+    def spent() -> float:
+        return round(earlier + time.monotonic() - began, 1)
+
+    try:
+        with job.run.held():
+            settings = plan.settings(arm, job.seed)
+            how: dict[str, Any] = {}
+            if not job.run.metrics.exists():
+                settings = as_begun(folder, arm, job, settings)
+                # each of them changes the last bits of a sum
+                how = {"threads": torch.get_num_threads()}
+                how |= {"device": settings.device, "precision": settings.precision}
+            job.mark("running", seconds=earlier, **how)
+            _train(folder, plan, arm, job, settings, cache, console)
+            job.mark("done", seconds=spent())
+    except RoundPaused:
+        job.mark("waiting", seconds=spent())
+        raise
+    except ImilError as error:
+        return _failed(job, spent(), str(error))
+    except Exception as error:  # one job must not take the others with it
+        return _failed(job, spent(), f"{type(error).__name__}: {error}")
+    return ""
+
+
+def _failed(job: Job, seconds: float, why: str) -> str:
+    with suppress(ImilError):  # on a full disk this may fail too
+        job.mark("failed", seconds=seconds, error=why)
+    return why
+
+
+def as_begun(folder: StudyFolder, arm: Arm, job: Job, asked: TrainSettings) -> TrainSettings:
+    """What the job trains with: on the device and in the precision that it was begun with.
+
+    One that goes on from the baseline's checkpoint was begun by the baseline.
+
+    Args:
+        asked: what the plan asks for; `auto` becomes what there is here where nothing was begun,
+            or where the folder does not say with what.
+    Raises: SettingsError: that device is not to be had here.
+    """
+    began = job
+    if arm.forks and not job.run.last.exists():
+        began = folder.job("baseline", job.seed, job.split)
+    if not (began.run.last.exists() or began.run.metrics.exists()):
+        return resolve_auto(asked)
+    there = load_config(began.run.config)
+    same = {name: there.get(name, "auto") for name in ("device", "precision")}
+    known = {name: value for name, value in same.items() if value != "auto"}
+    settings = resolve(asked.model_dump() | known)
+    try:
+        return resolve_auto(settings)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{began.path} was begun on {settings.device}, which is not to be had here: run the "
+            "study where it is, or delete that folder to have it trained anew"
+        ) from error
+
+
+def _train(
+    folder: StudyFolder,
+    plan: Plan,
+    arm: Arm,
+    job: Job,
+    settings: TrainSettings,
+    cache: Path,
+    console: Console,
+) -> None:
+    run_folder = job.run
+    trained = run_folder.metrics.exists()
+    if not trained:
+        with atomic_write(run_folder.config) as half:
+            settings.write(half)
+    with atomic_write(run_folder.splits) as half:
+        shutil.copyfile(folder.splits(job.split), half)
+    if arm.forks and not trained:
+        _fork(folder.job("baseline", job.seed, job.split), job, plan.round)
+    data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
+    # kept by every baseline: an arm that forks may be added later
+    trunk = arm.kind == "baseline" and plan.round < settings.epochs
+    marks = (plan.round,) if trunk else ()
+    asks = arm.kind == "imil" and plan.reader(arm.reader).asks == "console"
+    if trained:  # an external set has come since, or the job was killed while it looked
+        # its weights are there: none need be fetched
+        run = Run(run_folder, settings.model_copy(update={"weights": "none"}), data, console)
+        run.net.load_state_dict(load_file(run_folder.weights))
+        run.module.to(run.device)
+        _look(plan, job, run, cache)
+        run_folder.last.unlink(missing_ok=True)
+        return
+    run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
+    store = run.open_store() if run.rounds else None
+    try:
+        with _reader(folder, plan, arm, job, run, store, console) as reader:
+            more: list[Callback] = []
+            if arm.kind == "upweight" and store is not None:
+                keys = _keys(data, "train")
+                theirs = _reference(folder, plan, arm, job)
+                more = [Oversample(run.order, keys, store, run.name, theirs)]
+            run.train(reader, store, after_rounds=more)
+    finally:
+        if store is not None:
+            store.close()
+    _look(plan, job, run, cache)
+    run_folder.last.unlink(missing_ok=True)  # model.safetensors holds what it learned
+
+
+def _fork(trunk: Job, job: Job, epoch: int) -> None:
+    """Begin where the trunk was before the round, unless the job has begun already."""
+    if job.run.last.exists():
+        return
+    before = trunk.run.predictions(f"epoch-{epoch:03}", TEST).parent
+    there = job.run.predictions(f"epoch-{epoch:03}", TEST).parent
+    shutil.copytree(before, there, dirs_exist_ok=True)
+    write_table(job.run.history, pd.read_csv(trunk.run.history).head(epoch))
+    job.run.last.parent.mkdir(parents=True, exist_ok=True)
+    link_or_copy(trunk.run.at(epoch), job.run.last)  # last: from here on the job goes on by itself
+
+
+@contextmanager
+def _reader(
+    folder: StudyFolder,
+    plan: Plan,
+    arm: Arm,
+    job: Job,
+    run: Run,
+    store: Store | None,
+    console: Console,
+) -> Iterator[Reader | None]:
+    """Whoever answers the job's rounds."""
+    if store is None:
+        yield None
+    elif arm.kind != "imil":
+        yield _control(folder, plan, arm, job)
+    else:
+        answers = plan.reader(arm.reader)
+        first = None if answers.reader == "web" else _named(answers.reader, arm, job, run)
+        if answers.asks == "web":
+            with reading_room(run, store, console) as page:
+                yield page if first is None else _one_after_the_other(first, page)
+        elif isinstance(first, Replay) and answers.asks:
+            yield _one_after_the_other(first, _named(answers.asks, arm, job, run))
+        else:
+            yield first
+
+
+def _named(name: str, arm: Arm, job: Job, run: Run) -> Reader:
+    return make_reader(
+        name,
+        person=arm.reader,
+        seed=job.seed,
+        data=run.data,
+        folder=run.folder.cases,
+        strict=False,  # in another seed other cases come up: those of a file may all be missing
+    )
+
+
+def _one_after_the_other(replayed: Reader, asked: Reader) -> Reader:
+    """What was read before is replayed; a person is asked the rest."""
+    assert isinstance(replayed, Replay)
+
+    def both(cases: Sequence[Case]) -> Iterator[Reading]:
+        known = [case for case in cases if replayed.knows(case)]
+        unknown = [case for case in cases if not replayed.knows(case)]
+        if known:
+            yield from replayed(known)
+        if unknown:
+            yield from asked(unknown)
+
+    return both
+
+
+def _control(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
+    theirs = _reference(folder, plan, arm, job)
+    if arm.kind == "cutout-same":
+        return RandomBox(job.seed, theirs)
+    if arm.kind == "upweight":
+        return SkipAll(theirs)
+    if arm.kind == "imil-random":
+        return RandomSquares(seed=job.seed, reference=theirs)
+    return Inverted(reference=theirs)
+
+
+def _reference(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
+    """What the reader selected, whose control the arm is."""
+    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
+    return Recorded(folder.job(first.id, job.seed, job.split).run.store)
+
+
+def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
+    """What is asked of the trained network beyond the run's own files."""
+    model = run.model
+    for name, external in plan.external.items():
+        path = run.folder.predictions("end", f"external-{name}")
+        if not path.exists():
+            samples = prepare_apart(run.settings, external.data, run.data, cache=cache)
+            keys = [samples.key(i) for i in range(len(samples))]
+            write_parts(path, keys, samples.labels, model.parts(samples))
+    samples = run.samples[TEST]
+    keys = _keys(run.data, TEST)
+    shown = figure_images(plan, job.split, keys, samples.labels)
+    rows = [i for i, split in enumerate(run.data.split_of) if split == TEST]
+    files = {name: [column[row] for row in rows] for name, column in run.data.table.masks.items()}
+    wanted = [
+        i
+        for i, key in enumerate(keys)
+        if key in shown or any(of_images[i] is not None for of_images in files.values())
+    ]
+    cams = model.explain(samples, wanted, [int(samples.labels[i]) for i in wanted])
+    write_focus(
+        job.focus,
+        [keys[i] for i in wanted],
+        cams,
+        {name: MaskFiles([of_images[i] for i in wanted]) for name, of_images in files.items()},
+    )
+    kept: dict[str, Any] = {keys[i]: cams[n] for n, i in enumerate(wanted) if keys[i] in shown}
+    with atomic_write(job.heat_maps) as half, half.open("wb") as file:
+        np.savez_compressed(file, **kept)
+
+
+def figure_images(
+    plan: Plan, split: int, keys: Sequence[str], labels: NDArray[np.int64]
+) -> list[str]:
+    """Keys of the test images whose heat-maps are kept: drawn by the splits' seed."""
+    rng = np.random.default_rng([plan.splits.seed, split])
+    shown: list[str] = []
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        drawn = rng.permutation(of_class)[:SHOWN]
+        shown += [keys[i] for i in sorted(drawn)]
+    return shown
+
+
+def _keys(data: Prepared, split: str) -> list[str]:
+    return [key for key, of in zip(data.table.keys, data.split_of, strict=True) if of == split]

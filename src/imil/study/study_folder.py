@@ -1,0 +1,224 @@
+"""The folder of a study: what lies where. The report is drawn from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
+from imil.errors import DataError
+from imil.training.run_folder import RunFolder
+
+State = Literal["waiting", "running", "done", "failed"]
+HOW = ("threads", "device", "precision")  # of a training; its job's marks keep them
+TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one training predicts for one set.
+
+    Args:
+        keys: N names, the same order for every arm of a seed and split.
+        labels: int64 (N,), in [0, K).
+        probs: float64 (N, K), rows sum to 1.
+    """
+
+    keys: tuple[str, ...]
+    labels: NDArray[np.int64]
+    probs: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self.keys)
+
+    def select(self, chosen: NDArray[np.bool_]) -> Predictions:
+        """The predictions of some of the images, (N,) True where one is wanted."""
+        keys = tuple(key for key, wanted in zip(self.keys, chosen, strict=True) if wanted)
+        return Predictions(keys, self.labels[chosen], self.probs[chosen])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a study: an arm with a seed on a split. Its folder is a run's folder."""
+
+    arm: str
+    seed: int
+    split: int
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Such as `imil, seed 0, split 1`."""
+        return f"{self.arm}, seed {self.seed}, split {self.split}"
+
+    @property
+    def unit(self) -> tuple[int, int]:
+        """What is paired between arms: (seed, split)."""
+        return (self.seed, self.split)
+
+    @property
+    def run(self) -> RunFolder:
+        """Its files."""
+        return RunFolder(self.path)
+
+    @property
+    def focus(self) -> Path:
+        """Heat-map energy in masks, see `imil.study.attention_focus`."""
+        return self.path / "focus.parquet"
+
+    @property
+    def heat_maps(self) -> Path:
+        """The heat-maps of the figure's images: key -> float32 (h, w) in [0, 1]."""
+        return self.path / "heat-maps.npz"
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """job.json: `state`, `seconds` of work; `threads`, `device` and `precision` once it
+        trains, `error` if failed."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / "job.json").read_text("utf-8"))
+            _ = found["state"]
+        except FileNotFoundError:
+            return {"state": "waiting"}
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{self.path / 'job.json'} is damaged: delete it") from None
+        return found
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        state: State = self.status["state"]
+        return state
+
+    def mark(self, state: State, **more: Any) -> None:
+        """Say how far it is. How it was trained stays said: it may be looked at elsewhere later."""
+        kept = {name: value for name, value in self.status.items() if name in HOW}
+        write_json(self.path / "job.json", {"state": state, **kept, **more})
+
+    def sets(self) -> tuple[str, ...]:
+        """The sets that it predicted at its end: `test`, then `external-NAME`."""
+        found = sorted(path.stem for path in self.run.predictions("end", TEST).parent.glob("*"))
+        apart = [name for name in found if name.startswith("external-")]
+        return (*([TEST] if TEST in found else []), *apart)
+
+    def predictions(self, of: str = TEST, when: str = "end") -> Predictions:
+        """Its predictions of a set, at its end or before a round (`epoch-070`)."""
+        path = self.run.predictions(when, of)
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are of either kind
+            raise DataError(
+                f"{path} cannot be read: run the study to its end; where it was done, delete "
+                f"{self.path} first"
+            ) from error
+        probs = table[[name for name in table.columns if name.startswith("prob_")]]
+        return Predictions(
+            tuple(map(str, table["key"])),
+            table["label"].to_numpy(np.int64),
+            probs.to_numpy(np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The files of a study."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan as resolved."""
+        return self.path / "plan.toml"
+
+    @property
+    def facts(self) -> Path:
+        """study.json: versions, data fingerprint, classes, counts, warnings found before the first
+        job."""
+        return self.path / "study.json"
+
+    @property
+    def images(self) -> Path:
+        """images.parquet: key, set (`data` or `external-NAME`), label, hashes of what the file and
+        its masks hold, and a column per subgroup (text; empty: not known)."""
+        return self.path / "images.parquet"
+
+    def read_images(self) -> pd.DataFrame:
+        """What is in images.parquet.
+
+        Raises: DataError: it is not there, or is damaged.
+        """
+        try:
+            return pd.read_parquet(self.images)
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{self.images} is not there: `imil study run` has yet to read the images"
+            ) from error
+        except (OSError, ValueError) as error:  # pyarrow's errors are of either kind
+            raise DataError(f"{self.images} cannot be read: begin the study anew") from error
+
+    def splits(self, number: int) -> Path:
+        """Key, label and split of each image."""
+        return self.path / "splits" / f"split-{number}.csv"
+
+    @property
+    def figures(self) -> Path:
+        """PNG, SVG and CSV of each figure."""
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The report: one file."""
+        return self.path / "report.html"
+
+    def arm(self, arm: str) -> Path:
+        """The folder of an arm's jobs."""
+        return self.path / "jobs" / arm
+
+    def job(self, arm: str, seed: int, split: int) -> Job:
+        """The job of an arm, seed and split."""
+        return Job(arm, seed, split, self.arm(arm) / f"seed-{seed}-split-{split}")
+
+    def jobs(self, arms: Sequence[str], seeds: Sequence[int], splits: int) -> list[Job]:
+        """Every job, split by split, seed by seed, arms in their order."""
+        return [
+            self.job(arm, seed, split) for split in range(splits) for seed in seeds for arm in arms
+        ]
+
+    def states(self, jobs: Iterable[Job]) -> dict[Job, State]:
+        """How far each job is: one under way when nobody runs the study was killed, and waits."""
+        states = {job: job.state for job in jobs}
+        if not is_locked(self.path):
+            states = {job: "waiting" if at == "running" else at for job, at in states.items()}
+        return states
+
+    def forget(self, of: str) -> None:
+        """Take back what the jobs predicted of a set (`external-NAME`) at their end.
+
+        Raises: DataError: a file cannot be deleted.
+        """
+        for path in (self.path / "jobs").glob(f"*/*/predictions/end/{of}.parquet"):
+            with os_errors_as_sentences(path):
+                path.unlink()
+
+    def clear(self) -> None:
+        """Take back what was written before the first job."""
+        for path in (self.plan, self.images, self.facts):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.splits(0).parent, ignore_errors=True)
+
+    def read_facts(self) -> dict[str, Any]:
+        """What study.json holds."""
+        try:
+            found: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.facts} cannot be read: is {self.path} a study?") from error
+        return found

@@ -1,0 +1,158 @@
+"""From a table or folder of images to corrected training samples and a test set, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imil.cases import Image
+from imil.data.image_cache import decode
+from imil.data.splits import read_splits, split, write_splits
+from imil.data.table import Table, check_masks, read_data
+from imil.errors import DataError
+from imil.images.load import load_image, load_mask
+from imil.pytorch import CorrectedDataset
+from imil.training.run_folder import RunFolder
+from imil.training.settings import TrainSettings
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Every image at the training size, and which split it is in."""
+
+    table: Table
+    pixels: NDArray[np.uint8]  # (N, S, S) or (N, S, S, 3), usually mapped from the cache's file
+    split_of: tuple[str, ...]
+    bad: tuple[tuple[str, str], ...]  # key and reason of what was left out
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names."""
+        return self.table.class_names
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have samples, train first."""
+        return tuple(name for name in ("train", "val", "test") if name in self.split_of)
+
+    def samples(self, name: str) -> CorrectedDataset:
+        """The samples of a split."""
+        rows = np.flatnonzero(np.asarray(self.split_of) == name)
+        paths = [self.table.images[i] for i in rows]
+
+        def original(i: int) -> Image:
+            return load_image(paths[i])
+
+        return CorrectedDataset(
+            Pixels(self.pixels, rows, self.table.labels[rows]),
+            transform=to_pixels,
+            view=to_pixels,
+            labels=self.table.labels[rows],
+            class_names=self.class_names,
+            keys=[self.table.keys[i] for i in rows],
+            original=original,
+            threadsafe=True,
+        )
+
+    def masks(self, key: str) -> list[NDArray[np.bool_] | None]:
+        """The masks of a sample, in the order of the table's mask columns."""
+        row = self.table.keys.index(key)
+        paths = [column[row] for column in self.table.masks.values()]
+        return [None if path is None else load_mask(path) for path in paths]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Some rows of the decoded images, with their labels."""
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.intp]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[NDArray[np.uint8], int]:
+        """Raw pixels and label of the i-th sample."""
+        return self.pixels[self.rows[i]], int(self.labels[i])
+
+
+def decoded(table: Table, settings: TrainSettings, *, cache: Path, progress: Progress) -> Prepared:
+    """The images of a table that can be read, at the training size and in no split yet.
+
+    Raises: DataError: an image cannot be read, unless those are to be skipped.
+    """
+    found = decode(
+        table,
+        size=settings.image_size,
+        channels=settings.channels,
+        folder=cache,
+        skip_bad=settings.skip_bad,
+        progress=progress,
+    )
+    bad = {key for key, _ in found.bad}
+    table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
+    return Prepared(table, found.array, ("",) * len(table), found.bad)
+
+
+def prepare_apart(
+    settings: TrainSettings, data: str, like: Prepared, *, cache: Path
+) -> CorrectedDataset:
+    """The images of another table at the same size, never split and never trained on.
+
+    Raises: DataError: it cannot be read, or it has a class that `like` does not have.
+    """
+    table = read_data(Path(data), settings.columns())
+    read = decoded(table, settings, cache=cache, progress=lambda _done, _total: None)
+    apart = replace(read, table=relabelled(read.table, like), split_of=("apart",) * len(read.table))
+    return apart.samples("apart")
+
+
+def relabelled(table: Table, like: Prepared) -> Table:
+    """The table with the labels of the other's classes, which are matched by name.
+
+    Raises: DataError: a class is not among them.
+    """
+    strange = [name for name in table.class_names if name not in like.class_names]
+    if strange:
+        raise DataError(
+            f"the class '{strange[0]}' is none of {', '.join(like.class_names)}: give the "
+            "classes of both tables the same names"
+        )
+    labels = np.array([like.class_names.index(name) for name in table.class_names], np.int64)
+    return replace(table, labels=labels[table.labels], class_names=like.class_names)
+
+
+def to_pixels(image: NDArray[np.uint8]) -> torch.Tensor:
+    """Raw pixels as uint8 (C, S, S); `Classifier` scales and normalises whole batches."""
+    array = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    return torch.from_numpy(np.array(array))
+
+
+def prepare(
+    settings: TrainSettings, folder: RunFolder, *, cache: Path, progress: Progress
+) -> Prepared:
+    """Read, split and decode. A run that has its split written keeps it.
+
+    Raises: DataError: whatever is wrong with the data, before any training.
+    """
+    table = read_data(Path(settings.data), settings.columns())
+    read = decoded(table, settings, cache=cache, progress=progress)
+    table = read.table
+    check_masks(table)
+    if folder.splits.exists():
+        split_of = read_splits(folder.splits, table)
+    else:
+        split_of = split(
+            table, test=settings.test_share, val=settings.val_share, seed=settings.seed
+        )
+        write_splits(folder.splits, table, split_of)
+    return replace(read, split_of=split_of)
