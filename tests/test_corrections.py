@@ -66,7 +66,7 @@ def test_what_is_kept_comes_back_for_any_grid(rows, cols, data):
         Image.new("L", (6, 4), 9),
         Image.new("RGB", (6, 4), (9, 9, 9)),
     ],
-    ids=lambda image: f"{type(image).__name__}-{getattr(image, 'shape', image)}",
+    ids=lambda image: f"{type(image).__name__}-{getattr(image, 'shape', None) or image.mode}",
 )
 def test_every_kind_of_raw_image_keeps_its_kind(image):
     table = Corrections(1)

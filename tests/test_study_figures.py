@@ -28,11 +28,11 @@ from imil.metrics.classification import auroc, expected_calibration_error
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
-    agreement,
+    agreement_maps,
+    attention_energy,
     curves,
     draw_all,
     feedback,
-    focus,
     forest,
     heat_maps,
     reliability,
@@ -480,7 +480,7 @@ def test_focus_is_the_mean_over_the_images_that_have_a_mask(copy):
     held.insert(1, "mask", "lesion_mask")
     held.to_parquet(folder.job("imil.Lee", 1, 0).focus, index=False)
     with look():
-        drawing = focus.draw(Material(folder, plan, table(plan)))
+        drawing = attention_energy.draw(Material(folder, plan, table(plan)))
     mine = drawing.data.query("arm == 'imil.Lee' and seed == 1").iloc[0]
     assert (mine["images"], mine["energy"], mine["area"]) == pytest.approx((3, 0.3, 0.2))
     assert mine["pointing"] == pytest.approx(1 / 3)
@@ -495,17 +495,17 @@ def test_the_large_mark_is_the_number_of_the_reports_table(copy):
         names = ["key", "mask", "energy", "area", "pointing"]
         pd.DataFrame(rows, columns=names).to_parquet(folder.job("imil.Lee", seed, 0).focus)
     with look():
-        drawing = focus.draw(Material(folder, plan, table(plan)))
+        drawing = attention_energy.draw(Material(folder, plan, table(plan)))
     every = drawing.data.query("arm == 'imil.Lee'")
     assert every.loc[every["seed"].isna(), "energy"].tolist() == pytest.approx([0.35])
-    found = focus.summed_up(find(folder, plan).focus).query("arm == 'imil.Lee'")
+    found = attention_energy.summed_up(find(folder, plan).focus).query("arm == 'imil.Lee'")
     assert found["energy"].tolist() == pytest.approx([0.35])
     energy = drawing.figure.axes[0]
     assert any(list(line.get_xdata()) == pytest.approx([0.35]) for line in energy.lines)
 
 
 def test_chance_is_drawn_for_energy_alone_and_pointing_is_said_to_have_none(material):
-    drawing = focus.draw(material)
+    drawing = attention_energy.draw(material)
     upright = [
         [line for line in axes.lines if list(line.get_ydata()) == [0, 1]]
         for axes in drawing.figure.axes
@@ -517,7 +517,7 @@ def test_chance_is_drawn_for_energy_alone_and_pointing_is_said_to_have_none(mate
 
 def test_marks_of_the_focus_stand_at_the_means_and_chance_at_the_area(study, material):
     folder, plan = study
-    axes = iter(focus.draw(material).figure.axes)
+    axes = iter(attention_energy.draw(material).figure.axes)
     for mask in ("lesion_mask", "lung_mask"):
         files = {
             arm.id: pd.concat(pd.read_parquet(folder.job(arm.id, seed, 0).focus) for seed in (0, 1))
@@ -540,7 +540,7 @@ def test_a_blank_heat_map_of_an_image_with_two_masks_counts_once(copy):
     names = ["key", "mask", "energy", "area", "pointing"]
     pd.DataFrame(rows, columns=names).to_parquet(job.focus, index=False)
     with look():
-        drawing = focus.draw(Material(folder, plan, table(plan)))
+        drawing = attention_energy.draw(Material(folder, plan, table(plan)))
     assert "1 heat-map is zero everywhere" in drawing.caption
 
 
@@ -622,7 +622,7 @@ def test_agreement_counts_the_readers_that_selected_each_square(study, drawn):
 
 
 def test_agreement_is_drawn_in_the_squares_that_were_selected(material):
-    drawing = agreement.draw(material)
+    drawing = agreement_maps.draw(material)
     every, case = drawing.data.iloc[:16], drawing.data.iloc[16:32]
     shares, first = drawing.figure.axes[:2]
     drawn_shares = np.asarray(shares.images[0].get_array()).ravel()
@@ -644,7 +644,7 @@ def test_agreement_is_drawn_in_the_squares_that_were_selected(material):
 def test_answers_that_are_replayed_in_every_seed_count_once(tmp_path):
     study, plan = made(tmp_path, readers=("simulated-a", "simulated-b"), cases=3)
     with look():
-        drawing = agreement.draw(Material(study, plan, table(plan)))
+        drawing = agreement_maps.draw(Material(study, plan, table(plan)))
     assert drawing.data["key"].nunique() == 1 + 3  # and all together
     assert len(drawing.data) == 16 * 4
     assert "in 3 cases (3 images)" in drawing.caption
@@ -662,7 +662,7 @@ def test_simulated_readers_are_called_simulated(tmp_path, drawn):
     study, plan = made(tmp_path, readers=("simulated", "Lee"), seeds=(0,))
     with look():
         material = Material(study, plan, table(plan))
-        assert "Simulated readers: simulated." in agreement.draw(material).caption
+        assert "Simulated readers: simulated." in agreement_maps.draw(material).caption
 
 
 @pytest.mark.parametrize("kind", ["random", "inverted:miss=0.1"])
@@ -690,7 +690,7 @@ def test_every_figure_is_written_as_pixels_as_a_drawing_and_as_numbers(study, dr
         assert len(pd.read_csv(path.with_suffix(".csv"))) > 0
 
 
-@pytest.mark.parametrize("of", [roc, reliability, heat_maps, agreement])
+@pytest.mark.parametrize("of", [roc, reliability, heat_maps, agreement_maps])
 def test_drawing_again_gives_the_same_bytes_whatever_the_users_style(study, drawn, tmp_path, of):
     folder, plan = study
     with mpl.rc_context({"font.size": 30, "savefig.dpi": 50, "svg.fonttype": "path"}):
@@ -734,7 +734,13 @@ def test_nothing_leaves_the_page_or_lies_on_another(tmp_path, study, readers):
     folder, plan = study if readers == READERS else made(tmp_path, readers=readers, seeds=(0,))
     with look():
         material = Material(folder, plan, table(plan), loaders(plan), np.full((4, 4), -0.05))
-        for draw in (curves.draw, heat_maps.draw, focus.draw, feedback.draw, agreement.draw):
+        for draw in (
+            curves.draw,
+            heat_maps.draw,
+            attention_energy.draw,
+            feedback.draw,
+            agreement_maps.draw,
+        ):
             apart(draw(material).figure)
         for draw in (forest.draw, roc.draw, reliability.draw):
             apart(draw(material, "test").figure)
