@@ -1,5 +1,6 @@
 """What the README and the examples show, run as shown."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from reader_contract import make_case
 
 from imil.study.arms import TITLES
 from imil.study.plan import make_plan
@@ -16,24 +18,57 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "output"),
     [
         ("plain_loop.py", "round after epoch 2: 5 films corrected"),
         ("lightning_callback.py", "5 films corrected"),
     ],
 )
-def test_an_example_runs_as_it_is(name, said, tmp_path):
-    ran = subprocess.run(
+def test_an_example_runs_as_it_is(name, output, tmp_path):
+    result = subprocess.run(
         [sys.executable, ROOT / "examples" / name, tmp_path], capture_output=True, text=True
     )
-    assert ran.returncode == 0, ran.stderr
-    assert said in ran.stdout
+    assert result.returncode == 0, result.stderr
+    assert output in result.stdout
 
 
-def test_every_file_that_the_docs_link_to_is_there():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def snippet(page, heading):
+    """The first Python block under a heading of a page."""
+    text = (ROOT / page).read_text().split(heading)[1]
+    return re.search(r"```python\n(.*?)```", text, re.S)[1]
+
+
+def run_python(code, folder, answers=""):
+    """Output of the code, run in a fresh Python as a user would."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        input=answers,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": ""},  # so that no picture viewer is found and opened
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_snippets_of_readme_and_api_page_run_as_they_are(tmp_path):
+    shown = run_python(
+        snippet("README.md", "## Use it in your own training loop"),
+        tmp_path,
+        answers="6 7\n\n" * 20 + "\n",
+    )
+    assert "That was the last case" in shown
+    listed = run_python(snippet("docs/api.md", "## Read what a store holds"), tmp_path)
+    assert listed.count("(6, 7)") == len(listed.splitlines()) > 0
+
+
+def test_the_reader_that_the_docs_show_answers_every_case():
+    names = {}
+    exec(snippet("docs/readers.md", "## Your own"), names)
+    case = make_case()
+    (reading,) = names["everything"]([case])
+    assert reading.squares == tuple(range(1, case.grid.squares + 1))
 
 
 @pytest.mark.parametrize(
