@@ -3,13 +3,13 @@
 import importlib
 import inspect
 import re
-import subprocess
-import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from imil.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src/imil"
@@ -97,20 +97,12 @@ def code(page):
     return "\n".join([*blocks, *spans])
 
 
-@cache
-def help_of(*words):
-    """What the command line says of a command."""
-    command = [sys.executable, "-m", "imil", *words, "--help"]
-    env = {"COLUMNS": "200", "TERM": "dumb", "PYTHONPATH": str(ROOT / "src")}
-    result = subprocess.run(command, capture_output=True, text=True, env=env)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
 def commands(*words):
-    """The commands that the help lists."""
-    listed = help_of(*words).partition("Commands")[2]
-    return set(re.findall(r"^│ +([a-z]+) ", listed, re.M))
+    """The commands of `imil`, or of one of its commands."""
+    command = get_command(app)
+    for word in words:
+        command = command.commands[word]
+    return set(command.commands)
 
 
 @pages(RENAMED)
