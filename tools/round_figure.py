@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imil.cases import Case, Reading
 from imil.fills import blackout
-from imil.images.colours import overlay
-from imil.images.render import fitted, grid_lines
+from imil.images.colours import overlay, to_uint8
+from imil.images.render import grid_lines
 from imil.store import Store
 
 TARGET = Path(__file__).parents[1] / "docs/images/round.png"
@@ -86,7 +86,8 @@ def arrow(pen: ImageDraw.ImageDraw, left: int, middle: int) -> None:
 
 def film(case: Case, side: int = SIDE) -> np.ndarray:
     """The image of a case, (side, side), uint8."""
-    return fitted(case.image, side)
+    picture = Image.fromarray(to_uint8(case.image))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def predictions(table: pd.DataFrame, films: Path, cases: list[Case]) -> Image.Image:
