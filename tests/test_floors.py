@@ -16,12 +16,14 @@ FLOORS = {
     "errors": 0,
     "grid": 0.5,  # floor 0 as well, but it may raise
     "threads": 0,
+    "atomic_files": 0.5,
     **dict.fromkeys(["cases", "outliers", "fills"], 1),
     "agreement": 1.5,  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
     "rounds": 3,
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
     "lightning": 4.5,  # a skin over imil.pytorch
+    **dict.fromkeys(["data", "metrics", "phantom"], 4.5),
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,
