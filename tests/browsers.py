@@ -44,7 +44,7 @@ class Desk:
     def __init__(self, browser, address, secret=None, width=1280, height=800, **how):
         self.address = address
         self.context = browser.new_context(viewport={"width": width, "height": height}, **how)
-        self.context.set_default_timeout(12_000)  # ms
+        self.context.set_default_timeout(300_000)  # ms: a busy machine is slow
         self.errors, self.hosts = [], set()
         self.page = self.tab()
         self.page.goto(f"{address}/in/{secret}" if secret else address)
@@ -115,7 +115,7 @@ class Desk:
 
     def until(self, script):
         """A script of the page comes to be true; Playwright's own wait needs `eval` in the page."""
-        for _ in range(120):
+        for _ in range(3000):
             if self.page.evaluate(script):
                 return
             self.page.wait_for_timeout(100)

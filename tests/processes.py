@@ -23,7 +23,7 @@ def start(target, *args, **kwargs):
     """The exit code of a function in a process of its own; negative if a signal ended it."""
     process = CONTEXT.Process(target=target, args=args, kwargs=kwargs)
     process.start()
-    process.join(240)
+    process.join()
     return process.exitcode
 
 

@@ -3,8 +3,8 @@
 import os
 import pty
 import select
+import signal
 import sys
-import time
 from pathlib import Path
 
 IMIL = [str(Path(sys.executable).with_name("imil"))]
@@ -19,30 +19,36 @@ class Terminal:
             os.chdir(cwd)
             os.environ.update(IMIL_CACHE=str(cwd / "cache"), COLUMNS="100", TERM="xterm")
             os.environ.pop("DISPLAY", None)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored if pytest runs in the background
             os.execv(IMIL[0], [*IMIL, *map(str, words)])
         self.seen = ""
 
-    def wait_for(self, text, seconds=120):
-        """Read until the text appears after what was read before."""
-        end = time.monotonic() + seconds
+    def wait_for(self, text):
+        """Read until the text appears after what was read before, or the program ends."""
         while text not in self.seen:
-            assert time.monotonic() < end, f"no {text!r} in {self.seen[-2000:]!r}"
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
-                except OSError:  # the program has ended
-                    assert text in self.seen, self.seen[-2000:]
+            assert self.read(), self.seen[-2000:]
         self.seen = self.seen[self.seen.index(text) + len(text) :]
+
+    def read(self):
+        """Wait for more output; False if the program has ended."""
+        try:
+            more = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.seen += more.decode(errors="replace")
+        return bool(more)
+
+    def interrupt(self):
+        """Ctrl-C, again where it came between a prompt and its first read, which loses it."""
+        os.kill(self.pid, signal.SIGINT)
+        while not select.select([self.fd], [], [], 10)[0]:
+            os.kill(self.pid, signal.SIGINT)
 
     def type(self, line):
         os.write(self.fd, f"{line}\n".encode())
 
     def end(self):
         """The exit code, once all output is read."""
-        while True:
-            try:
-                if not os.read(self.fd, 65536):
-                    break
-            except OSError:
-                break
+        while self.read():
+            pass
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

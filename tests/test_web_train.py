@@ -41,6 +41,11 @@ def films(tmp_path):
     return write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
 
 
+def interruptible():
+    """Take Ctrl-C, which is ignored where pytest runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(tmp_path, *words):
     """The running command, and a function that waits for a pattern in what it says."""
     with (tmp_path / "said").open("w") as log:
@@ -50,15 +55,14 @@ def start(tmp_path, *words):
             stderr=subprocess.STDOUT,
             cwd=tmp_path,
             env=os.environ | {"IMIL_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"},
+            preexec_fn=interruptible,
         )
     STARTED.append(process)
 
     def wait_for(pattern):
-        end = time.monotonic() + 120
         while not (found := re.search(pattern, (tmp_path / "said").read_text())):
-            assert time.monotonic() < end, (tmp_path / "said").read_text()
             assert process.poll() is None, (tmp_path / "said").read_text()
-            time.sleep(0.2)
+            time.sleep(0.05)
         return found
 
     return process, wait_for
@@ -75,13 +79,11 @@ def enter(link):
 
 def open_round(visitor):
     """The round, once the training has opened one."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
+    while True:
         rounds = [r for r in visitor.get("/api/session").json()["rounds"] if r["state"] == "open"]
         if rounds:
             return visitor.get(f"/api/rounds/{rounds[0]['id']}").json()
-        time.sleep(0.2)
-    raise AssertionError("no round was opened")
+        time.sleep(0.1)
 
 
 def read(visitor, held, number, squares):
@@ -99,7 +101,7 @@ def test_a_page_beside_the_training_answers_its_round(films, tmp_path):
         read(visitor, held, case["number"], [6, 7])
     read(visitor, held, 1, [10])  # a changed mind, before the round is finished
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    assert process.wait(120) == 0
+    assert process.wait() == 0
     assert "at the end" in (tmp_path / "said").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
@@ -122,7 +124,7 @@ def test_a_reading_room_that_dies_is_back_before_the_reader_is_through(films, tm
     for number in (2, 3):  # by the same link, at the same address
         read(visitor, held, number, [7])
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    assert process.wait(120) == 0
+    assert process.wait() == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
@@ -149,9 +151,9 @@ def test_the_training_can_die_while_someone_reads_and_nothing_is_lost(films, tmp
         read(visitor, held, case["number"], [6])
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
     room.send_signal(signal.SIGINT)
-    room.wait(30)
+    room.wait()
     resumed, _ = start(tmp_path, "resume", "run")
-    assert resumed.wait(120) == 0
+    assert resumed.wait() == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     squares = [r.squares for r in store.readings(store.rounds()[0].id)]
     assert squares == [(5,), (6,), (6,), (6,)]
