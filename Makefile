@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test bench lint jscheck lock
+# each core runs whole files, those that take longest first (tests/conftest.py)
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: setup demo test test-fast test-all bench lint jscheck lock
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -10,8 +13,17 @@ setup:
 demo: setup
 	@$(BIN)/imil demo
 
+# FLAGS are pytest's; IMIL_SHENZHEN names the folder of the real films
 test: setup
-	@$(BIN)/python -m pytest
+	@$(PYTEST) -m "not slow" $(FLAGS)
+
+# no process starts and no browser
+test-fast: setup
+	@$(PYTEST) -m "not slow and not process and not browser" $(FLAGS)
+
+# the slow ones too, as CI does
+test-all: setup
+	@$(PYTEST) $(FLAGS)
 
 # the benchmarks, small; FLAGS=--full for large ones
 bench: setup
