@@ -1,13 +1,34 @@
-"""Real processes that start in a blink: forked from a server that has everything imported."""
+"""Real processes that start fast: forked from a server that has everything imported."""
 
+import gc
 import multiprocessing
 import os
 import resource
 import sys
 from dataclasses import dataclass
+from multiprocessing import forkserver
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["imil.cli.main", "imil.training.launch"])
+CONTEXT.set_forkserver_preload(  # what commands import, and late; a name that is gone is left out
+    [
+        "imil.cli.main",
+        "imil.training.launch",
+        "imil.training.training_curve",
+        "imil.training.case_report",
+        "imil.study.checks.preflight",
+        "imil.study.jobs.runner",
+        "imil.study.jobs.workers",
+        "imil.study.report",
+        "alembic.command",
+        "alembic.context",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_svg",
+        "pandas.io.formats.csvs",
+        "pyarrow.dataset",
+        "pyarrow.pandas_compat",
+        "sqlalchemy.dialects.postgresql",
+    ]
+)
 
 
 @dataclass
@@ -21,10 +42,28 @@ class Said:
 
 def start(target, *args, **kwargs):
     """The exit code of a function in a process of its own; negative if a signal ended it."""
-    process = CONTEXT.Process(target=target, args=args, kwargs=kwargs)
+    forkserver.ensure_running()
+    server = vars(forkserver._forkserver)
+    known = {name: server.get(name) for name in ("_forkserver_address", "_forkserver_authkey")}
+    process = CONTEXT.Process(target=_begin, args=(known, target, args, kwargs))
     process.start()
     process.join()
     return process.exitcode
+
+
+def _begin(server, target, args, kwargs):
+    """Call the target where processes that it spawns are forked from the same server too.
+
+    They are as clean as spawned ones, and need not import everything again.
+    """
+    gc.freeze()  # what the server has imported is not garbage: leave its memory shared
+    vars(forkserver._forkserver).update(server, ensure_running=lambda: None)
+    multiprocessing.get_context = _get_context
+    target(*args, **kwargs)
+
+
+def _get_context(method=None, _real=multiprocessing.get_context):
+    return _real("forkserver" if method == "spawn" else method)
 
 
 def command(words, cwd, *, largest_file=None, **environment):
