@@ -29,6 +29,18 @@ LONGEST_FIRST = (
     "test_study_run.py",
     "test_killed.py",
     "test_cli.py",
+    "test_reading_room.py",
+    "test_study_templates.py",
+    "test_reading_room_film.py",
+    "test_study_report.py",
+    "test_study_figures.py",
+    "test_demo.py",
+    "test_web_access.py",
+    "test_web_schemathesis.py",
+    "test_web_train.py",
+    "test_examples.py",
+    "test_study_summary.py",
+    "test_study_statistics_coverage.py",
 )
 
 

@@ -1,11 +1,14 @@
 """A person at a terminal, for commands that ask."""
 
+import fcntl
 import os
-import pty
 import select
 import signal
 import sys
+import termios
 from pathlib import Path
+
+from processes import Descriptor, fork
 
 IMIL = [str(Path(sys.executable).with_name("imil"))]
 
@@ -14,13 +17,9 @@ class Terminal:
     """A person at a terminal."""
 
     def __init__(self, *words, cwd):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(cwd)
-            os.environ.update(IMIL_CACHE=str(cwd / "cache"), COLUMNS="100", TERM="xterm")
-            os.environ.pop("DISPLAY", None)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored if pytest runs in the background
-            os.execv(IMIL[0], [*IMIL, *map(str, words)])
+        self.fd, theirs = os.openpty()
+        self.process = fork(_command, list(map(str, words)), cwd, Descriptor(theirs))
+        os.close(theirs)
         self.seen = ""
 
     def wait_for(self, text):
@@ -40,9 +39,9 @@ class Terminal:
 
     def interrupt(self):
         """Ctrl-C, again where it came between a prompt and its first read, which loses it."""
-        os.kill(self.pid, signal.SIGINT)
+        os.kill(self.process.pid, signal.SIGINT)
         while not select.select([self.fd], [], [], 10)[0]:
-            os.kill(self.pid, signal.SIGINT)
+            os.kill(self.process.pid, signal.SIGINT)
 
     def type(self, line):
         os.write(self.fd, f"{line}\n".encode())
@@ -51,4 +50,28 @@ class Terminal:
         """The exit code, once all output is read."""
         while self.read():
             pass
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.process.join()
+        os.close(self.fd)
+        return self.process.exitcode
+
+
+def _command(words, cwd, terminal):
+    """Run `imil` with these words at the terminal."""
+    terminal = terminal.fd
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(terminal, number)
+    os.close(terminal)
+    sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), "rww")
+    os.chdir(cwd)
+    os.environ.update(IMIL_CACHE=str(cwd / "cache"), COLUMNS="100", TERM="xterm")
+    os.environ.pop("DISPLAY", None)
+    sys.argv = ["imil", *words]
+    from imil.cli.main import main
+
+    try:
+        main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
