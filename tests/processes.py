@@ -13,6 +13,7 @@ _real_context = multiprocessing.get_context
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(  # what commands import, and late; a name that is gone is left out
     [
+        "pytest",
         "imil.cli.main",
         "imil.training.launch",
         "imil.training.training_curve",
@@ -91,7 +92,7 @@ def _get_context(method=None):
 
 
 def begin(words, cwd, out, **environment):
-    """A process in which `imil` runs with these words; it writes everything that it says to a file."""
+    """A process in which `imil` runs with these words; a file takes all that it writes."""
     return fork(_command, list(map(str, words)), cwd, environment, out, out, None)
 
 

@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import sys
 from collections import Counter
 from io import StringIO
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,10 +19,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 from terminals import Terminal
 
+from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
 from imil.pytorch import TorchModel
 from imil.store import Store
 from imil.study.arms import CONTROLS, Arm
+from imil.study.jobs.workers import ray_cluster
 from imil.study.plan import read_plan
 from imil.study.reading_records import sessions
 from imil.study.study_folder import StudyFolder
@@ -457,11 +461,16 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
     assert (failed["state"], failed["seconds"], failed["error"]) == ("failed", 5.0, KILLED)
 
 
-def test_ray_says_when_no_node_is_large_enough(place, whole):
-    words = ["study", "run", "whole.toml", "--out", "whole", "--cache", "cache"]
-    said = command([*words, "--ray", "local", "--threads", "1000"], place)
-    assert said.returncode == 2
-    assert "no node of the Ray cluster has 1000 processors" in said.stderr
+def test_ray_says_when_no_node_is_large_enough(monkeypatch):
+    cluster = SimpleNamespace(
+        init=lambda **_: None,
+        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e9}}],
+        shutdown=lambda: None,
+    )
+    monkeypatch.setitem(sys.modules, "ray", cluster)
+    refusal = "no node of the Ray cluster has 1000 processors: give --threads 2 or less"
+    with pytest.raises(SettingsError, match=refusal), ray_cluster("local", 1000, None):
+        raise AssertionError("there is no room")
 
 
 @pytest.mark.parametrize("out", ["file", "file/study"])
@@ -482,7 +491,6 @@ def test_a_killed_study_goes_on_where_it_was(place, whole):
     import os
     import signal
     import subprocess
-    import sys
     import time
 
     name = place / "killed"
