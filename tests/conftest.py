@@ -47,19 +47,24 @@ LONGEST_FIRST = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests that use a browser or start a process; give workers the longest files first."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
-        elif process_guard.starts_process(item):
-            item.add_marker("process")
+        for mark in process_guard.marks(item):
+            item.add_marker(mark)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist
         rank = {name: position for position, name in enumerate(LONGEST_FIRST)}
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Fail a test whose fixtures start a process, if it is not marked so."""
+    with process_guard.guard(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test that starts a process and is not marked so."""
-    with process_guard.guarded(item):
+    with process_guard.guard(item):
         return (yield)
 
 

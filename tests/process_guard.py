@@ -1,9 +1,8 @@
-"""Which tests start a process, and a guard that fails those that do so without the mark."""
+"""Which tests start a process or a browser, and a guard that fails those without the mark."""
 
 from __future__ import annotations
 
 import multiprocessing.process
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,37 +12,41 @@ from typing import Any
 
 import pytest
 
-MARKS = ("process", "browser")
-# what a test refers to that starts a process; what else does so carries the mark by hand
-STARTERS = {"subprocess", "multiprocessing", "processes", "terminals", "imil.web.child_server"}
+# the mark of a test that refers to one of these; what else starts a process is marked by hand
+MARKS = {"browsers": "browser"} | dict.fromkeys(
+    ("subprocess", "multiprocessing", "processes", "terminals", "imil.web.child_server"), "process"
+)
 EVENTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 HERE = Path(__file__).parent
 
-_running: list[pytest.Item] = []
+_started: list[str] = []
 _start = multiprocessing.process.BaseProcess.start
 
 
-def starts_process(item: pytest.Item) -> bool:
-    """Whether a test, or a fixture or function of the tests that it uses, refers to a starter."""
-    fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # doctests have it too
-    used = [definitions[-1].func for definitions in fixtures.values()]
-    test = getattr(item, "function", None)
-    return any(_refers(one, set()) for one in [test, *used] if isinstance(one, FunctionType))
+def marks(item: pytest.Item) -> set[str]:
+    """The marks of what a test, or a function or fixture of the tests that it uses, refers to."""
+    fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # doctests have it
+    functions = [definitions[-1].func for definitions in fixtures.values()]
+    functions.append(getattr(item, "function", None))
+    seen: set[FunctionType] = set()
+    return {mark for one in functions if isinstance(one, FunctionType) for mark in _of(one, seen)}
 
 
-def _refers(function: FunctionType, seen: set[FunctionType]) -> bool:
+def _of(function: FunctionType, seen: set[FunctionType]) -> Iterator[str]:
     seen.add(function)
     for name in _names(function.__code__):
         value = function.__globals__.get(name)
-        module = value.__name__ if isinstance(value, ModuleType) else value.__class__.__module__
+        module = value.__name__ if isinstance(value, ModuleType) else type(value).__module__
         if isinstance(value, FunctionType | type):
             module = value.__module__
-        if name in STARTERS or module in STARTERS:
-            return True
-        ours = isinstance(value, FunctionType) and Path(value.__code__.co_filename).parent == HERE
-        if ours and value not in seen and _refers(value, seen):
-            return True
-    return False
+        if name in MARKS or module in MARKS:
+            yield MARKS.get(module) or MARKS[name]
+        elif isinstance(value, FunctionType) and value not in seen and _is_ours(value):
+            yield from _of(value, seen)
+
+
+def _is_ours(function: FunctionType) -> bool:
+    return Path(function.__code__.co_filename).parent == HERE
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -55,33 +58,26 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 @contextmanager
-def guarded(item: pytest.Item) -> Iterator[None]:
-    """Meanwhile this test runs, from the setup of its fixtures to their teardown."""
-    _running.append(item)
-    try:
-        yield
-    finally:
-        _running.pop()
-
-
-def _check(event: str) -> None:
-    if _running and not any(_running[-1].get_closest_marker(mark) for mark in MARKS):
-        raise AssertionError(
-            f"{_running[-1].nodeid} starts a process ({event}): mark it with pytest.mark.process, "
+def guard(item: pytest.Item) -> Iterator[None]:
+    """Fail the test if it starts a process meanwhile and does not carry the mark."""
+    _started.clear()
+    yield
+    if _started and not any(item.get_closest_marker(mark) for mark in set(MARKS.values())):
+        pytest.fail(
+            f"{item.nodeid} starts a process ({_started[0]}): mark it with pytest.mark.process, "
             "which keeps it out of `make test-fast`"
         )
 
 
 def _audit(event: str, _args: tuple[Any, ...]) -> None:
-    if event in EVENTS and _pid == os.getpid():
-        _check(event)
+    if event in EVENTS:
+        _started.append(event)
 
 
-def _start_if_marked(process: multiprocessing.process.BaseProcess) -> None:
-    _check("multiprocessing")  # whose own forks raise no event
+def _noted_start(process: multiprocessing.process.BaseProcess) -> None:
+    _started.append("multiprocessing")  # whose own forks raise no event
     _start(process)
 
 
-_pid = os.getpid()
 sys.addaudithook(_audit)
-multiprocessing.process.BaseProcess.start = _start_if_marked  # type: ignore[method-assign]
+multiprocessing.process.BaseProcess.start = _noted_start  # type: ignore[method-assign]

@@ -310,6 +310,7 @@ def test_without_a_desktop_the_picture_is_only_named(monkeypatch):
     open_picture(Path("x.png"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("works", [True, False])
 def test_a_desktop_s_viewer_is_started_and_never_waited_for(tmp_path, monkeypatch, works):
     viewer = tmp_path / "xdg-open"
