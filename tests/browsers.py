@@ -44,8 +44,8 @@ class Desk:
     def __init__(self, browser, address, secret=None, width=1280, height=800, **how):
         self.address = address
         self.context = browser.new_context(viewport={"width": width, "height": height}, **how)
-        self.context.set_default_timeout(12_000)  # ms
-        self.errors, self.hosts = [], set()
+        self.context.set_default_timeout(300_000)  # ms: a busy machine is slow
+        self.errors, self.hosts, self.answered = [], set(), []
         self.page = self.tab()
         self.page.goto(f"{address}/in/{secret}" if secret else address)
 
@@ -54,6 +54,7 @@ class Desk:
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+        page.on("requestfinished", lambda request: self.answered.append(request.url))
         return page
 
     def _said(self, message):
@@ -69,6 +70,11 @@ class Desk:
     def at(self, number):
         """The film of this case is on the screen."""
         self.page.wait_for_selector(f"imil-case[data-case='{number}'][data-state=painted]")
+
+    def fetched(self, number):
+        """All of this case is here, whichever case is on the screen."""
+        while not any(f"/cases/{number}/heat-map/true" in url for url in self.answered):
+            self.page.wait_for_timeout(20)
 
     def keys(self, *names):
         for name in names:
@@ -115,7 +121,7 @@ class Desk:
 
     def until(self, script):
         """A script of the page comes to be true; Playwright's own wait needs `eval` in the page."""
-        for _ in range(120):
+        for _ in range(3000):
             if self.page.evaluate(script):
                 return
             self.page.wait_for_timeout(100)

@@ -1,22 +1,71 @@
-"""What every test needs: torchvision mended, the real films if they are there, a plain user."""
+"""What every test needs: one thread, a guard against processes, the real films, a plain user."""
+
+from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import process_guard
 import pytest
 from hypothesis import settings
 
-from imil.pytorch.torchvision_import import import_torchvision
-
-import_torchvision()  # before Lightning or torchmetrics import it
+# before anything imports a library that starts threads: with a worker on each core, more than
+# one thread per worker only makes them wait for each other
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 # a busy machine is slow and not wrong
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 NOBODY = 65534  # the user without rights on every Unix
+
+# Under `--dist loadfile` a file is one worker's; the longest begin first, so that none is left
+# alone at the end. The order is all that counts: measured with `--durations`, longest first.
+LONGEST_FIRST = (
+    "test_study_run.py",
+    "test_killed.py",
+    "test_cli.py",
+    "test_reading_room.py",
+    "test_study_templates.py",
+    "test_reading_room_film.py",
+    "test_study_report.py",
+    "test_study_figures.py",
+    "test_demo.py",
+    "test_web_access.py",
+    "test_web_schemathesis.py",
+    "test_web_train.py",
+    "test_examples.py",
+    "test_study_summary.py",
+    "test_study_statistics_coverage.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests that use a browser or start a process; give workers the longest files first."""
+    for item in items:
+        for mark in process_guard.marks(item):
+            item.add_marker(mark)
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist
+        rank = {name: position for position, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Fail a test whose fixtures start a process, if it is not marked so."""
+    with process_guard.guard(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that starts a process and is not marked so."""
+    with process_guard.guard(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -277,7 +277,7 @@ def progress(done, total):
         process = script(tmp_path, cache, slow)
         read_until(process, remaining)
         process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors
         assert names(cache) == [".lock", ".part"]
     other = decode(data.select([0, 1]), size=32, folder=cache)
@@ -306,8 +306,8 @@ logging.getLogger("imil").addHandler(Notice())
     first = script(tmp_path, cache, holds_on)
     read_until(first, 11)
     second = script(tmp_path, cache, notes)
-    rest, errors = first.communicate(timeout=60)
-    told, second_errors = second.communicate(timeout=60)
+    rest, errors = first.communicate()
+    told, second_errors = second.communicate()
     assert (first.returncode, second.returncode) == (0, 0), errors + second_errors
     assert rest.split()[:10] == [str(remaining) for remaining in range(10, 0, -1)]
     # the second may have hashed the files (23 to 12 remain), but has decoded none (11 to 1)
@@ -332,7 +332,7 @@ import atexit
 atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 """,
     )
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate()
     assert process.returncode == 0, errors
     grown = int(out.split()[-1]) * 1024
     assert grown < n * side * side / 3  # two originals at once, in three forms each, are 24 MB
@@ -355,7 +355,7 @@ except DataError as error:
     raise SystemExit(2)
 """,
     )
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate()
     assert process.returncode == 2, errors
     assert f"the disk of '{cache}' is full" in out
     assert names(cache) == [".lock"]

@@ -4,6 +4,7 @@ from contextlib import suppress
 from threading import Event
 from time import sleep
 
+import compatible_torchvision  # noqa: F401  # before what imports torchvision
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer

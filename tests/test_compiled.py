@@ -132,6 +132,7 @@ def test_a_copy_that_has_no_room_beside_the_network_is_not_compiled(net, monkeyp
     assert said == ["Not compiled: the network cannot be compiled here (CUDA out of memory)."]
 
 
+@pytest.mark.process  # a C++ compiler
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own parts
 def test_compiled_code_learns_what_the_network_would_have(net):
     net[3].p = 0.0

@@ -24,6 +24,7 @@ class Ones:
         return np.ones((4, 4), np.uint8), 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_that_live_on_see_a_correction_in_the_next_epoch(context):
     samples = CorrectedDataset(Ones(), keys="abcdef")

@@ -9,6 +9,7 @@ import weakref
 from collections import OrderedDict
 from types import SimpleNamespace
 
+import compatible_torchvision  # noqa: F401  # before what imports torchvision
 import numpy as np
 import pytest
 import timm

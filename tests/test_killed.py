@@ -1,12 +1,17 @@
 """kill -9 at any moment: nothing stored is lost or asked again, and the weights come out equal.
 
-Each run is a process of its own that kills itself, as `kill -9` would, just before or after
-the n-th call of some function.
+A process that is killed leaves its files as they are at that moment. So one run is stopped just
+before or after the n-th call of many functions, its files are copied at each of these points, and
+each copy is gone on with. At a few points a process kills itself with a real `kill -9`.
 """
 
 import importlib
 import os
+import shutil
 import signal
+import sys
+import traceback
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -51,6 +56,11 @@ POINTS = [
     ("imil.training.run", "save", 1, "after"),  # after the last epoch
     ("imil.training.run", "redraw", 1, "before"),
 ]
+KILLED = [  # with a real `kill -9`
+    ("imil.data.decoded_file", "squash", 7, "before"),
+    ("torch", "save", 3, "after"),
+    ("imil.store", "Store.add", 2, "after"),
+]
 
 
 def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), rarely=False):
@@ -63,7 +73,7 @@ def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), rarel
 
         Writer.due = lambda _self: False
     if point is not None:
-        _kill_at(*point)
+        _at([point], lambda _point: os.kill(os.getpid(), signal.SIGKILL))
     torch.set_num_threads(1)
     os.chdir(out.parent)
     from imil.training.launch import continue_run, new_run, settle
@@ -91,25 +101,73 @@ def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), rarel
     new_run(settings, folder, cache)
 
 
-def _kill_at(module, name, nth, when):
-    home = importlib.import_module(module)
-    *path, last = name.split(".")
-    for part in path:
-        home = getattr(home, part)
-    real = getattr(home, last)
+def _at(points, act):
+    """Call `act` with each point when it is reached."""
+    for module, name in dict.fromkeys(point[:2] for point in points):
+        home = importlib.import_module(module)
+        *path, last = name.split(".")
+        for part in path:
+            home = getattr(home, part)
+        of_this = {point[2:]: point for point in points if point[:2] == (module, name)}
+        setattr(home, last, _acting(getattr(home, last), of_this, act))
+
+
+def _acting(function, points, act):
     calls = 0
 
-    def killing(*args, **kwargs):
+    def acting(*args, **kwargs):
         nonlocal calls
         calls += 1
-        if calls == nth and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*args, **kwargs)
-        if calls == nth:
-            os.kill(os.getpid(), signal.SIGKILL)
+        call = calls
+        if (call, "before") in points:
+            act(points[call, "before"])
+        result = function(*args, **kwargs)
+        if (call, "after") in points:
+            act(points[call, "after"])
         return result
 
-    setattr(home, last, killing)
+    return acting
+
+
+def name_of(point):
+    return f"{point[1]}-{point[3]}-{point[2]}"
+
+
+def take_snapshots(films, home):
+    """Train in `home / "live"`, and copy that folder to `home / NAME` at each point.
+
+    The training stops all of its threads at a point, as a kill would, until the copy is made.
+    """
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            _at(POINTS, lambda point: _stop(home, point))
+            run(films, home / "live" / "run")
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    while os.WIFSTOPPED(status := os.waitpid(pid, os.WUNTRACED)[1]):
+        shutil.copytree(home / "live", home / (home / "point").readlink())
+        os.kill(pid, signal.SIGCONT)
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def _stop(home, point):
+    (home / "point").unlink(missing_ok=True)
+    (home / "point").symlink_to(name_of(point))
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def digest(folder):
+    """Equal for folders with the same files."""
+    total = sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = sha256(path.read_bytes()).hexdigest()
+        total.update(f"{path.relative_to(folder)} {content}\n".encode())
+    return total.hexdigest()
 
 
 def readings(out):
@@ -140,12 +198,49 @@ def test_the_run_that_is_not_killed_holds_two_rounds_of_four(uninterrupted):
     ] * 4
 
 
-@pytest.mark.parametrize("point", POINTS, ids=lambda p: f"{p[1]}-{p[3]}-{p[2]}")
+@pytest.fixture(scope="module")
+def snapshots(films, tmp_path_factory):
+    """A folder with the files of one run at every point, each under the point's name."""
+    home = tmp_path_factory.mktemp("snapshots")
+    (home / "live").mkdir()
+    assert start(take_snapshots, films, home) == 0
+    return home
+
+
+@pytest.fixture(scope="module")
+def resumed(films, snapshots):
+    """Go on from a snapshot: the run, and the readings before; once where several are equal."""
+    done = {}
+
+    def resume(point):
+        home = snapshots / name_of(point)
+        files = digest(home)
+        if files not in done:
+            stored = readings(home / "run")
+            assert start(run, films, home / "run", resumes=True) == 0
+            done[files] = home / "run", stored
+        return done[files]
+
+    return resume
+
+
+@pytest.mark.parametrize("point", POINTS, ids=name_of)
+def test_a_run_goes_on_to_the_same_end_from_wherever_it_was(uninterrupted, resumed, point):
+    out, stored = resumed(point)
+    check_the_end(out, stored, uninterrupted)
+
+
+@pytest.mark.parametrize("point", KILLED, ids=name_of)
 def test_a_killed_run_goes_on_to_the_same_end(films, uninterrupted, tmp_path, point):
     out = tmp_path / "run"
     assert start(run, films, out, point) == -signal.SIGKILL
     stored = readings(out)
     assert start(run, films, out, resumes=True) == 0
+    check_the_end(out, stored, uninterrupted)
+
+
+def check_the_end(out, stored, uninterrupted):
+    """Nothing was lost or asked again, and everything is as in the run that was not killed."""
     ended = readings(out)
     assert ended[: len(stored)] == stored  # none lost, none altered
     assert len({r.case for r in ended}) == len(ended)  # none asked again

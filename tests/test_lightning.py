@@ -1,5 +1,6 @@
 """IMIL as a Lightning callback."""
 
+import compatible_torchvision  # noqa: F401  # before what imports torchvision
 import contract
 import lightning.pytorch as pl
 import pytest

@@ -1,5 +1,6 @@
 """Networks and their weights: any timm model, and files that fit or are named as they do not."""
 
+import compatible_torchvision  # noqa: F401  # before what imports torchvision
 import pytest
 import timm
 import torch

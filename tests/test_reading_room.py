@@ -139,7 +139,7 @@ def test_blind_first_hides_the_opinion_and_keeps_both_selections(browser, store,
 
 
 def test_readings_made_offline_are_sent_once_when_the_network_is_back(desk, store):
-    desk.page.wait_for_timeout(800)  # the next film is fetched meanwhile
+    desk.fetched(2)
     desk.context.set_offline(True)
     desk.click(6)
     desk.press("Submit")
@@ -183,7 +183,7 @@ def test_readings_that_a_locked_store_refuses_are_sent_once_when_it_is_free(
 
 
 def test_an_answer_that_came_too_late_can_be_kept(desk, store):
-    desk.page.wait_for_timeout(800)  # the next film is fetched meanwhile
+    desk.fetched(2)
     desk.context.set_offline(True)
     desk.click(6)
     desk.page.get_by_label("Reason", exact=True).last.fill("the apex, 100 % sure")

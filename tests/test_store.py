@@ -216,7 +216,7 @@ def test_a_round_is_stored_whole_or_not_at_all(store):
 
 
 def test_films_are_deflated_by_several_threads_and_read_by_one(store, monkeypatch):
-    both, readers = threading.Barrier(2, timeout=30), set()
+    both, readers = threading.Barrier(2, timeout=600), set()
 
     def row(image):
         both.wait()  # breaks unless two are at work
@@ -235,7 +235,7 @@ def test_films_are_deflated_by_several_threads_and_read_by_one(store, monkeypatc
 
 
 def test_films_that_several_threads_may_read_are_read_by_several(store, monkeypatch):
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=600)
 
     def read(number):
         both.wait()  # breaks unless two are at work

@@ -1,6 +1,7 @@
 """Intervals and power in simulated studies, whose truth is known.
 
-Each test runs few studies of few designs, to be quick. By hand, as many as wanted, of all designs:
+Each test runs few studies of one design, to be quick, and of a few more where `slow` tests are
+selected (`make test-all`). By hand, as many as wanted, of all designs:
 
     IMIL_STUDIES=1000 pytest tests/test_study_statistics_coverage.py -s
 
@@ -37,9 +38,17 @@ DESIGNS = {
     "5 splits of 2 seeds": Design(pool=662, splits=5, seeds=2),
     "10 seeds on one split": Design(seeds=10),
 }
-TRIED = ["3 seeds on one split", "3 seeds that differ much", "5 splits of one seed"]
+DEFAULT = "3 seeds on one split"
+
+
+def designs(*names):
+    """Parameters: one design that is always tried, and others that are slow together."""
+    return [pytest.param(name, marks=() if name == DEFAULT else pytest.mark.slow) for name in names]
+
+
+TRIED = designs(DEFAULT, "3 seeds that differ much", "5 splits of one seed")
 if "IMIL_STUDIES" in os.environ:
-    TRIED = list(DESIGNS)
+    TRIED = designs(*DESIGNS)
 
 
 @cache
@@ -143,13 +152,13 @@ ARMS = 8  # that p is corrected for
 @pytest.mark.parametrize("arms", [1, ARMS])
 @pytest.mark.parametrize(
     "name",
-    [
+    designs(
         "one seed",
-        "3 seeds on one split",
+        DEFAULT,
         "3 forks that hardly differ",
         "5 splits of one seed",
         "10 seeds on one split",
-    ],
+    ),
 )
 def test_an_effect_is_shown_as_often_as_its_power_says(name, arms):
     """The smallest effect is one that 80 % of studies show: 72 to 88 % of these, by simulation."""

@@ -81,8 +81,7 @@ def ask(store, samples, *, reader=None, into):
 
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
-    until = time.monotonic() + 10
-    while not store.rounds("films") and time.monotonic() < until:
+    while not store.rounds("films"):
         time.sleep(0.01)
     return thread
 
@@ -98,7 +97,7 @@ def test_a_round_ends_when_the_page_finishes_it_and_the_corrections_are_made(sto
         assert thread.is_alive(), "all cases are read, but readings may still be changed"
         send(lee, 3, reading([16]))
         lee.post("/api/rounds/70/finish", json={})
-    thread.join(10)
+    thread.join()
     assert ended[0].state == "applied"
     assert samples.kept == {0: Kept(Grid(4, 4), (6, 7)), 2: Kept(Grid(4, 4), (16,))}
     assert len(store.readings("films@70")) == 4, "each reading is stored once"
@@ -111,7 +110,7 @@ def test_the_owner_can_end_a_round_and_the_unread_cases_count_as_skipped(store, 
         send(lee, 2, reading([5]))
     with visiting(address, link(store, "owner", kind="owner")) as owner:
         owner.post("/api/rounds/70/close", json={})
-    thread.join(10)
+    thread.join()
     assert ended[0].state == "applied"
     assert samples.kept == {1: Kept(Grid(4, 4), (5,))}
 
@@ -147,7 +146,7 @@ def test_interrupting_leaves_the_round_open_and_everything_in_the_store(store, a
         ended = []
         thread = ask(store, samples, into=ended)  # the training is back
         lee.post("/api/rounds/70/finish", json={})
-        thread.join(10)
+        thread.join()
     assert ended[0].state == "applied"
     assert set(samples.kept) == {0, 1, 2}
 
@@ -159,7 +158,7 @@ def test_a_reading_that_comes_just_before_the_close_is_not_missed(store):
     for case in store.cases(round_.id):
         store.add(Reading(case=case.id, reader="Dr. Lee", verdict="focus", squares=(6,)))
     store.mark(round_, "closed")
-    thread.join(10)
+    thread.join()
     assert set(samples.kept) == {0, 1, 2}
     assert ended[0].state == "applied"
 
@@ -187,7 +186,7 @@ def test_no_program_answers_for_a_reader_who_is_there(store, address):
         for case in (1, 2, 3):
             send(lee, case)
         lee.post("/api/rounds/70/finish", json={})
-    thread.join(10)
+    thread.join()
     assert {one.reader for one in store.readings("films@70")} == {"Dr. Lee"}
 
 
@@ -209,10 +208,8 @@ def test_a_training_gives_signs_of_life_while_it_is_busy(tmp_path, monkeypatch):
 
     with progress.alive("films"):
         began = now()
-        until = time.monotonic() + 10
-        while beaten() <= began and time.monotonic() < until:
+        while beaten() <= began:
             time.sleep(0.02)
-        assert beaten() > began
         assert progress.training("films").state == "running"
     last = beaten()
     time.sleep(0.2)

@@ -73,7 +73,7 @@ def hammer(browser, address, operation, mode):
         case.path_parameters = {k: known.get(k, v) for k, v in given_.items()}
         # uvicorn itself refuses an address longer than 64 KiB, before any of our code runs
         assume(len(str(case.query)) < 10_000)
-        answer = case.call(base_url=address, session=browser, headers=headers, timeout=20)
+        answer = case.call(base_url=address, session=browser, headers=headers, timeout=600)
         case.validate_response(answer, checks=CHECKS)
 
     send()

@@ -3,19 +3,17 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
 
 import httpx
 import pytest
+from processes import begin
 
 from imil.phantom.dataset import write_phantoms
 from imil.store import Store
 
-IMIL = Path(sys.executable).with_name("imil")
 SMALL = [
     *("--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--batch-size", "16"),
     *("--lr", "0.05", "--imil-epoch", "2", "--num-outliers", "3", "--out", "run"),
@@ -33,7 +31,7 @@ def _nothing_stays_behind():
     while STARTED:
         process = STARTED.pop()
         process.kill()
-        process.wait()
+        process.join()
 
 
 @pytest.fixture
@@ -43,25 +41,24 @@ def films(tmp_path):
 
 def start(tmp_path, *words):
     """The running command, and a function that waits for a pattern in what it says."""
-    with (tmp_path / "said").open("w") as log:
-        process = subprocess.Popen(
-            [IMIL, *map(str, words)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=tmp_path,
-            env=os.environ | {"IMIL_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"},
-        )
+    (tmp_path / "said").write_text("")
+    cache = str(tmp_path / "cache")
+    process = begin(words, tmp_path, tmp_path / "said", IMIL_CACHE=cache, COLUMNS="200")
     STARTED.append(process)
 
     def wait_for(pattern):
-        end = time.monotonic() + 120
         while not (found := re.search(pattern, (tmp_path / "said").read_text())):
-            assert time.monotonic() < end, (tmp_path / "said").read_text()
-            assert process.poll() is None, (tmp_path / "said").read_text()
-            time.sleep(0.2)
+            assert process.exitcode is None, (tmp_path / "said").read_text()
+            time.sleep(0.05)
         return found
 
     return process, wait_for
+
+
+def code(process):
+    """The exit code, once it has ended."""
+    process.join()
+    return process.exitcode
 
 
 def enter(link):
@@ -75,13 +72,11 @@ def enter(link):
 
 def open_round(visitor):
     """The round, once the training has opened one."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
+    while True:
         rounds = [r for r in visitor.get("/api/session").json()["rounds"] if r["state"] == "open"]
         if rounds:
             return visitor.get(f"/api/rounds/{rounds[0]['id']}").json()
-        time.sleep(0.2)
-    raise AssertionError("no round was opened")
+        time.sleep(0.1)
 
 
 def read(visitor, held, number, squares):
@@ -99,7 +94,7 @@ def test_a_page_beside_the_training_answers_its_round(films, tmp_path):
         read(visitor, held, case["number"], [6, 7])
     read(visitor, held, 1, [10])  # a changed mind, before the round is finished
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    assert process.wait(120) == 0
+    assert code(process) == 0
     assert "at the end" in (tmp_path / "said").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
@@ -122,7 +117,7 @@ def test_a_reading_room_that_dies_is_back_before_the_reader_is_through(films, tm
     for number in (2, 3):  # by the same link, at the same address
         read(visitor, held, number, [7])
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    assert process.wait(120) == 0
+    assert code(process) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
@@ -138,8 +133,8 @@ def test_the_training_can_die_while_someone_reads_and_nothing_is_lost(films, tmp
     visitor = enter(link)
     held = open_round(visitor)
     read(visitor, held, 1, [5])
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     # the page goes on without the training, then the training goes on with what it finds
     room, wait_for = start(tmp_path, "serve", "run", "--port", "0")
     address = wait_for(r"(http://\S+)/in/\S+")[1]
@@ -148,10 +143,10 @@ def test_the_training_can_die_while_someone_reads_and_nothing_is_lost(films, tmp
     for case in held["cases"]:
         read(visitor, held, case["number"], [6])
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    room.send_signal(signal.SIGINT)
-    room.wait(30)
+    os.kill(room.pid, signal.SIGINT)
+    room.join()
     resumed, _ = start(tmp_path, "resume", "run")
-    assert resumed.wait(120) == 0
+    assert code(resumed) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     squares = [r.squares for r in store.readings(store.rounds()[0].id)]
     assert squares == [(5,), (6,), (6,), (6,)]
