@@ -26,7 +26,7 @@ from imil.web.routes.pixels import PNG, RAW, SquareList, blacked_out, raw
 from imil.web.schemas import TROUBLES, CaseShape, GridShape, HeatMaps, Opinion, RoundShape, Size
 from imil.web.sign_in import signed_in
 
-FILM = Path(__file__).with_name("practice.jpg")  # the finding lies in squares 7 and 11
+FILM = Path(__file__).parents[1] / "practice.jpg"  # the finding lies in squares 7 and 11
 FINDING = [7, 11]  # squares
 VIEW = 224  # pixels of the model's view
 GRID = Grid(4, 4)
