@@ -30,6 +30,7 @@ from rooms import (
     visiting,
 )
 from sqlalchemy import create_engine
+from starlette.routing import Mount
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
@@ -39,8 +40,8 @@ from imil.store.run_progress import Progress
 from imil.web import serve_commands
 from imil.web.app import create_app
 from imil.web.child_server import start_beside
+from imil.web.page_files import STATIC
 from imil.web.server import Place, listen
-from imil.web.static import ROOT
 
 ID = "e" * 32
 
@@ -54,7 +55,7 @@ OWNER = (401, 401, 403, 403, 200)
 RIGHTS = {
     ("GET", "/"): ANYBODY,
     ("GET", "/healthz"): ANYBODY,
-    ("GET", "/static/{name:path}"): ANYBODY,
+    ("GET", "/static/{path}"): ANYBODY,
     ("GET", "/in/{secret}"): (404, 404, 404, 404, 404),
     ("GET", "/api/openapi.json"): SIGNED_IN,
     ("GET", "/api/session"): SIGNED_IN,
@@ -101,16 +102,22 @@ def address(store):
 
 def routes(app):
     """Method and path of everything that answers."""
-    found = []
+    flat = []
     for route in app.routes:  # newer FastAPI keeps an included router as it is
         inner = getattr(route, "original_router", None)
-        found += inner.routes if inner else [route]
-    return {(method, one.path) for one in found for method in one.methods - {"HEAD", "OPTIONS"}}
+        flat += inner.routes if inner else [route]
+    mounts = {("GET", f"{route.path}/{{path}}") for route in flat if isinstance(route, Mount)}
+    return mounts | {
+        (method, route.path)
+        for route in flat
+        if not isinstance(route, Mount)
+        for method in route.methods - {"HEAD", "OPTIONS"}
+    }
 
 
 def ask(browser, method, path, values):
     """The answer to a request on a route."""
-    url = path.replace("{name:path}", "{name}").format(**values)
+    url = path.format(**values)
     if method in ("GET", "DELETE"):
         return browser.request(method, url)
     body = BODIES.get(path, reading() if "readings" in path else {})
@@ -128,13 +135,13 @@ def test_every_route_opens_for_those_it_should_and_for_nobody_else(store, addres
     }
     with visiting(address, secrets["owner"]) as owner:
         image = owner.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
-        static = next(iter(sorted(p.name for p in ROOT.glob("*.js"))))
+        static = next(iter(sorted(p.name for p in STATIC.glob("*.js"))))
     values = {
         "epoch": 70,
         "number": 1,
         "which": "true",
         "sha256": image.rsplit("/")[-1],
-        "name": static,
+        "path": static,
         "secret": "x" * 43,
         "tag": "0",
         "invitation": spare,

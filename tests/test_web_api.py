@@ -330,6 +330,10 @@ def test_bytes_that_are_no_reading_are_refused_in_one_sentence(nosy, body):
         "/static//etc/passwd",
         "/static/%00.js",
         "/static/.hidden.js",
+        "/static/",
+        "/static/pages",
+        "/static/app.js/x",
+        "/static/" + "x" * 5000 + ".js",
         "/nothing/at/all",
         "/%ff%fe",
     ],
@@ -565,6 +569,44 @@ def test_an_image_that_is_gone_is_said(lee, store):
     assert send(lee, 1).status_code == 200, "the others can still be read"
     cases = lee.get("/api/rounds/70").json()["cases"]
     assert [case["number"] for case in cases] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/static/app.js", "text/javascript; charset=utf-8"),
+        ("/static/base.css", "text/css; charset=utf-8"),
+        ("/static/icon.svg", "image/svg+xml"),
+    ],
+)
+def test_page_files_have_a_content_type_and_are_sent_again_only_when_changed(
+    nosy, path, content_type
+):
+    browser, _ = nosy
+    first = browser.get(path)
+    assert first.status_code == 200
+    assert first.headers["content-type"] == content_type
+    assert first.headers["cache-control"] == "no-cache", "the browser asks every time"
+    assert first.headers["x-content-type-options"] == "nosniff"
+    again = browser.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == "no-cache"
+    head = browser.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == content_type
+    assert browser.post(path, json={}).status_code == 405
+
+
+def test_json_and_page_files_are_compressed_once_and_pixels_not_again(nosy):
+    browser, _ = nosy
+    url = browser.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
+    encodings = {"/api/rounds/70": "gzip", "/static/app.js": "gzip", url: "deflate"}
+    for path, encoding in encodings.items():
+        answer = browser.get(path)
+        assert answer.headers["content-encoding"] == encoding
+        with browser.stream("GET", path) as streamed:
+            assert len(b"".join(streamed.iter_raw())) == int(answer.headers["content-length"])
 
 
 def test_json_and_files_travel_compressed(store, address, lee):

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
 
 from imil import __version__
 from imil.errors import StoreError
 from imil.store import Store
-from imil.web import error_responses, sign_in, static
+from imil.web import error_responses, sign_in
 from imil.web.middleware import Guard
+from imil.web.page_files import PageFiles
 from imil.web.routes import lobby, pixels, practice, reading
 from imil.web.sign_in import Attempts
 
@@ -56,10 +58,10 @@ def create_app(
     app.state.secure = bool(public_url and public_url.startswith("https:"))
     error_responses.install(app)
     # practice before the rounds: it is none of them
-    for part in (sign_in, practice, reading, pixels, lobby, static):
+    for part in (sign_in, practice, reading, pixels, lobby):
         app.include_router(part.router)
     _extras(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1_500, compresslevel=4)
+    app.add_middleware(GZipMiddleware)
     names = allowed([*hosts, urlsplit(public_url).hostname or ""] if public_url else hosts)
     app.add_middleware(Guard, hosts=names, public=public_url, framed_by=framed_by)
     return app
@@ -85,6 +87,14 @@ def allowed(hosts: Iterable[str]) -> set[str]:
 
 
 def _extras(app: FastAPI) -> None:
+    files = PageFiles()
+    app.mount("/static", files)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def index(request: Request) -> Response:
+        """The page. It holds no data; it asks for them, with the visitor's cookie."""
+        return await files.get_response("index.html", request.scope)
+
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> PlainTextResponse:
         """That the server answers; it says nothing else."""
