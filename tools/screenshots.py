@@ -89,7 +89,7 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
     page.get_by_role("button", name="Try a practice case").click()
     page.wait_for_selector(HOLD_STILL)
     shoot(page, "practice")
-    page.get_by_role("button", name="How to read").click()
+    page.get_by_role("button", name="Instructions").click()
     page.get_by_role("button", name="Start reading").click()
     painted(page, 1)
     page.keyboard.press("d")
