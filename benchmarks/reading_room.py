@@ -29,8 +29,8 @@ from room_rival import film, rival
 from imil.cases import Case, RoundSettings
 from imil.store import Store, name_round
 from imil.store.invitations import invite
-from imil.web.child_server import start_beside
-from imil.web.server import Place
+from imil.web.child_server import start_server_process
+from imil.web.server import ServerConfig
 
 READERS = (1, 20, 100)
 THINK = 3.0  # seconds a case
@@ -99,7 +99,7 @@ def measure_server(rounds: int) -> dict:
     confirmed: set[str] = set()
     with tempfile.TemporaryDirectory() as folder, rival(512, 8) as bare:
         store = make_store(Path(folder), 512, 8)
-        with start_beside(store.path, "films", place=Place(port=0)) as room:
+        with start_server_process(store.path, "films", place=ServerConfig(port=0)) as room:
             for readers in READERS:
                 cookies = enter(store, room.address, readers)
                 cases = cases_of(room.address, cookies[0])
@@ -132,7 +132,7 @@ def measure_page(side: int, bits: int) -> dict:
 
     with tempfile.TemporaryDirectory() as folder, rival(side, bits) as plain, chromium() as browser:
         store = make_store(Path(folder), side, bits)
-        with start_beside(store.path, "films", place=Place(port=0)) as beside:
+        with start_server_process(store.path, "films", place=ServerConfig(port=0)) as beside:
             secret = invite(store, "films", "Dr. Lee", by="owner")[1]
             ours = room(browser, f"{beside.address}/in/{secret}", CASES)
         theirs = bare(browser, plain, CASES)

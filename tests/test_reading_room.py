@@ -166,7 +166,7 @@ def test_readings_made_offline_are_sent_once_when_the_connection_is_back(reader,
 def test_readings_refused_by_a_locked_store_are_sent_once_when_it_is_unlocked(
     browser, store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("imil.web.app.PATIENCE", 0.3)
+    monkeypatch.setattr("imil.web.app.STORE_TIMEOUT", 0.3)
     with serving(store.path) as address:
         reader = ReaderBrowser(browser, address, link(store)).start()
         other = sqlite3.connect(store.path, isolation_level=None)  # of another process
@@ -176,12 +176,12 @@ def test_readings_refused_by_a_locked_store_are_sent_once_when_it_is_unlocked(
             reader.click(5 + number)
             reader.click_button("Submit")
         reader.page.get_by_text("2 readings not sent yet").wait_for()
-        reader.page.get_by_text("cannot reach its store just now").wait_for()
+        reader.page.get_by_text("cannot access its store at the moment").wait_for()
         assert stored(store) == {}
         other.execute("ROLLBACK")
         other.close()
         reader.wait_until_saved()
-        assert reader.page.get_by_text("cannot reach its store just now").count() == 0
+        assert reader.page.get_by_text("cannot access its store at the moment").count() == 0
         reader.context.close()
     assert {
         number: [one.squares for one in readings] for number, readings in stored(store).items()
