@@ -146,14 +146,14 @@ def test_every_route_is_open_to_the_right_visitors_only(store, address):
         "invitation": spare,
     }
     ordered = [route for route in RIGHTS if route not in LAST] + LAST
-    for place, who in enumerate(VISITORS):
+    for column, who in enumerate(VISITORS):
         with visiting(address, secrets.get(who)) as browser:
             if who == "invalid":
                 browser.cookies.set("imil_session", "A" * 43)
             for method, path in ordered:
-                ids = {"reading": f"{place:032x}", "look": f"{place:032x}"}
+                ids = {"reading": f"{column:032x}", "look": f"{column:032x}"}
                 answer = request(browser, method, path, values | ids)
-                expected = RIGHTS[method, path][place]
+                expected = RIGHTS[method, path][column]
                 assert answer.status_code == expected, f"{who}: {method} {path}: {answer.text}"
 
 
@@ -463,7 +463,7 @@ def test_links_are_created_listed_and_revoked_by_the_commands(store, address):
 
 def test_the_server_process_starts_and_ends_with_the_block(store):
     start = now()
-    with start_server_process(store.path, "films", place=ANY_PORT, protocol="blind-first") as room:
+    with start_server_process(store.path, "films", config=ANY_PORT, protocol="blind-first") as room:
         assert not visited(store, "films", start)
         with httpx.Client(base_url=room.address, follow_redirects=True) as browser:
             browser.get(room.links.reader)
@@ -472,16 +472,16 @@ def test_the_server_process_starts_and_ends_with_the_block(store):
         assert visited(store, "films", start)
     with pytest.raises(httpx.ConnectError):
         httpx.get(room.address)
-    with start_server_process(store.path, "films", place=ANY_PORT) as room:
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
         assert room.links.reader is None, "the run has a reader already"
         assert "/in/" in room.links.owner
 
 
 def test_the_server_process_ends_when_its_parent_is_killed(store):
     script = (
-        "import sys; from imil.web.child_server import start_beside; "
-        "from imil.web.server import Place; "
-        f"room = start_beside({str(store.path)!r}, 'films', place=Place(port=0)); "
+        "import sys; from imil.web.child_server import start_server_process; "
+        "from imil.web.server import ServerConfig; "
+        f"room = start_server_process({str(store.path)!r}, 'films', config=ServerConfig(port=0)); "
         "print(room.address, flush=True); sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -506,14 +506,16 @@ def _accepts_connections(address):
 
 def test_errors_of_the_server_process_are_raised_in_the_parent(store):
     with pytest.raises(StoreError, match="no store"):
-        start_server_process(store.path.parent / "none.sqlite", "films", place=ANY_PORT)
+        start_server_process(store.path.parent / "none.sqlite", "films", config=ANY_PORT)
     with pytest.raises(StoreError, match="cannot listen"):
-        start_server_process(store.path, "films", place=ServerConfig("192.0.2.1", 0, insecure=True))
+        start_server_process(
+            store.path, "films", config=ServerConfig("192.0.2.1", 0, insecure=True)
+        )
 
 
 def test_a_killed_server_process_is_restarted_and_a_new_address_is_reported(store):
     lines = []
-    with start_server_process(store.path, "films", place=ANY_PORT) as room:
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
         room.restart_if_ended(lines.append)
         assert not lines, "it is running"
         address = room.address
@@ -535,7 +537,7 @@ def test_a_server_process_that_cannot_be_restarted_raises(store, monkeypatch):
     def fails(*_):
         raise StoreError("no memory")
 
-    with start_server_process(store.path, "films", place=ANY_PORT) as room:
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
         _kill(room)
         monkeypatch.setattr("imil.web.child_server._start_process", fails)
         with pytest.raises(StoreError, match=r"cannot be restarted \(no memory\): every reading"):

@@ -106,7 +106,7 @@ def start_server_process(
     Args:
         store_path: the store; it must know the run.
         run: name of the run.
-        place: where to listen; 127.0.0.1 by default.
+        config: where to listen; 127.0.0.1 by default.
         protocol: sets what readers see first; None leaves it unchanged.
     Raises: SettingsError, StoreError: the server cannot start.
     """

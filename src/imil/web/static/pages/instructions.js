@@ -16,7 +16,7 @@ export function instructionsPage(app, start) {
     h(
       "p",
       { class: "lead" },
-      `A model was trained on these images and is confidently wrong on ${cases ? `these ${cases}` : "some of them"}. In each case, select the squares that it should look at instead. Training then continues, and the model sees only those squares of the image.`,
+      `A model was trained on these images and is confidently wrong on ${cases ?? "some"} of them. In each case, select the squares that it should look at instead. Training then continues, and the model sees only those squares of the image.`,
     ),
     h("ol", { class: "steps" }, ...(blind ? BLIND_FIRST_STEPS : []), ...steps(blind)),
     h(

@@ -60,7 +60,7 @@ function heatControls(caseData, choice, callbacks, shortcuts) {
       "div",
       { class: "segments", role: "radiogroup", "aria-label": "Class of the heat-map" },
       radio("predicted", `${caseData.opinion?.predictedName} (model)`, choice, callbacks),
-      radio("true", `${caseData.labelName} (ground truth)`, choice, callbacks),
+      radio("true", `${caseData.labelName} (truth)`, choice, callbacks),
     ),
     h("div", { class: "scale" }, h("span", {}, "less"), legend(), h("span", {}, "more")),
     h("div", { class: "row" }, h("label", { for: "opacity" }, "Opacity"), slider, hide),
