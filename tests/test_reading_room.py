@@ -122,6 +122,25 @@ def test_each_selection_can_be_undone_and_redone(reader):
     assert reader.squares == (1, 2, 3, 6)
 
 
+def test_shortcuts_can_be_changed_and_restored(reader):
+    def change(button, key=None):
+        reader.press_keys("?")
+        reader.page.get_by_role("heading", name="Keyboard shortcuts").wait_for()
+        reader.click_button(button)
+        if key:
+            reader.press_keys(key)
+        reader.click_button("Close")
+
+    change("Select all squares: A", "q")
+    reader.press_keys("a")
+    assert reader.squares == ()
+    reader.press_keys("q")
+    assert len(reader.squares) == 16
+    change("Restore defaults")
+    reader.press_keys("x", "a")
+    assert len(reader.squares) == 16
+
+
 def test_blind_first_hides_the_prediction_and_stores_both_selections(browser, store, address):
     Progress(store).set_protocol("films", "blind-first", by="owner")
     reader = ReaderBrowser(browser, address, link(store)).start()

@@ -534,7 +534,7 @@ def test_a_read_only_or_full_store_loses_no_reading(tmp_path, pragma):
         def limit(connection, _record, _proxy):
             connection.execute(pragma)
 
-        event.open_socket(broken._engine, "checkout", limit)
+        event.listen(broken._engine, "checkout", limit)
         app = APPS[address]
         working, app.state.store = app.state.store, broken
         long = reading(reason="x" * 2_000)

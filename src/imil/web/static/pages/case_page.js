@@ -111,7 +111,7 @@ export class CasePage extends HTMLElement {
       preview: () => this.#answerForm?.togglePreview(),
       previous: () => this.#step(-1),
       next: () => this.#step(1),
-      shortcuts: () => this.#app.openShortcuts(),
+      keys: () => this.#app.openShortcuts(),
       ...Object.fromEntries(Object.keys(VERDICTS).map((name) => [name, () => this.#giveVerdict(name)])),
     });
     commands[command]?.();
