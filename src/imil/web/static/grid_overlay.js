@@ -1,4 +1,4 @@
-// The squares over the film: an SVG under the same matrix as the film, so that an outline lies
+// The grid over the image: an SVG drawn with the same matrix as the image, so that an outline lies
 // on the very edge of the pixels that would be cut.
 
 import { assign, fill, s } from "./dom.js";

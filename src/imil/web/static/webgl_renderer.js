@@ -137,7 +137,7 @@ export class WebGLRenderer {
 }
 
 /**
- * The part of a port that the film lies in. Turns are quarter turns, so it is a rectangle.
+ * The rectangle of the image in a viewport; rotations are quarter turns.
  * @param {Viewport} viewport @param {{height: number, width: number}} film
  */
 function filmRectangle({ width, height, toFilm }, film) {
