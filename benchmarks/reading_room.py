@@ -1,13 +1,13 @@
-"""How fast the reading room is, beside the least that a web page can be.
+"""Speed of the reading room, compared with a minimal static page.
 
     python benchmarks/reading_room.py [--full] [--out FILE.json]
 
 Bytes of the page; submit to next case painted, in Chromium, at 512² with 8 bits and at 3000²
-with 16; latency of the server with 1, 20 and 100 readers at once; readings lost or doubled.
-The rival is a bare static page of the same film under the same uvicorn, in the same run.
+with 16; latency of the server with 1, 20 and 100 readers at once; readings lost or stored twice.
+The baseline is a static page with the same image under the same uvicorn, in the same run.
 
-Readers think for three seconds a case, some twenty times faster than people do; then, as the
-hardest case, all submit in the same moment.
+Simulated readers take three seconds a case, about twenty times faster than people; then, as the
+worst case, all submit at the same moment.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from room_load import burst, load, static
-from room_rival import film, rival
+from room_baseline import baseline_server, make_film
+from room_load import burst, load, load_static
 
 from imil.cases import Case, RoundSettings
 from imil.store import Store, name_round
 from imil.store.invitations import invite
-from imil.web.child_server import start_beside
-from imil.web.server import Place
+from imil.web.child_server import start_server_process
+from imil.web.server import ServerConfig
 
 READERS = (1, 20, 100)
 THINK = 3.0  # seconds a case
@@ -38,7 +38,7 @@ CASES = 8
 
 
 def make_store(folder: Path, side: int, bits: int) -> Store:
-    """A store with one round of films."""
+    """A store with one round of images."""
     store = Store(folder / "imil.sqlite")
     store.add_run("films", class_names=["normal", "TB"], settings={}, versions={})
     heat = np.random.default_rng(0).random((224, 224), np.float32)
@@ -55,7 +55,7 @@ def make_store(folder: Path, side: int, bits: int) -> Store:
             grid=settings.grid,
             cam_predicted=heat,
             cam_true=heat,
-            load_image=lambda number=number: film(side, bits, number),
+            load_image=lambda number=number: make_film(side, bits, number),
         )
         for number in range(1, CASES + 1)
     ]
@@ -63,8 +63,8 @@ def make_store(folder: Path, side: int, bits: int) -> Store:
     return store
 
 
-def enter(store: Store, address: str, count: int) -> list[str]:
-    """Cookies of that many readers."""
+def sign_in(store: Store, address: str, count: int) -> list[str]:
+    """Session cookies of that many readers."""
     cookies = []
     for i in range(count):
         secret = invite(store, "films", f"reader {i}", by="owner")[1]
@@ -75,7 +75,7 @@ def enter(store: Store, address: str, count: int) -> list[str]:
 
 
 def cases_of(address: str, cookie: str) -> list[dict]:
-    """What a reader fetches."""
+    """Number and URLs of each case of the round."""
     round_ = httpx.get(f"{address}/api/rounds/70", cookies={"imil_session": cookie}).json()
     return [
         {
@@ -94,74 +94,78 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 def measure_server(rounds: int) -> dict:
-    """Latencies by number of readers, beside the bare page's, and what became of the readings."""
-    found: dict = {}
+    """Latencies by number of readers, those of the baseline, and counts of lost readings."""
+    results: dict = {}
     confirmed: set[str] = set()
-    with tempfile.TemporaryDirectory() as folder, rival(512, 8) as bare:
+    with tempfile.TemporaryDirectory() as folder, baseline_server(512, 8) as baseline:
         store = make_store(Path(folder), 512, 8)
-        with start_beside(store.path, "films", place=Place(port=0)) as room:
+        with start_server_process(store.path, "films", config=ServerConfig(port=0)) as server:
             for readers in READERS:
-                cookies = enter(store, room.address, readers)
-                cases = cases_of(room.address, cookies[0])
-                load(room.address, cookies[:1], cases[:2], 0.01, 1)  # warm
-                seen = load(room.address, cookies, cases, THINK, rounds if readers > 1 else 3)
-                confirmed |= seen.confirmed
-                line = {kind: percentiles(times) for kind, times in seen.seconds.items()}
-                plain = static(bare, "/film.raw", readers, THINK / 3, CASES * rounds)
-                line["bare page"] = percentiles(plain)
-                crowd = burst(room.address, cookies, cases[0])
-                confirmed |= crowd.confirmed
-                line["all in one moment"] = percentiles(crowd.seconds["submit"])
-                line["refused"] = seen.refused + crowd.refused
-                line["ratio p95"] = round(line["image"]["p95"] / line["bare page"]["p95"], 2)
-                found[f"{readers} readers"] = line
-                print(readers, "readers", json.dumps(line), flush=True)
-        counted = Counter(reading.id for reading in store.readings("films@70"))
-        found["readings"] = {
+                cookies = sign_in(store, server.address, readers)
+                cases = cases_of(server.address, cookies[0])
+                load(server.address, cookies[:1], cases[:2], 0.01, 1)  # warm
+                loaded = load(server.address, cookies, cases, THINK, rounds if readers > 1 else 3)
+                confirmed |= loaded.confirmed
+                row = {kind: percentiles(times) for kind, times in loaded.seconds.items()}
+                latencies = load_static(baseline, "/film.raw", readers, THINK / 3, CASES * rounds)
+                row["baseline"] = percentiles(latencies)
+                simultaneous = burst(server.address, cookies, cases[0])
+                confirmed |= simultaneous.confirmed
+                row["all at the same moment"] = percentiles(simultaneous.seconds["submit"])
+                row["refused"] = loaded.refused + simultaneous.refused
+                row["ratio p95"] = round(row["image"]["p95"] / row["baseline"]["p95"], 2)
+                results[f"{readers} readers"] = row
+                print(readers, "readers", json.dumps(row), flush=True)
+        counts = Counter(reading.id for reading in store.readings("films@70"))
+        results["readings"] = {
             "confirmed": len(confirmed),
-            "lost": len(confirmed - set(counted)),
-            "doubled": sum(times > 1 for times in counted.values()),
+            "lost": len(confirmed - set(counts)),
+            "stored twice": sum(times > 1 for times in counts.values()),
         }
         store.close()
-    return found
+    return results
 
 
 def measure_page(side: int, bits: int) -> dict:
-    """The page in Chromium beside the bare page."""
-    from room_browser import bare, chromium, room
+    """The page in Chromium, compared with the baseline page."""
+    from room_browser import chromium, measure_baseline, measure_room
 
-    with tempfile.TemporaryDirectory() as folder, rival(side, bits) as plain, chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        baseline_server(side, bits) as baseline,
+        chromium() as browser,
+    ):
         store = make_store(Path(folder), side, bits)
-        with start_beside(store.path, "films", place=Place(port=0)) as beside:
+        with start_server_process(store.path, "films", config=ServerConfig(port=0)) as server:
             secret = invite(store, "films", "Dr. Lee", by="owner")[1]
-            ours = room(browser, f"{beside.address}/in/{secret}", CASES)
-        theirs = bare(browser, plain, CASES)
+            room_times = measure_room(browser, f"{server.address}/in/{secret}", CASES)
+        baseline_times = measure_baseline(browser, baseline, CASES)
         store.close()
-    ratio = round(ours["median"] / theirs["median"], 2)
-    found = {"room": ours, "bare page": theirs, "ratio": ratio}
-    print(f"{side}x{side}, {bits} bits", json.dumps(found), flush=True)
-    return found
+    ratio = round(room_times["median"] / baseline_times["median"], 2)
+    results = {"room": room_times, "baseline": baseline_times, "ratio": ratio}
+    print(f"{side}x{side}, {bits} bits", json.dumps(results), flush=True)
+    return results
 
 
 def main() -> int:
-    """Measure everything; 1 if a reading was lost or doubled."""
+    """Run all measurements; returns 1 if a reading was lost or stored twice."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="more rounds, and the page in Chromium")
-    parser.add_argument("--out", type=Path, help="write the numbers there, as JSON")
-    told = parser.parse_args()
+    parser.add_argument("--out", type=Path, help="write the results to this JSON file")
+    args = parser.parse_args()
     machine = {"processors": os.cpu_count(), "load": os.getloadavg()[0]}
-    found: dict = {"machine": machine | {"python": platform.python_version()}}
-    found["server, ms"] = measure_server(3 if told.full else 1)
-    if told.full:
+    results: dict = {"machine": machine | {"python": platform.python_version()}}
+    results["server, ms"] = measure_server(3 if args.full else 1)
+    if args.full:
         pages = {
             f"{side}x{side} {bits} bits": (side, bits) for side, bits in ((512, 8), (3000, 16))
         }
-        found["page, ms"] = {name: measure_page(*size) for name, size in pages.items()}
-    print(json.dumps(found["server, ms"]["readings"]))
-    if told.out:
-        told.out.write_text(json.dumps(found, indent=2) + "\n")
-    readings = found["server, ms"]["readings"]
-    return int(bool(readings["lost"] or readings["doubled"]))
+        results["page, ms"] = {name: measure_page(*size) for name, size in pages.items()}
+    print(json.dumps(results["server, ms"]["readings"]))
+    if args.out:
+        args.out.write_text(json.dumps(results, indent=2) + "\n")
+    readings = results["server, ms"]["readings"]
+    return int(bool(readings["lost"] or readings["stored twice"]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page in Chromium: bytes of the first load, and from submit to the next case painted."""
+"""The page in Chromium: bytes of the first load, and time from submit to the next case."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAINTED = """(before) => {
   return at("painted") > Math.max(before, at("submit"));
 }"""
 PIXELS = re.compile("/(images|heat-map|preview)")
-SETTLE = 700  # milliseconds; a person looks far longer, and the next case comes meanwhile
+READING_TIME = 700  # ms; a reader takes far longer, and the next case is loaded meanwhile
 
 
 @contextmanager
@@ -34,29 +34,29 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def room(browser: Browser, link: str, cases: int) -> dict[str, float]:
+def measure_room(browser: Browser, link: str, cases: int) -> dict[str, float]:
     """Bytes and requests of the first load without pixels; milliseconds to the next case."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    done: list[Request] = []
-    page.on("requestfinished", lambda request: done.append(request))
+    finished: list[Request] = []
+    page.on("requestfinished", lambda request: finished.append(request))
     page.goto(link)
     page.evaluate("location.hash = '#/round/70/case/1'")
     page.wait_for_function(PAINTED, arg=0)
-    page.wait_for_timeout(SETTLE)
-    frame = [one.sizes() for one in done if not PIXELS.search(one.url)]
+    page.wait_for_timeout(READING_TIME)
+    sizes = [one.sizes() for one in finished if not PIXELS.search(one.url)]
     times = [_submit(page) for _ in range(cases - 1)]
     page.close()
     return {
-        "bytes": sum(one["responseBodySize"] for one in frame),
-        "bytes of headers": sum(one["responseHeadersSize"] for one in frame),
-        "requests": len(frame),
+        "bytes": sum(size["responseBodySize"] for size in sizes),
+        "bytes of headers": sum(size["responseHeadersSize"] for size in sizes),
+        "requests": len(sizes),
         "median": median(times),
         "worst": max(times),
     }
 
 
-def bare(browser: Browser, address: str, cases: int) -> dict[str, float]:
-    """The same for the bare page."""
+def measure_baseline(browser: Browser, address: str, cases: int) -> dict[str, float]:
+    """The same for the baseline page."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(address)
     times = []
@@ -66,18 +66,18 @@ def bare(browser: Browser, address: str, cases: int) -> dict[str, float]:
         page.wait_for_function(PAINTED, arg=before)
         submit, painted = page.evaluate(MARKS)
         times.append(painted - submit)
-        page.wait_for_timeout(SETTLE)
+        page.wait_for_timeout(READING_TIME)
     page.close()
     return {"median": median(times), "worst": max(times)}
 
 
 def _submit(page: Page) -> float:
-    """Milliseconds from the answer to the next case on the screen."""
+    """Milliseconds from submitting to the next case on the screen."""
     before = page.evaluate(MARKS)[1]
     page.keyboard.press("a")
     page.wait_for_timeout(100)
     page.keyboard.press("Enter")
     page.wait_for_function(PAINTED, arg=before)
     submit, painted = page.evaluate(MARKS)
-    page.wait_for_timeout(SETTLE)
+    page.wait_for_timeout(READING_TIME)
     return float(painted - submit)

@@ -1,8 +1,8 @@
-"""Readers at once: what the server does when many submit and fetch their next case.
+"""Load of the server by many readers who submit readings and load their next case.
 
-Every reader is a connection of its own that thinks, submits a reading, and fetches the next
-image and heat-map as the page does. One in ten readings is sent twice, as a page does that
-never saw the answer. The load comes from another process than the server's.
+Each reader is a connection that waits, submits a reading, and loads the next image and heat-map
+as the page does. One in ten readings is sent twice, as by a page that did not get the response.
+The load comes from another process than the server's.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-TWICE = 0.1  # of the readings
+RESEND_SHARE = 0.1  # of the readings
 
 
 @dataclass
-class Seen:
-    """What a load found: seconds by kind of request, and which readings were confirmed."""
+class LoadResult:
+    """Seconds by kind of request, ids of confirmed readings, and the number of errors."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     confirmed: set[str] = field(default_factory=set)
@@ -33,7 +33,7 @@ class Connection:
 
     def __init__(self, address: str, cookie: str) -> None:
         self.host, self.port = urlsplit(address).hostname, urlsplit(address).port
-        self.always = (
+        self.headers = (
             f"Host: {self.host}:{self.port}\r\nOrigin: {address}\r\nAccept-Encoding: gzip, deflate"
             f"\r\nCookie: imil_session={cookie}\r\nContent-Type: application/json\r\n"
         )
@@ -43,8 +43,8 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port, limit=2**24)
 
     async def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of the answer."""
-        head = f"{method} {path} HTTP/1.1\r\n{self.always}Content-Length: {len(body)}\r\n\r\n"
+        """Status and body of the response."""
+        head = f"{method} {path} HTTP/1.1\r\n{self.headers}Content-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:])}
@@ -53,7 +53,13 @@ class Connection:
 
 
 async def read(
-    address: str, cookie: str, cases: list[dict], think: float, rounds: int, seen: Seen, seed: int
+    address: str,
+    cookie: str,
+    cases: list[dict],
+    think: float,
+    rounds: int,
+    result: LoadResult,
+    seed: int,
 ) -> None:
     """One reader, from the first case to the last, `rounds` times over."""
     connection, rng = Connection(address, cookie), random.Random(seed)
@@ -61,81 +67,85 @@ async def read(
     await asyncio.sleep(rng.uniform(0, think))
     for case in cases * rounds:
         await asyncio.sleep(rng.uniform(0.5, 1.5) * think)
-        await submit(connection, case, seen, rng)
+        await submit(connection, case, result, rng)
         for kind, url in (("image", case["image"]), ("heat-map", case["heat_map"])):
-            began = time.perf_counter()
+            start = time.perf_counter()
             status, _ = await connection.send("GET", url)
-            seen.seconds[kind].append(time.perf_counter() - began)
-            seen.refused += status != 200
+            result.seconds[kind].append(time.perf_counter() - start)
+            result.refused += status != 200
     connection.writer.close()
 
 
-async def submit(connection: Connection, case: dict, seen: Seen, rng: random.Random) -> None:
-    """Put a reading once, or twice."""
+async def submit(
+    connection: Connection, case: dict, result: LoadResult, rng: random.Random
+) -> None:
+    """Send a reading once or twice."""
     reading = uuid.UUID(int=rng.getrandbits(128), version=4).hex
     squares = rng.sample(range(1, 17), 3)
-    given = {"verdict": "focus", "squares": squares, "reason": "", "seconds": 31.4}
+    body = {"verdict": "focus", "squares": squares, "reason": "", "seconds": 31.4}
     path = f"/api/rounds/70/cases/{case['number']}/readings/{reading}"
-    for _ in range(2 if rng.random() < TWICE else 1):
-        began = time.perf_counter()
-        status, _ = await connection.send("PUT", path, json.dumps(given).encode())
-        seen.seconds["submit"].append(time.perf_counter() - began)
+    for _ in range(2 if rng.random() < RESEND_SHARE else 1):
+        start = time.perf_counter()
+        status, _ = await connection.send("PUT", path, json.dumps(body).encode())
+        result.seconds["submit"].append(time.perf_counter() - start)
         if status == 200:
-            seen.confirmed.add(reading)
+            result.confirmed.add(reading)
         else:
-            seen.refused += 1
+            result.refused += 1
 
 
-def load(address: str, cookies: list[str], cases: list[dict], think: float, rounds: int) -> Seen:
-    """What so many readers see who think so many seconds on average."""
+def load(
+    address: str, cookies: list[str], cases: list[dict], think: float, rounds: int
+) -> LoadResult:
+    """Latencies of concurrent readers who take `think` seconds a case on average."""
 
-    async def all_of_them() -> Seen:
-        seen = Seen()
-        each = (
-            read(address, cookie, cases, think, rounds, seen, seed)
+    async def run_all() -> LoadResult:
+        result = LoadResult()
+        requests = (
+            read(address, cookie, cases, think, rounds, result, seed)
             for seed, cookie in enumerate(cookies)
         )
-        await asyncio.gather(*each)
-        return seen
+        await asyncio.gather(*requests)
+        return result
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(run_all())
 
 
-def burst(address: str, cookies: list[str], case: dict) -> Seen:
-    """What readers see who all submit in the same moment."""
+def burst(address: str, cookies: list[str], case: dict) -> LoadResult:
+    """Latencies of readers who all submit at the same moment."""
 
-    async def at_once() -> Seen:
-        seen, connections = Seen(), [Connection(address, cookie) for cookie in cookies]
+    async def at_once() -> LoadResult:
+        result, connections = LoadResult(), [Connection(address, cookie) for cookie in cookies]
         await asyncio.gather(*(connection.open() for connection in connections))
-        each = (
-            submit(connection, case, seen, random.Random(1_000 + i))
+        requests = (
+            submit(connection, case, result, random.Random(1_000 + i))
             for i, connection in enumerate(connections)
         )
-        await asyncio.gather(*each)
+        await asyncio.gather(*requests)
         for connection in connections:
             connection.writer.close()
-        return seen
+        return result
 
     return asyncio.run(at_once())
 
 
-def static(address: str, path: str, readers: int, think: float, times: int) -> list[float]:
-    """Seconds a request, of so many visitors who fetch the same file again and again."""
+def load_static(address: str, path: str, readers: int, think: float, times: int) -> list[float]:
+    """Seconds a request, of visitors who load the same file repeatedly."""
 
-    async def visit(seed: int, found: list[float]) -> None:
+    async def visit(seed: int, seconds: list[float]) -> None:
         connection, rng = Connection(address, ""), random.Random(seed)
         await connection.open()
         await asyncio.sleep(rng.uniform(0, think))
         for _ in range(times):
             await asyncio.sleep(rng.uniform(0.5, 1.5) * think)
-            began = time.perf_counter()
+            start = time.perf_counter()
             await connection.send("GET", path)
-            found.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - start)
         connection.writer.close()
 
-    async def all_of_them() -> list[float]:
-        found: list[float] = []
-        await asyncio.gather(*(visit(seed, found) for seed in range(readers)))
-        return found
+    async def run_all() -> list[float]:
+        seconds: list[float] = []
+        await asyncio.gather(*(visit(seed, seconds) for seed in range(readers)))
+        return seconds
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(run_all())

@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the reading room."""
+"""A real Chromium, and a reader in it, for the tests of the reading room."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+TIMEOUT = 120_000  # ms; only for a page that hangs, since the machine may be busy
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--no-sandbox",
@@ -16,8 +17,8 @@ FLAGS = [
 ]
 
 
-def missing(reason):
-    """No browser to test the pages in: skip; fail under CI, where one was to be installed."""
+def no_browser(reason):
+    """Skip a test for lack of a browser; fail under CI, which must have one."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
@@ -27,107 +28,122 @@ def chromium():
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
-        missing("drives a browser with Playwright, which is missing: make setup brings it")
+        no_browser("drives a browser with Playwright, which is missing: make setup brings it")
     path = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         except Error:
-            missing("looks at the page in Chromium, which is not installed: apt install chromium")
+            no_browser(
+                "looks at the page in Chromium, which is not installed: apt install chromium"
+            )
         yield browser
         browser.close()
 
 
-class Desk:
-    """A person at a screen: a browser's context with the page open and everything it did noted."""
+class ReaderBrowser:
+    """A reader's browser with the page open; records console errors and the hosts it contacts."""
 
-    def __init__(self, browser, address, secret=None, width=1280, height=800, **how):
+    def __init__(self, browser, address, secret=None, width=1280, height=800, **options):
         self.address = address
-        self.context = browser.new_context(viewport={"width": width, "height": height}, **how)
-        self.context.set_default_timeout(300_000)  # ms: a busy machine is slow
-        self.errors, self.hosts, self.answered = [], set(), []
-        self.page = self.tab()
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.context.set_default_timeout(TIMEOUT)
+        self.errors, self.hosts = [], set()
+        self.page = self.open_tab()
         self.page.goto(f"{address}/in/{secret}" if secret else address)
 
-    def tab(self):
+    def open_tab(self):
         page = self.context.new_page()
-        page.on("console", self._said)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
         page.on("requestfinished", lambda request: self.answered.append(request.url))
         return page
 
-    def _said(self, message):
+    def _on_console(self, message):
         if message.type == "error":
             self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
     def start(self):
-        """Past the instructions, to the first case."""
+        """Leave the instructions and wait for the first case."""
         self.page.get_by_role("button", name="Start reading").click()
-        self.at(1)
+        self.wait_for_case(1)
         return self
 
-    def at(self, number):
-        """The film of this case is on the screen."""
+    def wait_for_case(self, number):
+        """Wait until the image of this case is on the screen."""
         self.page.wait_for_selector(f"imil-case[data-case='{number}'][data-state=painted]")
 
-    def fetched(self, number):
-        """All of this case is here, whichever case is on the screen."""
-        while not any(f"/cases/{number}/heat-map/true" in url for url in self.answered):
-            self.page.wait_for_timeout(20)
-
-    def keys(self, *names):
+    def press_keys(self, *names):
         for name in names:
             self.page.keyboard.press(name)
 
     @property
     def squares(self):
-        """What is selected on the screen."""
+        """The squares that are selected on the screen."""
         text = self.page.get_attribute("imil-case", "data-squares")
         return tuple(map(int, text.split()))
 
-    def place(self, square, pane=0):
-        """The middle of a square on the screen, by the matrix that the film is drawn with."""
+    def center_of(self, square, pane=0):
+        """The middle of a square on the screen."""
         return self.page.evaluate(
             """([square, index]) => {
                 const pane = document.querySelectorAll(".pane")[index];
                 const box = document.querySelector("#square-" + square).getBoundingClientRect();
                 const first = document.querySelector(".pane").getBoundingClientRect();
-                const own = pane.getBoundingClientRect();
-                return [box.x + box.width / 2 + own.x - first.x,
-                        box.y + box.height / 2 + own.y - first.y];
+                const other = pane.getBoundingClientRect();
+                return [box.x + box.width / 2 + other.x - first.x,
+                        box.y + box.height / 2 + other.y - first.y];
             }""",
             [square, pane],
         )
 
     def click(self, *squares, pane=0):
         for square in squares:
-            self.page.mouse.click(*self.place(square, pane=pane))
+            self.page.mouse.click(*self.center_of(square, pane=pane))
 
     def drag(self, *squares):
-        places = [self.place(square) for square in squares]
-        self.page.mouse.move(*places[0])
+        points = [self.center_of(square) for square in squares]
+        self.page.mouse.move(*points[0])
         self.page.mouse.down()
-        for place in places[1:]:
-            self.page.mouse.move(*place, steps=3)
+        for point in points[1:]:
+            self.page.mouse.move(*point, steps=3)
         self.page.mouse.up()
 
-    def press(self, name):
+    def click_button(self, name):
         self.page.get_by_role("button", name=name, exact=True).first.click()
 
-    def saved(self):
-        """Everything has reached the server."""
+    def wait_until_saved(self):
+        """Wait until the server has every reading."""
         self.page.wait_for_selector(".state[data-state=good]")
 
-    def until(self, script):
-        """A script of the page comes to be true; Playwright's own wait needs `eval` in the page."""
-        for _ in range(3000):
-            if self.page.evaluate(script):
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"never true: {script}")
+    def wait_until(self, script):
+        """Wait until a script is true; Playwright's own wait needs `eval`."""
+        self.page.evaluate(
+            f"""new Promise((resolve, reject) => {{
+                const check = () => ({script} ? resolve() : requestAnimationFrame(check));
+                setTimeout(() => reject(new Error("never true")), {TIMEOUT});
+                check();
+            }})"""
+        )
 
-    def quiet(self):
-        """No error in the console, and nothing asked of anybody else."""
+    def wait_for_module(self, name):
+        """Wait until a module that the page loads later is there."""
+        entries = "performance.getEntriesByType('resource')"
+        self.wait_until(f"{entries}.some((entry) => entry.name.endsWith('{name}'))")
+
+    def wait_for_next_image(self):
+        """Wait until the image of the next case has been loaded in advance."""
+        url = self.page.evaluate(
+            """async () => {
+                const [, , round, , number] = location.hash.split("/");
+                const response = await fetch(`/api/rounds/${round}`);
+                return (await response.json()).cases[Number(number)].image.url;
+            }"""
+        )
+        self.wait_until(f"document.querySelector('imil-viewer').backend.uploaded('{url}')")
+
+    def check_no_errors(self):
+        """No error in the console, and no request to another host."""
         assert self.errors == []
         assert self.hosts == {self.address.removeprefix("http://")}

@@ -1,4 +1,4 @@
-"""A store with rounds in it, the real server over it, and visitors with and without a link."""
+"""A store with rounds, the real server over it, and HTTP clients with and without a link."""
 
 import threading
 import time
@@ -12,17 +12,17 @@ from imil.cases import Case, RoundSettings
 from imil.grid import Grid
 from imil.store import Store, name_round
 from imil.store.invitations import invite
-from imil.web.server import Place, listen, server
+from imil.web.server import ServerConfig, make_server, open_socket
 
-KEY = "Mueller-Anna-19610203.dcm"  # what must never reach a page
+KEY = "Mueller-Anna-19610203.dcm"  # must never reach a page
 NAMES = ("normal", "TB")
-APPS = {}  # address -> application behind it, for tests that break something in it
-ANYWHERE = Place(port=0)
+APPS = {}  # address -> application, for tests that break something in it
+ANY_PORT = ServerConfig(port=0)
 JSON = {"Content-Type": "application/json"}
 
 
 def film(number, side=32):
-    """A film that no other case has; every other one has 16 bits."""
+    """An image that no other case has; every other one has 16 bits."""
     pixels = np.random.default_rng(number).integers(5, 250, (side, side + 8))
     return pixels.astype(np.uint8) if number % 2 else (pixels * 16).astype(np.uint16)
 
@@ -32,10 +32,10 @@ def heat(number):
 
 
 def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film):
-    """A round of a run that the store knows; `film` draws what a number shows."""
+    """Open a round, and add its run if needed; `film` draws the image of a number."""
     if run not in [row["name"] for row in store.runs()]:
         store.add_run(run, class_names=NAMES, settings={}, versions={})
-    made = [
+    case_list = [
         Case(
             id=f"{name_round(run, epoch)}#{number}",
             number=number,
@@ -52,44 +52,44 @@ def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film)
         )
         for number in range(1, cases + 1)
     ]
-    return store.open_round(run, epoch, RoundSettings(num_outliers=cases, grid=grid), made)
+    return store.open_round(run, epoch, RoundSettings(num_outliers=cases, grid=grid), case_list)
 
 
-def make_store(folder, **how):
-    """A store with one round, on a real file."""
+def make_store(folder, **options):
+    """A store with one round, in a file."""
     store = Store(folder / "imil.sqlite")
-    add_round(store, **how)
+    add_round(store, **options)
     return store
 
 
 @contextmanager
-def serving(path, place=ANYWHERE):
+def serving(path, config=ANY_PORT):
     """The address of the real server, in a thread, until the block ends."""
-    door = listen(place, print)
-    running = server(path, place)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [door]}, daemon=True)
+    sock = open_socket(config, print)
+    server = make_server(path, config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     try:
-        while not running.started:
-            assert thread.is_alive(), "the server ended at once"
+        while not server.started:
+            assert thread.is_alive(), "the server ended at startup"
             time.sleep(0.01)
-        address = f"http://127.0.0.1:{door.getsockname()[1]}"
-        APPS[address] = running.config.app
+        address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        APPS[address] = server.config.app
         yield address
     finally:
-        running.should_exit = True
-        thread.join(10)
-        running.config.app.state.store.close()
-        door.close()
+        server.should_exit = True
+        thread.join()
+        server.config.app.state.store.close()
+        sock.close()
 
 
 @contextmanager
 def visiting(address, secret=None):
-    """A browser; with a secret, one in which that link was opened."""
-    with httpx.Client(base_url=address, headers={"Origin": address}) as browser:
+    """An HTTP client; with a secret, one that has opened that link."""
+    with httpx.Client(base_url=address, timeout=60, headers={"Origin": address}) as browser:
         if secret is not None:
-            answer = browser.get(f"/in/{secret}")
-            assert answer.status_code == 303, answer.text
+            response = browser.get(f"/in/{secret}")
+            assert response.status_code == 303, response.text
         yield browser
 
 
@@ -99,7 +99,7 @@ def link(store, name="Dr. Lee", run="films", kind="reader", days=30):
 
 
 def reading(squares=(6,), verdict="focus", seconds=3.5, before=None, reason=""):
-    """What the page sends."""
+    """The body of a reading, as the page sends it."""
     return {
         "verdict": verdict,
         "squares": list(squares),
@@ -110,6 +110,6 @@ def reading(squares=(6,), verdict="focus", seconds=3.5, before=None, reason=""):
 
 
 def send(browser, case, given=None, *, epoch=70, reading_id=None):
-    """The answer to a reading."""
-    where = f"/api/rounds/{epoch}/cases/{case}/readings/{reading_id or uuid4().hex}"
-    return browser.put(where, json=given or reading())
+    """The response to a reading."""
+    url = f"/api/rounds/{epoch}/cases/{case}/readings/{reading_id or uuid4().hex}"
+    return browser.put(url, json=given or reading())

@@ -1,10 +1,10 @@
-"""Where the squares lie: on the screen, in the store and in the blackout, they are the same."""
+"""Squares on the screen, in the store and in the blackout are the same pixels."""
 
 from contextlib import closing
 
 import numpy as np
 import pytest
-from browsers import Desk, chromium
+from browsers import ReaderBrowser, chromium
 from rooms import add_round, link, serving
 
 from imil.grid import Grid, edge
@@ -18,38 +18,38 @@ TURNS = [(), ("r",), ("l", "h"), ("v",)]
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as found:
-        yield found
+    with chromium() as running:
+        yield running
 
 
 @pytest.mark.parametrize("zoom", ["fit", "near", "true size"])
-def test_squares_in_the_store_are_those_on_the_screen_pixel_by_pixel(browser, tmp_path, zoom):
+def test_squares_in_the_store_equal_those_on_the_screen_pixel_by_pixel(browser, tmp_path, zoom):
     film = np.where(GRID.mask(BRIGHT, SIDES["y"], SIDES["x"]), 200, 50).astype(np.uint8)
     with closing(Store(tmp_path / "imil.sqlite")) as store:
         add_round(store, cases=len(TURNS), grid=GRID, film=lambda _: film)
         with serving(tmp_path / "imil.sqlite") as address:
-            desk = Desk(browser, address, link(store), 1100, 620).start()
+            reader = ReaderBrowser(browser, address, link(store), 1100, 620).start()
             for number, turns in enumerate(TURNS, start=1):
-                desk.at(number)
-                desk.page.get_by_label("Squares", exact=True).last.fill("2 7 8 13")
-                desk.page.locator(".pane").first.hover()
-                desk.page.evaluate("document.activeElement.blur()")
-                desk.keys(*turns)
+                reader.wait_for_case(number)
+                reader.page.get_by_label("Squares", exact=True).last.fill("2 7 8 13")
+                reader.page.locator(".pane").first.hover()
+                reader.page.evaluate("document.activeElement.blur()")
+                reader.press_keys(*turns)
                 if zoom == "near":
-                    desk.page.mouse.wheel(0, -500)
+                    reader.page.mouse.wheel(0, -500)
                 elif zoom == "true size":
-                    desk.keys("0")
-                assert differing(desk.page) == 0
-                desk.keys("Enter")
-            desk.page.get_by_role("heading", name="Your readings").wait_for()
-            desk.saved()
+                    reader.press_keys("0")
+                assert count_differing(reader.page) == 0
+                reader.press_keys("Enter")
+            reader.page.get_by_role("heading", name="Your readings").wait_for()
+            reader.wait_until_saved()
             readings = store.readings(name_round("films", 70))
             assert [one.squares for one in readings] == [BRIGHT] * len(TURNS)
-            desk.context.close()
+            reader.context.close()
 
 
-def differing(page):
-    """How many pixels of the screen are bright outside the selected squares, or dark inside.
+def count_differing(page):
+    """Number of pixels on the screen that are bright outside the selected squares or dark inside.
 
     A pixel whose middle lies on the very edge belongs to neither, and interpolation rounds a
     corner by less than a pixel of the film.

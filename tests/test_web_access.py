@@ -1,4 +1,4 @@
-"""Who gets into the reading room, and what every answer carries."""
+"""Access control of the reading room, security headers, links and the server process."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from rooms import (
-    ANYWHERE,
+    ANY_PORT,
     APPS,
     JSON,
     add_round,
@@ -30,6 +30,7 @@ from rooms import (
     visiting,
 )
 from sqlalchemy import create_engine
+from starlette.routing import Mount
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
@@ -38,23 +39,22 @@ from imil.store.invitations import invitations, invite, revoke, visited
 from imil.store.run_progress import Progress
 from imil.web import serve_commands
 from imil.web.app import create_app
-from imil.web.child_server import start_beside
-from imil.web.server import Place, listen
-from imil.web.static import ROOT
+from imil.web.child_server import start_server_process
+from imil.web.page_files import STATIC
+from imil.web.server import ServerConfig, open_socket
 
 ID = "e" * 32
 
-# Route -> what each kind of visitor gets: without a cookie, with a wrong one, a reader of the
-# run, a reader of another run, the owner. The routes of the application are compared with
-# these: a new one fails the test until somebody says here who may use it.
-ANYBODY = (200, 200, 200, 200, 200)
+# Route -> status for each kind of visitor: without a cookie, with an invalid one, a reader of the
+# run, a reader of another run, the owner. A route that is missing here fails the test.
+PUBLIC = (200, 200, 200, 200, 200)
 SIGNED_IN = (401, 401, 200, 200, 200)
 OF_THE_RUN = (401, 401, 200, 404, 200)
 OWNER = (401, 401, 403, 403, 200)
 RIGHTS = {
-    ("GET", "/"): ANYBODY,
-    ("GET", "/healthz"): ANYBODY,
-    ("GET", "/static/{name:path}"): ANYBODY,
+    ("GET", "/"): PUBLIC,
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/static/{path}"): PUBLIC,
     ("GET", "/in/{secret}"): (404, 404, 404, 404, 404),
     ("GET", "/api/openapi.json"): SIGNED_IN,
     ("GET", "/api/session"): SIGNED_IN,
@@ -67,7 +67,7 @@ RIGHTS = {
     ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}/cases/{number}/preview"): OF_THE_RUN,
     ("PUT", "/api/rounds/{epoch}/cases/{number}/readings/{reading}"): OF_THE_RUN,
-    # the study follows the paper: there is no first look, whoever asks
+    # not a blind-first study: there is no first look
     ("PUT", "/api/rounds/{epoch}/cases/{number}/first-look/{look}"): (401, 401, 409, 404, 409),
     # the reader has read one case of three, the owner none
     ("POST", "/api/rounds/{epoch}/finish"): (401, 401, 409, 404, 409),
@@ -78,7 +78,7 @@ RIGHTS = {
     ("POST", "/api/rounds/{epoch}/close"): OWNER,
     ("POST", "/api/sign-out"): SIGNED_IN,
 }
-VISITORS = ("nobody", "wrong", "reader", "other", "owner")
+VISITORS = ("anonymous", "invalid", "reader", "other", "owner")
 LAST = [("POST", "/api/rounds/{epoch}/close"), ("POST", "/api/sign-out")]
 BODIES = {
     "/api/rounds/{epoch}/cases/{number}/first-look/{look}": {"squares": [1], "seconds": 1},
@@ -88,37 +88,43 @@ BODIES = {
 
 @pytest.fixture
 def store(tmp_path):
-    made = make_store(tmp_path)
-    yield made
-    made.close()
+    opened = make_store(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def address(store):
-    with serving(store.path) as where:
-        yield where
+    with serving(store.path) as url:
+        yield url
 
 
 def routes(app):
-    """Method and path of everything that answers."""
-    found = []
+    """Method and path of every route."""
+    flat = []
     for route in app.routes:  # newer FastAPI keeps an included router as it is
         inner = getattr(route, "original_router", None)
-        found += inner.routes if inner else [route]
-    return {(method, one.path) for one in found for method in one.methods - {"HEAD", "OPTIONS"}}
+        flat += inner.routes if inner else [route]
+    mounts = {("GET", f"{route.path}/{{path}}") for route in flat if isinstance(route, Mount)}
+    return mounts | {
+        (method, route.path)
+        for route in flat
+        if not isinstance(route, Mount)
+        for method in route.methods - {"HEAD", "OPTIONS"}
+    }
 
 
-def ask(browser, method, path, values):
-    """The answer to a request on a route."""
-    url = path.replace("{name:path}", "{name}").format(**values)
+def request(browser, method, path, values):
+    """The response to a request on a route."""
+    url = path.format(**values)
     if method in ("GET", "DELETE"):
         return browser.request(method, url)
     body = BODIES.get(path, reading() if "readings" in path else {})
     return browser.request(method, url, json=body)
 
 
-def test_every_route_opens_for_those_it_should_and_for_nobody_else(store, address):
-    assert routes(APPS[address]) == set(RIGHTS), "say in RIGHTS who may use the new route"
+def test_every_route_is_open_to_the_right_visitors_only(store, address):
+    assert routes(APPS[address]) == set(RIGHTS), "add the new route to RIGHTS"
     add_round(store, run="other", epoch=30)
     spare = invite(store, "films", "Dr. Spare", by="owner")[0].id
     secrets = {
@@ -128,36 +134,36 @@ def test_every_route_opens_for_those_it_should_and_for_nobody_else(store, addres
     }
     with visiting(address, secrets["owner"]) as owner:
         image = owner.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
-        static = next(iter(sorted(p.name for p in ROOT.glob("*.js"))))
+        static = next(iter(sorted(p.name for p in STATIC.glob("*.js"))))
     values = {
         "epoch": 70,
         "number": 1,
         "which": "true",
         "sha256": image.rsplit("/")[-1],
-        "name": static,
+        "path": static,
         "secret": "x" * 43,
         "tag": "0",
         "invitation": spare,
     }
     ordered = [route for route in RIGHTS if route not in LAST] + LAST
-    for place, who in enumerate(VISITORS):
+    for column, who in enumerate(VISITORS):
         with visiting(address, secrets.get(who)) as browser:
-            if who == "wrong":
+            if who == "invalid":
                 browser.cookies.set("imil_session", "A" * 43)
             for method, path in ordered:
-                ids = {"reading": f"{place:032x}", "look": f"{place:032x}"}
-                answer = ask(browser, method, path, values | ids)
-                expected = RIGHTS[method, path][place]
+                ids = {"reading": f"{column:032x}", "look": f"{column:032x}"}
+                answer = request(browser, method, path, values | ids)
+                expected = RIGHTS[method, path][column]
                 assert answer.status_code == expected, f"{who}: {method} {path}: {answer.text}"
 
 
-def test_the_rounds_of_another_run_of_the_same_epoch_stay_apart(store, address):
+def test_rounds_of_two_runs_at_the_same_epoch_are_separate(store, address):
     add_round(store, run="other", epoch=70, cases=2)
     with visiting(address, link(store, "Dr. Abe", run="other")) as abe:
         assert len(abe.get("/api/rounds/70").json()["cases"]) == 2
         send(abe, 1)
     assert store.readings("films@70") == []
-    assert [kept.reader for kept in store.readings("other@70")] == ["Dr. Abe"]
+    assert [one.reader for one in store.readings("other@70")] == ["Dr. Abe"]
 
 
 def test_the_link_becomes_a_cookie_and_leaves_the_address_bar(store, address):
@@ -180,12 +186,11 @@ def test_no_secret_is_in_the_store(store, address):
         assert token.encode() not in file.read_bytes()
 
 
-def test_a_wrong_link_and_one_that_is_over_are_told_apart(store, address):
+def test_invalid_expired_and_revoked_links_have_different_messages(store, address):
     late, revoked = link(store, "Dr. Late", days=1e-9), link(store, "Dr. Gone")
     revoke(store, "films", invitations(store, "films")[-1].id, by="owner")
-    time.sleep(0.01)
     with visiting(address) as browser:
-        for secret, status, said in (
+        for secret, status, message in (
             ("nonsense", 404, "not known"),
             ("%00%ff", 404, "not known"),
             ("x" * 9000, 404, "not known"),
@@ -194,19 +199,19 @@ def test_a_wrong_link_and_one_that_is_over_are_told_apart(store, address):
         ):
             answer = browser.get(f"/in/{secret}")
             assert answer.status_code == status
-            assert said in answer.text
+            assert message in answer.text
             assert answer.headers["content-type"].startswith("text/html")
             assert "set-cookie" not in answer.headers
 
 
-def test_revoking_a_link_ends_its_sessions_at_once(store, address):
+def test_revoking_a_link_ends_its_sessions(store, address):
     with visiting(address, link(store)) as lee:
         assert send(lee, 1).status_code == 200
         revoke(store, "films", invitations(store, "films")[0].id, by="owner")
         answer = send(lee, 2)
         assert answer.status_code == 401
         assert "link" in answer.json()["detail"]
-    assert len(store.readings("films@70")) == 1, "what was read stays"
+    assert len(store.readings("films@70")) == 1, "readings stay"
 
 
 def test_a_session_ends_when_its_link_expires(store, address):
@@ -227,24 +232,24 @@ def test_signing_out_ends_one_session_and_not_the_link(store, address):
         assert two.get("/api/session").status_code == 200
 
 
-def test_somebody_who_tries_links_has_to_wait(store, address):
+def test_guessing_links_is_rate_limited(store, address):
     good = link(store)
     with visiting(address) as browser:
-        tried = [browser.get(f"/in/guess-{i}").status_code for i in range(25)]
-        assert tried == [404] * 20 + [429] * 5
+        statuses = [browser.get(f"/in/guess-{i}").status_code for i in range(25)]
+        assert statuses == [404] * 20 + [429] * 5
         assert browser.get(f"/in/{good}").status_code == 429
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[", "a b"])
-def test_another_name_for_this_server_is_refused(store, address, host):
+def test_another_host_name_is_rejected(store, address, host):
     with visiting(address, link(store)) as lee:
         answer = lee.get("/api/session", headers={"Host": host})
         assert answer.status_code in (400, 421)
 
 
-def test_the_names_it_was_started_with_are_its_own(store):
-    place = Place(port=0, public_url="https://reading.example.org")
-    with serving(store.path, place) as address, visiting(address) as browser:
+def test_configured_host_names_are_accepted(store):
+    config = ServerConfig(port=0, public_url="https://reading.example.org")
+    with serving(store.path, config) as address, visiting(address) as browser:
         for host in ("reading.example.org", "localhost:8090", "127.0.0.1"):
             assert browser.get("/healthz", headers={"Host": host}).status_code == 200
         answer = browser.get(f"/in/{link(store)}", headers={"Host": "reading.example.org"})
@@ -264,7 +269,7 @@ def test_the_names_it_was_started_with_are_its_own(store):
         ({"Sec-Fetch-Site": "same-origin"}, 200),
     ],
 )
-def test_another_sites_page_cannot_write(store, address, headers, status):
+def test_pages_of_other_sites_cannot_write(store, address, headers, status):
     with visiting(address, link(store)) as lee:
         del lee.headers["Origin"]
         answer = lee.put(f"/api/rounds/70/cases/1/readings/{ID}", json=reading(), headers=headers)
@@ -272,7 +277,7 @@ def test_another_sites_page_cannot_write(store, address, headers, status):
     assert len(store.readings("films@70")) == (status == 200)
 
 
-def test_every_answer_carries_the_headers_of_safety(store, address):
+def test_every_response_has_the_security_headers(store, address):
     with visiting(address, link(store)) as lee:
         answers = [
             lee.get("/"),
@@ -295,101 +300,101 @@ def test_every_answer_carries_the_headers_of_safety(store, address):
     assert answers[1].headers["cache-control"] == "no-store"
 
 
-def test_only_the_notebook_that_is_named_may_frame_the_page(store):
-    place = Place(port=0, framed_by="http://127.0.0.1:8888")
-    with serving(store.path, place) as address, visiting(address) as browser:
+def test_only_the_configured_notebook_may_frame_the_page(store):
+    config = ServerConfig(port=0, framed_by="http://127.0.0.1:8888")
+    with serving(store.path, config) as address, visiting(address) as browser:
         answer = browser.get("/")
     assert "frame-ancestors http://127.0.0.1:8888" in answer.headers["content-security-policy"]
     assert "x-frame-options" not in answer.headers
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "reading.example.org"])
-def test_a_network_without_tls_is_refused_unless_said(host):
+def test_a_network_without_tls_needs_insecure(host):
     with pytest.raises(SettingsError, match="--insecure"):
-        Place(host).checked()
-    assert Place(host, insecure=True).checked()
-    for here in ("127.0.0.1", "localhost", "::1", "127.1.2.3"):
-        assert Place(here).checked()
+        ServerConfig(host).validated()
+    assert ServerConfig(host, insecure=True).validated()
+    for local in ("127.0.0.1", "localhost", "::1", "127.1.2.3"):
+        assert ServerConfig(local).validated()
 
 
 @pytest.mark.parametrize(
-    "place",
+    "config",
     [
-        Place(tls_cert="room.pem"),
-        Place(tls_key="room.key"),
-        Place(public_url="reading.example.org"),
-        Place(public_url="https://"),
-        Place(public_url="https://[::1"),
-        Place(port=65_536),
-        Place(port=-1),
+        ServerConfig(tls_cert="room.pem"),
+        ServerConfig(tls_key="room.key"),
+        ServerConfig(public_url="reading.example.org"),
+        ServerConfig(public_url="https://"),
+        ServerConfig(public_url="https://[::1"),
+        ServerConfig(port=65_536),
+        ServerConfig(port=-1),
     ],
 )
-def test_a_place_that_cannot_be_is_refused(place):
+def test_an_invalid_configuration_is_rejected(config):
     with pytest.raises(SettingsError):
-        place.checked()
+        config.validated()
 
 
-def test_a_certificate_that_is_none_is_refused_before_any_link_is_made(store, tmp_path):
+def test_an_invalid_certificate_is_rejected_before_a_link_is_created(store, tmp_path):
     for name in ("room.pem", "room.key"):
-        (tmp_path / name).write_text("no PEM")
-    place = Place(port=0, tls_cert=tmp_path / "room.pem", tls_key=tmp_path / "room.key")
+        (tmp_path / name).write_text("not PEM")
+    config = ServerConfig(port=0, tls_cert=tmp_path / "room.pem", tls_key=tmp_path / "room.key")
     before = len(invitations(store, "films"))
     with pytest.raises(SettingsError, match="cannot be used as certificate and key: give PEM"):
-        serve_commands.serve_run(store.path, place, run=None, protocol=None, say=print)
+        serve_commands.serve_run(store.path, config, run=None, protocol=None, say=print)
     assert len(invitations(store, "films")) == before
 
 
-def test_a_link_is_not_made_for_an_address_that_is_none(store):
-    how = {"run": None, "kind": "reader", "days": 3, "say": print}
-    with pytest.raises(SettingsError, match="--url nonsense is no address"):
-        serve_commands.invite_to_run(store.path, "Dr. Lee", url="nonsense", **how)
+def test_a_link_is_not_created_for_an_invalid_url(store):
+    options = {"run": None, "kind": "reader", "days": 3, "say": print}
+    with pytest.raises(SettingsError, match="invalid --url nonsense: expected a URL"):
+        serve_commands.invite_to_run(store.path, "Dr. Lee", url="nonsense", **options)
 
 
-def test_a_port_in_use_is_passed_over_and_that_is_said():
-    said = []
-    with listen(ANYWHERE, said.append) as first:
+def test_the_next_port_is_used_and_reported_if_one_is_in_use():
+    lines = []
+    with open_socket(ANY_PORT, lines.append) as first:
         port = first.getsockname()[1]
-        with listen(Place(port=port), said.append) as second:
+        with open_socket(ServerConfig(port=port), lines.append) as second:
             next_ = second.getsockname()[1]
     assert next_ > port
-    assert said == [f"Port {port} is in use; the reading room is at port {next_} instead."]
+    assert lines == [f"Port {port} is in use; the reading room is at port {next_} instead."]
 
 
-def test_an_answer_leaves_at_once():
-    """Nagle's wait and a delayed acknowledgement together cost 40 ms an answer."""
+def test_connections_have_tcp_nodelay():
+    """Nagle's algorithm and delayed acknowledgements together take 40 ms a response."""
 
-    async def waits() -> bool:
-        asked = asyncio.get_running_loop().create_future()
+    async def has_nodelay() -> bool:
+        result = asyncio.get_running_loop().create_future()
 
         def answer(_reader, writer):
-            own = writer.get_extra_info("socket")
-            asked.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
+            accepted = writer.get_extra_info("socket")
+            result.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0)
             writer.close()
 
-        with listen(ANYWHERE, print) as door:
-            async with await asyncio.start_server(answer, sock=door):
-                _, writer = await asyncio.open_connection(*door.getsockname())
-                found = await asyncio.wait_for(asked, 10)
+        with open_socket(ANY_PORT, print) as sock:
+            async with await asyncio.start_server(answer, sock=sock):
+                _, writer = await asyncio.open_connection(*sock.getsockname())
+                nodelay = await result
                 writer.close()
-        return found
+        return nodelay
 
-    assert not asyncio.run(waits())
+    assert asyncio.run(has_nodelay())
 
 
-def test_an_address_of_another_machine_is_refused_in_one_sentence():
+def test_an_address_of_another_machine_is_rejected():
     with pytest.raises(SettingsError, match="cannot listen"):
-        listen(Place("192.0.2.1", 0), print)
+        open_socket(ServerConfig("192.0.2.1", 0), print)
 
 
-def test_a_forwarded_address_counts_only_behind_a_proxy(store, caplog):
-    told = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    for behind, seen, secure in ((False, "127.0.0.1", False), (True, "203.0.113.9", True)):
+def test_forwarded_headers_are_used_only_behind_a_proxy(store, caplog):
+    forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    for behind, logged, secure in ((False, "127.0.0.1", False), (True, "203.0.113.9", True)):
         caplog.clear()
-        place = Place(port=0, behind_proxy=behind)
-        with serving(store.path, place) as address, visiting(address) as browser:
-            browser.get("/in/wrong", headers=told)
-            cookie = browser.get(f"/in/{link(store)}", headers=told).headers["set-cookie"]
-        assert seen in caplog.text
+        config = ServerConfig(port=0, behind_proxy=behind)
+        with serving(store.path, config) as address, visiting(address) as browser:
+            browser.get("/in/wrong", headers=forwarded)
+            cookie = browser.get(f"/in/{link(store)}", headers=forwarded).headers["set-cookie"]
+        assert logged in caplog.text
         assert ("Secure" in cookie) == secure
 
 
@@ -401,7 +406,7 @@ def test_https_is_served_with_a_certificate_and_the_cookie_is_secure(store, tmp_
     what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     where = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
     subprocess.run([openssl, *what, *where], capture_output=True, check=True)
-    with serving(store.path, Place(port=0, tls_cert=cert, tls_key=key)) as address:
+    with serving(store.path, ServerConfig(port=0, tls_cert=cert, tls_key=key)) as address:
         address = address.replace("http:", "https:")
         trust = ssl.create_default_context(cafile=str(cert))
         with httpx.Client(base_url=address, verify=trust) as browser:
@@ -410,14 +415,14 @@ def test_https_is_served_with_a_certificate_and_the_cookie_is_secure(store, tmp_
             assert browser.get("/api/session").status_code == 200
 
 
-def test_a_path_without_a_store_is_refused_in_one_sentence(tmp_path):
+def test_a_path_without_a_store_is_rejected(tmp_path):
     for path in (tmp_path, tmp_path / "imil.sqlite", tmp_path / "none"):
-        with pytest.raises(StoreError, match="there is no store"):
+        with pytest.raises(StoreError, match="no store at"):
             create_app(path)
-    assert list(tmp_path.iterdir()) == [], "looking makes nothing"
+    assert list(tmp_path.iterdir()) == [], "nothing is created"
 
 
-def test_a_run_folder_and_its_store_are_the_same(store):
+def test_a_run_folder_stands_for_its_store(store):
     for path in (store.path, store.path.parent):
         app = create_app(path)
         assert app.state.store.path == store.path
@@ -425,71 +430,73 @@ def test_a_run_folder_and_its_store_are_the_same(store):
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 81, "a\nb" * 40, "\x00", "a\u202eb"])
-def test_a_name_that_nobody_has_is_refused(store, name):
+def test_an_invalid_reader_name_is_rejected(store, name):
     with pytest.raises(SettingsError, match="name"):
         invite(store, "films", name, by="owner")
 
 
 @pytest.mark.parametrize("days", [0, -1, 3651, float("nan"), float("inf")])
-def test_a_link_that_cannot_last_so_long_is_refused(store, days):
+def test_an_invalid_duration_of_a_link_is_rejected(store, days):
     with pytest.raises(SettingsError, match="days"):
         invite(store, "films", "Dr. Lee", days=days, by="owner")
 
 
-def test_links_are_made_listed_and_revoked_from_the_command_line(store, address):
-    said = []
+def test_links_are_created_listed_and_revoked_by_the_commands(store, address):
+    lines = []
     folder = store.path.parent
     Progress(store).set_address("films", address)
-    how = {"run": None, "kind": "reader", "days": 3, "url": None, "say": said.append}
-    serve_commands.invite_to_run(folder, "Dr. Lee", **how)
-    (url,) = said
-    assert url.startswith(f"{address}/in/"), "where it was served last"
+    options = {"run": None, "kind": "reader", "days": 3, "url": None, "say": lines.append}
+    serve_commands.invite_to_run(folder, "Dr. Lee", **options)
+    (url,) = lines
+    assert url.startswith(f"{address}/in/"), "the last address served"
     with visiting(address, url.rsplit("/")[-1]) as lee:
         assert lee.get("/api/session").json()["name"] == "Dr. Lee"
-        serve_commands.revoke_links(folder, "Dr. Lee", run=None, say=said.append)
+        serve_commands.revoke_links(folder, "Dr. Lee", run=None, say=lines.append)
         assert lee.get("/api/session").status_code == 401
-    serve_commands.list_links(folder, run=None, say=said.append)
-    assert "revoked" in said[-1]
-    with pytest.raises(StoreError, match="no link"):
-        serve_commands.revoke_links(folder, "Dr. Lee", run=None, say=said.append)
+    serve_commands.list_links(folder, run=None, say=lines.append)
+    assert "revoked" in lines[-1]
+    with pytest.raises(StoreError, match="no valid link"):
+        serve_commands.revoke_links(folder, "Dr. Lee", run=None, say=lines.append)
     with pytest.raises(StoreError, match="films"):
-        serve_commands.list_links(folder, run="none", say=said.append)
+        serve_commands.list_links(folder, run="none", say=lines.append)
 
 
-def test_the_room_beside_a_training_opens_and_ends_with_it(store):
-    began = now()
-    with start_beside(store.path, "films", place=ANYWHERE, protocol="blind-first") as room:
-        assert not visited(store, "films", began)
+def test_the_server_process_starts_and_ends_with_the_block(store):
+    start = now()
+    with start_server_process(store.path, "films", config=ANY_PORT, protocol="blind-first") as room:
+        assert not visited(store, "films", start)
         with httpx.Client(base_url=room.address, follow_redirects=True) as browser:
             browser.get(room.links.reader)
             session = browser.get("/api/session").json()
         assert (session["kind"], session["protocol"]) == ("reader", "blind-first")
-        assert visited(store, "films", began)
+        assert visited(store, "films", start)
     with pytest.raises(httpx.ConnectError):
         httpx.get(room.address)
-    with start_beside(store.path, "films", place=ANYWHERE) as room:
-        assert room.links.reader is None, "there is a reader already"
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
+        assert room.links.reader is None, "the run has a reader already"
         assert "/in/" in room.links.owner
 
 
-def test_the_room_ends_when_its_training_is_killed(store):
+def test_the_server_process_ends_when_its_parent_is_killed(store):
     script = (
-        "import signal; from imil.web.child_server import start_beside; "
-        "from imil.web.server import Place; "
-        f"room = start_beside({str(store.path)!r}, 'films', place=Place(port=0)); "
-        "print(room.address, flush=True); signal.pause()"
+        "import sys; from imil.web.child_server import start_server_process; "
+        "from imil.web.server import ServerConfig; "
+        f"room = start_server_process({str(store.path)!r}, 'films', config=ServerConfig(port=0)); "
+        "print(room.address, flush=True); sys.stdin.read()"
     )
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    parent = subprocess.Popen([sys.executable, "-c", script], **pipes)
     address = parent.stdout.readline().strip()
     assert httpx.get(f"{address}/healthz").text == "ok"
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
+    parent.stdin.close()
     parent.stdout.close()
-    while _answers(address):
+    while _accepts_connections(address):
         time.sleep(0.05)
 
 
-def _answers(address):
+def _accepts_connections(address):
     try:
         with socket.create_connection(("127.0.0.1", int(address.rsplit(":")[-1])), 1):
             return True
@@ -497,50 +504,52 @@ def _answers(address):
         return False
 
 
-def test_what_cannot_be_served_beside_is_said_by_the_parent(store):
+def test_errors_of_the_server_process_are_raised_in_the_parent(store):
     with pytest.raises(StoreError, match="no store"):
-        start_beside(store.path.parent / "none.sqlite", "films", place=ANYWHERE)
+        start_server_process(store.path.parent / "none.sqlite", "films", config=ANY_PORT)
     with pytest.raises(StoreError, match="cannot listen"):
-        start_beside(store.path, "films", place=Place("192.0.2.1", 0, insecure=True))
+        start_server_process(
+            store.path, "films", config=ServerConfig("192.0.2.1", 0, insecure=True)
+        )
 
 
-def test_a_room_that_ended_comes_back_where_it_was_or_says_where_it_is(store):
-    said = []
-    with start_beside(store.path, "films", place=ANYWHERE) as room:
-        room.keep_up(said.append)
-        assert not said, "it runs"
-        where = room.address
-        _killed(room)
-        room.keep_up(said.append)
-        assert room.address == where
-        assert _answers(where)
-        assert "(exit code -9) and runs again at" in said.pop()
-        _killed(room)
+def test_a_killed_server_process_is_restarted_and_a_new_address_is_reported(store):
+    lines = []
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
+        room.restart_if_ended(lines.append)
+        assert not lines, "it is running"
+        address = room.address
+        _kill(room)
+        room.restart_if_ended(lines.append)
+        assert room.address == address
+        assert _accepts_connections(address)
+        assert "(exit code -9) and was restarted at" in lines.pop()
+        _kill(room)
         with socket.create_server(("127.0.0.1", room.port)):
-            room.keep_up(said.append)
-            assert room.address != where
-            assert room.address in said.pop()
-            assert _answers(room.address)
+            room.restart_if_ended(lines.append)
+            assert room.address != address
+            assert room.address in lines.pop()
+            assert _accepts_connections(room.address)
         assert Progress(store).address("films") == room.address
 
 
-def test_a_room_that_cannot_come_back_ends_the_wait_with_a_sentence(store, monkeypatch):
+def test_a_server_process_that_cannot_be_restarted_raises(store, monkeypatch):
     def fails(*_):
         raise StoreError("no memory")
 
-    with start_beside(store.path, "films", place=ANYWHERE) as room:
-        _killed(room)
-        monkeypatch.setattr("imil.web.child_server._serve", fails)
-        with pytest.raises(StoreError, match=r"does not start again \(no memory\): every reading"):
-            room.keep_up(print)
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
+        _kill(room)
+        monkeypatch.setattr("imil.web.child_server._start_process", fails)
+        with pytest.raises(StoreError, match=r"cannot be restarted \(no memory\): every reading"):
+            room.restart_if_ended(print)
 
 
-def _killed(room):
+def _kill(room):
     room.process.kill()
     room.process.wait()
 
 
-def test_two_servers_over_one_store_know_the_same_sessions(store, address):
+def test_two_servers_over_one_store_share_sessions(store, address):
     with serving(store.path) as second, visiting(address, link(store)) as lee:
         cookie = {"imil_session": lee.cookies["imil_session"]}
         with httpx.Client(base_url=second, cookies=cookie) as elsewhere:
@@ -549,11 +558,11 @@ def test_two_servers_over_one_store_know_the_same_sessions(store, address):
         assert lee.get("/api/session").json()["rounds"][0]["read"] == 1
 
 
-def test_a_store_from_before_the_reading_room_is_brought_up_to_date(tmp_path):
+def test_a_store_of_an_older_version_is_migrated(tmp_path):
     path = tmp_path / "imil.sqlite"
     _old_store(path)
     store = Store(path)
-    assert [kept.squares for kept in store.readings("films@70")] == [(6, 7)]
+    assert [one.squares for one in store.readings("films@70")] == [(6, 7)]
     with serving(path) as address, visiting(address, link(store)) as lee:
         (case,) = lee.get("/api/rounds/70").json()["cases"]
         assert (case["image"]["low"], case["image"]["high"]) == (3, 900)
@@ -563,7 +572,7 @@ def test_a_store_from_before_the_reading_room_is_brought_up_to_date(tmp_path):
 
 
 def _old_store(path):
-    """A store as the first migration made it, with a reading in it."""
+    """A store of the first schema version, with a reading."""
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config = Config()

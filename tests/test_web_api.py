@@ -1,4 +1,4 @@
-"""The reading room's API over real HTTP: what the page gets, what it may send, what goes wrong."""
+"""The reading room's API over HTTP: responses, requests and errors."""
 
 import gzip
 import io
@@ -34,15 +34,15 @@ from imil.store.run_progress import Progress
 
 @pytest.fixture
 def store(tmp_path):
-    made = make_store(tmp_path)
-    yield made
-    made.close()
+    opened = make_store(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def address(store):
-    with serving(store.path) as where:
-        yield where
+    with serving(store.path) as url:
+        yield url
 
 
 @pytest.fixture
@@ -58,23 +58,23 @@ def owner(store, address):
 
 
 @pytest.fixture(scope="module")
-def nosy(tmp_path_factory):
-    """A reader whose every request is refused, and the store that must stay empty."""
-    made = make_store(tmp_path_factory.mktemp("shared"))
-    with serving(made.path) as where, visiting(where, link(made)) as browser:
-        yield browser, made
-    made.close()
+def reader(tmp_path_factory):
+    """A reader's client and the store, for tests that store nothing."""
+    shared = make_store(tmp_path_factory.mktemp("shared"))
+    with serving(shared.path) as url, visiting(url, link(shared)) as browser:
+        yield browser, shared
+    shared.close()
 
 
 def sentence(answer):
-    """The one sentence of a refusal."""
-    said = answer.json()
-    assert list(said) == ["detail"]
-    assert isinstance(said["detail"], str)
-    return said["detail"]
+    """The message of an error response."""
+    body = answer.json()
+    assert list(body) == ["detail"]
+    assert isinstance(body["detail"], str)
+    return body["detail"]
 
 
-def test_the_session_says_who_reads_and_what(lee):
+def test_the_session_has_the_reader_and_the_rounds(lee):
     assert lee.get("/api/session").json() == {
         "kind": "reader",
         "name": "Dr. Lee",
@@ -86,7 +86,7 @@ def test_the_session_says_who_reads_and_what(lee):
     }
 
 
-def test_a_round_is_what_the_store_holds(lee):
+def test_a_round_equals_that_in_the_store(lee):
     got = lee.get("/api/rounds/70").json()
     assert got["grid"] == {"rows": 4, "cols": 4}
     assert got["classNames"] == list(NAMES)
@@ -104,7 +104,7 @@ def test_a_round_is_what_the_store_holds(lee):
     assert first["reading"] is None
 
 
-def test_pixels_and_heat_maps_arrive_bit_for_bit(lee):
+def test_pixels_and_heat_maps_are_sent_bit_for_bit(lee):
     case = lee.get("/api/rounds/70").json()["cases"][0]
     answer = lee.get(case["image"]["url"])
     assert answer.headers["content-encoding"] == "deflate"
@@ -118,22 +118,22 @@ def test_pixels_and_heat_maps_arrive_bit_for_bit(lee):
         np.testing.assert_array_equal(got, heat(number))
 
 
-def test_heat_maps_of_another_study_have_another_address(lee, store, address):
+def test_heat_maps_of_another_run_have_another_url(lee, store, address):
     mine = lee.get("/api/rounds/70").json()["cases"][0]["opinion"]["heatMaps"]
     add_round(store, run="other", epoch=70)
     with visiting(address, link(store, run="other")) as elsewhere:
         theirs = elsewhere.get("/api/rounds/70").json()["cases"][0]["opinion"]["heatMaps"]
-    assert mine["true"] != theirs["true"], "or a browser would show what it kept"
+    assert mine["true"] != theirs["true"], "or a browser would show the cached one"
 
 
-def test_a_client_that_cannot_inflate_gets_plain_pixels(lee):
+def test_a_client_without_deflate_gets_uncompressed_pixels(lee):
     url = lee.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
     answer = lee.get(url, headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in answer.headers
     assert answer.content == film(1 + 70 + len("films")).astype("<u2").tobytes()
 
 
-def test_pixels_that_the_browser_has_are_not_sent_again(lee):
+def test_cached_pixels_are_not_sent_again(lee):
     url = lee.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
     tag = lee.get(url).headers["etag"]
     again = lee.get(url, headers={"If-None-Match": tag})
@@ -150,18 +150,18 @@ def test_the_preview_is_the_blackout_at_the_models_size(lee):
     assert not np.asarray(Image.open(io.BytesIO(black))).any()
 
 
-def test_a_reading_is_in_the_store_under_the_name_of_the_session(lee, store):
+def test_a_reading_is_stored_under_the_name_of_the_session(lee, store):
     given = reading([7, 6, 6], seconds=12.5, reason="<script>alert(1)</script> upper lobe")
     assert send(lee, 2, given).json() == {"stored": True, "read": 1, "cases": 3}
-    (kept,) = store.readings("films@70")
-    assert kept.case == "films@70#2"
-    assert kept.reader == "Dr. Lee"
-    assert kept.squares == (6, 7)
-    assert kept.reason == "<script>alert(1)</script> upper lobe"
+    (stored,) = store.readings("films@70")
+    assert stored.case == "films@70#2"
+    assert stored.reader == "Dr. Lee"
+    assert stored.squares == (6, 7)
+    assert stored.reason == "<script>alert(1)</script> upper lobe"
     shown = lee.get("/api/rounds/70").json()["cases"][1]["reading"]
     assert shown["squares"] == [6, 7]
-    assert shown["reason"] == kept.reason
-    assert shown["id"] == kept.id
+    assert shown["reason"] == stored.reason
+    assert shown["id"] == stored.id
 
 
 def test_the_same_reading_sent_again_is_stored_once(lee, store):
@@ -170,7 +170,7 @@ def test_the_same_reading_sent_again_is_stored_once(lee, store):
     assert len(store.readings("films@70")) == 1
 
 
-def test_the_id_of_another_reading_is_refused(lee, store, address):
+def test_a_used_reading_id_is_rejected(lee, store, address):
     send(lee, 1, reading_id="a" * 32)
     assert send(lee, 2, reading_id="a" * 32).status_code == 409
     with visiting(address, link(store, "Dr. Abe")) as abe:
@@ -178,11 +178,11 @@ def test_the_id_of_another_reading_is_refused(lee, store, address):
     assert len(store.readings("films@70")) == 1
 
 
-def test_a_changed_mind_is_a_new_reading_and_the_newest_is_shown(lee, store):
+def test_a_changed_reading_is_added_and_the_newest_is_shown(lee, store):
     send(lee, 1, reading([1]))
     assert send(lee, 1, reading([9])).json()["read"] == 1
     assert lee.get("/api/rounds/70").json()["cases"][0]["reading"]["squares"] == [9]
-    assert [kept.squares for kept in store.readings("films@70")] == [(1,), (9,)]
+    assert [one.squares for one in store.readings("films@70")] == [(1,), (9,)]
 
 
 def test_two_readers_on_one_case_do_not_see_each_others_readings(lee, store, address):
@@ -191,10 +191,10 @@ def test_two_readers_on_one_case_do_not_see_each_others_readings(lee, store, add
         assert abe.get("/api/rounds/70").json()["cases"][0]["reading"] is None
         send(abe, 1, reading([16]))
     assert lee.get("/api/rounds/70").json()["cases"][0]["reading"]["squares"] == [1]
-    assert {kept.reader for kept in store.readings("films@70")} == {"Dr. Lee", "Dr. Abe"}
+    assert {one.reader for one in store.readings("films@70")} == {"Dr. Lee", "Dr. Abe"}
 
 
-def test_finishing_needs_every_case_and_then_closes_for_good(lee, store):
+def test_finishing_needs_every_case_and_closes_the_round(lee, store):
     send(lee, 2, reading(verdict="skip", squares=[]))
     refused = lee.post("/api/rounds/70/finish", json={})
     assert refused.status_code == 409
@@ -206,11 +206,11 @@ def test_finishing_needs_every_case_and_then_closes_for_good(lee, store):
     late = send(lee, 1)
     assert late.status_code == 409
     assert "closed" in sentence(late)
-    assert send(lee, 3, reading_id="b" * 32).status_code == 200, "it was stored while it could be"
+    assert send(lee, 3, reading_id="b" * 32).status_code == 200, "it was stored before"
     assert store.rounds()[0].state == "closed"
 
 
-def test_a_round_waits_for_everybody_who_has_begun(lee, store, address, owner):
+def test_a_round_waits_for_every_reader_who_has_started(lee, store, address, owner):
     with visiting(address, link(store, "Dr. Abe")) as abe:
         send(abe, 1)
         for case in (1, 2, 3):
@@ -224,7 +224,7 @@ def test_a_round_waits_for_everybody_who_has_begun(lee, store, address, owner):
         assert lee.post("/api/rounds/70/finish", json={}).json() == {"state": "closed"}
 
 
-def test_blind_first_hides_the_opinion_until_the_first_look(lee, store):
+def test_blind_first_hides_the_prediction_until_the_first_look(lee, store):
     Progress(store).set_protocol("films", "blind-first", by="owner")
     hidden = lee.get("/api/rounds/70").json()["cases"][0]
     assert hidden["opinion"] is None
@@ -238,13 +238,13 @@ def test_blind_first_hides_the_opinion_until_the_first_look(lee, store):
     assert lee.get(heat_map).status_code == 200
     lee.put(where + "d" * 32, json={"squares": [16], "seconds": 1})
     send(lee, 1, reading([6], before=[16]))
-    (kept,) = store.readings("films@70")
-    assert kept.squares_before == (5, 6), "the first look stands"
+    (stored,) = store.readings("films@70")
+    assert stored.squares_before == (5, 6), "the first look is final"
     cases = lee.get("/api/rounds/70").json()["cases"]
     assert [case["opinion"] is None for case in cases] == [False, True, True]
 
 
-def test_the_opinion_stays_hidden_from_the_reader_who_has_not_looked(lee, store, address):
+def test_the_prediction_stays_hidden_from_a_reader_without_a_first_look(lee, store, address):
     Progress(store).set_protocol("films", "blind-first", by="owner")
     lee.put("/api/rounds/70/cases/1/first-look/" + "c" * 32, json={"squares": [], "seconds": 1})
     with visiting(address, link(store, "Dr. Abe")) as abe:
@@ -252,7 +252,7 @@ def test_the_opinion_stays_hidden_from_the_reader_who_has_not_looked(lee, store,
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (reading([17]), "squares {17} lie outside a 4×4 grid (1-16)"),
         (reading([]), "no square is selected"),
@@ -271,11 +271,11 @@ def test_the_opinion_stays_hidden_from_the_reader_who_has_not_looked(lee, store,
         ("focus", "'focus'"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_sentence(nosy, given, said):
-    browser, store = nosy
+def test_an_invalid_reading_is_rejected_with_a_message(reader, given, message):
+    browser, store = reader
     answer = send(browser, 1, given)
     assert answer.status_code == 422
-    assert said.lower() in sentence(answer).lower()
+    assert message.lower() in sentence(answer).lower()
     assert store.readings("films@70") == []
 
 
@@ -296,8 +296,8 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(nosy, given, said):
     ],
     ids=range(11),
 )
-def test_bytes_that_are_no_reading_are_refused_in_one_sentence(nosy, body):
-    browser, store = nosy
+def test_malformed_json_is_rejected_with_a_message(reader, body):
+    browser, store = reader
     where = "/api/rounds/70/cases/1/readings/" + "a" * 32
     answer = browser.put(where, content=body, headers=JSON)
     assert answer.status_code in (400, 422)
@@ -330,17 +330,21 @@ def test_bytes_that_are_no_reading_are_refused_in_one_sentence(nosy, body):
         "/static//etc/passwd",
         "/static/%00.js",
         "/static/.hidden.js",
+        "/static/",
+        "/static/pages",
+        "/static/app.js/x",
+        "/static/" + "x" * 5000 + ".js",
         "/nothing/at/all",
         "/%ff%fe",
     ],
 )
-def test_paths_that_lead_nowhere_are_refused_in_one_sentence(nosy, path):
-    answer = nosy[0].get(path)
+def test_invalid_paths_are_rejected_with_a_message(reader, path):
+    answer = reader[0].get(path)
     assert answer.status_code in (404, 422)
     assert sentence(answer)
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_parsed(lee, store):
+def test_a_large_body_is_rejected_before_it_is_parsed(lee, store):
     where = "/api/rounds/70/cases/1/readings/" + "a" * 32
     large = lee.put(where, content=b"[" + b"1," * 40_000 + b"1]", headers=JSON)
     assert large.status_code == 413
@@ -353,13 +357,13 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_parsed(lee, store):
     assert store.readings("films@70") == []
 
 
-def test_a_body_that_is_no_json_is_refused(lee):
+def test_a_body_of_another_content_type_is_rejected(lee):
     answer = lee.put("/api/rounds/70/cases/1/readings/" + "a" * 32, content=b"{}")
     assert answer.status_code == 415
 
 
-def everything(browser):
-    """Every answer that a page can get, as it is on the wire once unpacked, headers too."""
+def all_responses(browser):
+    """Path, decompressed body and headers of every kind of response."""
     paths = ["/", "/api/session", "/api/rounds/70", "/api/practice", "/api/lobby", "/api/audit"]
     paths += ["/api/openapi.json", "/healthz", "/static/none.js"]
     round_ = browser.get("/api/rounds/70").json()
@@ -373,14 +377,14 @@ def everything(browser):
         yield answer.request.url.path, answer.content + str(answer.headers.multi_items()).encode()
 
 
-def test_nothing_that_names_a_patient_or_a_file_reaches_the_page(lee, owner, store):
+def test_no_response_names_a_patient_or_a_file(lee, owner, store):
     for browser in (lee, owner):
-        for path, bytes_ in everything(browser):
+        for path, bytes_ in all_responses(browser):
             for secret in (KEY, "Mueller", "19610203", str(store.path), store.path.name, "#1"):
                 assert secret.encode() not in bytes_, f"{secret} in {path}"
 
 
-def test_the_lobby_shows_who_has_read_what(lee, owner, store):
+def test_the_lobby_shows_the_progress_of_readers(lee, owner, store):
     send(lee, 1, reading(seconds=10))
     send(lee, 2, reading(seconds=20))
     send(lee, 2, reading(seconds=40))
@@ -402,7 +406,7 @@ def test_the_owner_can_close_a_round_with_cases_unread(lee, owner, store):
     assert "1 of 3 cases read" in audit.newest(store, "films")[0].detail
 
 
-def test_everything_that_matters_is_in_the_audit(lee, owner, store):
+def test_the_audit_log_is_complete(lee, owner, store):
     Progress(store).set_protocol("films", "blind-first", by="owner")
     lee.put("/api/rounds/70/cases/1/first-look/" + "c" * 32, json={"squares": [5], "seconds": 4})
     send(lee, 1, reading([6, 7]))
@@ -433,7 +437,7 @@ def test_everything_that_matters_is_in_the_audit(lee, owner, store):
 
 @pytest.mark.parametrize("table", ["audit", "first_looks", "readings"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET sequence = 99", "DELETE FROM {}"])
-def test_the_record_can_only_grow(lee, store, table, change):
+def test_stored_records_cannot_be_changed_or_deleted(lee, store, table, change):
     Progress(store).set_protocol("films", "blind-first", by="owner")
     lee.put("/api/rounds/70/cases/1/first-look/" + "c" * 32, json={"squares": [5], "seconds": 4})
     send(lee, 1)
@@ -460,7 +464,7 @@ def test_the_result_is_shown_when_the_training_has_ended(lee, store):
     }
 
 
-def test_a_training_without_a_sign_of_life_is_gone(lee, store):
+def test_a_training_without_a_heartbeat_is_gone(lee, store):
     Progress(store).report("films", state="running", epoch=3, epochs=9)
     with sqlite3.connect(store.path) as db:
         db.execute("UPDATE progress SET heartbeat = '2020-01-01T00:00:00.000+00:00'")
@@ -474,7 +478,7 @@ def test_a_new_round_appears_while_the_page_is_open(lee, store):
     assert [(one["id"], one["number"]) for one in rounds] == [("70", 1), ("90", 2)]
 
 
-def test_practice_is_like_a_round_and_its_addresses_work(lee):
+def test_practice_is_like_a_round_and_its_urls_work(lee):
     practice = lee.get("/api/practice").json()
     (case,) = practice["cases"]
     image = case["image"]
@@ -489,39 +493,39 @@ def test_practice_is_like_a_round_and_its_addresses_work(lee):
     assert lee.get("/api/rounds/practice/cases/1/preview?squares=7,11").status_code == 200
 
 
-def hold(path):
-    """Another process's write lock."""
+def lock(path):
+    """A write lock, held by another connection."""
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     return other
 
 
-def test_a_locked_store_is_said_at_once_and_the_reading_can_be_sent_again(
+def test_a_locked_store_is_reported_and_the_reading_can_be_sent_again(
     tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr("imil.web.app.PATIENCE", 0.3)
+    monkeypatch.setattr("imil.web.app.STORE_TIMEOUT", 0.3)
     store = make_store(tmp_path)
     with serving(store.path) as address, visiting(address, link(store)) as lee:
-        other = hold(store.path)
+        other = lock(store.path)
         answer = send(lee, 1, reading_id="a" * 32)
         assert answer.status_code == 423
         assert "try again" in sentence(answer)
         assert answer.headers["retry-after"] == "5"
         assert str(tmp_path) not in answer.text
-        assert lee.get("/api/rounds/70").status_code == 200, "reading goes on while one writes"
+        assert lee.get("/api/rounds/70").status_code == 200, "reading works while another writes"
         other.execute("ROLLBACK")
         other.close()
         assert send(lee, 1, reading_id="a" * 32).status_code == 200
     assert len(store.readings("films@70")) == 1
     store.close()
     logged = [record for record in caplog.records if "locked" in record.getMessage()]
-    assert len(logged) == 1, "one line for the owner"
+    assert len(logged) == 1, "one log entry"
 
 
 @pytest.mark.parametrize(
     "pragma", ["PRAGMA query_only = ON", "PRAGMA max_page_count = 1"], ids=["readonly", "full"]
 )
-def test_a_store_that_takes_no_more_loses_no_reading(tmp_path, pragma):
+def test_a_read_only_or_full_store_loses_no_reading(tmp_path, pragma):
     store = make_store(tmp_path)
     with serving(store.path) as address, visiting(address, link(store)) as lee:
         assert send(lee, 1).status_code == 200
@@ -532,16 +536,16 @@ def test_a_store_that_takes_no_more_loses_no_reading(tmp_path, pragma):
 
         event.listen(broken._engine, "checkout", limit)
         app = APPS[address]
-        sound, app.state.store = app.state.store, broken
+        working, app.state.store = app.state.store, broken
         long = reading(reason="x" * 2_000)
         answers = [send(lee, 2, long, reading_id=f"{i:032x}") for i in range(40)]
         refused = [answer for answer in answers if answer.status_code != 200]
         assert refused
         assert {answer.status_code for answer in refused} == {423}
-        stored = {kept.id for kept in store.readings("films@70")}
+        stored = {one.id for one in store.readings("films@70")}
         for i, answer in enumerate(answers):
             assert (answer.status_code == 200) == (f"{i:032x}" in stored)
-        app.state.store = sound
+        app.state.store = working
         broken.close()
     store.close()
 
@@ -552,7 +556,7 @@ def test_a_page_that_was_open_for_days_loses_no_reading(store, lee):
     assert stored.seconds == 86_400
 
 
-def test_an_image_that_is_gone_is_said(lee, store):
+def test_a_missing_image_is_reported(lee, store):
     url = lee.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
     with sqlite3.connect(store.path) as db:
         db.execute("PRAGMA foreign_keys = OFF")
@@ -562,12 +566,50 @@ def test_an_image_that_is_gone_is_said(lee, store):
     assert answer.status_code == 404
     assert "image" in sentence(answer)
     assert lee.get("/api/rounds/70/cases/1/preview?squares=1").status_code == 404
-    assert send(lee, 1).status_code == 200, "the others can still be read"
+    assert send(lee, 1).status_code == 200, "the other cases can still be read"
     cases = lee.get("/api/rounds/70").json()["cases"]
     assert [case["number"] for case in cases] == [1, 2, 3]
 
 
-def test_json_and_files_travel_compressed(store, address, lee):
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/static/app.js", "text/javascript; charset=utf-8"),
+        ("/static/base.css", "text/css; charset=utf-8"),
+        ("/static/icon.svg", "image/svg+xml"),
+    ],
+)
+def test_page_files_have_a_content_type_and_are_sent_again_only_when_changed(
+    reader, path, content_type
+):
+    browser, _ = reader
+    first = browser.get(path)
+    assert first.status_code == 200
+    assert first.headers["content-type"] == content_type
+    assert first.headers["cache-control"] == "no-cache", "the browser asks every time"
+    assert first.headers["x-content-type-options"] == "nosniff"
+    again = browser.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == "no-cache"
+    head = browser.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == content_type
+    assert browser.post(path, json={}).status_code == 405
+
+
+def test_json_and_page_files_are_compressed_once_and_pixels_not_again(reader):
+    browser, _ = reader
+    url = browser.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
+    encodings = {"/api/rounds/70": "gzip", "/static/app.js": "gzip", url: "deflate"}
+    for path, encoding in encodings.items():
+        answer = browser.get(path)
+        assert answer.headers["content-encoding"] == encoding
+        with browser.stream("GET", path) as streamed:
+            assert len(b"".join(streamed.iter_raw())) == int(answer.headers["content-length"])
+
+
+def test_json_is_compressed(store, address, lee):
     for case in range(1, 4):
         send(lee, case, reading(reason="long " * 100))
     answer = lee.get("/api/rounds/70")
@@ -578,7 +620,7 @@ def test_json_and_files_travel_compressed(store, address, lee):
     assert gzip.decompress(raw) == answer.content
 
 
-def test_a_reading_of_another_process_is_seen_at_once(lee, store):
+def test_a_reading_of_another_process_is_visible(lee, store):
     store.add(Reading(case="films@70#1", reader="Dr. Lee", verdict="focus", squares=(4,)))
     assert lee.get("/api/session").json()["rounds"][0]["read"] == 1
     assert lee.get("/api/rounds/70").json()["cases"][0]["reading"]["squares"] == [4]

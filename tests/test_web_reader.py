@@ -1,4 +1,4 @@
-"""The reader at a page, as a round sees it: the store is all that lies between them."""
+"""The web reader in a round: cases and readings are exchanged through the store."""
 
 import sqlite3
 import threading
@@ -20,7 +20,7 @@ from imil.store.run_progress import Progress
 
 
 class Films:
-    """Four films of class 1 that the model takes for class 0."""
+    """Four images of class 1, predicted as class 0."""
 
     labels = np.ones(4, np.int64)
     class_names = NAMES
@@ -44,12 +44,12 @@ class Films:
         return self.kept.get(i)
 
 
-class Wrong:
-    """A model that is sure of class 0; of the first film most."""
+class WrongModel:
+    """A model that predicts class 0, with the highest confidence for the first image."""
 
     def parts(self, samples):
-        sure = np.linspace(0.9, 0.6, len(samples))
-        yield np.stack([sure, 1 - sure], axis=1)
+        confidence = np.linspace(0.9, 0.6, len(samples))
+        yield np.stack([confidence, 1 - confidence], axis=1)
 
     def explain(self, samples, indices, classes):
         return [np.zeros((4, 4), np.float32) for _ in indices]
@@ -57,38 +57,39 @@ class Wrong:
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "imil.sqlite")
-    made.add_run("films", class_names=NAMES, settings={}, versions={})
-    yield made
-    made.close()
+    opened = Store(tmp_path / "imil.sqlite")
+    opened.add_run("films", class_names=NAMES, settings={}, versions={})
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def address(store):
-    with serving(store.path) as where:
-        yield where
+    with serving(store.path) as url:
+        yield url
 
 
-def ask(store, samples, *, reader=None, into):
-    """Hold the round in a thread, as the training does, and put what comes out into `into`."""
+def start_round(store, samples, *, reader=None, results):
+    """Run the round in a thread, as the training does, and append its result to `results`."""
 
-    def hold():
+    def run():
         web = reader or Web(store, interval=0.02)
         settings = RoundSettings(num_outliers=3, grid=Grid(4, 4))
-        into.append(
-            run_round(Wrong(), samples, web, store, run="films", epoch=70, settings=settings)
+        results.append(
+            run_round(WrongModel(), samples, web, store, run="films", epoch=70, settings=settings)
         )
 
-    thread = threading.Thread(target=hold, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     while not store.rounds("films"):
+        assert thread.is_alive(), "the round ended at once"
         time.sleep(0.01)
     return thread
 
 
-def test_a_round_ends_when_the_page_finishes_it_and_the_corrections_are_made(store, address):
-    samples, ended = Films(), []
-    thread = ask(store, samples, into=ended)
+def test_a_round_ends_when_the_page_finishes_it_and_is_applied(store, address):
+    samples, results = Films(), []
+    thread = start_round(store, samples, results=results)
     with visiting(address, link(store)) as lee:
         send(lee, 1, reading([6, 7]))
         send(lee, 2, reading([], "skip"))
@@ -98,24 +99,24 @@ def test_a_round_ends_when_the_page_finishes_it_and_the_corrections_are_made(sto
         send(lee, 3, reading([16]))
         lee.post("/api/rounds/70/finish", json={})
     thread.join()
-    assert ended[0].state == "applied"
+    assert results[0].state == "applied"
     assert samples.kept == {0: Kept(Grid(4, 4), (6, 7)), 2: Kept(Grid(4, 4), (16,))}
     assert len(store.readings("films@70")) == 4, "each reading is stored once"
 
 
-def test_the_owner_can_end_a_round_and_the_unread_cases_count_as_skipped(store, address):
-    samples, ended = Films(), []
-    thread = ask(store, samples, into=ended)
+def test_the_owner_can_close_a_round_and_unread_cases_count_as_skipped(store, address):
+    samples, results = Films(), []
+    thread = start_round(store, samples, results=results)
     with visiting(address, link(store)) as lee:
         send(lee, 2, reading([5]))
     with visiting(address, link(store, "owner", kind="owner")) as owner:
         owner.post("/api/rounds/70/close", json={})
     thread.join()
-    assert ended[0].state == "applied"
+    assert results[0].state == "applied"
     assert samples.kept == {1: Kept(Grid(4, 4), (5,))}
 
 
-def test_interrupting_leaves_the_round_open_and_everything_in_the_store(store, address):
+def test_an_interrupted_round_stays_open_and_keeps_its_readings(store, address):
     class Interrupted:
         def __call__(self, cases):
             for one in Web(store, interval=0.02)(cases):
@@ -124,64 +125,70 @@ def test_interrupting_leaves_the_round_open_and_everything_in_the_store(store, a
 
     samples = Films()
     with visiting(address, link(store)) as lee:
-        rounds = []
+        statuses = []
 
         def read():
             while not store.rounds("films"):
                 time.sleep(0.01)
-            rounds.append(send(lee, 1, reading([6])).status_code)
+            statuses.append(send(lee, 1, reading([6])).status_code)
 
         page = threading.Thread(target=read)
         page.start()
         settings = RoundSettings(num_outliers=3)
         with pytest.raises(KeyboardInterrupt):
             run_round(
-                Wrong(), samples, Interrupted(), store, run="films", epoch=70, settings=settings
+                WrongModel(),
+                samples,
+                Interrupted(),
+                store,
+                run="films",
+                epoch=70,
+                settings=settings,
             )
-        page.join(10)
-        assert rounds == [200]
+        page.join()
+        assert statuses == [200]
         assert store.rounds("films")[0].state == "open"
         assert samples.kept == {}
         send(lee, 2), send(lee, 3)
-        ended = []
-        thread = ask(store, samples, into=ended)  # the training is back
+        results = []
+        thread = start_round(store, samples, results=results)  # the training is resumed
         lee.post("/api/rounds/70/finish", json={})
         thread.join()
-    assert ended[0].state == "applied"
+    assert results[0].state == "applied"
     assert set(samples.kept) == {0, 1, 2}
 
 
-def test_a_reading_that_comes_just_before_the_close_is_not_missed(store):
-    samples, ended = Films(), []
-    thread = ask(store, samples, into=ended, reader=Web(store, interval=0.3))
+def test_a_reading_just_before_the_close_is_used(store):
+    samples, results = Films(), []
+    thread = start_round(store, samples, results=results, reader=Web(store, interval=0.3))
     (round_,) = store.rounds("films")
     for case in store.cases(round_.id):
         store.add(Reading(case=case.id, reader="Dr. Lee", verdict="focus", squares=(6,)))
     store.mark(round_, "closed")
     thread.join()
     assert set(samples.kept) == {0, 1, 2}
-    assert ended[0].state == "applied"
+    assert results[0].state == "applied"
 
 
-def everything(cases):
-    """A program that reads."""
+def read_all(cases):
+    """A simulated reader."""
     for case in cases:
         yield Reading(case=case.id, reader="program", verdict="focus", squares=(1,))
 
 
-def test_a_program_answers_when_nobody_opens_the_page(store):
-    said, samples, ended = [], Films(), []
-    web = Web(store, interval=0.02, otherwise=everything, patience=0.1, say=said.append)
-    ask(store, samples, into=ended, reader=web).join(10)
-    assert ended[0].state == "applied"
+def test_the_simulated_reader_reads_when_nobody_opens_the_page(store):
+    lines, samples, results = [], Films(), []
+    web = Web(store, interval=0.02, otherwise=read_all, patience=0.1, say=lines.append)
+    start_round(store, samples, results=results, reader=web).join()
+    assert results[0].state == "applied"
     assert {one.reader for one in store.readings("films@70")} == {"program"}
-    assert "Nobody opened the page" in said[0]
+    assert "Nobody opened the page" in lines[0]
 
 
-def test_no_program_answers_for_a_reader_who_is_there(store, address):
-    samples, ended = Films(), []
-    web = Web(store, interval=0.02, otherwise=everything, patience=20)
-    thread = ask(store, samples, into=ended, reader=web)
+def test_the_simulated_reader_does_not_read_when_the_page_is_open(store, address):
+    samples, results = Films(), []
+    web = Web(store, interval=0.02, otherwise=read_all, patience=3600)
+    thread = start_round(store, samples, results=results, reader=web)
     with visiting(address, link(store)) as lee:
         for case in (1, 2, 3):
             send(lee, case)
@@ -190,34 +197,34 @@ def test_no_program_answers_for_a_reader_who_is_there(store, address):
     assert {one.reader for one in store.readings("films@70")} == {"Dr. Lee"}
 
 
-def test_no_case_no_reading(store):
+def test_without_cases_there_is_no_reading(store):
     assert list(Web(store)([])) == []
 
 
-def test_a_training_gives_signs_of_life_while_it_is_busy(tmp_path, monkeypatch):
+def test_a_training_updates_its_heartbeat_while_it_is_busy(tmp_path, monkeypatch):
     monkeypatch.setattr("imil.store.run_progress.BEAT", 0.05)
     store = make_store(tmp_path)
     progress = Progress(store)
     progress.report("films", state="running", epoch=1, epochs=5)
 
-    def beaten():
+    def heartbeat():
         with sqlite3.connect(store.path) as db:
-            (found,) = db.execute("SELECT heartbeat FROM progress").fetchone()
+            (value,) = db.execute("SELECT heartbeat FROM progress").fetchone()
         db.close()
-        return found
+        return value
 
     with progress.alive("films"):
-        began = now()
-        while beaten() <= began:
+        start = now()
+        while heartbeat() <= start:
             time.sleep(0.02)
         assert progress.training("films").state == "running"
-    last = beaten()
+    last = heartbeat()
     time.sleep(0.2)
-    assert beaten() == last
+    assert heartbeat() == last
     store.close()
 
 
-def test_writes_of_many_threads_are_each_stored_once_or_refused_alone(tmp_path):
+def test_concurrent_writes_are_each_stored_once_or_rejected_alone(tmp_path):
     store = make_store(tmp_path)
     good = [
         Reading(case="films@70#1", reader=f"r{i}", verdict="focus", squares=(6,)) for i in range(30)
@@ -225,14 +232,14 @@ def test_writes_of_many_threads_are_each_stored_once_or_refused_alone(tmp_path):
     bad = [
         Reading(case="films@70#1", reader="bad", verdict="focus", squares=(99,)) for _ in range(10)
     ]
-    start, refused = threading.Barrier(40), []
+    start, rejected = threading.Barrier(40), []
 
     def write(reading):
         start.wait()
         try:
             store.together(lambda db: keep(db, reading))
         except SquareError:
-            refused.append(reading.id)
+            rejected.append(reading.id)
 
     threads = [threading.Thread(target=write, args=(one,)) for one in good + bad]
     for thread in threads:
@@ -240,11 +247,11 @@ def test_writes_of_many_threads_are_each_stored_once_or_refused_alone(tmp_path):
     for thread in threads:
         thread.join()
     assert {one.id for one in store.readings("films@70")} == {one.id for one in good}
-    assert len(refused) == 10
+    assert len(rejected) == 10
     store.close()
 
 
-def test_writes_that_meet_a_locked_store_all_fail_and_nothing_is_half_stored(tmp_path):
+def test_concurrent_writes_to_a_locked_store_all_fail_completely(tmp_path):
     make_store(tmp_path).close()
     store = Store(tmp_path / "imil.sqlite", patience=0.2)
     other = sqlite3.connect(store.path, isolation_level=None)

@@ -1,4 +1,4 @@
-"""`imil train --reader web`: a page beside the training, from the link to the last table."""
+"""`imil train --reader web`: a reading room during training, from the link to the results."""
 
 import os
 import re
@@ -24,7 +24,7 @@ STARTED, VISITORS = [], []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays_behind():
+def _stop_processes():
     yield
     while VISITORS:
         VISITORS.pop().close()
@@ -40,17 +40,22 @@ def films(tmp_path):
 
 
 def start(tmp_path, *words):
-    """The running command, and a function that waits for a pattern in what it says."""
-    (tmp_path / "said").write_text("")
-    cache = str(tmp_path / "cache")
-    process = begin(words, tmp_path, tmp_path / "said", IMIL_CACHE=cache, COLUMNS="200")
+    """The running command, and a function that waits for a pattern in its output."""
+    with (tmp_path / "output").open("w") as log:
+        process = subprocess.Popen(
+            [IMIL, *map(str, words)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env=os.environ | {"IMIL_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"},
+        )
     STARTED.append(process)
 
     def wait_for(pattern):
-        while not (found := re.search(pattern, (tmp_path / "said").read_text())):
-            assert process.exitcode is None, (tmp_path / "said").read_text()
-            time.sleep(0.05)
-        return found
+        while not (match := re.search(pattern, (tmp_path / "output").read_text())):
+            assert process.poll() is None, (tmp_path / "output").read_text()
+            time.sleep(0.2)
+        return match
 
     return process, wait_for
 
@@ -62,40 +67,43 @@ def code(process):
 
 
 def enter(link):
-    """A reader's browser, as far as HTTP goes."""
+    """An HTTP client that has opened the link."""
     address = link.partition("/in/")[0]
-    visitor = httpx.Client(base_url=address, headers={"Origin": address}, follow_redirects=True)
+    headers = {"Origin": address}
+    visitor = httpx.Client(base_url=address, headers=headers, follow_redirects=True, timeout=60)
     VISITORS.append(visitor)
     assert visitor.get(link).status_code == 200
     return visitor
 
 
 def open_round(visitor):
-    """The round, once the training has opened one."""
+    """The round, as soon as the training has opened one."""
     while True:
-        rounds = [r for r in visitor.get("/api/session").json()["rounds"] if r["state"] == "open"]
+        session = visitor.get("/api/session").json()
+        rounds = [one for one in session["rounds"] if one["state"] == "open"]
         if rounds:
             return visitor.get(f"/api/rounds/{rounds[0]['id']}").json()
-        time.sleep(0.1)
+        assert session["training"]["state"] != "finished", "no round was opened"
+        time.sleep(0.2)
 
 
-def read(visitor, held, number, squares):
-    path = f"/api/rounds/{held['id']}/cases/{number}/readings/{uuid.uuid4().hex}"
+def read(visitor, round_, number, squares):
+    path = f"/api/rounds/{round_['id']}/cases/{number}/readings/{uuid.uuid4().hex}"
     body = {"verdict": "focus", "squares": squares, "squaresBefore": None}
     answer = visitor.put(path, json=body | {"reason": "", "seconds": 1.5})
     assert answer.status_code == 200, answer.text
 
 
-def test_a_page_beside_the_training_answers_its_round(films, tmp_path):
+def test_readings_of_the_page_are_used_by_the_training(films, tmp_path):
     process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
     visitor = enter(wait_for(r"Read here: +(\S+)")[1])
-    held = open_round(visitor)
-    for case in held["cases"]:
-        read(visitor, held, case["number"], [6, 7])
-    read(visitor, held, 1, [10])  # a changed mind, before the round is finished
-    assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    assert code(process) == 0
-    assert "at the end" in (tmp_path / "said").read_text()
+    round_ = open_round(visitor)
+    for case in round_["cases"]:
+        read(visitor, round_, case["number"], [6, 7])
+    read(visitor, round_, 1, [10])  # changed before the round is finished
+    assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
+    assert process.wait() == 0
+    assert "at the end" in (tmp_path / "output").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6, 7), (6, 7), (10,)]
@@ -103,21 +111,21 @@ def test_a_page_beside_the_training_answers_its_round(films, tmp_path):
 
 @pytest.mark.skipif(
     not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists(),
-    reason="finds the room's process in /proc, which Linux has and this system has not",
+    reason="finds the server process in /proc, which this system does not have",
 )
-def test_a_reading_room_that_dies_is_back_before_the_reader_is_through(films, tmp_path):
+def test_a_killed_server_process_is_restarted_during_the_round(films, tmp_path):
     process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
     visitor = enter(wait_for(r"Read here: +(\S+)")[1])
-    held = open_round(visitor)
-    read(visitor, held, 1, [6])
+    round_ = open_round(visitor)
+    read(visitor, round_, 1, [6])
     listening = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     (room,) = (pid for pid in listening if "imil.web.child_server" in _command_line(pid))
     os.kill(int(room), signal.SIGKILL)
-    wait_for(r"The reading room had ended \(exit code -9\) and runs again at")
-    for number in (2, 3):  # by the same link, at the same address
-        read(visitor, held, number, [7])
-    assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    assert code(process) == 0
+    wait_for(r"The reading room had ended \(exit code -9\) and was restarted at")
+    for number in (2, 3):  # with the same link and address
+        read(visitor, round_, number, [7])
+    assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
+    assert process.wait() == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
@@ -127,26 +135,26 @@ def _command_line(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
 
 
-def test_the_training_can_die_while_someone_reads_and_nothing_is_lost(films, tmp_path):
+def test_a_training_killed_during_a_round_loses_no_reading(films, tmp_path):
     process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
     link = wait_for(r"Read here: +(\S+)")[1]
     visitor = enter(link)
-    held = open_round(visitor)
-    read(visitor, held, 1, [5])
-    process.kill()
-    process.join()
-    # the page goes on without the training, then the training goes on with what it finds
+    round_ = open_round(visitor)
+    read(visitor, round_, 1, [5])
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # the round is read without the training, which is then resumed
     room, wait_for = start(tmp_path, "serve", "run", "--port", "0")
     address = wait_for(r"(http://\S+)/in/\S+")[1]
-    visitor = enter(f"{address}/in/{link.rpartition('/')[2]}")  # the link still opens
-    held = open_round(visitor)
-    for case in held["cases"]:
-        read(visitor, held, case["number"], [6])
-    assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
-    os.kill(room.pid, signal.SIGINT)
-    room.join()
+    visitor = enter(f"{address}/in/{link.rpartition('/')[2]}")  # the link is still valid
+    round_ = open_round(visitor)
+    for case in round_["cases"]:
+        read(visitor, round_, case["number"], [6])
+    assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
+    room.send_signal(signal.SIGINT)
+    room.wait()
     resumed, _ = start(tmp_path, "resume", "run")
-    assert code(resumed) == 0
+    assert resumed.wait() == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     squares = [r.squares for r in store.readings(store.rounds()[0].id)]
     assert squares == [(5,), (6,), (6,), (6,)]

@@ -30,7 +30,7 @@ from imil.phantom.dataset import CLASS_NAMES, LETTERS, Phantom, draw
 from imil.store import Store, name_round
 from imil.store.invitations import invite
 from imil.store.run_progress import Progress
-from imil.web.server import Place, listen, server
+from imil.web.server import ServerConfig, make_server, open_socket
 
 CASES = 8
 SIDE = 1024  # pixels of a phantom
@@ -89,7 +89,7 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
     page.get_by_role("button", name="Try a practice case").click()
     page.wait_for_selector(HOLD_STILL)
     shoot(page, "practice")
-    page.get_by_role("button", name="How to read").click()
+    page.get_by_role("button", name="Instructions").click()
     page.get_by_role("button", name="Start reading").click()
     painted(page, 1)
     page.keyboard.press("d")
@@ -237,15 +237,15 @@ def finish(store: Store, run: str) -> None:
 @contextlib.contextmanager
 def serving(file: Path) -> Iterator[str]:
     """The address of the reading room, until the block ends."""
-    place = Place(port=0)
-    door = listen(place, print)
-    running = server(file, place)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [door]}, daemon=True)
+    config = ServerConfig(port=0)
+    sock = open_socket(config, print)
+    web_server = make_server(file, config)
+    thread = threading.Thread(target=web_server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
-    while not running.started:
+    while not web_server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{door.getsockname()[1]}"
-    running.should_exit = True
+    yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    web_server.should_exit = True
     thread.join(10)
 
 

@@ -57,7 +57,9 @@ def serve(
     """
     with ending():
         from imil.web.serve_commands import serve_run
-        from imil.web.server import Place
+        from imil.web.server import ServerConfig
 
-        place = Place(host, port, tls_cert, tls_key, insecure, behind_proxy, public_url=public_url)
-        serve_run(source, place, run=run, protocol=protocol, say=typer.echo)
+        config = ServerConfig(
+            host, port, tls_cert, tls_key, insecure, behind_proxy, public_url=public_url
+        )
+        serve_run(source, config, run=run, protocol=protocol, say=typer.echo)

@@ -46,10 +46,10 @@ def reading_room(
     Raises: SettingsError: the web part is not installed.
     """
     check_web()
-    from imil.web.child_server import start_beside
+    from imil.web.child_server import start_server_process
 
-    with start_beside(store.path, run.name, protocol=run.settings.protocol) as room:
-        for line in room.said:
+    with start_server_process(store.path, run.name, protocol=run.settings.protocol) as room:
+        for line in room.messages:
             console.print(line)
         if room.links.reader:
             console.print(f"Read here:        {room.links.reader}", soft_wrap=True)
@@ -60,7 +60,7 @@ def reading_room(
             store,
             otherwise=otherwise,
             say=console.print,
-            keep_up=lambda: room.keep_up(partial(console.print, soft_wrap=True)),
+            keep_up=lambda: room.restart_if_ended(partial(console.print, soft_wrap=True)),
         )
 
 

@@ -1,4 +1,4 @@
-"""The application: the page, the API, and the guard before both."""
+"""The application: the page, the API and the middleware."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
 
 from imil import __version__
 from imil.errors import StoreError
 from imil.store import Store
-from imil.web import error_responses, sign_in, static
-from imil.web.middleware import Guard
+from imil.web import error_responses, sign_in
+from imil.web.middleware import SecurityMiddleware
+from imil.web.page_files import PageFiles
 from imil.web.routes import lobby, pixels, practice, reading
-from imil.web.sign_in import Attempts
+from imil.web.sign_in import FailedSignIns
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
-EVERYWHERE = ("", "0.0.0.0", "::")
-PATIENCE = 5.0  # seconds until a reader hears that the store is busy; the page tries again
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+WILDCARD_ADDRESSES = ("", "0.0.0.0", "::")
+STORE_TIMEOUT = 5.0  # seconds to wait for a locked store; after that the page tries again
 
 
 def create_app(
@@ -31,11 +33,11 @@ def create_app(
     public_url: str | None = None,
     framed_by: str | None = None,
 ) -> FastAPI:
-    """The reading room of a store. It remembers nothing itself: many may serve one store.
+    """The reading room of a store. It keeps no state of its own: several may serve one store.
 
     Args:
         store_path: a run's folder or its store.
-        hosts: names and addresses under which it may be called, besides this machine's own.
+        hosts: names and addresses that it answers to, besides those of this machine.
         public_url: the address that people use, such as `https://reading.example.org`.
         framed_by: the one origin that may show the page in a frame.
     Raises: StoreError: there is no store, or it cannot be opened for writing.
@@ -44,54 +46,63 @@ def create_app(
         title="imil reading room",
         version=__version__,
         summary="Readings of radiologists for models in training",
-        docs_url=None,  # would load scripts from elsewhere
+        docs_url=None,  # would load scripts from another host
         redoc_url=None,
-        openapi_url=None,  # see `description` below: for those who are signed in
+        openapi_url=None,  # see `openapi` below: only for signed-in visitors
     )
-    store = Store(store_file(store_path), patience=PATIENCE)
+    store = Store(find_store(store_path), patience=STORE_TIMEOUT)
     app.state.store = store
-    app.state.attempts = Attempts()
-    app.state.view = pixels.views(store)
+    app.state.failed_sign_ins = FailedSignIns()
+    app.state.view = pixels.model_view_loader(store)
     app.state.public_url = public_url.rstrip("/") if public_url else None
     app.state.secure = bool(public_url and public_url.startswith("https:"))
-    error_responses.install(app)
-    # practice before the rounds: it is none of them
-    for part in (sign_in, practice, reading, pixels, lobby, static):
+    error_responses.add_error_handlers(app)
+    # practice first: its paths also match those of rounds
+    for part in (sign_in, practice, reading, pixels, lobby):
         app.include_router(part.router)
-    _extras(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1_500, compresslevel=4)
-    names = allowed([*hosts, urlsplit(public_url).hostname or ""] if public_url else hosts)
-    app.add_middleware(Guard, hosts=names, public=public_url, framed_by=framed_by)
+    _add_page_and_description(app)
+    app.add_middleware(GZipMiddleware)
+    names = allowed_hosts([*hosts, urlsplit(public_url).hostname or ""] if public_url else hosts)
+    app.add_middleware(SecurityMiddleware, hosts=names, public=public_url, framed_by=framed_by)
     return app
 
 
-def store_file(path: Path | str) -> Path:
-    """The store that is meant by a run's folder or by the store itself.
+def find_store(path: Path | str) -> Path:
+    """The path of the store in a run's folder, or the path itself if it is a store.
 
     Raises: StoreError: there is none.
     """
-    given = Path(path)
-    found = given / "imil.sqlite" if given.is_dir() else given
-    if not found.is_file():
-        raise StoreError(f"there is no store at {given}: name a run's folder or its imil.sqlite")
-    return found
+    path = Path(path)
+    file = path / "imil.sqlite" if path.is_dir() else path
+    if not file.is_file():
+        raise StoreError(f"no store at {path}: give a run's folder or its imil.sqlite")
+    return file
 
 
-def allowed(hosts: Iterable[str]) -> set[str]:
-    """The names the server answers to, in lower case."""
-    given = {host.lower() for host in hosts}
-    own = {socket.gethostname(), socket.getfqdn()} if given & set(EVERYWHERE) else set()
-    return {*LOCAL, *given, *(name.lower() for name in own)} - set(EVERYWHERE)
+def allowed_hosts(hosts: Iterable[str]) -> set[str]:
+    """The host names that the server answers to, in lower case."""
+    names = {host.lower() for host in hosts}
+    if names & set(WILDCARD_ADDRESSES):
+        names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+    return {*LOCAL_HOSTS, *names} - set(WILDCARD_ADDRESSES)
 
 
-def _extras(app: FastAPI) -> None:
+def _add_page_and_description(app: FastAPI) -> None:
+    files = PageFiles()
+    app.mount("/static", files)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def index(request: Request) -> Response:
+        """The page, which contains no data and loads them with the visitor's cookie."""
+        return await files.get_response("index.html", request.scope)
+
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> PlainTextResponse:
-        """That the server answers; it says nothing else."""
+        """Health check, without any information."""
         return PlainTextResponse("ok")
 
     @app.get("/api/openapi.json", include_in_schema=False)
-    def description(request: Request) -> dict[str, object]:
-        """The API in OpenAPI's words."""
-        sign_in.signed_in(request)
+    def openapi(request: Request) -> dict[str, object]:
+        """The OpenAPI description of the API."""
+        sign_in.current_visitor(request)
         return app.openapi()

@@ -1,4 +1,4 @@
-"""From rows of the store to what the page is told: numbers and addresses, never keys."""
+"""API responses from rows of the store: numbers and URLs, never sample keys."""
 
 from __future__ import annotations
 
@@ -9,90 +9,95 @@ from typing import Any, Literal
 from imil.cases import Reading, RoundSettings
 from imil.store.room_queries import Row
 from imil.web.schemas import (
-    CaseShape,
-    GridShape,
+    CaseResponse,
+    GridInfo,
     HeatMaps,
-    ImageShape,
+    ImageInfo,
     Opinion,
-    ReadingShape,
-    RoundShape,
+    ReadingResponse,
+    RoundResponse,
     Size,
 )
 
 
-def round_shape(
-    line: Row, names: Sequence[str], cases: Sequence[Row], shapes: list[CaseShape]
-) -> RoundShape:
-    """A round as the page gets it."""
-    grid = RoundSettings.from_dict(line["settings"]).grid
+def round_response(
+    row: Row, names: Sequence[str], cases: Sequence[Row], responses: list[CaseResponse]
+) -> RoundResponse:
+    """A round as sent to the page."""
+    grid = RoundSettings.from_dict(row["settings"]).grid
     height, width = cases[0]["cam_shape"] if cases else (1, 1)
-    return RoundShape(
-        id=str(line["epoch"]),
-        number=line["number"],
-        epoch=line["epoch"],
-        state=line["state"],
-        grid=GridShape(rows=grid.rows, cols=grid.cols),
+    return RoundResponse(
+        id=str(row["epoch"]),
+        number=row["number"],
+        epoch=row["epoch"],
+        state=row["state"],
+        grid=GridInfo(rows=grid.rows, cols=grid.cols),
         class_names=list(names),
         model_view=Size(height=height, width=width),
-        cases=shapes,
+        cases=responses,
     )
 
 
-def case_shape(
+def case_response(
     case: Row,
     epoch: int,
     names: Sequence[str],
     reading: Reading | None,
     *,
-    shown: bool,
-    look: Sequence[int] | None = None,
-) -> CaseShape:
-    """A case as the page gets it; without the model's opinion unless it may be shown."""
-    return CaseShape(
+    show_opinion: bool,
+    first_look: Sequence[int] | None = None,
+) -> CaseResponse:
+    """A case as sent to the page; with the model's prediction only if it may be shown."""
+    return CaseResponse(
         number=case["number"],
         label=case["label"],
         label_name=names[case["label"]],
-        image=image_shape(f"/api/images/{case['image']}", case),
-        opinion=opinion(case, epoch, names) if shown else None,
+        image=image_info(f"/api/images/{case['image']}", case),
+        opinion=opinion(case, epoch, names) if show_opinion else None,
         earlier=case["earlier"],
-        first_look=None if look is None else list(look),
-        reading=None if reading is None else reading_shape(reading),
+        first_look=None if first_look is None else list(first_look),
+        reading=None if reading is None else reading_response(reading),
     )
 
 
-def image_shape(url: str, row: Row) -> ImageShape:
-    """How to read the pixels behind the address."""
-    height, width, *more = row["shape"] or (1, 1)  # none: the image is gone, its address says so
-    channels: Literal[1, 3] = 3 if more else 1
+def image_info(url: str, row: Row) -> ImageInfo:
+    """Format and URL of an image's pixels."""
+    height, width, *color = row["shape"] or (
+        1,
+        1,
+    )  # null: the image is missing, and its URL answers 404
+    channels: Literal[1, 3] = 3 if color else 1
     bits: Literal[8, 16] = 16 if row["dtype"] == "uint16" else 8
-    span: dict[str, Any] = {"low": row["low"] or 0, "high": row["high"] or 0}
-    return ImageShape(url=url, height=height, width=width, channels=channels, bits=bits, **span)
+    value_range: dict[str, Any] = {"low": row["low"] or 0, "high": row["high"] or 0}
+    return ImageInfo(
+        url=url, height=height, width=width, channels=channels, bits=bits, **value_range
+    )
 
 
 def opinion(case: Row, epoch: int, names: Sequence[str]) -> Opinion:
-    """What the model says of a case, and where its heat-maps are."""
+    """The model's prediction for a case, and the URLs of its heat-maps."""
     base = f"/api/rounds/{epoch}/cases/{case['number']}/heat-map"
     height, width = case["cam_shape"]
-    # browsers keep heat-maps for good: another study at this address must not find these
-    what = f"{case['id']} {case['image']} {case['confidence']!r}"
-    mark = hashlib.sha256(what.encode()).hexdigest()[:12]
+    # browsers cache heat-maps for good: another study at this address needs other URLs
+    identity = f"{case['id']} {case['image']} {case['confidence']!r}"
+    version = hashlib.sha256(identity.encode()).hexdigest()[:12]
     return Opinion(
         predicted=case["predicted"],
         predicted_name=names[case["predicted"]],
         confidence=case["confidence"],
         heat_maps=HeatMaps(
-            predicted=f"{base}/predicted?v={mark}",
-            true=f"{base}/true?v={mark}",
+            predicted=f"{base}/predicted?v={version}",
+            true=f"{base}/true?v={version}",
             height=height,
             width=width,
         ),
     )
 
 
-def reading_shape(reading: Reading) -> ReadingShape:
-    """A reading as the page gets it."""
+def reading_response(reading: Reading) -> ReadingResponse:
+    """A reading as sent to the page."""
     before = reading.squares_before
-    return ReadingShape(
+    return ReadingResponse(
         id=reading.id,
         verdict=reading.verdict,
         squares=list(reading.squares),

@@ -1,6 +1,6 @@
-"""The server in a process of its own, beside a training that must not starve it.
+"""The server in a child process, so that a training does not slow it down.
 
-The child ends when the parent does, however the parent ends: it holds the other end of a pipe.
+The child ends when the parent does, even if that is killed: it reads from a pipe of the parent.
 """
 
 from __future__ import annotations
@@ -21,66 +21,68 @@ from imil.errors import ImilError, StoreError
 from imil.store import Store
 from imil.store.invitations import DAYS, Kind, invitations, invite
 from imil.store.run_progress import Progress, Protocol
-from imil.web.app import store_file
-from imil.web.server import Place, listen, server
+from imil.web.app import find_store
+from imil.web.server import ServerConfig, make_server, open_socket
 
-START = 30.0  # seconds until the child must listen
+START_TIMEOUT = 120.0  # seconds until the child must listen; a busy machine imports slowly
 
 
 @dataclass(frozen=True)
-class Links:
-    """Who may open what: the owner's link, and a reader's if there was none before."""
+class SignInLinks:
+    """The owner's link, and a reader's if the run had none."""
 
     owner: str
     reader: str | None
 
 
 @dataclass
-class Beside:
-    """A reading room in another process. Leaving the block, or `stop`, ends it."""
+class ServerProcess:
+    """A reading room in a child process. Leaving the block, or `stop`, ends it."""
 
     address: str
-    links: Links
-    said: Sequence[str]  # lines for the person at the terminal
+    links: SignInLinks
+    messages: Sequence[str]  # lines to print
     process: subprocess.Popen[str]
     port: int
     store_path: Path
     run: str
-    place: Place
+    config: ServerConfig
 
-    def keep_up(self, say: Callable[[str], None]) -> None:
-        """Start the server again if it has ended; links hold where its port is still free.
+    def restart_if_ended(self, say: Callable[[str], None]) -> None:
+        """Restart the server if it has ended; links stay valid if its port is still free.
 
         Args:
-            say: takes a line for the person at the terminal.
-        Raises: StoreError: it ended, and cannot be started again.
+            say: prints a line.
+        Raises: StoreError: it cannot be started again.
         """
-        ended = self.process.poll()
-        if ended is None:
+        exit_code = self.process.poll()
+        if exit_code is None:
             return
-        _end(self.process)
+        _stop_process(self.process)
         try:
-            self.process, answer = _serve(self.store_path, replace(self.place, port=self.port))
+            self.process, startup = _start_process(
+                self.store_path, replace(self.config, port=self.port)
+            )
         except StoreError as error:
             raise StoreError(
-                f"the reading room has ended (exit code {ended}) and does not start again "
+                f"the reading room has ended (exit code {exit_code}) and cannot be restarted "
                 f"({error}): every reading sent is stored; `imil resume` goes on"
             ) from error
-        if answer["port"] != self.port:  # somebody has taken it meanwhile
-            self.address, self.port = answer["address"], answer["port"]
+        if startup["port"] != self.port:  # the port is in use by now
+            self.address, self.port = startup["address"], startup["port"]
             store = Store(self.store_path)
             Progress(store).set_address(self.run, self.address)
             store.close()
         say(
-            f"The reading room had ended (exit code {ended}) and runs again at {self.address}; "
-            "every reading sent is stored."
+            f"The reading room had ended (exit code {exit_code}) and was restarted at "
+            f"{self.address}; every reading sent is stored."
         )
 
     def stop(self) -> None:
-        """End the server; what is stored stays."""
-        _end(self.process)
+        """End the server."""
+        _stop_process(self.process)
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> ServerProcess:
         return self
 
     def __exit__(
@@ -92,98 +94,100 @@ class Beside:
         self.stop()
 
 
-def start_beside(
+def start_server_process(
     store_path: Path | str,
     run: str,
     *,
-    place: Place | None = None,
+    config: ServerConfig | None = None,
     protocol: Protocol | None = None,
-) -> Beside:
-    """The reading room of a run, served by a child process until this process ends.
+) -> ServerProcess:
+    """Serve a run's reading room in a child process until this process ends.
 
     Args:
         store_path: the store; it must know the run.
         run: name of the run.
-        place: where to listen; 127.0.0.1 unless told otherwise.
-        protocol: change what readers see first; None leaves it as it is.
-    Raises: SettingsError, StoreError: it cannot be served.
+        config: where to listen; 127.0.0.1 by default.
+        protocol: sets what readers see first; None leaves it unchanged.
+    Raises: SettingsError, StoreError: the server cannot start.
     """
-    place = (place or Place()).checked()
-    file = store_file(store_path)
-    process, answer = _serve(file, place)
-    links = make_links(file, run, answer["address"], protocol=protocol)
-    return Beside(
-        answer["address"], links, answer["said"], process, answer["port"], file, run, place
+    config = (config or ServerConfig()).validated()
+    file = find_store(store_path)
+    process, startup = _start_process(file, config)
+    links = create_links(file, run, startup["address"], protocol=protocol)
+    return ServerProcess(
+        startup["address"], links, startup["messages"], process, startup["port"], file, run, config
     )
 
 
-def _serve(file: Path, place: Place) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """The child, and what it says once it listens. Raises: StoreError: it does not."""
-    told = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(place).items()}
+def _start_process(
+    file: Path, config: ServerConfig
+) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    """The child process and its startup message. Raises: StoreError: it did not start."""
+    values = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(config).items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "imil.web.child_server", str(file), json.dumps(told)],
+        [sys.executable, "-m", "imil.web.child_server", str(file), json.dumps(values)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,  # Ctrl-C is for the training; the pipe tells the child
+        start_new_session=True,  # Ctrl-C goes to the training only; the pipe ends the child
     )
     try:
-        answer = _first_line(process)
+        startup = _read_startup_message(process)
     except StoreError:
-        _end(process)
+        _stop_process(process)
         raise
-    return process, answer
+    return process, startup
 
 
-def make_links(
+def create_links(
     store_path: Path, run: str, address: str, *, protocol: Protocol | None = None
-) -> Links:
-    """New links for whoever starts the server; a reader's only if the run had none."""
+) -> SignInLinks:
+    """A new link for the owner, and one for a reader if the run had none."""
     store = Store(store_path)
     try:
         progress = Progress(store)
         progress.set_address(run, address)
         if protocol is not None:
             progress.set_protocol(run, protocol, by="owner")
-        return Links(
-            owner=new_link(store, run, "owner", address, kind="owner"),
-            reader=None if has_reader(store, run) else new_link(store, run, "reader", address),
+        return SignInLinks(
+            owner=create_link(store, run, "owner", address, kind="owner"),
+            reader=None if has_reader(store, run) else create_link(store, run, "reader", address),
         )
     finally:
         store.close()
 
 
-def new_link(
+def create_link(
     store: Store, run: str, name: str, address: str, *, kind: Kind = "reader", days: float = DAYS
 ) -> str:
-    """A link that opens the run's reading room for that person."""
+    """A new link to the run's reading room."""
     _, secret = invite(store, run, name, kind=kind, days=days, by="owner")
     return f"{address}/in/{secret}"
 
 
 def has_reader(store: Store, run: str) -> bool:
-    """Whether somebody was invited to read."""
+    """Whether the run has a reader's link that is valid."""
     return any(one.kind == "reader" and one.good for one in invitations(store, run))
 
 
-def _first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What the child says once it listens."""
+def _read_startup_message(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The message that the child sends once it listens."""
     assert process.stdout is not None
-    late = threading.Timer(START, process.kill)
-    late.start()
+    timer = threading.Timer(START_TIMEOUT, process.kill)
+    timer.start()
     line = process.stdout.readline()
-    late.cancel()
+    timer.cancel()
     if not line:
-        raise StoreError("the reading room did not start: `imil serve` on the run says why")
-    answer: dict[str, Any] = json.loads(line)
-    if "trouble" in answer:
-        raise StoreError(answer["trouble"])
-    return answer
+        raise StoreError("the reading room did not start: run `imil serve` to see why")
+    startup: dict[str, Any] = json.loads(line)
+    if "error" in startup:
+        raise StoreError(startup["error"])
+    return startup
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Close the pipe, which ends the child, and see to it that it does."""
+def _stop_process(process: subprocess.Popen[str]) -> None:
+    """Close the pipe, which ends the child, and kill it if it does not end."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -194,35 +198,35 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def _child(store_path: str, told: str) -> None:
-    values = json.loads(told)
+def _serve_until_parent_ends(store_path: str, config_json: str) -> None:
+    values = json.loads(config_json)
     for name in ("tls_cert", "tls_key"):
         values[name] = Path(values[name]) if values[name] else None
-    place = Place(**values)
-    said: list[str] = []
+    config = ServerConfig(**values)
+    messages: list[str] = []
     try:
-        door = listen(place, said.append)
-        running = server(store_path, place)
+        sock = open_socket(config, messages.append)
+        uvicorn_server = make_server(store_path, config)
     except ImilError as error:
-        _tell({"trouble": str(error)})
+        _send_to_parent({"error": str(error)})
         return
-    port = door.getsockname()[1]
-    _tell({"address": place.address(port), "port": port, "said": said})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    running.run(sockets=[door])
+    port = sock.getsockname()[1]
+    _send_to_parent({"address": config.address(port), "port": port, "messages": messages})
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    uvicorn_server.run(sockets=[sock])
 
 
-def _tell(answer: dict[str, Any]) -> None:
-    """One line to the parent."""
-    sys.stdout.write(json.dumps(answer) + "\n")
+def _send_to_parent(startup: dict[str, Any]) -> None:
+    """Send one line to the parent."""
+    sys.stdout.write(json.dumps(startup) + "\n")
     sys.stdout.flush()
 
 
-def _end_with_parent() -> None:
-    """Wait for the pipe to close, then end as Ctrl-C would."""
+def _exit_with_parent() -> None:
+    """Wait until the pipe is closed, then shut down."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    _child(*sys.argv[1:])
+    _serve_until_parent_ends(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Every failure as one sentence for a person and, where the owner can help, one line in the log."""
+"""Error responses: one sentence for the reader and, where the owner can help, a log entry."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from imil.store.reading_insert import IdTaken
 
 log = logging.getLogger("imil.web")
 
-# Shown for anything wrong with the store itself; the true cause names paths, so it goes to the
-# log of whoever runs the server.
-LATER = "The server cannot reach its store just now: try again in a moment."
-SAID: dict[int, str] = {
-    404: "There is nothing here: go back to the start page.",
-    405: "This address cannot be used in this way: reload the page.",
+# Sent for all errors of the store; the cause may name paths, so it only goes to the server's log.
+STORE_UNAVAILABLE = "The server cannot access its store at the moment: try again."
+DEFAULT_MESSAGES: dict[int, str] = {
+    404: "Page not found: go back to the start page.",
+    405: "Method not allowed: reload the page.",
 }
-STATUS: dict[type[ImilError], int] = {
+STATUS_CODES: dict[type[ImilError], int] = {
     LinkOver: 410,
     NoEntry: 404,
     Missing: 404,
@@ -34,86 +33,97 @@ STATUS: dict[type[ImilError], int] = {
     SquareError: 422,
     SettingsError: 422,
 }
-# for errors whose own words name paths or ids
-OURS: dict[type[ImilError], str] = {
+# for errors whose messages contain paths or ids
+MESSAGES: dict[type[ImilError], str] = {
     Missing: "This image is not, or no longer, in the store: skip the case and tell the owner.",
-    RoundClosed: "This round is closed: it takes no more readings, and those sent before count.",
+    RoundClosed: "This round is closed: readings can no longer be added or changed.",
 }
 
 
-def install(app: FastAPI) -> None:
-    """Answer every failure with `{"detail": "<one sentence>"}`."""
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _wrong_shape)
-    app.add_exception_handler(ImilError, _known)
-    app.add_exception_handler(SQLAlchemyError, _store)
-    app.add_exception_handler(Exception, _fault)
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error with `{"detail": "<one sentence>"}`."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(ImilError, _imil_error)
+    app.add_exception_handler(SQLAlchemyError, _store_error)
+    app.add_exception_handler(Exception, _internal_error)
 
 
-def trouble(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The answer that says so."""
-    return JSONResponse({"detail": sentence}, status, headers)
+def error_response(
+    status: int, message: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """A JSON response with the message as its detail."""
+    return JSONResponse({"detail": message}, status, headers)
 
 
 def status_of(error: ImilError) -> int:
-    """The status that fits; 423 where trying again later may help."""
-    return next((code for kind, code in STATUS.items() if isinstance(error, kind)), 423)
+    """HTTP status of an error; 423 if trying again later may help."""
+    return next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 423)
 
 
-def reworded(errors: Sequence[Any]) -> str:
-    """One sentence from what pydantic found: the field, what it was, what was expected."""
+def validation_message(errors: Sequence[Any]) -> str:
+    """One sentence from pydantic's errors: field, value, what was expected."""
     first = errors[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "path", "query")]
-    name = ".".join(place) or "the request"
+    location = [str(part) for part in first["loc"] if part not in ("body", "path", "query")]
+    name = ".".join(location) or "the request"
     if first["type"] == "json_invalid":
-        return "The request is no JSON: send an object such as {}."
-    said = str(first["msg"]).replace("Input should", "it should")
+        return "The request is not valid JSON: send an object such as {}."
+    message = str(first["msg"]).replace("Input should", "it should")
     more = f" ({len(errors) - 1} more like it)" if len(errors) > 1 else ""
-    return f"{_plain(name)} is {_shown(first.get('input'))}: {_plain(said)}{more}."
+    return (
+        f"{_printable(name)} is {_format_value(first.get('input'))}: {_printable(message)}{more}."
+    )
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
     if value is None:
         return "missing"
     text = f"'{value}'" if isinstance(value, str) else str(value)
-    return _plain(text if len(text) <= 40 else text[:40] + "…")
+    return _printable(text if len(text) <= 40 else text[:40] + "…")
 
 
-def _plain(text: str) -> str:
-    """Without anything that cannot be sent or printed."""
-    sent = text.encode("utf-8", "replace").decode()
-    return "".join(letter if letter.isprintable() else "?" for letter in sent)
+def _printable(text: str) -> str:
+    """The text with a question mark for each unprintable character."""
+    encoded = text.encode("utf-8", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in encoded)
 
 
-async def _refused(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    default = error.status_code in SAID and error.detail in ("Not Found", "Method Not Allowed")
-    sentence = SAID[error.status_code] if default else str(error.detail)
-    return trouble(error.status_code, sentence, error.headers)
+    default = error.status_code in DEFAULT_MESSAGES and error.detail in (
+        "Not Found",
+        "Method Not Allowed",
+    )
+    message = DEFAULT_MESSAGES[error.status_code] if default else str(error.detail)
+    return error_response(error.status_code, message, error.headers)
 
 
-async def _wrong_shape(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return trouble(422, reworded(error.errors()))
+    return error_response(422, validation_message(error.errors()))
 
 
-async def _known(request: Request, error: Exception) -> JSONResponse:
+async def _imil_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ImilError)
     status = status_of(error)
     if status == 423:
-        return await _store(request, error)
-    sentence = next((said for kind, said in OURS.items() if isinstance(error, kind)), str(error))
-    return trouble(status, sentence[0].upper() + sentence[1:])
+        return await _store_error(request, error)
+    message = next(
+        (message for kind, message in MESSAGES.items() if isinstance(error, kind)), str(error)
+    )
+    return error_response(status, message[0].upper() + message[1:])
 
 
-async def _store(request: Request, error: Exception) -> JSONResponse:
+async def _store_error(request: Request, error: Exception) -> JSONResponse:
     cause = str(error) if isinstance(error, StoreError) else str(error.__cause__ or error)
     log.warning("%s %s: %s", request.method, request.url.path, cause.splitlines()[0])
-    return trouble(423, LATER, {"Retry-After": "5"})
+    return error_response(423, STORE_UNAVAILABLE, {"Retry-After": "5"})
 
 
-async def _fault(_request: Request, _error: Exception) -> JSONResponse:
-    # a mistake of ours; uvicorn logs the traceback
-    return trouble(500, "The server made a mistake and logged it: try again, then tell its owner.")
+async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:
+    # a bug; uvicorn logs the traceback
+    return error_response(
+        500, "Internal server error: try again, or ask the owner to look into the server's log."
+    )

@@ -1,4 +1,4 @@
-"""What every request must pass and every answer carries, whatever is behind it."""
+"""Checks on every request, and security headers on every response."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from imil.web.error_responses import trouble
+from imil.web.error_responses import error_response
 
-BODY = 64 * 1024  # bytes; the largest honest request, a 64×64 grid selected twice, has 45,000
-SAFE = ("GET", "HEAD", "OPTIONS")
-POLICY = (
+MAX_BODY = 64 * 1024  # bytes; the largest valid request, a 64×64 grid selected twice, has 45,000
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors {ancestors}"
 )
 
 
-class Guard:
-    """Checks host, origin, type and size of a request, and sends the headers of safety.
+class SecurityMiddleware:
+    """Checks host, origin, content type and size of a request, and adds security headers.
 
     Args:
-        app: what comes behind.
-        hosts: names under which the server may be called, in lower case.
-        public: its address for people, if it has one.
-        framed_by: the one origin that may show the page in a frame, such as a notebook's.
+        app: the wrapped application.
+        hosts: host names that the server answers to, in lower case.
+        public: the public URL, if there is one.
+        framed_by: the only origin that may show the page in a frame, such as a notebook's.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Guard:
         self._hosts = frozenset(hosts)
         self._public = urlsplit(public) if public else None
         self._headers = {
-            "Content-Security-Policy": POLICY.format(ancestors=framed_by or "'none'"),
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY.format(
+                ancestors=framed_by or "'none'"
+            ),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
@@ -50,13 +52,13 @@ class Guard:
         } | ({} if framed_by else {"X-Frame-Options": "DENY"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request on, or reject it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            return  # a web socket: nobody here speaks it, uvicorn answers 403
+            return  # web sockets are not supported: uvicorn answers 403
 
-        async def sealed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
@@ -64,42 +66,42 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        refusal = self._refuse(scope, headers)
-        if refusal is None and scope["method"] not in SAFE:
-            body = await _read(headers, receive)
+        rejection = self._check(scope, headers)
+        if rejection is None and scope["method"] not in SAFE_METHODS:
+            body = await _read_body(headers, receive)
             if body is None:
-                refusal = 413, f"The request is larger than {BODY // 1024} KiB: send less."
+                rejection = 413, f"The request is larger than {MAX_BODY // 1024} KiB: send less."
             else:
-                receive = _again(body, receive)
-        if refusal is not None:
-            await trouble(*refusal)(scope, receive, sealed)
+                receive = _replay_body(body, receive)
+        if rejection is not None:
+            await error_response(*rejection)(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive, sealed)
+            await self._app(scope, receive, send_with_headers)
 
-    def _refuse(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        """Status and sentence if the request may not pass."""
+    def _check(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Status and message if the request is rejected, else None."""
         host = headers.get("host", "")
-        if not self._ours(scope, host):
+        if not self._is_own_host(scope, host):
             return 421, (
-                "This server does not go by that name: use the address it was started with, "
+                "Unknown host name: use the address that the server was started with, "
                 "or start it with --public-url."
             )
-        if scope["method"] in SAFE:
+        if scope["method"] in SAFE_METHODS:
             return None
         if not self._same_origin(headers, host):
-            return 403, "This request comes from another site: open the page itself and try there."
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if scope["method"] != "DELETE" and kind != "application/json":
-            return 415, "The request is no JSON: send it with Content-Type: application/json."
+            return 403, "The request comes from another site: use the page itself."
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["method"] != "DELETE" and content_type != "application/json":
+            return 415, "The request is not JSON: send it with Content-Type: application/json."
         return None
 
-    def _ours(self, scope: Scope, host: str) -> bool:
-        """Whether the name is ours; a page elsewhere could point its own name at this server."""
+    def _is_own_host(self, scope: Scope, host: str) -> bool:
+        """Whether the host is this server; prevents DNS rebinding by another site."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
             return False
-        # the very address that the connection came in by cannot be somebody else's name
+        # the address that the connection came in by cannot be another site's name
         return name in self._hosts or name == (scope.get("server") or ("",))[0]
 
     def _same_origin(self, headers: Headers, host: str) -> bool:
@@ -112,30 +114,30 @@ class Guard:
             return False
         if self._public is not None and site[:2] == self._public[:2]:
             return True
-        # the scheme may differ: a proxy that ends TLS need not say so
+        # the scheme may differ behind a proxy that terminates TLS
         return site.scheme in ("http", "https") and site.netloc == host
 
 
-async def _read(headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body, or None if it is too large; never more than that in memory."""
+async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
+    """The whole body, or None if it is too large, of which no more is read."""
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > BODY:
+    if not length.isdigit() or int(length) > MAX_BODY:
         return None
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > BODY:
+        if len(body) > MAX_BODY:
             return None
         if not message.get("more_body", False):
             return bytes(body)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once more, then whatever comes after it."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns the body again, then what follows."""
     rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def give() -> Message:
+    async def receive_again() -> Message:
         return rest.pop() if rest else await receive()
 
-    return give
+    return receive_again

@@ -1,44 +1,44 @@
-"""What `imil serve` and `imil invite` do."""
+"""The work of `imil serve` and `imil invite`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
 from imil.store.invitations import Kind, invitations, revoke
 from imil.store.run_progress import Progress, Protocol
-from imil.web.app import store_file
-from imil.web.child_server import make_links, new_link
-from imil.web.server import PORT, Place, check_address, listen, server
+from imil.web.app import find_store
+from imil.web.child_server import create_link, create_links
+from imil.web.server import PORT, ServerConfig, check_url, make_server, open_socket
 
 Say = Callable[[str], None]
 
 
 def serve_run(
-    source: Path, place: Place, *, run: str | None, protocol: str | None, say: Say
+    source: Path, config: ServerConfig, *, run: str | None, protocol: str | None, say: Say
 ) -> None:
-    """Serve until Ctrl-C. Raises: SettingsError, StoreError: it cannot be."""
-    place = place.checked()
-    known = _protocol(protocol)
-    file = store_file(source)
-    with _opened(source, run) as (_store, name):
-        pass  # a store without a run is found out before a port is taken
-    door = listen(place, say)
-    running = server(file, place)
-    address = place.address(door.getsockname()[1])
-    links = make_links(file, name, address, protocol=known)
-    if place.insecure and place.tls_cert is None:
+    """Serve until Ctrl-C. Raises: SettingsError, StoreError: the server cannot start."""
+    config = config.validated()
+    chosen_protocol = _protocol(protocol)
+    file = find_store(source)
+    with _open_run(source, run) as (_store, name):
+        pass  # fails for a store without a run, before a port is opened
+    sock = open_socket(config, say)
+    uvicorn_server = make_server(file, config)
+    address = config.address(sock.getsockname()[1])
+    links = create_links(file, name, address, protocol=chosen_protocol)
+    if config.insecure and config.tls_cert is None:
         say("Without https: readings and cookies can be read on the network.")
     say(f"The reading room of {name} is open at {address}; Ctrl-C closes it.")
     say(f"  your own link (lobby and reading)  {links.owner}")
     if links.reader:
         say(f"  a reader's link                    {links.reader}")
     say(f'  more readers: imil invite {source} "Dr. Lee"')
-    running.run(sockets=[door])
+    uvicorn_server.run(sockets=[sock])
 
 
 def invite_to_run(
@@ -51,58 +51,59 @@ def invite_to_run(
     url: str | None,
     say: Say,
 ) -> None:
-    """Say a new link. Raises: SettingsError, StoreError: there can be none."""
+    """Print a new link. Raises: SettingsError, StoreError: it cannot be created."""
     if name is None:
-        raise SettingsError('nobody is named: give a name, as in `imil invite RUN "Dr. Lee"`')
+        raise SettingsError('no name: give one, as in `imil invite RUN "Dr. Lee"`')
     if url is not None:
-        check_address("--url", url)
-    with _opened(source, run) as (store, chosen):
-        address = (url or Progress(store).address(chosen) or f"http://127.0.0.1:{PORT}").rstrip("/")
-        say(new_link(store, chosen, name, address, kind=kind, days=days))
+        check_url("--url", url)
+    with _open_run(source, run) as (store, run_name):
+        address = url or Progress(store).address(run_name) or f"http://127.0.0.1:{PORT}"
+        say(create_link(store, run_name, name, address.rstrip("/"), kind=kind, days=days))
 
 
 def revoke_links(source: Path, name: str, *, run: str | None, say: Say) -> None:
-    """Revoke every link of a person. Raises: StoreError: they have none."""
-    with _opened(source, run) as (store, chosen):
-        theirs = [one for one in invitations(store, chosen) if one.name == name and one.good]
-        if not theirs:
-            raise StoreError(f"'{name}' has no link that is good: --list shows who has")
-        for one in theirs:
-            revoke(store, chosen, one.id, by="owner")
-        count = "1 link" if len(theirs) == 1 else f"{len(theirs)} links"
-        say(f"Revoked {count} of {name}; what they read stays.")
+    """Revoke every link of a reader. Raises: StoreError: there is none."""
+    with _open_run(source, run) as (store, run_name):
+        valid_links = [
+            invitation
+            for invitation in invitations(store, run_name)
+            if invitation.name == name and invitation.good
+        ]
+        if not valid_links:
+            raise StoreError(f"'{name}' has no valid link: --list shows all links")
+        for invitation in valid_links:
+            revoke(store, run_name, invitation.id, by="owner")
+        count = "1 link" if len(valid_links) == 1 else f"{len(valid_links)} links"
+        say(f"Revoked {count} of {name}; the readings stay.")
 
 
 def list_links(source: Path, *, run: str | None, say: Say) -> None:
-    """Say every link of the run and whether it is good."""
-    with _opened(source, run) as (store, chosen):
-        for one in invitations(store, chosen):
-            state = f"until {one.expires[:10]}" if one.good else "expired"
-            state = f"revoked {one.revoked[:10]}" if one.revoked else state
-            used = f"opened {one.used[:16].replace('T', ' ')}" if one.used else "never opened"
-            say(f"{one.id}  {one.kind:6}  {one.name:24}  {state:18}  {used}")
+    """Print every link of the run and whether it is valid."""
+    with _open_run(source, run) as (store, run_name):
+        for invitation in invitations(store, run_name):
+            state = f"until {invitation.expires[:10]}" if invitation.good else "expired"
+            state = f"revoked {invitation.revoked[:10]}" if invitation.revoked else state
+            opened = (invitation.used or "")[:16].replace("T", " ")
+            used = f"opened {opened}" if opened else "never opened"
+            say(f"{invitation.id}  {invitation.kind:6}  {invitation.name:24}  {state:18}  {used}")
 
 
 @contextmanager
-def _opened(source: Path, run: str | None) -> Iterator[tuple[Store, str]]:
-    """The store and the run that is meant: the one named, or the newest."""
-    store = Store(store_file(source))
+def _open_run(source: Path, run: str | None) -> Iterator[tuple[Store, str]]:
+    """The store, and the run of that name or else the newest."""
+    store = Store(find_store(source))
     try:
         names = [str(row["name"]) for row in store.runs()]
         if not names:
-            raise StoreError(f"{source} holds no run yet: start one with `imil train`")
+            raise StoreError(f"{source} has no run yet: start one with `imil train`")
         if run is not None and run not in names:
-            raise StoreError(f"there is no run '{run}' in {source}: it has {', '.join(names)}")
+            raise StoreError(f"no run '{run}' in {source}, which has {', '.join(names)}")
         yield store, run or names[-1]
     finally:
         store.close()
 
 
 def _protocol(name: str | None) -> Protocol | None:
-    for known in get_args(Protocol):
-        if name == known:
-            chosen: Protocol = known
-            return chosen
-    if name is not None:
-        raise SettingsError(f"'{name}' is no protocol: give paper or blind-first")
-    return None
+    if name is not None and name not in get_args(Protocol):
+        raise SettingsError(f"invalid protocol '{name}': expected paper or blind-first")
+    return cast("Protocol | None", name)

@@ -1,4 +1,4 @@
-"""Running the server: where it listens, what it says, and beside whom."""
+"""Configuration, socket and uvicorn server of the reading room."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from imil.errors import SettingsError
-from imil.web.app import EVERYWHERE, create_app
+from imil.web.app import WILDCARD_ADDRESSES, create_app
 
-PORT = 8090  # asked for first; the next free one is taken
-TRIES = 50  # ports
-LAST = 65_535
-MANY = 1_000  # connections at once
-_TAKEN = (errno.EADDRINUSE, errno.EACCES) if sys.platform == "win32" else (errno.EADDRINUSE,)
+PORT = 8090  # default; the next free one if it is in use
+PORTS_TO_TRY = 50
+MAX_PORT = 65_535
+MAX_CONNECTIONS = 1_000  # at once
+_PORT_TAKEN = (errno.EADDRINUSE, errno.EACCES) if sys.platform == "win32" else (errno.EADDRINUSE,)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to listen, and how people get there.
+class ServerConfig:
+    """Address, TLS and proxy settings of the server.
 
     Args:
-        host: address to bind; 127.0.0.1 is this machine alone.
+        host: address to bind; 127.0.0.1 accepts connections of this machine only.
         port: the first port to try; 0 takes any free one.
         tls_cert, tls_key: PEM files of the certificate chain and its key.
-        insecure: listen beyond this machine without TLS.
-        behind_proxy: believe the proxy in front about the visitor's address and scheme.
-        public_url: the address that people use, if it is another.
-        framed_by: the one origin that may show the page in a frame.
+        insecure: accept connections of other machines without TLS.
+        behind_proxy: trust a proxy's headers for client address and scheme.
+        public_url: the address that readers use, if it differs.
+        framed_by: the only origin that may show the page in a frame.
     """
 
     host: str = "127.0.0.1"
@@ -48,120 +48,122 @@ class Place:
     public_url: str | None = None
     framed_by: str | None = None
 
-    def checked(self) -> Place:
-        """The same place, if it is a safe one.
+    def validated(self) -> ServerConfig:
+        """The configuration itself, if it is valid and secure.
 
-        Raises: SettingsError: it is not, and what to do.
+        Raises: SettingsError: it is not.
         """
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key belong together: give both or neither")
-        if not 0 <= self.port <= LAST:
-            raise SettingsError(f"--port {self.port} is no port: give 0 (any free one) to {LAST}")
+        if not 0 <= self.port <= MAX_PORT:
+            raise SettingsError(
+                f"invalid --port {self.port}: expected 0 (any free port) to {MAX_PORT}"
+            )
         for file in (self.tls_cert, self.tls_key):
             if file is not None and not file.is_file():
-                raise SettingsError(f"there is no file {file}: name a PEM file")
+                raise SettingsError(f"file not found: {file}: give a PEM file")
         if not (_is_loopback(self.host) or self.tls_cert or self.insecure):
             raise SettingsError(
-                f"--host {self.host} would send readings and cookies in the clear: give "
-                "--tls-cert and --tls-key, or --insecure if the network is yours alone"
+                f"--host {self.host} would send readings and cookies unencrypted: give "
+                "--tls-cert and --tls-key, or --insecure if the network is private"
             )
         if self.tls_cert is not None and self.tls_key is not None:
             _check_certificate(self.tls_cert, self.tls_key)
         if self.public_url is not None:
-            check_address("--public-url", self.public_url)
+            check_url("--public-url", self.public_url)
         return self
 
     def address(self, port: int) -> str:
-        """What people type, without a slash at the end."""
+        """The URL that readers open, without a trailing slash."""
         if self.public_url:
             return self.public_url.rstrip("/")
-        name = socket.gethostname() if self.host in EVERYWHERE else self.host
+        name = socket.gethostname() if self.host in WILDCARD_ADDRESSES else self.host
         name = f"[{name}]" if ":" in name else name
         return f"{'https' if self.tls_cert else 'http'}://{name}:{port}"
 
 
-def check_address(flag: str, address: str) -> None:
-    """Raises: SettingsError: it is none that a browser can open."""
+def check_url(flag: str, address: str) -> None:
+    """Raises: SettingsError: it is not an http or https URL."""
     try:
         parts = urlsplit(address)
-        good = parts.scheme in ("https", "http") and bool(parts.hostname)
-    except ValueError:  # such as a bracket that is not closed
-        good = False
-    if not good:
+        valid = parts.scheme in ("https", "http") and bool(parts.hostname)
+    except ValueError:  # such as an unclosed bracket
+        valid = False
+    if not valid:
         raise SettingsError(
-            f"{flag} {address} is no address: give one such as https://reading.example.org"
+            f"invalid {flag} {address}: expected a URL such as https://reading.example.org"
         )
 
 
 def _check_certificate(cert: Path, key: Path) -> None:
-    """Raises: SettingsError: they do not belong together, or one of them is not readable PEM."""
+    """Raises: SettingsError: they do not match, or are not readable PEM."""
     try:
-        # without a password to give, a key that has one fails here rather than ask for it
+        # a key with a password fails here rather than asks for it
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise SettingsError(
-            f"{cert} and {key} cannot be used as certificate and key: give PEM files that belong "
-            "together, the key without a password"
+            f"{cert} and {key} cannot be used as certificate and key: give PEM files that match, "
+            "the key without a password"
         ) from error
 
 
-def listen(place: Place, say: Callable[[str], None]) -> socket.socket:
-    """A socket on the place's port or on the next free one.
+def open_socket(config: ServerConfig, say: Callable[[str], None]) -> socket.socket:
+    """A listening socket on the configured port or on the next free one.
 
-    Raises: SettingsError: the address is not this machine's, or no port is free.
+    Raises: SettingsError: not an address of this machine, or no port is free.
     """
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    last = min(place.port + TRIES - 1, LAST) if place.port else 0
-    for port in range(place.port, last + 1):
-        # with the protocol named, asyncio turns off the wait for more to send (Nagle), which
-        # together with a browser that delays its acknowledgements costs 40 ms an answer
-        door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        # a port in TIME_WAIT is free; a port that somebody listens on is not
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    last = min(config.port + PORTS_TO_TRY - 1, MAX_PORT) if config.port else 0
+    for port in range(config.port, last + 1):
+        # asyncio sets TCP_NODELAY only on sockets with an explicit protocol; without it, Nagle's
+        # algorithm and delayed acknowledgements take 40 ms a response
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        # allows a port in TIME_WAIT, but not one with a listener
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind((place.host, port))
-            door.listen(2048)
+            sock.bind((config.host, port))
+            sock.listen(2048)
         except OSError as error:
-            door.close()
-            if error.errno not in _TAKEN:
+            sock.close()
+            if error.errno not in _PORT_TAKEN:
                 raise SettingsError(
-                    f"cannot listen on {place.host} port {port} ({error.strerror}): "
+                    f"cannot listen on {config.host} port {port} ({error.strerror}): "
                     "give an address of this machine and a port above 1023"
                 ) from error
             continue
-        if place.port and port != place.port:
-            say(f"Port {place.port} is in use; the reading room is at port {port} instead.")
-        return door
-    raise SettingsError(f"no port from {place.port} to {last} is free: give another with --port")
+        if config.port and port != config.port:
+            say(f"Port {config.port} is in use; the reading room is at port {port} instead.")
+        return sock
+    raise SettingsError(f"no port from {config.port} to {last} is free: give another with --port")
 
 
-def server(store_path: Path | str, place: Place) -> uvicorn.Server:
-    """The server, ready for `run(sockets=[...])`."""
+def make_server(store_path: Path | str, config: ServerConfig) -> uvicorn.Server:
+    """The uvicorn server, to be started with `run(sockets=[...])`."""
     app = create_app(
         store_path,
-        hosts=[place.host],
-        public_url=place.public_url,
-        framed_by=place.framed_by,
+        hosts=[config.host],
+        public_url=config.public_url,
+        framed_by=config.framed_by,
     )
-    config = uvicorn.Config(
+    uvicorn_config = uvicorn.Config(
         app,
         log_level="warning",
-        access_log=False,  # it would write secrets of links
+        access_log=False,  # it would contain secrets of links
         server_header=False,
-        proxy_headers=place.behind_proxy,
-        forwarded_allow_ips="*" if place.behind_proxy else "",
-        ssl_certfile=place.tls_cert,
-        ssl_keyfile=place.tls_key,
-        limit_concurrency=MANY,
+        proxy_headers=config.behind_proxy,
+        forwarded_allow_ips="*" if config.behind_proxy else "",
+        ssl_certfile=config.tls_cert,
+        ssl_keyfile=config.tls_key,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=5,
         ws="none",
     )
-    _log_plainly()
-    return uvicorn.Server(config)
+    _configure_log()
+    return uvicorn.Server(uvicorn_config)
 
 
-def _log_plainly() -> None:
-    """One line on stderr for each thing that the owner should know."""
+def _configure_log() -> None:
+    """Write warnings to stderr, one line each."""
     log = logging.getLogger("imil.web")
     if not log.handlers:
         handler = logging.StreamHandler()

@@ -1,4 +1,4 @@
-"""Coming in: a link's secret for a cookie, and who asks from then on."""
+"""Sign-in: exchanges a link's secret for a session cookie, and finds the visitor of a request."""
 
 from __future__ import annotations
 
@@ -18,46 +18,48 @@ from imil.errors import StoreError
 from imil.store import Store, invitations
 from imil.store.clock import now
 from imil.store.invitations import Visitor
-from imil.web.error_responses import LATER, status_of
-from imil.web.schemas import TROUBLES, Done, Nothing
+from imil.web.error_responses import STORE_UNAVAILABLE, status_of
+from imil.web.schemas import ERROR_RESPONSES, Done, EmptyRequest
 
 log = logging.getLogger("imil.web")
 COOKIE = "imil_session"
-TRIES = 20  # wrong links from one address in a minute; a ward may share one address
+MAX_FAILURES = 20  # invalid links from one address in a minute; a ward may share one address
 MINUTE = 60.0  # seconds
-ADDRESSES = 10_000  # remembered at once, so that a flood cannot fill the memory
-PAGE = (
+MAX_ADDRESSES = 10_000  # remembered at most, which bounds the memory
+ERROR_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width">'
     '<meta name="color-scheme" content="dark light"><title>Reading room</title>'
     "<h1>Reading room</h1><p>{}</p></html>"
 )
-TOO_MANY = "Too many wrong links came from your address: wait a minute, then open yours again."
+TOO_MANY_FAILURES = (
+    "Too many invalid links from your address: wait a minute, then open your link again."
+)
 
-router = APIRouter(responses=TROUBLES)
+router = APIRouter(responses=ERROR_RESPONSES)
 
 
 @dataclass
-class Attempts:
-    """The wrong links of the last minute, by address."""
+class FailedSignIns:
+    """Times of the invalid links of the last minute, by address."""
 
     _times: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
-    def too_many(self, address: str) -> bool:
-        """Whether the address has to wait."""
+    def is_blocked(self, address: str) -> bool:
+        """Whether the address must wait."""
         with self._lock:
             times = self._times.get(address, deque())
             while times and times[0] < monotonic() - MINUTE:
                 times.popleft()
-            return len(times) >= TRIES
+            return len(times) >= MAX_FAILURES
 
     def add(self, address: str) -> None:
-        """Count a wrong link."""
+        """Count an invalid link."""
         with self._lock:
-            self._times.setdefault(address, deque(maxlen=TRIES)).append(monotonic())
+            self._times.setdefault(address, deque(maxlen=MAX_FAILURES)).append(monotonic())
             self._times.move_to_end(address)
-            while len(self._times) > ADDRESSES:
+            while len(self._times) > MAX_ADDRESSES:
                 self._times.popitem(last=False)
 
 
@@ -67,45 +69,45 @@ def store_of(request: Request) -> Store:
     return store
 
 
-def signed_in(request: Request) -> Visitor:
-    """Who asks; 401 without a good session.
+def current_visitor(request: Request) -> Visitor:
+    """The visitor of a request; 401 without a valid session.
 
-    Called by every endpoint itself and not as a dependency: each dependency would take a
-    thread of its own, which costs more than the question.
+    Called in each endpoint and not as a dependency: FastAPI runs each dependency in a thread,
+    which takes longer than the query.
     """
     token = request.cookies.get(COOKIE, "")
-    who = invitations.visitor(store_of(request), token) if token else None
-    if who is None:
-        raise HTTPException(401, "You are not signed in: open the link that you were given.")
-    return who
+    visitor = invitations.visitor(store_of(request), token) if token else None
+    if visitor is None:
+        raise HTTPException(401, "You are not signed in: open your link.")
+    return visitor
 
 
-def owning(request: Request) -> Visitor:
-    """Who asks; 403 unless it is the owner."""
-    who = signed_in(request)
-    if who.kind != "owner":
-        raise HTTPException(403, "This is for the owner of the study: open the owner's link.")
-    return who
+def require_owner(request: Request) -> Visitor:
+    """The visitor of a request; 403 unless it is the owner."""
+    visitor = current_visitor(request)
+    if visitor.kind != "owner":
+        raise HTTPException(403, "Only for the owner of the study: open the owner's link.")
+    return visitor
 
 
 @router.get("/in/{secret}", include_in_schema=False)
-def enter(secret: str, request: Request) -> Response:
-    """The start page, with the cookie; the secret leaves the address bar."""
+def sign_in_with_link(secret: str, request: Request) -> Response:
+    """Set the cookie and redirect to the start page, so that the secret leaves the address bar."""
     address = request.client.host if request.client else ""
-    attempts: Attempts = request.app.state.attempts
-    if attempts.too_many(address):
-        return _page(429, TOO_MANY)
+    failed_sign_ins: FailedSignIns = request.app.state.failed_sign_ins
+    if failed_sign_ins.is_blocked(address):
+        return _error_page(429, TOO_MANY_FAILURES)
     try:
         token, invitation = invitations.sign_in(store_of(request), secret)
     except invitations.NoEntry as error:
-        attempts.add(address)
-        log.warning("a link that is not good was opened from %s", address)
-        return _page(status_of(error), str(error))
+        failed_sign_ins.add(address)
+        log.warning("invalid link opened from %s", address)
+        return _error_page(status_of(error), str(error))
     except (StoreError, SQLAlchemyError) as error:
         log.warning("sign-in: %s", str(error).splitlines()[0])
-        return _page(423, LATER)
-    answer = RedirectResponse("/", 303)
-    answer.set_cookie(
+        return _error_page(423, STORE_UNAVAILABLE)
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
         COOKIE,
         token,
         max_age=_seconds_until(invitation.expires),
@@ -113,21 +115,21 @@ def enter(secret: str, request: Request) -> Response:
         samesite="strict",
         secure=request.url.scheme == "https" or request.app.state.secure,
     )
-    return answer
+    return response
 
 
 @router.post("/api/sign-out", tags=["session"])
-def sign_out(_body: Nothing, request: Request, response: Response) -> Done:
-    """End this browser's session; the link stays good."""
-    invitations.sign_out(store_of(request), signed_in(request))
+def sign_out(_body: EmptyRequest, request: Request, response: Response) -> Done:
+    """End this browser's session; the link stays valid."""
+    invitations.sign_out(store_of(request), current_visitor(request))
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return Done()
 
 
-def _page(status: int, sentence: str) -> HTMLResponse:
-    return HTMLResponse(PAGE.format(html.escape(sentence)), status)
+def _error_page(status: int, sentence: str) -> HTMLResponse:
+    return HTMLResponse(ERROR_PAGE.format(html.escape(sentence)), status)
 
 
 def _seconds_until(moment: str) -> int:
-    left = datetime.fromisoformat(moment) - datetime.fromisoformat(now())
-    return max(0, int(left.total_seconds()))
+    remaining = datetime.fromisoformat(moment) - datetime.fromisoformat(now())
+    return max(0, int(remaining.total_seconds()))

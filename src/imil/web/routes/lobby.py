@@ -1,4 +1,4 @@
-"""The owner's part of the API: who has read what, links, closing, the audit."""
+"""The owner's part of the API: progress of readers, invitations, closing rounds, audit log."""
 
 from __future__ import annotations
 
@@ -12,106 +12,116 @@ from fastapi import APIRouter, Path, Request
 from imil.cases import Reading
 from imil.store import Store, audit, invitations, name_round, room_queries
 from imil.store.invitations import Invitation
-from imil.web.routes.reading import find_round, lines, result, training
+from imil.web.routes.reading import find_round, result, round_summaries, training
 from imil.web.schemas import (
-    TROUBLES,
-    AuditLine,
-    Closed,
+    ERROR_RESPONSES,
+    AuditEntry,
     Done,
+    EmptyRequest,
     Epoch,
-    GivenInvitation,
-    InvitationLine,
+    InvitationInfo,
+    InvitationRequest,
     Lobby,
     LobbyRound,
     NewLink,
-    Nothing,
-    ReaderLine,
-    RoundLine,
+    ReaderProgress,
+    RoundStateResponse,
+    RoundSummary,
 )
-from imil.web.sign_in import owning, store_of
+from imil.web.sign_in import require_owner, store_of
 
 InvitationId = Annotated[str, Path(pattern="^[0-9a-f]{1,16}$")]
 
-router = APIRouter(prefix="/api", tags=["owner"], responses=TROUBLES)
+router = APIRouter(prefix="/api", tags=["owner"], responses=ERROR_RESPONSES)
 
 
 @router.get("/lobby")
 def lobby(request: Request) -> Lobby:
-    """The study at a glance."""
-    store, who = store_of(request), owning(request)
-    invited = invitations.invitations(store, who.run)
-    seen = invitations.last_seen(store, who.run)
+    """Training, rounds, readers and invitations of the run."""
+    store, visitor = store_of(request), require_owner(request)
+    all_invitations = invitations.invitations(store, visitor.run)
+    last_seen = invitations.last_seen(store, visitor.run)
     return Lobby(
-        run=who.run,
-        training=training(store, who.run),
-        result=result(store, who.run),
-        rounds=[_round(store, who.run, line, invited, seen) for line in lines(store, who)],
-        invitations=[_line(one) for one in invited],
+        run=visitor.run,
+        training=training(store, visitor.run),
+        result=result(store, visitor.run),
+        rounds=[
+            _round(store, visitor.run, summary, all_invitations, last_seen)
+            for summary in round_summaries(store, visitor)
+        ],
+        invitations=[_invitationinfo(invitation) for invitation in all_invitations],
     )
 
 
 @router.post("/invitations")
-def invite(given: GivenInvitation, request: Request) -> NewLink:
-    """A new reader's link, shown once."""
-    store, who = store_of(request), owning(request)
-    made, secret = invitations.invite(store, who.run, given.name, days=given.days, by=who.name)
+def invite(given: InvitationRequest, request: Request) -> NewLink:
+    """Create a reader's link, which is shown once."""
+    store, visitor = store_of(request), require_owner(request)
+    invitation, secret = invitations.invite(
+        store, visitor.run, given.name, days=given.days, by=visitor.name
+    )
     base = request.app.state.public_url or str(request.base_url).rstrip("/")
-    return NewLink(link=f"{base}/in/{secret}", name=made.name, expires=made.expires)
+    return NewLink(link=f"{base}/in/{secret}", name=invitation.name, expires=invitation.expires)
 
 
 @router.delete("/invitations/{invitation}")
 def revoke(invitation: InvitationId, request: Request) -> Done:
-    """Make a link useless and end its sessions."""
-    store, who = store_of(request), owning(request)
-    invitations.revoke(store, who.run, invitation, by=who.name)
+    """Revoke a link and end its sessions."""
+    store, visitor = store_of(request), require_owner(request)
+    invitations.revoke(store, visitor.run, invitation, by=visitor.name)
     return Done()
 
 
 @router.post("/rounds/{epoch}/close")
-def close(epoch: Epoch, _body: Nothing, request: Request) -> Closed:
-    """Close a round whoever is still reading; cases that nobody read stay as they are."""
-    store, who = store_of(request), owning(request)
-    line = find_round(store, who, epoch)
-    read = len(room_queries.readings(store, line["id"]))
-    room_queries.close(
-        store, who, line["id"], epoch, f"by the owner, {read} of {line['cases']} cases read"
-    )
-    return Closed(state=find_round(store, who, epoch)["state"])
+def close(epoch: Epoch, _body: EmptyRequest, request: Request) -> RoundStateResponse:
+    """Close a round, even if readers have not finished; unread cases stay unchanged."""
+    store, visitor = store_of(request), require_owner(request)
+    summary = find_round(store, visitor, epoch)
+    read = len(room_queries.readings(store, summary["id"]))
+    detail = f"by the owner, {read} of {summary['cases']} cases read"
+    room_queries.close(store, visitor, summary["id"], epoch, detail)
+    return RoundStateResponse(state=find_round(store, visitor, epoch)["state"])
 
 
 @router.get("/audit")
-def newest(request: Request) -> list[AuditLine]:
-    """The newest 200 lines of who did what, newest first."""
-    store, who = store_of(request), owning(request)
-    return [AuditLine(**asdict(entry)) for entry in audit.newest(store, who.run)]
+def audit_log(request: Request) -> list[AuditEntry]:
+    """The latest 200 entries of the audit log, newest first."""
+    store, visitor = store_of(request), require_owner(request)
+    return [AuditEntry(**asdict(entry)) for entry in audit.newest(store, visitor.run)]
 
 
 def _round(
     store: Store,
     run: str,
-    line: RoundLine,
-    invited: list[Invitation],
-    seen: dict[str, str],
+    summary: RoundSummary,
+    all_invitations: list[Invitation],
+    last_seen: dict[str, str],
 ) -> LobbyRound:
-    """A round with everybody who was invited to it or has read in it."""
-    round_id = name_round(run, line.epoch)
-    theirs: dict[str, dict[str, Reading]] = defaultdict(dict)
+    """A round with every reader who is invited or has read in it."""
+    round_id = name_round(run, summary.epoch)
+    newest_readings: dict[str, dict[str, Reading]] = defaultdict(dict)
     for reading in store.readings(round_id):
-        theirs[reading.reader][reading.case] = reading  # the newest of each case
-    asked = [one.name for one in invited if one.kind == "reader" and one.good]
-    readers = [
-        _reader(name, list(theirs[name].values()), seen.get(name))
-        for name in dict.fromkeys([*asked, *sorted(theirs)])
+        newest_readings[reading.reader][reading.case] = reading  # the newest of each case
+    invited_names = [
+        invitation.name
+        for invitation in all_invitations
+        if invitation.kind == "reader" and invitation.good
     ]
-    kept = {"id", "number", "epoch", "state", "cases"}
-    return LobbyRound(**line.model_dump(include=kept), readers=readers)
+    readers = [
+        _reader(name, list(newest_readings[name].values()), last_seen.get(name))
+        for name in dict.fromkeys([*invited_names, *sorted(newest_readings)])
+    ]
+    fields = {"id", "number", "epoch", "state", "cases"}
+    return LobbyRound(**summary.model_dump(include=fields), readers=readers)
 
 
-def _reader(name: str, readings: list[Reading], seen: str | None) -> ReaderLine:
+def _reader(name: str, readings: list[Reading], last_seen: str | None) -> ReaderProgress:
     seconds = [reading.seconds for reading in readings]
-    middle = median(seconds) if seconds else None
-    return ReaderLine(name=name, read=len(readings), seconds_median=middle, last_seen=seen)
+    seconds_median = median(seconds) if seconds else None
+    return ReaderProgress(
+        name=name, read=len(readings), seconds_median=seconds_median, last_seen=last_seen
+    )
 
 
-def _line(one: Invitation) -> InvitationLine:
-    return InvitationLine(**{k: v for k, v in asdict(one).items() if k != "run"})
+def _invitationinfo(invitation: Invitation) -> InvitationInfo:
+    return InvitationInfo(**{k: v for k, v in asdict(invitation).items() if k != "run"})

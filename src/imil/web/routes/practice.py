@@ -1,6 +1,6 @@
-"""The practice case: a drawn film with a finding, and a model that looks at the letter instead.
+"""The practice case: a synthetic radiograph with a finding, and a model that looks at a letter.
 
-`tools/practice_film.py` draws the film; nobody's lungs are in it.
+`tools/practice_film.py` draws the image; it shows no patient.
 """
 
 from __future__ import annotations
@@ -21,51 +21,63 @@ from imil.grid import Grid
 from imil.images.resize import squash
 from imil.store.room_queries import Packed, Which
 from imil.store.row_mapping import deflate
-from imil.web.case_schemas import image_shape
-from imil.web.routes.pixels import PNG, RAW, SquareList, blacked_out, raw
-from imil.web.schemas import TROUBLES, CaseShape, GridShape, HeatMaps, Opinion, RoundShape, Size
-from imil.web.sign_in import signed_in
+from imil.web.case_schemas import image_info
+from imil.web.routes.pixels import PNG, RAW, SquareList, pixel_response, preview_response
+from imil.web.schemas import (
+    ERROR_RESPONSES,
+    CaseResponse,
+    GridInfo,
+    HeatMaps,
+    Opinion,
+    RoundResponse,
+    Size,
+)
+from imil.web.sign_in import current_visitor
 
-FILM = Path(__file__).with_name("practice.jpg")  # the finding lies in squares 7 and 11
+FILM = Path(__file__).parents[1] / "practice.jpg"  # the finding lies in squares 7 and 11
 FINDING = [7, 11]  # squares
-VIEW = 224  # pixels of the model's view
+VIEW_SIZE = 224  # pixels of the model's view
 GRID = Grid(4, 4)
-NAMES = ["normal", "tuberculosis"]
-# row, column and radius in parts of the side, and weight, of what the model looks at
-LOOKS: dict[Which, list[tuple[float, float, float, float]]] = {
+CLASS_NAMES = ["normal", "tuberculosis"]
+# row, column, radius (fractions of the side) and weight of the spots in the heat-map
+ATTENTION: dict[Which, list[tuple[float, float, float, float]]] = {
     "predicted": [(0.09, 0.88, 0.10, 1.0), (0.78, 0.62, 0.13, 0.35)],
     "true": [(0.50, 0.67, 0.10, 0.8), (0.11, 0.86, 0.09, 1.0)],
 }
 
-router = APIRouter(prefix="/api", tags=["practice"], responses=TROUBLES)
+router = APIRouter(prefix="/api", tags=["practice"], responses=ERROR_RESPONSES)
 
 
 @router.get("/practice")
-def practice(request: Request) -> RoundShape:
-    """A round of one case that does not count."""
-    signed_in(request)
-    film = _film()
+def practice(request: Request) -> RoundResponse:
+    """A round with the practice case, whose reading is not stored."""
+    current_visitor(request)
+    film = _packed_film()
     tag = hashlib.sha256(film.data).hexdigest()[:16]
     base = f"/api/practice/{tag}"
-    row = {"shape": film.shape, "dtype": film.dtype} | _span()
-    maps = HeatMaps(predicted=f"{base}/predicted", true=f"{base}/true", height=VIEW, width=VIEW)
-    case = CaseShape(
+    row = {"shape": film.shape, "dtype": film.dtype} | _value_range()
+    maps = HeatMaps(
+        predicted=f"{base}/predicted", true=f"{base}/true", height=VIEW_SIZE, width=VIEW_SIZE
+    )
+    case = CaseResponse(
         number=1,
         label=1,
-        label_name=NAMES[1],
-        image=image_shape(f"{base}/film", row),
-        opinion=Opinion(predicted=0, predicted_name=NAMES[0], confidence=0.93, heat_maps=maps),
+        label_name=CLASS_NAMES[1],
+        image=image_info(f"{base}/film", row),
+        opinion=Opinion(
+            predicted=0, predicted_name=CLASS_NAMES[0], confidence=0.93, heat_maps=maps
+        ),
         earlier=None,
         reading=None,
     )
-    return RoundShape(
+    return RoundResponse(
         id="practice",
         number=0,
         epoch=0,
         state="open",
-        grid=GridShape(rows=GRID.rows, cols=GRID.cols),
-        class_names=NAMES,
-        model_view=Size(height=VIEW, width=VIEW),
+        grid=GridInfo(rows=GRID.rows, cols=GRID.cols),
+        class_names=CLASS_NAMES,
+        model_view=Size(height=VIEW_SIZE, width=VIEW_SIZE),
         cases=[case],
         answer=FINDING,
     )
@@ -74,29 +86,29 @@ def practice(request: Request) -> RoundShape:
 @router.get("/practice/{tag}/film", responses=RAW, response_class=Response)
 def film(tag: str, request: Request) -> Response:
     """The practice film, uint8."""
-    signed_in(request)
-    return raw(request, _film(), f"film-{_safe(tag)}")
+    current_visitor(request)
+    return pixel_response(request, _packed_film(), f"film-{_hex_digits(tag)}")
 
 
 @router.get("/practice/{tag}/{which}", responses=RAW, response_class=Response)
 def heat_map(tag: str, which: Which, request: Request) -> Response:
     """A heat-map of the practice film."""
-    signed_in(request)
-    return raw(request, _heat(which), f"{which}-{_safe(tag)}")
+    current_visitor(request)
+    return pixel_response(request, _packed_heat_map(which), f"{which}-{_hex_digits(tag)}")
 
 
 @router.get("/rounds/practice/cases/1/preview", responses=PNG, response_class=Response)
 def preview(request: Request, squares: SquareList = "") -> Response:
     """What a model would see of the practice film."""
-    signed_in(request)
-    return blacked_out(squash(_pixels(), VIEW, 1), GRID, squares, blackout)
+    current_visitor(request)
+    return preview_response(squash(_pixels(), VIEW_SIZE, 1), GRID, squares, blackout)
 
 
-def heat(which: Which) -> NDArray[np.float32]:
-    """Where the model looks: at the letter, and for the true class also at the finding."""
-    y, x = np.mgrid[0:VIEW, 0:VIEW] / VIEW
-    total = np.zeros((VIEW, VIEW))
-    for row, col, radius, weight in LOOKS[which]:
+def draw_heat_map(which: Which) -> NDArray[np.float32]:
+    """The heat-map: high at the letter, and for the true class also at the finding."""
+    y, x = np.mgrid[0:VIEW_SIZE, 0:VIEW_SIZE] / VIEW_SIZE
+    total = np.zeros((VIEW_SIZE, VIEW_SIZE))
+    for row, col, radius, weight in ATTENTION[which]:
         total += weight * np.exp(-(((y - row) / radius) ** 2) - ((x - col) / radius) ** 2)
     clipped: NDArray[np.float32] = np.clip(total, 0, 1).astype(np.float32)
     return clipped
@@ -109,19 +121,19 @@ def _pixels() -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=1)
-def _film() -> Packed:
+def _packed_film() -> Packed:
     return Packed(deflate(_pixels()), "uint8", _pixels().shape)
 
 
 @lru_cache(maxsize=2)
-def _heat(which: Which) -> Packed:
-    return Packed(deflate(heat(which)), "float32", (VIEW, VIEW))
+def _packed_heat_map(which: Which) -> Packed:
+    return Packed(deflate(draw_heat_map(which)), "float32", (VIEW_SIZE, VIEW_SIZE))
 
 
-def _span() -> dict[str, Any]:
+def _value_range() -> dict[str, Any]:
     return {"low": int(_pixels().min()), "high": int(_pixels().max())}
 
 
-def _safe(tag: str) -> str:
-    """The tag without anything that a header must not hold."""
+def _hex_digits(tag: str) -> str:
+    """Only the hexadecimal digits of the tag, which are safe in a header."""
     return "".join(letter for letter in tag[:16] if letter in "0123456789abcdef")

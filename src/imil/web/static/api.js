@@ -1,6 +1,6 @@
-// The server's words, and how they are fetched.
+// The server's API: types of its JSON, and functions that call it.
 
-/** @typedef {import("./squares.js").Grid} Grid */
+/** @typedef {import("./grid_geometry.js").Grid} Grid */
 /** @typedef {"open" | "closed" | "applied"} RoundState */
 /** @typedef {"focus" | "skip" | "wrong label" | "not assessable"} Verdict */
 
@@ -45,7 +45,7 @@
  * @property {string} created
  */
 /** @typedef {object} Case
- * @property {number} number from 1; the only name of a case that the page ever sees
+ * @property {number} number from 1; the page gets no other identifier of a case
  * @property {number} label
  * @property {string} labelName
  * @property {Pixels} image
@@ -63,7 +63,7 @@
  * @property {string[]} classNames
  * @property {{height: number, width: number}} modelView
  * @property {Case[]} cases
- * @property {number[]} [answer] practice only: where the lesion lies
+ * @property {number[]} [answer] practice only: the squares of the lesion
  */
 /** @typedef {{name: string, read: number, secondsMedian: number | null,
  *   lastSeen: string | null}} ReaderLine */
@@ -77,51 +77,51 @@
  * @property {Invitation[]} invitations
  */
 
-/** What went wrong, in a sentence for the person. Status 0: the server was not reached. */
+/** A failed request, with a message for the reader. Status 0: the server was not reached. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} sentence
-   * @param {boolean} [ours] did the reading room itself say so, and no proxy in between? */
-  constructor(status, sentence, ours = false) {
-    super(sentence);
+  /** @param {number} status @param {string} errorDetail
+   * @param {boolean} [fromServer] whether the reading room sent it, and not a proxy in between */
+  constructor(status, errorDetail, fromServer = false) {
+    super(errorDetail);
     this.status = status;
-    this.ours = ours;
+    this.fromServer = fromServer;
   }
 }
 
-const PATIENCE = 20000; // ms until an answer is given up
+const TIMEOUT = 20000; // ms until a request is given up
 
 /**
- * The server's answer.
+ * The parsed JSON of the response.
  * @param {"GET" | "PUT" | "POST" | "DELETE"} method @param {string} path
  * @param {unknown} [body] @returns {Promise<unknown>} @throws {ApiError}
  */
 export async function call(method, path, body) {
   /** @type {RequestInit} */
-  const options = { method, credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE) };
+  const options = { method, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT) };
   if (method !== "GET") options.headers = { "Content-Type": "application/json" };
   if (body !== undefined) options.body = JSON.stringify(body);
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, options);
+    response = await fetch(path, options);
   } catch {
     throw new ApiError(0, "The server cannot be reached.");
   }
-  if (!answer.ok) {
-    const said = await sentence(answer);
-    throw new ApiError(answer.status, said || `The server answered ${answer.status}.`, said !== "");
+  if (!response.ok) {
+    const detail = await errorDetail(response);
+    throw new ApiError(response.status, detail || `The server returned error ${response.status}.`, detail !== "");
   }
-  if (answer.status === 204) return null;
+  if (response.status === 204) return null;
   try {
-    return await answer.json();
+    return await response.json();
   } catch {
-    throw new ApiError(0, "Something between here and the server answers in its place.");
+    throw new ApiError(0, "The response did not come from the reading room: a proxy or sign-on page may be in between.");
   }
 }
 
-/** @param {Response} answer @returns {Promise<string>} the reading room's own; empty if a proxy's */
-async function sentence(answer) {
+/** @param {Response} response @returns {Promise<string>} the reading room's message; empty if a proxy has answered */
+async function errorDetail(response) {
   try {
-    const { detail } = /** @type {{detail?: unknown}} */ (await answer.json());
+    const { detail } = /** @type {{detail?: unknown}} */ (await response.json());
     if (typeof detail === "string") return detail;
   } catch {
     // not JSON: a proxy in between has answered

@@ -1,4 +1,4 @@
-// Elements from words. Text goes in as text, never as markup: a reason may hold a script.
+// Creates elements. Text is inserted as text, never as markup: a reason may contain a script.
 
 /** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Value */
 /** @typedef {Node | string | null | false | undefined} Child */
@@ -49,9 +49,9 @@ export function fill(element, ...children) {
   element.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== false));
 }
 
-/** @param {number} share in [0, 1] @returns {string} such as “93 %” */
-export function percent(share) {
-  return `${Math.round(share * 100)} %`;
+/** @param {number} fraction in [0, 1] @returns {string} such as “93 %” */
+export function percent(fraction) {
+  return `${Math.round(fraction * 100)} %`;
 }
 
 /** @param {number} seconds @returns {string} such as “1:05” */
@@ -60,7 +60,7 @@ export function minutes(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-/** @param {number} count @param {string} one @param {string} [many] */
-export function plural(count, one, many = `${one}s`) {
-  return `${count} ${count === 1 ? one : many}`;
+/** @param {number} count @param {string} singular @param {string} [pluralForm] */
+export function plural(count, singular, pluralForm = `${singular}s`) {
+  return `${count} ${count === 1 ? singular : pluralForm}`;
 }

@@ -1,4 +1,4 @@
-// Small pictures for the tools; each stands beside or over words, never alone.
+// Icons of the toolbar.
 
 import { s } from "./dom.js";
 

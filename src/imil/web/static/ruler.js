@@ -1,10 +1,10 @@
 // A length on the film in millimetres, where the pixel spacing is known.
 
 import { assign, s } from "./dom.js";
-import { apply } from "./view.js";
+import { transformPoint } from "./view_transform.js";
 
-/** @typedef {import("./view.js").Matrix} Matrix */
-/** @typedef {import("./view.js").Point} Point */
+/** @typedef {import("./view_transform.js").Matrix} Matrix */
+/** @typedef {import("./view_transform.js").Point} Point */
 /** @typedef {{from: Point, to: Point}} Line in pixels of the film */
 
 /**
@@ -28,8 +28,8 @@ export class Ruler extends HTMLElement {
   draw(line, spacing, m) {
     this.hidden = !line || !spacing;
     if (!line || !spacing) return;
-    const from = apply(m, line.from.x, line.from.y);
-    const to = apply(m, line.to.x, line.to.y);
+    const from = transformPoint(m, line.from.x, line.from.y);
+    const to = transformPoint(m, line.to.x, line.to.y);
     for (const mark of [this.#halo, this.#line]) {
       assign(mark, { x1: from.x, y1: from.y, x2: to.x, y2: to.y });
     }

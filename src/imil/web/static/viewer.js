@@ -1,29 +1,29 @@
-// Two panes on one film. Both draw from one view and one matrix, so they cannot diverge; what
-// lies on top (squares, heat-map, ruler) draws from the same.
+// Two panes with the same image. Both, and their overlays (squares, heat-map, ruler), draw from one
+// view and one matrix, so they cannot differ.
 
 import { h } from "./dom.js";
-import { listen } from "./gestures.js";
-import { SquareGrid } from "./grid.js";
-import { HeatMap, sizeTo } from "./heatmap.js";
-import { Projector } from "./projector.js";
+import { attachGestures } from "./gestures.js";
+import { GridOverlay } from "./grid_overlay.js";
+import { HeatMap, sizeTo } from "./heat_map.js";
+import { RenderBackend } from "./render_backend.js";
 import { Ruler } from "./ruler.js";
-import { squareAt } from "./squares.js";
-import { after, apply, inverse, matrix, orientation } from "./view.js";
+import { squareAt } from "./grid_geometry.js";
+import { compose, transformPoint, inverse, matrix, orientation } from "./view_transform.js";
 
 /** @typedef {import("./api.js").Pixels} Pixels */
-/** @typedef {import("./view.js").View} View */
-/** @typedef {import("./view.js").Size} Size */
-/** @typedef {import("./view.js").Point} Point */
-/** @typedef {import("./view.js").Matrix} Matrix */
-/** @typedef {{pane: HTMLElement, film: HTMLCanvasElement, grid: SquareGrid, ruler: Ruler, signs: HTMLElement}} Pane */
-/** @typedef {{image: Pixels, grid: import("./squares.js").Grid}} Shown */
+/** @typedef {import("./view_transform.js").View} View */
+/** @typedef {import("./view_transform.js").Size} Size */
+/** @typedef {import("./view_transform.js").Point} Point */
+/** @typedef {import("./view_transform.js").Matrix} Matrix */
+/** @typedef {{pane: HTMLElement, film: HTMLCanvasElement, grid: GridOverlay, ruler: Ruler, label: HTMLElement}} Pane */
+/** @typedef {{image: Pixels, grid: import("./grid_geometry.js").Grid}} Content */
 
 export class Viewer extends HTMLElement {
   #heat = new HeatMap();
-  #left = pane("Film", true);
-  #right = pane("Film with the model’s attention", false);
-  /** @type {Shown | null} */
-  #shown = null;
+  #left = pane("Image", true);
+  #right = pane("Image with heat-map", false);
+  /** @type {Content | null} */
+  #content = null;
   /** @type {View | null} */
   #view = null;
   /** @type {import("./ruler.js").Line | null} */
@@ -33,30 +33,30 @@ export class Viewer extends HTMLElement {
   #strokes = 0;
   #frame = 0;
   /** @type {(() => void)[]} */
-  #painted = [];
+  #paintCallbacks = [];
   /** @type {import("./gestures.js").Tool} */
   tool = "select";
 
-  /** @param {View} _view the reader has moved the film */
+  /** @param {View} _view zoom, pan or window was changed with the pointer */
   onview = (_view) => {};
-  /** @param {readonly number[]} _squares @param {string | null} _stroke painted in one go */
+  /** @param {readonly number[]} _squares @param {string | null} _stroke name of the drag that selected them; null for a single square */
   onsquares = (_squares, _stroke) => {};
-  /** The stroke of this name was broken off. @param {string} _stroke */
-  onbroken = (_stroke) => {};
+  /** The drag of this name was cancelled. @param {string} _stroke */
+  onstrokecancel = (_stroke) => {};
 
-  /** @param {import("./films.js").Films} films */
-  constructor(films) {
+  /** @param {import("./image_cache.js").ImageCache} imageCache */
+  constructor(imageCache) {
     super();
-    this.projector = new Projector(films, () => this.onexchange());
+    this.backend = new RenderBackend(imageCache, () => this.onrendererchange());
     this.#right.pane.insertBefore(this.#heat, this.#right.grid);
-    for (const { pane: element } of this.#panes) listen(element, this.#owner(element));
+    for (const { pane: element } of this.#panes) attachGestures(element, this.#gestureTarget(element));
     this.#left.grid.onpick = (square) => this.#toggle(square);
     const sizes = new ResizeObserver(() => this.redraw());
     for (const { pane: element } of this.#panes) sizes.observe(element);
   }
 
-  /** The graphics context was lost or came back. */
-  onexchange = () => {};
+  /** Called when the graphics context was lost or restored. */
+  onrendererchange = () => {};
 
   connectedCallback() {
     this.append(this.#left.pane, this.#right.pane);
@@ -72,17 +72,17 @@ export class Viewer extends HTMLElement {
     return { width: Math.max(1, clientWidth), height: Math.max(1, clientHeight) };
   }
 
-  /** @param {Shown | null} shown @param {readonly number[] | null} earlier */
-  show(shown, earlier) {
-    this.#shown = shown;
+  /** @param {Content | null} content @param {readonly number[] | null} earlier */
+  show(content, earlier) {
+    this.#content = content;
     this.#line = null;
     this.#stroke = null;
     this.#heat.show(null);
-    if (shown) for (const { grid } of this.#panes) grid.lay(shown.grid, shown.image, earlier);
+    if (content) for (const { grid } of this.#panes) grid.setGrid(content.grid, content.image, earlier);
   }
 
-  /** @param {import("./films.js").HeatValues | null} map @param {number} opacity */
-  set(map, opacity) {
+  /** @param {import("./image_cache.js").HeatValues | null} map @param {number} opacity */
+  setHeatMap(map, opacity) {
     this.#heat.show(map);
     this.#heat.opacity = opacity;
     this.redraw();
@@ -99,7 +99,7 @@ export class Viewer extends HTMLElement {
   }
 
   /** @param {View} view */
-  look(view) {
+  setView(view) {
     this.#view = view;
     this.redraw();
   }
@@ -108,27 +108,27 @@ export class Viewer extends HTMLElement {
     this.#left.grid.focus();
   }
 
-  /** @param {string} key an arrow, pressed while nothing else had the keyboard */
+  /** @param {string} key an arrow key, pressed while no control had the focus */
   step(key) {
     this.#left.grid.focus();
     this.#left.grid.step(key);
   }
 
-  /** What covers the right pane: a message, or nothing. @param {Node | null} message */
-  veil(message) {
-    this.#right.pane.querySelector(".veil")?.remove();
-    if (message) this.#right.pane.append(h("div", { class: "veil" }, message));
+  /** Covers the right pane with a message, or uncovers it. @param {Node | null} message */
+  setRightMessage(message) {
+    this.#right.pane.querySelector(".overlay")?.remove();
+    if (message) this.#right.pane.append(h("div", { class: "overlay" }, message));
   }
 
-  /** What covers the left pane. @param {Node | null} message */
-  tell(message) {
-    this.#left.pane.querySelector(".veil")?.remove();
-    if (message) this.#left.pane.append(h("div", { class: "veil", role: "status" }, message));
+  /** Covers the left pane with a message, or uncovers it. @param {Node | null} message */
+  setLeftMessage(message) {
+    this.#left.pane.querySelector(".overlay")?.remove();
+    if (message) this.#left.pane.append(h("div", { class: "overlay", role: "status" }, message));
   }
 
-  /** Draws in the next frame. @param {() => void} [painted] called once that is on the screen */
-  redraw(painted) {
-    if (painted) this.#painted.push(painted);
+  /** Draws in the next frame. @param {() => void} [onpainted] called after the frame has been drawn */
+  redraw(onpainted) {
+    if (onpainted) this.#paintCallbacks.push(onpainted);
     if (this.#frame) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
@@ -137,58 +137,58 @@ export class Viewer extends HTMLElement {
   }
 
   #draw() {
-    const { image } = this.#shown ?? {};
+    const { image } = this.#content ?? {};
     if (!image || !this.#view) return;
-    const { projector, size } = this;
+    const { backend, size } = this;
     const m = matrix(this.#view, image, size);
-    const ready = projector.ready(image.url);
-    const port = portOf(size, m);
-    const magnified = Math.sqrt(Math.abs(m.a * m.d - m.b * m.c)) * devicePixelRatio;
-    if (ready) ready.draw(this.#view, magnified, port);
-    else projector.clear(port);
-    this.dataset["drawnBy"] = projector.kind;
-    this.#heat.draw(m, image, port);
-    for (const { film, grid, ruler, signs } of this.#panes) {
-      copy(projector.canvas, film);
+    const uploaded = backend.uploaded(image.url);
+    const viewport = viewportOf(size, m);
+    const magnification = Math.sqrt(Math.abs(m.a * m.d - m.b * m.c)) * devicePixelRatio;
+    if (uploaded) uploaded.draw(this.#view, magnification, viewport);
+    else backend.clear(viewport);
+    this.dataset["drawnBy"] = backend.kind;
+    this.#heat.draw(m, image, viewport);
+    for (const { film, grid, ruler, label } of this.#panes) {
+      copyCanvas(backend.canvas, film);
       grid.draw(m);
       ruler.draw(this.#line, image.spacing, m);
-      sign(signs, this.#view, ready?.skipped ?? 0, m);
+      updateLabel(label, this.#view, uploaded?.skipped ?? 0, m);
     }
-    if (ready) setTimeout(() => this.#painted.splice(0).forEach((told) => told()));
+    if (uploaded) setTimeout(() => this.#paintCallbacks.splice(0).forEach((callback) => callback()));
   }
 
-  /** @param {HTMLElement} element @returns {import("./gestures.js").Owner} */
-  #owner(element) {
+  /** @param {HTMLElement} element @returns {import("./gestures.js").GestureTarget} */
+  #gestureTarget(element) {
     return {
-      tool: () => (this.tool === "length" && !this.#shown?.image.spacing ? "select" : this.tool),
-      now: () => this.#shown && this.#view && { view: this.#view, film: this.#shown.image, size: this.size },
+      tool: () => (this.tool === "length" && !this.#content?.image.spacing ? "select" : this.tool),
+      current: () => this.#content && this.#view && { view: this.#view, film: this.#content.image, size: this.size },
       change: (view) => this.onview(view),
-      begin: (kind, at) => (kind === "select" ? this.#beginStroke(at) : this.#measureFrom(at)),
+      begin: (kind, point) => (kind === "select" ? this.#beginStroke(point) : this.#measureFrom(point)),
       move: (kind, from, to) => (kind === "select" ? this.#paint(from, to) : this.#measureTo(to)),
-      end: (kind, kept) => kind === "select" && this.#endStroke(kept),
+      end: (kind, completed) => kind === "select" && this.#endStroke(completed),
     };
   }
 
-  /** @param {Point} at in a pane @returns {Point} on the film */
-  #onFilm(at) {
-    const shown = /** @type {Shown} */ (this.#shown);
-    return apply(inverse(matrix(/** @type {View} */ (this.#view), shown.image, this.size)), at.x, at.y);
+  /** @param {Point} point in a pane @returns {Point} on the film */
+  #onFilm(point) {
+    const content = /** @type {Content} */ (this.#content);
+    return transformPoint(inverse(matrix(/** @type {View} */ (this.#view), content.image, this.size)), point.x, point.y);
   }
 
-  /** @param {Point} at in a pane */
-  #squareAt(at) {
-    if (!this.#shown) return null;
-    const { x, y } = this.#onFilm(at);
-    return squareAt(this.#shown.grid, x, y, this.#shown.image.height, this.#shown.image.width);
+  /** @param {Point} point in a pane */
+  #squareAt(point) {
+    if (!this.#content) return null;
+    const { x, y } = this.#onFilm(point);
+    return squareAt(this.#content.grid, x, y, this.#content.image.height, this.#content.image.width);
   }
 
-  /** @param {Point} at */
-  #beginStroke(at) {
-    const square = this.#squareAt(at);
+  /** @param {Point} point */
+  #beginStroke(point) {
+    const square = this.#squareAt(point);
     if (square === null) return;
     this.#strokes += 1;
     this.#stroke = { adding: !this.#left.grid.squares.includes(square), name: `stroke ${this.#strokes}` };
-    this.#paint(at, at);
+    this.#paint(point, point);
   }
 
   /** @param {Point} from @param {Point} to */
@@ -205,9 +205,9 @@ export class Viewer extends HTMLElement {
     this.onsquares([...squares], name);
   }
 
-  /** @param {boolean} kept */
-  #endStroke(kept) {
-    if (this.#stroke && !kept) this.onbroken(this.#stroke.name);
+  /** @param {boolean} completed */
+  #endStroke(completed) {
+    if (this.#stroke && !completed) this.onstrokecancel(this.#stroke.name);
     this.#stroke = null;
   }
 
@@ -217,55 +217,55 @@ export class Viewer extends HTMLElement {
     this.onsquares(squares.includes(square) ? squares.filter((s) => s !== square) : [...squares, square], null);
   }
 
-  /** @param {Point} at */
-  #measureFrom(at) {
-    this.#line = { from: this.#onFilm(at), to: this.#onFilm(at) };
+  /** @param {Point} point */
+  #measureFrom(point) {
+    this.#line = { from: this.#onFilm(point), to: this.#onFilm(point) };
     this.redraw();
   }
 
-  /** @param {Point} at */
-  #measureTo(at) {
-    if (this.#line) this.#line = { from: this.#line.from, to: this.#onFilm(at) };
+  /** @param {Point} point */
+  #measureTo(point) {
+    if (this.#line) this.#line = { from: this.#line.from, to: this.#onFilm(point) };
     this.redraw();
   }
 }
 
 /** @param {string} name @param {boolean} interactive @returns {Pane} */
 function pane(name, interactive) {
-  const grid = new SquareGrid();
+  const grid = new GridOverlay();
   grid.toggleAttribute("interactive", interactive);
   const ruler = new Ruler();
-  const signs = h("div", { class: "signs", "aria-live": "polite" });
+  const label = h("div", { class: "view-label", "aria-live": "polite" });
   const film = h("canvas", { class: "film", "aria-hidden": "true" });
-  const element = h("section", { class: "pane", "aria-label": name }, film, grid, ruler, signs);
-  return { pane: element, film, grid, ruler, signs };
+  const element = h("section", { class: "pane", "aria-label": name }, film, grid, ruler, label);
+  return { pane: element, film, grid, ruler, label };
 }
 
 /** The pane in device pixels. @param {Size} size @param {Matrix} m
- * @returns {import("./webgl.js").Port} */
-function portOf(size, m) {
+ * @returns {import("./webgl_renderer.js").Viewport} */
+function viewportOf(size, m) {
   const width = Math.max(1, Math.round(size.width * devicePixelRatio));
   const height = Math.max(1, Math.round(size.height * devicePixelRatio));
   const step = 1 / devicePixelRatio;
   const up = { a: step, b: 0, c: 0, d: -step, e: 0, f: height * step };
-  return { width, height, toFilm: after(inverse(m), up) };
+  return { width, height, toFilm: compose(inverse(m), up) };
 }
 
-/** Both panes show one drawing, so they cannot differ.
+/** Copies one drawing into a pane, so that the panes cannot differ.
  * @param {HTMLCanvasElement} from @param {HTMLCanvasElement} to */
-function copy(from, to) {
+function copyCanvas(from, to) {
   sizeTo(to, from);
   to.getContext("2d", { alpha: false })?.drawImage(from, 0, 0);
 }
 
-/** Says when the film is shown otherwise than it was stored.
- * @param {HTMLElement} signs @param {View} view @param {number} skipped @param {Matrix} m */
-function sign(signs, view, skipped, m) {
-  const words = [orientation(view), view.invert && "inverted"].filter(Boolean).join(", ");
-  const coarse = skipped ? `shown at 1/${2 ** skipped} resolution: the film is larger than this graphics card can hold` : "";
-  const text = [words, coarse].filter(Boolean).join(" · ");
-  if (signs.textContent !== text) signs.textContent = text;
-  signs.dataset["matrix"] = [m.a, m.b, m.c, m.d, m.e, m.f].join(" ");
+/** Shows how the image differs from the stored one: rotated, mirrored, inverted, coarser.
+ * @param {HTMLElement} label @param {View} view @param {number} skipped @param {Matrix} m */
+function updateLabel(label, view, skipped, m) {
+  const orientationText = [orientation(view), view.invert && "inverted"].filter(Boolean).join(", ");
+  const resolutionText = skipped ? `shown at 1/${2 ** skipped} resolution: the image is too large for this graphics card` : "";
+  const text = [orientationText, resolutionText].filter(Boolean).join(" · ");
+  if (label.textContent !== text) label.textContent = text;
+  label.dataset["matrix"] = [m.a, m.b, m.c, m.d, m.e, m.f].join(" ");
 }
 
 customElements.define("imil-viewer", Viewer);

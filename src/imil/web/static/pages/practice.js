@@ -1,21 +1,21 @@
-// What the practice case teaches: said after it was answered. Nothing of it is stored.
+// The feedback after the practice case, which is not stored.
 
 import { h } from "../dom.js";
-import { same } from "../reading.js";
+import { sameSquares } from "../reading_state.js";
 
-/** @param {import("../api.js").Round} round @param {{again: () => void, start: () => void}} ways */
-export function practiceAnswered(round, { again, start }) {
+/** @param {import("../api.js").Round} round @param {{again: () => void, start: () => void}} callbacks */
+export function showPracticeFeedback(round, { again, start }) {
   const reading = round.cases[0]?.reading;
   const dialog = h(
     "dialog",
     { class: "sheet practice", "aria-labelledby": "practice-title", oncancel: again },
     h("h2", { id: "practice-title" }, title(round, reading)),
-    ...words(round, reading).map((text) => h("p", {}, text)),
-    h("p", { class: "dim" }, "This was practice: nothing of it is stored."),
+    ...feedback(round, reading).map((text) => h("p", {}, text)),
+    h("p", { class: "dim" }, "Practice cases are not stored."),
     h(
       "footer",
       {},
-      h("button", { type: "button", onclick: () => (dialog.remove(), again()) }, "Again"),
+      h("button", { type: "button", onclick: () => (dialog.remove(), again()) }, "Try again"),
       h("button", { type: "button", class: "primary", onclick: () => (dialog.remove(), start()) }, "Start reading"),
     ),
   );
@@ -26,20 +26,20 @@ export function practiceAnswered(round, { again, start }) {
 /** @param {import("../api.js").Round} round
  * @param {import("../api.js").StoredReading | null | undefined} reading */
 function title({ answer }, reading) {
-  if (reading?.verdict !== "focus" || !answer) return "That is how a case is answered";
-  if (answer.every((square) => reading.squares.includes(square))) return "Well seen";
-  return answer.some((square) => reading.squares.includes(square)) ? "Nearly" : "Look again";
+  if (reading?.verdict !== "focus" || !answer) return "Practice case submitted";
+  if (answer.every((square) => reading.squares.includes(square))) return "Correct";
+  return answer.some((square) => reading.squares.includes(square)) ? "Partly correct" : "Not correct";
 }
 
 /** @param {import("../api.js").Round} round
  * @param {import("../api.js").StoredReading | null | undefined} reading */
-function words({ answer }, reading) {
-  if (!answer) return ["The next cases are real."];
-  const where = `The drawn lesion lies in ${answer.length === 1 ? "square" : "squares"} ${answer.join(", ")}, while the model looked elsewhere.`;
-  if (reading?.verdict !== "focus") return [where];
-  if (same(answer, reading.squares)) return [where, "You chose exactly these."];
-  const spare = reading.squares.filter((square) => !answer.includes(square)).length;
-  const chose = `You chose ${reading.squares.join(", ")}.`;
-  const advice = spare > answer.length ? "Fewer squares would say more: the model sees nothing outside them, and everything inside." : "";
-  return [where, [chose, advice].filter(Boolean).join(" ")];
+function feedback({ answer }, reading) {
+  if (!answer) return ["The next cases are stored."];
+  const location = `The simulated lesion is in ${answer.length === 1 ? "square" : "squares"} ${answer.join(", ")}. The model looked elsewhere.`;
+  if (reading?.verdict !== "focus") return [location];
+  if (sameSquares(answer, reading.squares)) return [location, "You selected exactly these squares."];
+  const extra = reading.squares.filter((square) => !answer.includes(square)).length;
+  const selection = `You selected ${reading.squares.join(", ")}.`;
+  const advice = extra > answer.length ? "Select fewer squares: the model sees everything inside them and nothing outside." : "";
+  return [location, [selection, advice].filter(Boolean).join(" ")];
 }

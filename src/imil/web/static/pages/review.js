@@ -1,23 +1,23 @@
-// Every case of the round side by side, to look over and to change until the round is closed.
+// All cases of a round with their readings, which can be changed until the round is closed.
 
 import { api } from "../api.js";
 import { fill, h, minutes, percent, plural, s } from "../dom.js";
-import { heatPicture } from "../heatmap.js";
-import { every, outline } from "../squares.js";
+import { heatMapCanvas } from "../heat_map.js";
+import { allSquares, outlinePath } from "../grid_geometry.js";
 
 /** @typedef {import("../api.js").Round} Round */
 /** @typedef {import("../api.js").Case} Case */
 /** @typedef {import("../app.js").App} App */
 
-const WORDS = { focus: "", skip: "skipped", "wrong label": "label looks wrong", "not assessable": "not assessable" };
+const VERDICT_LABELS = { focus: "", skip: "skipped", "wrong label": "label looks wrong", "not assessable": "not assessable" };
 
 /** @param {App} app @param {Round} round */
 export function reviewPage(app, round) {
   const open = round.state === "open";
-  const unread = round.cases.filter((kase) => !kase.reading);
-  const said = h("p", { class: "said", role: "alert" });
+  const unread = round.cases.filter((caseData) => !caseData.reading);
+  const errorText = h("p", { class: "message", role: "alert" });
   const finish = h("button", { type: "button", class: "primary" }, "Finish the round");
-  finish.addEventListener("click", () => void done(app, round, finish, said));
+  finish.addEventListener("click", () => void finishRound(app, round, finish, errorText));
   finish.disabled = unread.length > 0;
   const page = h(
     "article",
@@ -26,17 +26,17 @@ export function reviewPage(app, round) {
       "header",
       { class: "review-head" },
       h("div", {}, h("h1", {}, open ? "Your readings" : "This round is closed"), h("p", { class: "dim" }, summary(round, unread.length, open))),
-      open && h("div", { class: "finish" }, said, unread[0] && h("button", { type: "button", onclick: () => app.openCase(round, unread[0]?.number ?? 1) }, `Go to case ${unread[0].number}`), finish),
+      open && h("div", { class: "finish" }, errorText, unread[0] && h("button", { type: "button", onclick: () => app.openCase(round, unread[0]?.number ?? 1) }, `Go to case ${unread[0].number}`), finish),
     ),
-    h("ul", { class: "cards" }, ...round.cases.map((kase) => card(app, round, kase, open))),
+    h("ul", { class: "cards" }, ...round.cases.map((caseData) => card(app, round, caseData, open))),
   );
-  const arrive = () => {
-    if (!page.isConnected) return app.queue.removeEventListener("stored", arrive);
-    for (const { number } of round.cases.filter((kase) => !app.queue.holds(round.id, kase.number))) {
+  const onStored = () => {
+    if (!page.isConnected) return app.outbox.removeEventListener("stored", onStored);
+    for (const { number } of round.cases.filter((caseData) => !app.outbox.hasPending(round.id, caseData.number))) {
       page.querySelector(`[data-case="${number}"] .wait`)?.remove();
     }
   };
-  app.queue.addEventListener("stored", arrive);
+  app.outbox.addEventListener("stored", onStored);
   return page;
 }
 
@@ -44,79 +44,79 @@ export function reviewPage(app, round) {
 function summary(round, unread, open) {
   if (!open) return "Readings can no longer be changed.";
   if (unread) return `${plural(unread, "case")} of ${round.cases.length} still to read.`;
-  const seconds = round.cases.reduce((sum, kase) => sum + (kase.reading?.seconds ?? 0), 0);
-  return `All ${round.cases.length} cases read in ${minutes(seconds)} min. Look them over, change what you like, then finish the round.`;
+  const seconds = round.cases.reduce((sum, caseData) => sum + (caseData.reading?.seconds ?? 0), 0);
+  return `All ${round.cases.length} cases read in ${minutes(seconds)} min. Check them, change them if needed, then finish the round.`;
 }
 
 /** @param {App} app @param {Round} round @param {HTMLButtonElement} button
- * @param {HTMLElement} said */
-async function done(app, round, button, said) {
+ * @param {HTMLElement} errorText */
+async function finishRound(app, round, button, errorText) {
   button.disabled = true;
-  if (app.queue.waiting > 0) app.queue.wake();
+  if (app.outbox.pendingCount > 0) app.outbox.sendNow();
   try {
-    if (!(await arrived(app))) throw new Error(`${plural(app.queue.waiting, "reading")} could not be sent yet. They are kept here; finish when the network is back.`);
+    if (!(await allSent(app))) throw new Error(`${plural(app.outbox.pendingCount, "reading")} not sent yet. Unsent readings are saved in this browser: finish when the connection is back.`);
     await api.finish(round.id);
     round.state = "closed";
-    app.go("#/thanks");
+    app.go("#/finished");
   } catch (error) {
     const { status } = /** @type {import("../api.js").ApiError} */ (error);
     if (status === 409) {
-      app.go("#/thanks");
-      return app.say(/** @type {Error} */ (error).message);
+      app.go("#/finished");
+      return app.notify(/** @type {Error} */ (error).message);
     }
-    said.textContent = /** @type {Error} */ (error).message;
+    errorText.textContent = /** @type {Error} */ (error).message;
     button.disabled = false;
   }
 }
 
-/** @param {App} app @returns {Promise<boolean>} has every reading reached the server? */
-async function arrived(app) {
-  for (let tries = 0; tries < 30 && app.queue.waiting > 0 && !app.queue.offline; tries += 1) {
+/** @param {App} app @returns {Promise<boolean>} whether every reading has reached the server */
+async function allSent(app) {
+  for (let tries = 0; tries < 30 && app.outbox.pendingCount > 0 && !app.outbox.offline; tries += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return app.queue.waiting === 0;
+  return app.outbox.pendingCount === 0;
 }
 
-/** @param {App} app @param {Round} round @param {Case} kase @param {boolean} open */
-function card(app, round, kase, open) {
-  const { reading, opinion } = kase;
-  const verdict = reading ? WORDS[reading.verdict] : open ? "not read yet" : "not read";
-  const waiting = app.queue.holds(round.id, kase.number);
+/** @param {App} app @param {Round} round @param {Case} caseData @param {boolean} open */
+function card(app, round, caseData, open) {
+  const { reading, opinion } = caseData;
+  const verdict = reading ? VERDICT_LABELS[reading.verdict] : open ? "not read yet" : "not read";
+  const unsent = app.outbox.hasPending(round.id, caseData.number);
   return h(
     "li",
-    { class: reading ? "card" : "card unread", "data-case": kase.number, "data-squares": reading?.squares.join(" ") ?? "" },
-    h("header", {}, h("h2", {}, `Case ${kase.number}`), verdict && h("span", { class: "badge" }, verdict), waiting && h("span", { class: "badge wait" }, "on its way")),
-    h("div", { class: "pictures" }, film(app, round, kase), seen(round, kase)),
-    h("p", { class: "line" }, opinion && h("span", {}, "Model: ", h("strong", {}, opinion.predictedName), ` ${percent(opinion.confidence)}`), opinion && " · ", h("span", {}, "Truth: ", h("strong", {}, kase.labelName))),
-    reading?.reason && h("p", { class: "why" }, reading.reason),
+    { class: reading ? "card" : "card unread", "data-case": caseData.number, "data-squares": reading?.squares.join(" ") ?? "" },
+    h("header", {}, h("h2", {}, `Case ${caseData.number}`), verdict && h("span", { class: "badge" }, verdict), unsent && h("span", { class: "badge wait" }, "not sent yet")),
+    h("div", { class: "pictures" }, imageFigure(app, round, caseData), modelView(round, caseData)),
+    h("p", { class: "line" }, opinion && h("span", {}, "Model: ", h("strong", {}, opinion.predictedName), ` ${percent(opinion.confidence)}`), opinion && " · ", h("span", {}, "Ground truth: ", h("strong", {}, caseData.labelName))),
+    reading?.reason && h("p", { class: "reason-text" }, reading.reason),
     h(
       "footer",
       {},
       h("span", { class: "dim" }, reading ? [reading.squares.length ? `${reading.squares.length === 1 ? "square" : "squares"} ${reading.squares.join(", ")}` : "", `${minutes(reading.seconds)} min`].filter(Boolean).join(" · ") : ""),
-      open && h("button", { type: "button", onclick: () => app.openCase(round, kase.number) }, reading ? "Change" : "Read"),
+      open && h("button", { type: "button", onclick: () => app.openCase(round, caseData.number) }, reading ? "Change" : "Read"),
     ),
   );
 }
 
-/** The film with attention and squares. @param {App} app @param {Round} round @param {Case} kase */
-function film(app, round, kase) {
-  const { height, width, spacing } = kase.image;
-  const tall = spacing ? (height * spacing[0]) / spacing[1] : height;
+/** The image with heat-map and squares. @param {App} app @param {Round} round @param {Case} caseData */
+function imageFigure(app, round, caseData) {
+  const { height, width, spacing } = caseData.image;
+  const scaledHeight = spacing ? (height * spacing[0]) / spacing[1] : height;
   const picture = h("figure", { class: "thumb" });
   const frame = h("div", { class: "frame" });
-  frame.style.aspectRatio = `${width} / ${tall}`;
+  frame.style.aspectRatio = `${width} / ${scaledHeight}`;
   frame.append(
-    preview(api.previewUrl(round.id, kase.number, every(round.grid)), `The film of case ${kase.number}`),
+    previewImage(api.previewUrl(round.id, caseData.number, allSquares(round.grid)), `The image of case ${caseData.number}`),
     h("span", { class: "heat-place" }),
-    s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "grid-halo", d: outline(round.grid, kase.reading?.squares ?? [], height, width) }), s("path", { class: "grid-chosen", d: outline(round.grid, kase.reading?.squares ?? [], height, width) })),
+    s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "grid-halo", d: outlinePath(round.grid, caseData.reading?.squares ?? [], height, width) }), s("path", { class: "grid-chosen", d: outlinePath(round.grid, caseData.reading?.squares ?? [], height, width) })),
   );
-  picture.append(frame, h("figcaption", {}, "film, attention, squares"));
-  if (kase.opinion) {
-    const { opinion } = kase;
+  picture.append(frame, h("figcaption", {}, "image, heat-map, squares"));
+  if (caseData.opinion) {
+    const { opinion } = caseData;
     const heat = () =>
-      void app.films.heatMap(opinion, "predicted").then(
+      void app.imageCache.heatMap(opinion, "predicted").then(
         (map) => {
-          const canvas = heatPicture(map);
+          const canvas = heatMapCanvas(map);
           canvas.className = "heat-thumb";
           canvas.setAttribute("aria-hidden", "true");
           fill(/** @type {Element} */ (frame.querySelector(".heat-place")), canvas);
@@ -128,20 +128,20 @@ function film(app, round, kase) {
   return picture;
 }
 
-/** What the model will see. @param {Round} round @param {Case} kase */
-function seen(round, kase) {
-  const { reading } = kase;
+/** What the model will see. @param {Round} round @param {Case} caseData */
+function modelView(round, caseData) {
+  const { reading } = caseData;
   const focus = reading?.verdict === "focus";
-  const squares = focus ? reading.squares : every(round.grid);
+  const squares = focus ? reading.squares : allSquares(round.grid);
   const frame = h("div", { class: "frame" });
   frame.style.aspectRatio = `${round.modelView.width} / ${round.modelView.height}`;
-  frame.append(preview(api.previewUrl(round.id, kase.number, squares), focus ? `Black outside squares ${squares.join(", ")}` : "The film as it was"));
-  return h("figure", { class: "thumb" }, frame, h("figcaption", {}, focus ? "what the model will see" : "left as it was"));
+  frame.append(previewImage(api.previewUrl(round.id, caseData.number, squares), focus ? `Black outside squares ${squares.join(", ")}` : "The image, unchanged"));
+  return h("figure", { class: "thumb" }, frame, h("figcaption", {}, focus ? "what the model will see" : "unchanged"));
 }
 
-/** A picture that is asked for again when the network is back. @param {string} src
+/** An image that is loaded again when the connection is back. @param {string} src
  * @param {string} alt */
-function preview(src, alt) {
+function previewImage(src, alt) {
   const picture = h("img", { src, alt, loading: "lazy" });
   picture.addEventListener("error", () => addEventListener("online", () => (picture.src = src), { once: true }));
   return picture;

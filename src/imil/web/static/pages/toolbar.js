@@ -1,11 +1,11 @@
-// The tools above the film: what the left button does, windows, turning, fitting.
+// The toolbar above the images: tool of the left mouse button, window, orientation, zoom.
 
 import { fill, h } from "../dom.js";
 import { icon } from "../icons.js";
 
 /** @typedef {import("../gestures.js").Tool} Tool */
-/** @typedef {import("../keys.js").Keys} Keys */
-/** @typedef {{run: (act: string) => void, keep: (kept: boolean) => void}} Wishes */
+/** @typedef {import("../shortcuts.js").Shortcuts} Shortcuts */
+/** @typedef {{run: (command: string) => void, keep: (keepWindow: boolean) => void}} ToolbarCallbacks */
 
 const TOOLS = /** @type {[Tool, string][]} */ ([
   ["select", "Select"],
@@ -14,58 +14,58 @@ const TOOLS = /** @type {[Tool, string][]} */ ([
   ["pan", "Pan"],
   ["length", "Length"],
 ]);
-const TURNS = /** @type {["left" | "right" | "horizontal" | "vertical" | "invert", string, string][]} */ ([
+const ORIENTATIONS = /** @type {["left" | "right" | "horizontal" | "vertical" | "invert", string, string][]} */ ([
   ["invert", "invert", "Invert"],
   ["left", "rotate-left", "Rotate left"],
   ["right", "rotate-right", "Rotate right"],
-  ["horizontal", "flip-horizontal", "Flip left and right"],
-  ["vertical", "flip-vertical", "Flip up and down"],
+  ["horizontal", "flip-horizontal", "Flip horizontally"],
+  ["vertical", "flip-vertical", "Flip vertically"],
 ]);
-const PRESETS = ["full range", "no extremes", "dark tissue", "bright tissue"];
+const PRESETS = ["full range", "1–99 %", "dark regions", "bright regions"];
 
 export class Toolbar {
   #tools;
   #readout = h("output", { class: "readout", "aria-label": "Window and zoom" });
   #invert;
 
-  /** @param {Keys} keys @param {Wishes} wishes @param {boolean} kept keep the window? */
-  constructor(keys, wishes, kept) {
-    /** @param {string} act @param {string} label @param {...(Node | string)} inside */
-    const button = (act, label, ...inside) =>
-      h("button", { type: "button", "data-act": act, title: label + keys.hint(act), "aria-label": label, onclick: () => wishes.run(act) }, ...inside);
+  /** @param {Shortcuts} shortcuts @param {ToolbarCallbacks} callbacks @param {boolean} keepWindow keep the window? */
+  constructor(shortcuts, callbacks, keepWindow) {
+    /** @param {string} command @param {string} label @param {...(Node | string)} content */
+    const button = (command, label, ...content) =>
+      h("button", { type: "button", "data-command": command, title: label + shortcuts.hint(command), "aria-label": label, onclick: () => callbacks.run(command) }, ...content);
     this.#tools = TOOLS.map(([tool, label]) => button(`tool-${tool}`, label, icon(tool), h("span", { class: "word" }, label)));
-    const turns = TURNS.map(([name, act, label]) => button(act, label, icon(name)));
-    this.#invert = /** @type {HTMLButtonElement} */ (turns[0]);
+    const orientationButtons = ORIENTATIONS.map(([name, command, label]) => button(command, label, icon(name)));
+    this.#invert = /** @type {HTMLButtonElement} */ (orientationButtons[0]);
     const presets = h(
       "select",
-      { "aria-label": "Window presets", onchange: () => (wishes.run(presets.value), (presets.value = "")) },
+      { "aria-label": "Window presets", onchange: () => (callbacks.run(presets.value), (presets.value = "")) },
       h("option", { value: "" }, "Window…"),
       ...PRESETS.map((label, i) => h("option", { value: `preset-${i + 1}` }, `${i + 1}  ${label}`)),
     );
-    const keep = h("input", { type: "checkbox", checked: kept, onchange: () => wishes.keep(keep.checked) });
+    const keep = h("input", { type: "checkbox", checked: keepWindow, onchange: () => callbacks.keep(keep.checked) });
     this.element = h(
       "div",
-      { class: "tools", role: "toolbar", "aria-label": "Reading tools" },
-      h("div", { class: "set", role: "group", "aria-label": "Left button" }, ...this.#tools),
-      h("div", { class: "set" }, presets, h("label", { class: "check", title: "The next case starts with this window" }, keep, "keep")),
-      h("div", { class: "set" }, ...turns),
+      { class: "tools", role: "toolbar", "aria-label": "Image tools" },
+      h("div", { class: "set", role: "group", "aria-label": "Left mouse button" }, ...this.#tools),
+      h("div", { class: "set" }, presets, h("label", { class: "check", title: "Use this window for the next case too" }, keep, "keep")),
+      h("div", { class: "set" }, ...orientationButtons),
       h(
         "div",
         { class: "set" },
         button("fit", "Fit", icon("fit")),
-        button("true-size", "One to one", "1:1"),
-        button("reset", "Reset the film", icon("reset")),
+        button("true-size", "Actual pixels", "1:1"),
+        button("reset", "Reset view", icon("reset")),
       ),
       this.#readout,
     );
   }
 
-  /** @param {{tool: Tool, spacing: boolean, invert: boolean, readout: string}} now */
+  /** @param {{tool: Tool, spacing: boolean, invert: boolean, readout: string}} state */
   show({ tool, spacing, invert, readout }) {
     TOOLS.forEach(([name], i) => this.#tools[i]?.setAttribute("aria-pressed", String(name === tool)));
     const length = /** @type {HTMLButtonElement} */ (this.#tools[4]);
     length.disabled = !spacing;
-    if (!spacing) length.title = "The pixel spacing of this film is not known";
+    if (!spacing) length.title = "Pixel spacing unknown";
     this.#invert.setAttribute("aria-pressed", String(invert));
     if (this.#readout.textContent !== readout) fill(this.#readout, readout);
   }

@@ -1,16 +1,16 @@
-// Draws a film with WebGL2: the stored integers are the texture, the window is in the shader.
+// Draws an image with WebGL2: the stored integers are the texture, the shader applies the window.
 
-import { apply, inverse } from "./view.js";
+import { transformPoint, inverse } from "./view_transform.js";
 
-/** @typedef {import("./films.js").Plane} Plane */
-/** @typedef {import("./view.js").View} View */
-/** @typedef {import("./view.js").Matrix} Matrix */
+/** @typedef {import("./image_cache.js").Plane} Plane */
+/** @typedef {import("./view_transform.js").View} View */
+/** @typedef {import("./view_transform.js").Matrix} Matrix */
 
 /** A film on the graphics card. `skipped` planes were larger than the card can hold.
  * @typedef {{textures: {texture: WebGLTexture, level: number}[], channels: number,
  *   height: number, width: number, skipped: number}} Uploaded */
 /** The pane in device pixels, and from there (counted from the lower left) to pixels of the film.
- * @typedef {{width: number, height: number, toFilm: Matrix}} Port */
+ * @typedef {{width: number, height: number, toFilm: Matrix}} Viewport */
 
 const VERTEX = `#version 300 es
 void main() {
@@ -43,36 +43,36 @@ void main() {
   ink = vec4(vec3(bright), 1);
 }`;
 
-export class WebGLFilm {
+export class WebGLRenderer {
   #gl;
   #grey;
   #colour;
 
-  /** @param {HTMLCanvasElement} canvas @throws {Error} there is no WebGL2 here */
+  /** @param {HTMLCanvasElement} canvas @throws {Error} WebGL2 is not available */
   constructor(canvas) {
     this.canvas = canvas;
     const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
     if (!gl) throw new Error("no WebGL2");
     this.#gl = gl;
-    this.#grey = link(gl, fragment(false));
-    this.#colour = link(gl, fragment(true));
+    this.#grey = createProgram(gl, fragment(false));
+    this.#colour = createProgram(gl, fragment(true));
     gl.bindVertexArray(gl.createVertexArray());
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1); // rows of odd width are not padded
     gl.clearColor(0.027, 0.035, 0.043, 1);
-    this.most = Math.min(gl.getParameter(gl.MAX_TEXTURE_SIZE), 16384);
+    this.maxTextureSize = Math.min(gl.getParameter(gl.MAX_TEXTURE_SIZE), 16384);
   }
 
   /**
-   * The planes as textures. The promise takes many small turns so that the page stays awake.
+   * The planes as textures. Uploads in parts so that the page stays responsive.
    * @param {Plane[]} planes @param {number} channels @param {() => Promise<void>} pause
    * @returns {Promise<Uploaded>}
    */
   async upload(planes, channels, pause) {
-    const [whole] = planes;
-    const { height, width } = /** @type {Plane} */ (whole);
+    const [full] = planes;
+    const { height, width } = /** @type {Plane} */ (full);
     const fitting = planes
       .map((plane, level) => ({ plane, level }))
-      .filter(({ plane }) => Math.max(plane.height, plane.width) <= this.most);
+      .filter(({ plane }) => Math.max(plane.height, plane.width) <= this.maxTextureSize);
     const textures = [];
     for (const { plane, level } of fitting) {
       textures.push({ texture: await this.#texture(plane, channels, pause), level });
@@ -80,29 +80,29 @@ export class WebGLFilm {
     return { textures, channels, height, width, skipped: planes.length - fitting.length };
   }
 
-  /** @param {Uploaded} film @param {View} view @param {number} magnified device pixels for one
-   * pixel of the film @param {Port} port */
-  draw(film, view, magnified, port) {
+  /** @param {Uploaded} film @param {View} view @param {number} magnification device pixels for one
+   * pixel of the film @param {Viewport} viewport */
+  draw(film, view, magnification, viewport) {
     const gl = this.#gl;
-    this.clear(port);
-    const chosen = nearest(film, magnified);
-    const { left, bottom, right, top } = covered(port, film);
-    if (!chosen || right <= left || top <= bottom) return;
+    this.clear(viewport);
+    const selected = nearestLevel(film, magnification);
+    const { left, bottom, right, top } = filmRectangle(viewport, film);
+    if (!selected || right <= left || top <= bottom) return;
     const { program, toPlane, window } = film.channels === 3 ? this.#colour : this.#grey;
     gl.useProgram(program);
-    gl.bindTexture(gl.TEXTURE_2D, chosen.texture);
-    gl.uniform2f(window, ...ramp(view));
-    const fine = 2 ** -chosen.level; // and the middle of the plane's first pixel is 0
-    const { a, b, c, d, e, f } = port.toFilm;
-    const [x, y] = [e * fine - 0.5, f * fine - 0.5];
-    gl.uniformMatrix3fv(toPlane, false, [a * fine, b * fine, 0, c * fine, d * fine, 0, x, y, 1]);
+    gl.bindTexture(gl.TEXTURE_2D, selected.texture);
+    gl.uniform2f(window, ...windowTransform(view));
+    const scale = 2 ** -selected.level; // and the middle of the plane's first pixel is 0
+    const { a, b, c, d, e, f } = viewport.toFilm;
+    const [x, y] = [e * scale - 0.5, f * scale - 0.5];
+    gl.uniformMatrix3fv(toPlane, false, [a * scale, b * scale, 0, c * scale, d * scale, 0, x, y, 1]);
     gl.enable(gl.SCISSOR_TEST);
     gl.scissor(left, bottom, right - left, top - bottom);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     gl.disable(gl.SCISSOR_TEST);
   }
 
-  /** @param {{width: number, height: number}} port */
+  /** @param {{width: number, height: number}} viewport */
   clear({ width, height }) {
     const { canvas } = this;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -120,7 +120,7 @@ export class WebGLFilm {
   async #texture({ height, width, data }, channels, pause) {
     const gl = this.#gl;
     const texture = gl.createTexture();
-    const [internal, format, type] = layout(gl, channels, data);
+    const [internal, format, type] = textureFormat(gl, channels, data);
     gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.texStorage2D(gl.TEXTURE_2D, 1, internal, width, height);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
@@ -137,13 +137,13 @@ export class WebGLFilm {
 }
 
 /**
- * The part of a port that the film lies in. Turns are quarter turns, so it is a rectangle.
- * @param {Port} port @param {{height: number, width: number}} film
+ * The rectangle of the image in a viewport; rotations are quarter turns.
+ * @param {Viewport} viewport @param {{height: number, width: number}} film
  */
-function covered({ width, height, toFilm }, film) {
-  const back = inverse(toFilm);
-  const one = apply(back, 0, 0);
-  const other = apply(back, film.width, film.height);
+function filmRectangle({ width, height, toFilm }, film) {
+  const toViewport = inverse(toFilm);
+  const one = transformPoint(toViewport, 0, 0);
+  const other = transformPoint(toViewport, film.width, film.height);
   return {
     left: Math.max(0, Math.round(Math.min(one.x, other.x))),
     bottom: Math.max(0, Math.round(Math.min(one.y, other.y))),
@@ -156,7 +156,7 @@ function covered({ width, height, toFilm }, film) {
  * Window and inversion as one slope and one offset: brightness = value × slope + offset.
  * @param {View} view @returns {[number, number]}
  */
-function ramp({ center, width, invert }) {
+function windowTransform({ center, width, invert }) {
   const slope = 1 / Math.max(width - 1, 1e-3); // a window of one value is a step
   const offset = 0.5 - (center - 0.5) * slope;
   return invert ? [-slope, 1 - offset] : [slope, offset];
@@ -165,24 +165,24 @@ function ramp({ center, width, invert }) {
 /**
  * The plane whose pixels are nearest to the screen's, rather too fine than too coarse.
  * @template {{level: number}} T
- * @param {{textures: T[]}} film @param {number} magnified @returns {T | undefined}
+ * @param {{textures: T[]}} film @param {number} magnification @returns {T | undefined}
  */
-export function nearest({ textures }, magnified) {
-  const wanted = Math.floor(Math.log2(1 / magnified) + 0.25);
+export function nearestLevel({ textures }, magnification) {
+  const wanted = Math.floor(Math.log2(1 / magnification) + 0.25);
   return textures.findLast(({ level }) => level <= wanted) ?? textures[0];
 }
 
 /** @param {WebGL2RenderingContext} gl @param {number} channels
  * @param {Uint8Array | Uint16Array} data @returns {[number, number, number]} */
-function layout(gl, channels, data) {
-  const deep = data instanceof Uint16Array;
-  const type = deep ? gl.UNSIGNED_SHORT : gl.UNSIGNED_BYTE;
-  if (channels === 3) return [deep ? gl.RGB16UI : gl.RGB8UI, gl.RGB_INTEGER, type];
-  return [deep ? gl.R16UI : gl.R8UI, gl.RED_INTEGER, type];
+function textureFormat(gl, channels, data) {
+  const is16Bit = data instanceof Uint16Array;
+  const type = is16Bit ? gl.UNSIGNED_SHORT : gl.UNSIGNED_BYTE;
+  if (channels === 3) return [is16Bit ? gl.RGB16UI : gl.RGB8UI, gl.RGB_INTEGER, type];
+  return [is16Bit ? gl.R16UI : gl.R8UI, gl.RED_INTEGER, type];
 }
 
 /** @param {WebGL2RenderingContext} gl @param {string} fragment */
-function link(gl, fragment) {
+function createProgram(gl, fragment) {
   const program = gl.createProgram();
   for (const [kind, source] of /** @type {[number, string][]} */ ([
     [gl.VERTEX_SHADER, VERTEX],

@@ -1,7 +1,7 @@
-// How a film is looked at: one value that every pane draws from, so that linked views cannot
-// diverge. Pure functions; nothing here touches the page.
+// The view of an image: zoom, pan, orientation and window. All panes draw from one value, so that
+// they cannot differ. Pure functions without access to the page.
 
-/** What is known of the film itself.
+/** Properties of an image.
  * @typedef {object} Film
  * @property {number} height pixels
  * @property {number} width pixels
@@ -15,7 +15,7 @@
  * @property {number} x the film's pixel at the middle of the pane
  * @property {number} y
  * @property {number} turns quarter turns clockwise, 0 to 3
- * @property {boolean} mirrored left and right exchanged, before turning
+ * @property {boolean} mirrored left and right exchanged, before rotation
  * @property {number} center of the window
  * @property {number} width of the window, at least 1
  * @property {boolean} invert
@@ -25,11 +25,11 @@
  * @typedef {{a: number, b: number, c: number, d: number, e: number, f: number}} Matrix */
 /** @typedef {{x: number, y: number}} Point */
 
-export const MOST_MAGNIFIED = 40; // CSS pixels for one pixel of the film
-const LEAST_ZOOM = 0.25;
+export const MAX_PIXEL_SIZE = 40; // CSS pixels for one pixel of the film
+const MIN_ZOOM = 0.25;
 
 /**
- * The view of a film that nobody has touched.
+ * The default view of an image.
  * @param {Film} film @returns {View}
  */
 export function freshView(film) {
@@ -76,7 +76,7 @@ export function brightness(value, { center, width }) {
  * How much a pixel is longer than wide or wider than long; the shorter side is 1.
  * @param {Film} film
  */
-function stretch({ spacing }) {
+function pixelAspect({ spacing }) {
   if (!spacing) return { x: 1, y: 1 };
   const [row, col] = spacing;
   const unit = Math.min(row, col);
@@ -88,18 +88,18 @@ function stretch({ spacing }) {
  * @param {number} turns @param {Film} film @param {Size} pane
  */
 export function fitScale(turns, film, pane) {
-  const { x, y } = stretch(film);
+  const { x, y } = pixelAspect(film);
   const [wide, tall] = turns % 2 ? [film.height * y, film.width * x] : [film.width * x, film.height * y];
   return Math.max(1e-6, Math.min(pane.width / wide, pane.height / tall));
 }
 
 /**
- * From pixels of the film to CSS pixels of a pane. The only such function there is.
+ * From pixels of the film to CSS pixels of a pane. All panes use this function.
  * @param {View} view @param {Film} film @param {Size} pane @returns {Matrix}
  */
 export function matrix(view, film, pane) {
   const scale = fitScale(view.turns, film, pane) * view.zoom;
-  const { x, y } = stretch(film);
+  const { x, y } = pixelAspect(film);
   const cos = [1, 0, -1, 0][view.turns] ?? 1;
   const sin = [0, 1, 0, -1][view.turns] ?? 0;
   const sx = (view.mirrored ? -1 : 1) * scale * x;
@@ -124,7 +124,7 @@ export function inverse({ a, b, c, d, e, f }) {
 }
 
 /** @param {Matrix} m @param {number} x @param {number} y @returns {Point} */
-export function apply({ a, b, c, d, e, f }, x, y) {
+export function transformPoint({ a, b, c, d, e, f }, x, y) {
   return { x: a * x + c * y + e, y: b * x + d * y + f };
 }
 
@@ -139,29 +139,29 @@ export function css({ a, b, c, d, e, f }) {
  * @param {Point} [at] in the pane; its middle if left out @returns {View}
  */
 export function zoomed(view, film, pane, factor, at) {
-  const most = MOST_MAGNIFIED / fitScale(view.turns, film, pane);
-  const zoom = Math.min(Math.max(view.zoom * factor, LEAST_ZOOM), Math.max(1, most));
-  const real = zoom / view.zoom;
-  const back = inverse(matrix(view, film, pane));
-  const kept = at ? apply(back, at.x, at.y) : { x: view.x, y: view.y };
-  const x = kept.x - (kept.x - view.x) / real;
-  const y = kept.y - (kept.y - view.y) / real;
-  return inside({ ...view, zoom, x, y }, film);
+  const maxZoom = MAX_PIXEL_SIZE / fitScale(view.turns, film, pane);
+  const zoom = Math.min(Math.max(view.zoom * factor, MIN_ZOOM), Math.max(1, maxZoom));
+  const ratio = zoom / view.zoom;
+  const toFilm = inverse(matrix(view, film, pane));
+  const anchor = at ? transformPoint(toFilm, at.x, at.y) : { x: view.x, y: view.y };
+  const x = anchor.x - (anchor.x - view.x) / ratio;
+  const y = anchor.y - (anchor.y - view.y) / ratio;
+  return clampToFilm({ ...view, zoom, x, y }, film);
 }
 
 /**
- * Moved along with the finger.
+ * Panned by a distance on the screen.
  * @param {View} view @param {Film} film @param {Size} pane @param {number} dx CSS pixels
  * @param {number} dy @returns {View}
  */
 export function panned(view, film, pane, dx, dy) {
   const { a, b, c, d } = inverse(matrix(view, film, pane));
-  return inside({ ...view, x: view.x - (a * dx + c * dy), y: view.y - (b * dx + d * dy) }, film);
+  return clampToFilm({ ...view, x: view.x - (a * dx + c * dy), y: view.y - (b * dx + d * dy) }, film);
 }
 
-/** The middle of the pane stays on the film, so that it cannot be lost.
+/** Keeps the middle of the pane on the image.
  * @param {View} view @param {Film} film @returns {View} */
-function inside(view, film) {
+function clampToFilm(view, film) {
   const x = Math.min(Math.max(view.x, 0), film.width);
   const y = Math.min(Math.max(view.y, 0), film.height);
   return { ...view, x, y };
@@ -183,21 +183,21 @@ export function trueSize(view, film, pane, ratio) {
 
 /** Turned by quarter turns clockwise. @param {View} view @param {number} quarters
  * @returns {View} */
-export function turned(view, quarters) {
+export function rotated(view, quarters) {
   return { ...view, turns: (view.turns + quarters + 4) % 4 };
 }
 
 /**
  * Flipped as it is seen on the screen, whatever the turns: a flip after a turn is the flip
  * before it with the turn the other way round.
- * @param {View} view @param {"horizontal" | "vertical"} way @returns {View}
+ * @param {View} view @param {"horizontal" | "vertical"} axis @returns {View}
  */
-export function flipped(view, way) {
-  const half = way === "vertical" ? 2 : 0;
-  return { ...view, mirrored: !view.mirrored, turns: (half + 4 - view.turns) % 4 };
+export function flipped(view, axis) {
+  const offset = axis === "vertical" ? 2 : 0;
+  return { ...view, mirrored: !view.mirrored, turns: (offset + 4 - view.turns) % 4 };
 }
 
-/** Is the film shown otherwise than it was stored? @param {View} view */
+/** How the orientation differs from the stored one, as text. @param {View} view */
 export function orientation({ turns, mirrored }) {
   const words = [];
   if (turns) words.push(`rotated ${turns * 90}°`);
@@ -206,19 +206,19 @@ export function orientation({ turns, mirrored }) {
 }
 
 /**
- * The view for the next film: fresh, but for the window if the reader asked to keep it and the
- * pixels mean the same.
- * @param {Film} film @param {{view: View, film: Film} | null} kept @returns {View}
+ * The view for the next film: the default, except for the window if the reader keeps it and
+ * the images have the same bit depth.
+ * @param {Film} film @param {{view: View, film: Film} | null} anchor @returns {View}
  */
-export function nextView(film, kept) {
+export function nextView(film, anchor) {
   const fresh = freshView(film);
-  if (!kept || kept.film.bits !== film.bits) return fresh;
-  const { center, width, invert } = kept.view;
+  if (!anchor || anchor.film.bits !== film.bits) return fresh;
+  const { center, width, invert } = anchor.view;
   return { ...fresh, center, width, invert };
 }
 
 /** First `inner`, then `outer`. @param {Matrix} outer @param {Matrix} inner @returns {Matrix} */
-export function after(outer, inner) {
+export function compose(outer, inner) {
   return {
     a: outer.a * inner.a + outer.c * inner.b,
     b: outer.b * inner.a + outer.d * inner.b,

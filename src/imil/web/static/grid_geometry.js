@@ -17,7 +17,7 @@ export function edge(i, parts, length) {
  * @param {Grid} grid @param {number} square from 1 @param {number} height @param {number} width
  * @returns {Box}
  */
-export function box(grid, square, height, width) {
+export function squareBox(grid, square, height, width) {
   const row = Math.floor((square - 1) / grid.cols);
   const col = (square - 1) % grid.cols;
   return {
@@ -35,42 +35,42 @@ export function box(grid, square, height, width) {
  */
 export function squareAt(grid, x, y, height, width) {
   if (x < 0 || y < 0 || x >= width || y >= height) return null;
-  const row = band(y, grid.rows, height);
-  const col = band(x, grid.cols, width);
+  const row = bandAt(y, grid.rows, height);
+  const col = bandAt(x, grid.cols, width);
   return row * grid.cols + col + 1;
 }
 
-/** @param {number} at @param {number} parts @param {number} length */
-function band(at, parts, length) {
-  let i = Math.min(parts - 1, Math.floor((at * parts) / length));
-  while (i > 0 && at < edge(i, parts, length)) i -= 1;
-  while (i < parts - 1 && at >= edge(i + 1, parts, length)) i += 1;
+/** @param {number} position @param {number} parts @param {number} length */
+function bandAt(position, parts, length) {
+  let i = Math.min(parts - 1, Math.floor((position * parts) / length));
+  while (i > 0 && position < edge(i, parts, length)) i -= 1;
+  while (i < parts - 1 && position >= edge(i + 1, parts, length)) i += 1;
   return i;
 }
 
 /** @param {Grid} grid @returns {number[]} */
-export function every(grid) {
+export function allSquares(grid) {
   return Array.from({ length: grid.rows * grid.cols }, (_, i) => i + 1);
 }
 
 /**
- * The squares that a person means by `2 3 6 7`, `5-8`, `1,2` or `all`.
+ * The squares named by a text such as `2 3 6 7`, `5-8`, `1,2` or `all`.
  * @param {Grid} grid @param {string} text @returns {number[]}
- * @throws {RangeError} with a sentence for the person
+ * @throws {RangeError} with a message for the reader
  */
 export function parseSquares(grid, text) {
-  const most = grid.rows * grid.cols;
-  if (text.trim().toLowerCase() === "all") return every(grid);
+  const count = grid.rows * grid.cols;
+  if (text.trim().toLowerCase() === "all") return allSquares(grid);
   /** @type {Set<number>} */
   const chosen = new Set();
   for (const word of text.replace(/\s*[-–]\s*/g, "-").split(/[\s,;]+/).filter(Boolean)) {
     const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(word);
-    if (!match) throw new RangeError(`“${word}” is no square: type numbers from 1 to ${most}.`);
+    if (!match) throw new RangeError(`Invalid square “${word}”: expected numbers from 1 to ${count}.`);
     const first = Number(match[1]);
     const last = Number(match[2] ?? match[1]);
-    const outside = first < 1 || first > most ? first : last > most ? last : 0;
+    const outside = first < 1 || first > count ? first : last > count ? last : 0;
     if (outside || last < first) {
-      throw new RangeError(`“${word}” lies outside a ${grid.rows}×${grid.cols} grid (1–${most}).`);
+      throw new RangeError(`“${word}” is outside the ${grid.rows}×${grid.cols} grid (1–${count}).`);
     }
     for (let square = first; square <= last; square += 1) chosen.add(square);
   }
@@ -82,11 +82,11 @@ export function parseSquares(grid, text) {
  * @param {Grid} grid @param {readonly number[]} squares @param {number} height
  * @param {number} width
  */
-export function outline(grid, squares, height, width) {
+export function outlinePath(grid, squares, height, width) {
   const chosen = new Set(squares);
   let path = "";
   for (const square of squares) {
-    const { left, top, right, bottom } = box(grid, square, height, width);
+    const { left, top, right, bottom } = squareBox(grid, square, height, width);
     const col = (square - 1) % grid.cols;
     if (!chosen.has(square - grid.cols)) path += `M${left} ${top}H${right}`;
     if (!chosen.has(square + grid.cols)) path += `M${left} ${bottom}H${right}`;
@@ -100,7 +100,7 @@ export function outline(grid, squares, height, width) {
  * The lines of the whole grid as an SVG path.
  * @param {Grid} grid @param {number} height @param {number} width
  */
-export function lines(grid, height, width) {
+export function gridLinesPath(grid, height, width) {
   let path = "";
   for (let i = 0; i <= grid.rows; i += 1) path += `M0 ${edge(i, grid.rows, height)}H${width}`;
   for (let i = 0; i <= grid.cols; i += 1) path += `M${edge(i, grid.cols, width)} 0V${height}`;

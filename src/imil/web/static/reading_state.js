@@ -1,28 +1,28 @@
-// The reading in progress: what is selected, why, and every step back. A pure reducer.
+// The state of a reading in progress: squares, reason, undo history. A pure reducer.
 
-/** @typedef {"paper" | "first" | "revealed"} Phase `first`: blind, before the opinion is shown */
-/** @typedef {readonly number[]} Squares in order, each once */
+/** @typedef {"paper" | "first" | "revealed"} Phase `first`: blind, before the prediction is shown */
+/** @typedef {readonly number[]} Squares sorted, without duplicates */
 
-/** @typedef {object} Reading
+/** @typedef {object} ReadingState
  * @property {Squares} squares
  * @property {string} reason
  * @property {Phase} phase
- * @property {Squares | null} before chosen before the model's opinion was shown
+ * @property {Squares | null} before selected before the model's prediction was shown
  * @property {readonly Squares[]} past
  * @property {readonly Squares[]} future
- * @property {string | null} merging steps with this name are undone as one
+ * @property {string | null} merging changes with this name are undone together
  */
 
 /** @typedef {{type: "set", squares: Squares, merge?: string}
  *   | {type: "toggle", square: number}
- *   | {type: "undo"} | {type: "redo"} | {type: "settle"}
+ *   | {type: "undo"} | {type: "redo"} | {type: "commit"}
  *   | {type: "reason", text: string}
  *   | {type: "reveal", before: Squares}} Action */
 
-const DEEPEST = 200;
+const MAX_UNDO = 200;
 
-/** @param {Partial<Reading>} [known] @returns {Reading} */
-export function startReading(known = {}) {
+/** @param {Partial<ReadingState>} [values] @returns {ReadingState} */
+export function initialReading(values = {}) {
   return {
     squares: [],
     reason: "",
@@ -31,63 +31,63 @@ export function startReading(known = {}) {
     past: [],
     future: [],
     merging: null,
-    ...known,
+    ...values,
   };
 }
 
-/** @param {Reading} state @param {Action} action @returns {Reading} */
+/** @param {ReadingState} state @param {Action} action @returns {ReadingState} */
 export function reduce(state, action) {
   switch (action.type) {
     case "set":
-      return changed(state, action.squares, action.merge ?? null);
+      return withSquares(state, action.squares, action.merge ?? null);
     case "toggle":
-      return changed(state, toggled(state.squares, action.square), null);
+      return withSquares(state, withToggled(state.squares, action.square), null);
     case "undo":
-      return undone(state);
+      return undo(state);
     case "redo":
-      return redone(state);
-    case "settle":
+      return redo(state);
+    case "commit":
       return { ...state, merging: null };
     case "reason":
       return { ...state, reason: action.text };
     case "reveal":
-      // the first look stands: what was chosen blind cannot be undone into
+      // the first reading is final: undo does not go back to before it
       return { ...state, phase: "revealed", before: action.before, past: [], future: [] };
   }
 }
 
-/** @param {Reading} state @param {Squares} squares @param {string | null} merge */
-function changed(state, squares, merge) {
+/** @param {ReadingState} state @param {Squares} squares @param {string | null} merge */
+function withSquares(state, squares, merge) {
   const next = [...new Set(squares)].sort((a, b) => a - b);
-  if (same(next, state.squares)) return { ...state, merging: merge };
-  const goesOn = merge !== null && merge === state.merging;
-  const past = goesOn ? state.past : [...state.past, state.squares].slice(-DEEPEST);
+  if (sameSquares(next, state.squares)) return { ...state, merging: merge };
+  const merges = merge !== null && merge === state.merging;
+  const past = merges ? state.past : [...state.past, state.squares].slice(-MAX_UNDO);
   return { ...state, squares: next, past, future: [], merging: merge };
 }
 
-/** @param {Reading} state */
-function undone(state) {
+/** @param {ReadingState} state */
+function undo(state) {
   const squares = state.past.at(-1);
   if (!squares) return state;
   const future = [state.squares, ...state.future];
   return { ...state, squares, past: state.past.slice(0, -1), future, merging: null };
 }
 
-/** @param {Reading} state */
-function redone(state) {
+/** @param {ReadingState} state */
+function redo(state) {
   const [squares, ...future] = state.future;
   if (!squares) return state;
   return { ...state, squares, past: [...state.past, state.squares], future, merging: null };
 }
 
 /** @param {Squares} squares @param {number} square */
-export function toggled(squares, square) {
+export function withToggled(squares, square) {
   return squares.includes(square) ? squares.filter((s) => s !== square) : [...squares, square];
 }
 
-/** @param {Squares} one @param {Squares} other */
-export function same(one, other) {
-  return one.length === other.length && one.every((square, i) => square === other[i]);
+/** @param {Squares} a @param {Squares} b */
+export function sameSquares(a, b) {
+  return a.length === b.length && a.every((square, i) => square === b[i]);
 }
 
 /** Thirty-two hex digits (UUID version 4), also where the page is not served over TLS. */

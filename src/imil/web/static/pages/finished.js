@@ -1,4 +1,4 @@
-// After the round, before the first one, and between two: what happens now.
+// The page without open cases: before the first round, between rounds and after the last.
 
 import { h } from "../dom.js";
 
@@ -7,17 +7,17 @@ import { h } from "../dom.js";
 /** @typedef {import("../api.js").Result} Result */
 
 /** @param {App} app */
-export function thanksPage(app) {
+export function finishedPage(app) {
   const { session } = app;
   const done = session.rounds.filter(({ state, read, cases }) => state !== "open" || read >= cases);
   const open = done.some(({ state }) => state === "open");
   const read = done.some((round) => round.read > 0);
-  const first = read ? STORED : done.length ? NONE : "";
+  const storedText = read ? STORED_TEXT : done.length ? NONE_STORED_TEXT : "";
   return h(
     "article",
-    { class: "page thanks" },
-    h("h1", {}, read ? "Thank you" : done.length ? "The round is closed" : "Nothing to read yet"),
-    h("p", { class: "lead", role: "status" }, first + (open ? OPEN : now(session, first !== NONE))),
+    { class: "page finished" },
+    h("h1", {}, read ? "Thank you" : done.length ? "The round is closed" : "No cases to read yet"),
+    h("p", { class: "lead", role: "status" }, storedText + (open ? OPEN_TEXT : trainingText(session, storedText !== NONE_STORED_TEXT))),
     session.result && resultTable(session.result),
     h(
       "div",
@@ -27,32 +27,32 @@ export function thanksPage(app) {
   );
 }
 
-const STORED = "Your readings are stored. ";
-const NONE = "It was closed before a reading of yours was stored. ";
-const OPEN = "The round closes when the last reader has finished; until then you can still change them.";
+const STORED_TEXT = "Your readings are stored. ";
+const NONE_STORED_TEXT = "The round was closed before any of your readings was stored. ";
+const OPEN_TEXT = "The round closes when all readers have finished. Until then you can change your readings.";
 
-/** @param {Session} session @param {boolean} awaited are there readings that training may take up? */
-function now({ training, result }, awaited) {
+/** @param {Session} session @param {boolean} hasReadings whether there are readings that training can use */
+function trainingText({ training, result }, hasReadings) {
   const at = training.epoch !== null && training.epochs !== null ? ` (epoch ${training.epoch} of ${training.epochs})` : "";
-  if (result) return `Training has ended. This is what the model could do on films it had never seen, before and after the readings.`;
+  if (result) return `Training has finished. Results on the test images, before and after the readings:`;
   switch (training.state) {
     case "running":
-      return `The model is training on${at}. This page says when there is something to read or a result; you can leave it open or come back by the same link.`;
+      return `The model is training${at}. New cases and results appear on this page: leave it open, or return with the same link.`;
     case "waiting":
-      return `Training waits for the other readers${at}.`;
+      return `Training is waiting for the other readers${at}.`;
     case "finished":
-      return `Training has ended.`;
+      return "Training has finished.";
     case "gone":
-      return `Training is not running just now.${awaited ? " Nothing is lost: it takes up the readings when it comes back." : ""}`;
+      return `Training is not running at the moment.${hasReadings ? " Your readings are stored and will be used when it resumes." : ""}`;
   }
 }
 
 /** @param {Result} result */
 export function resultTable({ before, after }) {
   const rows = /** @type {[string, string, "accuracy" | "auroc" | "ece", boolean][]} */ ([
-    ["Accuracy", "share of films called right", "accuracy", true],
-    ["AUROC", "how well it tells the classes apart", "auroc", true],
-    ["Calibration error", "how far its confidence is off", "ece", false],
+    ["Accuracy", "proportion of images classified correctly", "accuracy", true],
+    ["AUROC", "area under the ROC curve", "auroc", true],
+    ["Calibration error", "gap between confidence and accuracy", "ece", false],
   ]);
   return h(
     "table",
@@ -66,8 +66,8 @@ export function resultTable({ before, after }) {
           "tr",
           {},
           h("th", { scope: "row" }, name, h("small", {}, `${meaning}; ${higher ? "higher" : "lower"} is better`)),
-          h("td", {}, digits(before[key])),
-          h("td", { class: better(before[key], after[key], higher) ? "better" : "" }, digits(after[key])),
+          h("td", {}, formatNumber(before[key])),
+          h("td", { class: improved(before[key], after[key], higher) ? "better" : "" }, formatNumber(after[key])),
         ),
       ),
     ),
@@ -75,10 +75,10 @@ export function resultTable({ before, after }) {
 }
 
 /** @param {number | null | undefined} value */
-const digits = (value) => (typeof value === "number" ? value.toFixed(3) : "–");
+const formatNumber = (value) => (typeof value === "number" ? value.toFixed(3) : "–");
 
 /** @param {number | null | undefined} before @param {number | null | undefined} after
  * @param {boolean} higher is higher better? */
-function better(before, after, higher) {
+function improved(before, after, higher) {
   return typeof before === "number" && typeof after === "number" && after !== before && after > before === higher;
 }

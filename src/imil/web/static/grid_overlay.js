@@ -1,25 +1,25 @@
-// The squares over the film: an SVG under the same matrix as the film, so that an outline lies
+// The grid over the image: an SVG drawn with the same matrix as the image, so that an outline lies
 // on the very edge of the pixels that would be cut.
 
 import { assign, fill, s } from "./dom.js";
-import { box, every, lines, outline } from "./squares.js";
-import { apply, css, inverse } from "./view.js";
+import { squareBox, allSquares, gridLinesPath, outlinePath } from "./grid_geometry.js";
+import { transformPoint, css, inverse } from "./view_transform.js";
 
-/** @typedef {import("./squares.js").Grid} Squares */
-/** @typedef {import("./view.js").Matrix} Matrix */
+/** @typedef {import("./grid_geometry.js").Grid} Squares */
+/** @typedef {import("./view_transform.js").Matrix} Matrix */
 /** @typedef {{height: number, width: number}} Size */
 
-const MOST_NUMBERS = 260; // more squares than that have no room for a number
+const MAX_NUMBERED = 260; // more squares than that leave no room for numbers
 
-export class SquareGrid extends HTMLElement {
-  #marks = s("path", { class: "grid-lines" });
+export class GridOverlay extends HTMLElement {
+  #lines = s("path", { class: "grid-lines" });
   #tint = s("path", { class: "grid-tint" });
   #earlier = s("path", { class: "grid-earlier" });
   #halo = s("path", { class: "grid-halo" });
-  #chosen = s("path", { class: "grid-chosen" });
+  #selection = s("path", { class: "grid-chosen" });
   #cursor = s("rect", { class: "grid-cursor" });
   #cells = s("g");
-  #space = s("g", {}, this.#tint, this.#marks, this.#earlier, this.#halo, this.#chosen, this.#cursor, this.#cells);
+  #space = s("g", {}, this.#tint, this.#lines, this.#earlier, this.#halo, this.#selection, this.#cursor, this.#cells);
   #numbers = s("g", { class: "grid-numbers", "aria-hidden": "true" });
   #svg = s("svg", {}, this.#space, this.#numbers);
   /** @type {Squares} */
@@ -29,7 +29,7 @@ export class SquareGrid extends HTMLElement {
   #matrix = /** @type {Matrix} */ ({ a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 });
   /** @type {readonly number[]} */
   #selected = [];
-  /** The square that the keyboard is on. */
+  /** The square with keyboard focus. */
   active = 1;
 
   /** @param {number} _square */
@@ -37,20 +37,20 @@ export class SquareGrid extends HTMLElement {
 
   connectedCallback() {
     this.append(this.#svg);
-    if (this.hasAttribute("interactive")) this.#listen();
+    if (this.hasAttribute("interactive")) this.#addKeyboard();
     else this.#svg.setAttribute("aria-hidden", "true");
   }
 
   /** @param {Squares} grid @param {Size} film @param {readonly number[] | null} earlier */
-  lay(grid, film, earlier) {
+  setGrid(grid, film, earlier) {
     this.#grid = grid;
     this.#film = film;
     this.active = 1;
-    this.#marks.setAttribute("d", lines(grid, film.height, film.width));
-    this.#earlier.setAttribute("d", outline(grid, earlier ?? [], film.height, film.width));
-    const few = grid.rows * grid.cols <= MOST_NUMBERS;
-    fill(this.#numbers, ...(few ? every(grid).map((n) => s("text", {}, String(n))) : []));
-    if (this.hasAttribute("interactive")) this.#layCells();
+    this.#lines.setAttribute("d", gridLinesPath(grid, film.height, film.width));
+    this.#earlier.setAttribute("d", outlinePath(grid, earlier ?? [], film.height, film.width));
+    const few = grid.rows * grid.cols <= MAX_NUMBERED;
+    fill(this.#numbers, ...(few ? allSquares(grid).map((n) => s("text", {}, String(n))) : []));
+    if (this.hasAttribute("interactive")) this.#addCells();
     this.#moveTo(1);
   }
 
@@ -58,14 +58,14 @@ export class SquareGrid extends HTMLElement {
   select(squares) {
     const { height, width } = this.#film;
     this.#selected = squares;
-    const path = outline(this.#grid, squares, height, width);
-    this.#chosen.setAttribute("d", path);
+    const path = outlinePath(this.#grid, squares, height, width);
+    this.#selection.setAttribute("d", path);
     this.#halo.setAttribute("d", path);
     this.#tint.setAttribute("d", squares.map((n) => this.#boxPath(n)).join(""));
-    const chosen = new Set(squares);
+    const selected = new Set(squares);
     const cells = this.#cells.querySelectorAll("rect");
-    cells.forEach((cell, i) => cell.setAttribute("aria-selected", String(chosen.has(i + 1))));
-    [...this.#numbers.children].forEach((text, i) => text.classList.toggle("on", chosen.has(i + 1)));
+    cells.forEach((cell, i) => cell.setAttribute("aria-selected", String(selected.has(i + 1))));
+    [...this.#numbers.children].forEach((text, i) => text.classList.toggle("on", selected.has(i + 1)));
   }
 
   /** @param {Matrix} m */
@@ -85,11 +85,11 @@ export class SquareGrid extends HTMLElement {
 
   /** @param {string} key such as ArrowLeft */
   step(key) {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-    if (!way) return;
+    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    if (!direction) return;
     const { a, b, c, d } = inverse(this.#matrix); // left is left on the screen, however it is turned
-    const x = a * /** @type {number} */ (way[0]) + c * /** @type {number} */ (way[1]);
-    const y = b * /** @type {number} */ (way[0]) + d * /** @type {number} */ (way[1]);
+    const x = a * /** @type {number} */ (direction[0]) + c * /** @type {number} */ (direction[1]);
+    const y = b * /** @type {number} */ (direction[0]) + d * /** @type {number} */ (direction[1]);
     const { rows, cols } = this.#grid;
     const across = Math.abs(x) > Math.abs(y);
     const row = Math.floor((this.active - 1) / cols) + (across ? 0 : Math.sign(y));
@@ -97,12 +97,12 @@ export class SquareGrid extends HTMLElement {
     if (row >= 0 && col >= 0 && row < rows && col < cols) this.#moveTo(row * cols + col + 1);
   }
 
-  #listen() {
+  #addKeyboard() {
     assign(this.#svg, {
       tabindex: 0,
       role: "grid",
       "aria-multiselectable": "true",
-      "aria-label": "Squares of the film. Arrow keys move, space selects.",
+      "aria-label": "Grid of squares. Arrow keys move, space selects.",
     });
     this.#svg.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -114,19 +114,19 @@ export class SquareGrid extends HTMLElement {
     });
   }
 
-  /** Cells that only a screen reader sees; one row of them for each row of squares. */
-  #layCells() {
+  /** Invisible cells for screen readers, row by row. */
+  #addCells() {
     const { rows, cols } = this.#grid;
     assign(this.#svg, { "aria-rowcount": rows, "aria-colcount": cols });
     const row = (/** @type {number} */ r) =>
-      s("g", { role: "row" }, ...every({ rows: 1, cols }).map((c) => this.#cell(r, c)));
+      s("g", { role: "row" }, ...allSquares({ rows: 1, cols }).map((c) => this.#cell(r, c)));
     fill(this.#cells, ...Array.from({ length: rows }, (_, r) => row(r)));
   }
 
   /** @param {number} row from 0 @param {number} col from 1 */
   #cell(row, col) {
     const square = row * this.#grid.cols + col;
-    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    const { left, top, right, bottom } = squareBox(this.#grid, square, this.#film.height, this.#film.width);
     return s("rect", {
       id: `square-${square}`,
       class: "grid-cell",
@@ -143,7 +143,7 @@ export class SquareGrid extends HTMLElement {
   /** @param {number} square */
   #moveTo(square) {
     this.active = square;
-    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    const { left, top, right, bottom } = squareBox(this.#grid, square, this.#film.height, this.#film.width);
     assign(this.#cursor, { x: left, y: top, width: right - left, height: bottom - top });
     if (this.hasAttribute("interactive")) {
       this.#svg.setAttribute("aria-activedescendant", `square-${square}`);
@@ -152,15 +152,15 @@ export class SquareGrid extends HTMLElement {
 
   /** @param {number} square */
   #boxPath(square) {
-    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
+    const { left, top, right, bottom } = squareBox(this.#grid, square, this.#film.height, this.#film.width);
     return `M${left} ${top}H${right}V${bottom}H${left}Z`;
   }
 
   /** The upper left corner of a square as it lies on the screen. @param {number} square */
   #corner(square) {
-    const { left, top, right, bottom } = box(this.#grid, square, this.#film.height, this.#film.width);
-    const one = apply(this.#matrix, left, top);
-    const other = apply(this.#matrix, right, bottom);
+    const { left, top, right, bottom } = squareBox(this.#grid, square, this.#film.height, this.#film.width);
+    const one = transformPoint(this.#matrix, left, top);
+    const other = transformPoint(this.#matrix, right, bottom);
     return { x: Math.min(one.x, other.x), y: Math.min(one.y, other.y) };
   }
 
@@ -169,4 +169,4 @@ export class SquareGrid extends HTMLElement {
   }
 }
 
-customElements.define("imil-grid", SquareGrid);
+customElements.define("imil-grid", GridOverlay);

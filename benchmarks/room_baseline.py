@@ -1,6 +1,6 @@
-"""The rival: a bare static page under the same uvicorn. Nothing that shows a film can be less.
+"""The baseline: a minimal static page with an image, under the same uvicorn.
 
-Run as a module it serves a film as PNG and as raw pixels until its standard input closes.
+Run as a script it serves the image as PNG and as raw pixels until its standard input closes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ document.getElementById("next").onclick = async () => {
 </script>"""
 
 
-def film(side: int, bits: int, seed: int = 0) -> np.ndarray:
-    """A film of noise over a gradient: it compresses about as badly as a real one."""
+def make_film(side: int, bits: int, seed: int = 0) -> np.ndarray:
+    """An image of noise over a gradient, which compresses about as badly as a radiograph."""
     rng = np.random.default_rng(seed)
     slope = np.linspace(0.1, 0.8, side)[:, None] * np.linspace(0.4, 1, side)[None, :]
     grain = rng.normal(0, 0.01, (side, side))
@@ -46,11 +46,11 @@ def film(side: int, bits: int, seed: int = 0) -> np.ndarray:
 
 
 def application(side: int, bits: int):
-    """An ASGI application of three addresses."""
-    pixels = film(side, bits)
+    """An ASGI application with three URLs."""
+    pixels = make_film(side, bits)
     picture = io.BytesIO()
     Image.fromarray(pixels).save(picture, "PNG", compress_level=1)
-    answers = {
+    responses = {
         "/": (b"text/html", PAGE.encode(), []),
         "/film.png": (b"image/png", picture.getvalue(), []),
         "/film.raw": (
@@ -63,9 +63,9 @@ def application(side: int, bits: int):
     async def app(scope, _receive, send) -> None:
         if scope["type"] != "http":
             return
-        kind, body, more = answers.get(scope["path"], answers["/"])
+        kind, body, extra = responses.get(scope["path"], responses["/"])
         length = (b"content-length", str(len(body)).encode())
-        headers = [(b"content-type", kind), length, *more]
+        headers = [(b"content-type", kind), length, *extra]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -73,8 +73,8 @@ def application(side: int, bits: int):
 
 
 @contextmanager
-def rival(side: int, bits: int) -> Iterator[str]:
-    """The address of the bare page, served by a process of its own."""
+def baseline_server(side: int, bits: int) -> Iterator[str]:
+    """The address of the baseline page, served by a process of its own."""
     process = subprocess.Popen(
         [sys.executable, __file__, str(side), str(bits)],
         stdin=subprocess.PIPE,
@@ -92,15 +92,15 @@ def rival(side: int, bits: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve until the parent is gone."""
+    """Serve until the parent ends."""
     side, bits = map(int, sys.argv[1:])
     config = uvicorn.Config(
         application(side, bits), port=0, log_level="error", access_log=False, lifespan="off"
     )
-    door = config.bind_socket()
-    print(f"http://127.0.0.1:{door.getsockname()[1]}", flush=True)
+    sock = config.bind_socket()
+    print(f"http://127.0.0.1:{sock.getsockname()[1]}", flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    uvicorn.Server(config).run(sockets=[door])
+    uvicorn.Server(config).run(sockets=[sock])
 
 
 if __name__ == "__main__":

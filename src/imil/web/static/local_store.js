@@ -1,14 +1,14 @@
-// What this browser keeps for one reader: drafts, readings on their way, wishes. One key an
-// entry, so that two tabs never overwrite each other's list.
+// What this browser stores for one reader: drafts, unsent readings, preferences. One key for each
+// entry, so that two tabs never overwrite each other's.
 
-/** Keeps entries in localStorage, or in memory where the browser refuses that. */
-export class Shelf {
+/** Entries in localStorage, or in memory where the browser does not allow that. */
+export class LocalStore {
   /** @type {Map<string, string>} */
   #memory = new Map();
-  /** True as long as entries outlive the tab. */
-  lasting = true;
+  /** Whether entries outlive the tab. */
+  persistent = true;
 
-  /** @param {string} scope who reads, and which run */
+  /** @param {string} scope reader and run */
   constructor(scope) {
     this.prefix = `imil:${scope}:`;
   }
@@ -31,7 +31,7 @@ export class Shelf {
       localStorage.setItem(this.prefix + key, text);
       this.#memory.delete(this.prefix + key);
     } catch {
-      this.lasting = false;
+      this.persistent = false;
       this.#memory.set(this.prefix + key, text);
     }
   }
@@ -42,21 +42,21 @@ export class Shelf {
     try {
       localStorage.removeItem(this.prefix + key);
     } catch {
-      this.lasting = false;
+      this.persistent = false;
     }
   }
 
-  /** @param {string} start @returns {string[]} the keys that begin so, in order */
-  keys(start) {
-    const whole = this.prefix + start;
-    const found = new Set([...this.#memory.keys(), ...stored()]);
-    return [...found].filter((key) => key.startsWith(whole)).map((key) => key.slice(this.prefix.length)).sort();
+  /** @param {string} prefix @returns {string[]} the keys with this prefix, sorted */
+  keys(prefix) {
+    const fullPrefix = this.prefix + prefix;
+    const names = new Set([...this.#memory.keys(), ...storedKeys()]);
+    return [...names].filter((key) => key.startsWith(fullPrefix)).map((key) => key.slice(this.prefix.length)).sort();
   }
 
   /** @param {string} key */
   #read(key) {
-    const kept = this.#memory.get(key);
-    if (kept !== undefined) return kept;
+    const fallback = this.#memory.get(key);
+    if (fallback !== undefined) return fallback;
     try {
       return localStorage.getItem(key);
     } catch {
@@ -66,7 +66,7 @@ export class Shelf {
 }
 
 /** @returns {string[]} */
-function stored() {
+function storedKeys() {
   try {
     return Object.keys(localStorage);
   } catch {
@@ -74,7 +74,7 @@ function stored() {
   }
 }
 
-/** The shelf of one reader of one run. @param {{run: string, name: string, kind: string}} who */
-export function readersShelf({ run, name, kind }) {
-  return new Shelf([run, kind, name].map(encodeURIComponent).join("/"));
+/** The entries of one reader of one run. @param {{run: string, name: string, kind: string}} session */
+export function openLocalStore({ run, name, kind }) {
+  return new LocalStore([run, kind, name].map(encodeURIComponent).join("/"));
 }

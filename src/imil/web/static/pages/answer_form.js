@@ -1,0 +1,139 @@
+// The form with the square numbers, the preview and the reason.
+
+import { api } from "../api.js";
+import { assign, h, plural } from "../dom.js";
+import { parseSquares, allSquares } from "../grid_geometry.js";
+
+/** @typedef {import("../api.js").Round} Round */
+/** @typedef {import("../api.js").Case} Case */
+/** @typedef {import("../reading_state.js").ReadingState} ReadingState */
+/** @typedef {import("../reading_state.js").Action} Action */
+
+const REASON_TEMPLATE = "The model was focused on …, so I switched the focus towards ….";
+const MAX_REASON = 2000; // characters of a reason
+const PREVIEW_DELAY = 200; // ms after the last change until the preview is loaded
+
+export class AnswerForm {
+  #round;
+  #caseData;
+  #dispatch;
+  #numbers = h("input", { id: "numbers", inputmode: "text", autocomplete: "off", spellcheck: "false", "aria-describedby": "numbers-error" });
+  #error = h("p", { id: "numbers-error", class: "message", role: "status" });
+  #reason = h("textarea", { id: "reason", rows: 3, maxlength: MAX_REASON });
+  #undo;
+  #redo;
+  #image = h("img", { alt: "", width: 224, height: 224, hidden: true });
+  #empty = h("p", { class: "dim empty" }, "No square selected.");
+  #preview;
+  #timer = 0;
+  #previewUrl = "";
+
+  /** @param {Round} round @param {Case} caseData @param {(action: Action) => void} dispatch
+   * @param {(command: string) => void} run @param {import("../shortcuts.js").Shortcuts} shortcuts
+   * @param {boolean} previewOpen */
+  constructor(round, caseData, dispatch, run, shortcuts, previewOpen) {
+    this.#round = round;
+    this.#caseData = caseData;
+    this.#dispatch = dispatch;
+    /** @param {string} command @param {string} label */
+    const button = (command, label) =>
+      h("button", { type: "button", "data-command": command, title: label + shortcuts.hint(command), onclick: () => run(command) }, label);
+    this.#undo = button("undo", "Undo");
+    this.#redo = button("redo", "Redo");
+    this.#preview = h("details", { class: "preview", open: previewOpen }, h("summary", {}, "What the model will see"), this.#image, this.#empty);
+    this.#preview.addEventListener("toggle", () => this.#updatePreview(0));
+    assign(this.#numbers, { placeholder: `numbers, 1–${round.grid.rows * round.grid.cols}`, oninput: () => this.#parseNumbers(), onblur: () => dispatch({ type: "commit" }) });
+    assign(this.#reason, { oninput: () => dispatch({ type: "reason", text: this.#reason.value }) });
+    this.squares = h(
+      "section",
+      { class: "card squares", "aria-label": "Squares" },
+      h("div", { class: "row" }, h("label", { for: "numbers" }, "Squares"), this.#numbers),
+      this.#error,
+      h("div", { class: "row buttons" }, button("all", "All"), button("none", "None"), button("complement", "Invert"), this.#undo, this.#redo),
+      this.#preview,
+    );
+    this.reason = h(
+      "section",
+      { class: "card reason", "aria-label": "Reason" },
+      h("div", { class: "row" }, h("label", { for: "reason" }, "Reason"), h("button", { type: "button", class: "quiet", title: REASON_TEMPLATE, onclick: () => this.#insertTemplate() }, "Insert template")),
+      this.#reason,
+    );
+  }
+
+  get open() {
+    return this.#preview.open;
+  }
+
+  togglePreview() {
+    this.#preview.open = !this.#preview.open;
+  }
+
+  focusNumbers() {
+    this.#numbers.focus();
+    this.#numbers.select();
+  }
+
+  focusReason() {
+    this.#reason.focus();
+  }
+
+  /** @param {ReadingState} state */
+  show({ squares, reason, past, future }) {
+    if (document.activeElement !== this.#numbers) {
+      this.#numbers.value = squares.join(" ");
+      this.#showError("");
+    }
+    if (this.#reason.value !== reason) this.#reason.value = reason;
+    this.#undo.disabled = past.length === 0;
+    this.#redo.disabled = future.length === 0;
+    this.#numbers.dataset["count"] = plural(squares.length, "square");
+    this.#updatePreview(PREVIEW_DELAY, squares);
+  }
+
+  /** @param {string} sentence */
+  #showError(sentence) {
+    this.#error.textContent = sentence;
+    this.#numbers.setAttribute("aria-invalid", String(sentence !== ""));
+  }
+
+  #parseNumbers() {
+    try {
+      const squares = parseSquares(this.#round.grid, this.#numbers.value);
+      this.#dispatch({ type: "set", squares, merge: "typed" });
+      this.#showError("");
+    } catch (error) {
+      this.#showError(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @type {readonly number[]} */
+  #squares = [];
+
+  /** @param {number} wait @param {readonly number[]} [squares] */
+  #updatePreview(wait, squares = this.#squares) {
+    this.#squares = squares;
+    clearTimeout(this.#timer);
+    if (!this.#preview.open) return;
+    this.#image.hidden = squares.length === 0;
+    this.#empty.hidden = squares.length > 0;
+    if (squares.length === 0) return;
+    this.#timer = window.setTimeout(() => {
+      const url = api.previewUrl(this.#round.id, this.#caseData.number, squares);
+      if (url === this.#previewUrl) return;
+      this.#previewUrl = url;
+      const all = squares.length === allSquares(this.#round.grid).length;
+      this.#image.alt = all ? "The whole image." : `The image, black outside squares ${squares.join(", ")}.`;
+      this.#image.src = url;
+    }, wait);
+  }
+
+  /** Inserts the paper's template, with its first gap selected. */
+  #insertTemplate() {
+    const text = this.#reason.value.trim() ? `${this.#reason.value.trim()} ${REASON_TEMPLATE}` : REASON_TEMPLATE;
+    this.#dispatch({ type: "reason", text: text.slice(0, MAX_REASON) });
+    this.#reason.value = text.slice(0, MAX_REASON);
+    const gap = text.indexOf("…");
+    this.#reason.focus();
+    this.#reason.setSelectionRange(gap, gap + 1);
+  }
+}

@@ -1,0 +1,93 @@
+// The bar at the top: study, progress, and whether all readings are saved.
+
+import { api } from "./api.js";
+import { fill, h, plural } from "./dom.js";
+
+/** @typedef {import("./app.js").App} App */
+/** @typedef {import("./api.js").Round} Round */
+/** @typedef {{round: Round | null, number: number}} Progress round null: practice */
+
+/** @param {App} app */
+export function topBar(app) {
+  const middle = h("nav", { class: "progress", "aria-label": "Cases" });
+  const state = h("span", { class: "state", role: "status" });
+  const rejections = h("div", { class: "rejections", role: "alert" });
+  const owner = app.session.kind === "owner";
+  const element = h(
+    "header",
+    { class: "top-bar" },
+    h("div", { class: "row" }, h("a", { class: "brand", href: "#/", onclick: (/** @type {Event} */ event) => (event.preventDefault(), app.go("#/")) }, "imil"), h("span", { class: "study" }, app.session.run)),
+    middle,
+    h(
+      "div",
+      { class: "row end" },
+      state,
+      owner && h("button", { type: "button", class: "quiet", onclick: () => app.go("#/lobby") }, "Lobby"),
+      h("button", { type: "button", class: "quiet", onclick: () => app.go("#/instructions") }, "Instructions"),
+      h("button", { type: "button", class: "quiet", title: `Keyboard shortcuts${app.shortcuts.hint("keys")}`, "aria-label": "Keyboard shortcuts", onclick: () => app.openShortcuts() }, "?"),
+      h("button", { type: "button", class: "quiet who", title: "Sign out", onclick: () => void signOut(app) }, `${app.session.name} · sign out`),
+    ),
+    rejections,
+  );
+  const updateStatus = () => {
+    const { text, kind } = saveState(app);
+    if (state.textContent !== text) state.textContent = text;
+    state.dataset["state"] = kind;
+    const { storeError } = app.outbox;
+    const warning = storeError && h("p", { class: "warning" }, `${storeError} Your readings are saved in this browser and will be sent automatically.`);
+    fill(rejections, warning, ...app.outbox.rejected.map((rejection) => rejectionMessage(app, rejection)));
+  };
+  updateStatus();
+  return { element, updateStatus, progress: (/** @type {Progress | null} */ position) => fill(middle, ...(position ? progress(app, position) : [])) };
+}
+
+/** @param {App} app @returns {{text: string, kind: string}} */
+function saveState({ outbox, session, localStore }) {
+  const pendingText = outbox.pendingCount > 0 ? `${plural(outbox.pendingCount, "reading")} not sent yet` : "";
+  if (outbox.signedOut) return { text: ["Signed out", pendingText].filter(Boolean).join(", "), kind: "bad" };
+  if (outbox.offline) return { text: ["Offline", pendingText || "your work is saved in this browser"].join(": "), kind: "bad" };
+  if (outbox.storeError) return { text: pendingText, kind: "bad" };
+  if (outbox.pendingCount > 0) return { text: "Saving…", kind: "busy" };
+  if (!localStore.persistent) return { text: "This browser cannot save drafts: submit the case before you close the tab", kind: "bad" };
+  if (session.training.state === "gone") return { text: "Saved · training paused", kind: "good" };
+  return { text: "Saved", kind: "good" };
+}
+
+/** @param {App} app @param {Progress} position */
+function progress(app, { round, number }) {
+  if (!round) return [h("strong", {}, "Practice case"), h("span", { class: "dim" }, "not stored")];
+  const position = round.cases.findIndex((caseData) => caseData.number === number);
+  const button = (/** @type {number} */ to, /** @type {string} */ label, /** @type {string} */ symbol) => {
+    const caseData = round.cases[to];
+    return h("button", { type: "button", class: "quiet", "aria-label": label, title: label, disabled: !caseData, onclick: () => caseData && app.openCase(round, caseData.number) }, symbol);
+  };
+  const ticks = round.cases.map((caseData, i) => h("i", { class: [caseData.reading && "read", i === position && "now"].filter(Boolean).join(" ") }));
+  return [
+    button(position - 1, `Previous case${app.shortcuts.hint("previous")}`, "‹"),
+    h("strong", { class: "count" }, `${position + 1} of ${round.cases.length}`),
+    h("span", { class: "ticks", "aria-hidden": "true" }, ...ticks),
+    button(position + 1, `Next case${app.shortcuts.hint("next")}`, "›"),
+    h("button", { type: "button", class: "quiet", onclick: () => app.go(`#/round/${round.id}/review`) }, "Overview"),
+  ];
+}
+
+/** @param {App} app @param {import("./outbox.js").Rejection} rejection */
+function rejectionMessage(app, { key, round, number, sentence, body }) {
+  const text = JSON.stringify({ round, case: number, answer: body, refused: sentence }, null, 2);
+  const download = { download: `case-${number}.json`, href: `data:application/json,${encodeURIComponent(text)}` };
+  return h(
+    "p",
+    {},
+    `Case ${number} was not saved: ${sentence} `,
+    h("a", download, "Download a copy"),
+    h("button", { type: "button", class: "quiet", onclick: () => app.outbox.dismiss(key) }, "Dismiss"),
+  );
+}
+
+/** @param {App} app */
+async function signOut(app) {
+  const { pendingCount } = app.outbox;
+  if (pendingCount && !confirm(`${plural(pendingCount, "reading")} not sent yet. Unsent readings stay in this browser and are sent when you sign in again. Sign out?`)) return;
+  await api.signOut().catch(() => null);
+  location.assign("/");
+}
