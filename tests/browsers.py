@@ -57,7 +57,6 @@ class ReaderBrowser:
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
-        page.on("requestfinished", lambda request: self.answered.append(request.url))
         return page
 
     def _on_console(self, message):

@@ -41,19 +41,14 @@ def films(tmp_path):
 
 def start(tmp_path, *words):
     """The running command, and a function that waits for a pattern in its output."""
-    with (tmp_path / "output").open("w") as log:
-        process = subprocess.Popen(
-            [IMIL, *map(str, words)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=tmp_path,
-            env=os.environ | {"IMIL_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"},
-        )
+    (tmp_path / "output").write_text("")
+    cache = str(tmp_path / "cache")
+    process = begin(words, tmp_path, tmp_path / "output", IMIL_CACHE=cache, COLUMNS="200")
     STARTED.append(process)
 
     def wait_for(pattern):
         while not (match := re.search(pattern, (tmp_path / "output").read_text())):
-            assert process.poll() is None, (tmp_path / "output").read_text()
+            assert process.exitcode is None, (tmp_path / "output").read_text()
             time.sleep(0.2)
         return match
 
@@ -102,7 +97,7 @@ def test_readings_of_the_page_are_used_by_the_training(films, tmp_path):
         read(visitor, round_, case["number"], [6, 7])
     read(visitor, round_, 1, [10])  # changed before the round is finished
     assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
-    assert process.wait() == 0
+    assert code(process) == 0
     assert "at the end" in (tmp_path / "output").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
@@ -125,7 +120,7 @@ def test_a_killed_server_process_is_restarted_during_the_round(films, tmp_path):
     for number in (2, 3):  # with the same link and address
         read(visitor, round_, number, [7])
     assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
-    assert process.wait() == 0
+    assert code(process) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     standing = store.standing(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
@@ -141,8 +136,8 @@ def test_a_training_killed_during_a_round_loses_no_reading(films, tmp_path):
     visitor = enter(link)
     round_ = open_round(visitor)
     read(visitor, round_, 1, [5])
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     # the round is read without the training, which is then resumed
     room, wait_for = start(tmp_path, "serve", "run", "--port", "0")
     address = wait_for(r"(http://\S+)/in/\S+")[1]
@@ -151,10 +146,10 @@ def test_a_training_killed_during_a_round_loses_no_reading(films, tmp_path):
     for case in round_["cases"]:
         read(visitor, round_, case["number"], [6])
     assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
-    room.send_signal(signal.SIGINT)
-    room.wait()
+    os.kill(room.pid, signal.SIGINT)
+    room.join()
     resumed, _ = start(tmp_path, "resume", "run")
-    assert resumed.wait() == 0
+    assert code(resumed) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
     squares = [r.squares for r in store.readings(store.rounds()[0].id)]
     assert squares == [(5,), (6,), (6,), (6,)]
