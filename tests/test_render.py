@@ -11,15 +11,15 @@ from reader_contract import make_case
 
 from imil.errors import ShapeError
 from imil.grid import Grid
-from imil.images.montage import font, wrapped
+from imil.images.montage import font, wrap_text
 from imil.images.render import (
-    CHOSEN,
+    SELECTED,
     case_panel,
     colour_map,
-    fitted,
     grid_lines,
     overlay,
     percent,
+    resize_to_height,
     review_strip,
     squares_as_text,
     to_uint8,
@@ -180,10 +180,10 @@ def test_a_picture_too_small_for_numbers_has_none():
 def test_chosen_squares_are_outlined_as_one_shape():
     film = np.full((400, 400), 128, np.uint8)
     drawn = np.asarray(grid_lines(film, Grid(4, 4), numbers=False, squares=[6, 7]))
-    assert (drawn[101, 101:299] == CHOSEN).all(), "along the top of both"
-    assert not (drawn[150, 198:203] == CHOSEN).all(axis=-1).any(), "not between them"
-    assert (drawn[101:199, 101] == CHOSEN).all()
-    assert (drawn[101:199, 298] == CHOSEN).all()
+    assert (drawn[101, 101:299] == SELECTED).all(), "along the top of both"
+    assert not (drawn[150, 198:203] == SELECTED).all(axis=-1).any(), "not between them"
+    assert (drawn[101:199, 101] == SELECTED).all()
+    assert (drawn[101:199, 298] == SELECTED).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (900, 30), (50, 60, 3)])
@@ -197,12 +197,12 @@ def test_any_shape_can_be_drawn_with_any_grid(shape, grid):
 
 
 def test_the_aspect_ratio_is_kept():
-    assert fitted(np.zeros((100, 50), np.uint8), 200).shape == (200, 100)
-    assert fitted(np.zeros((3000, 2000, 3), np.uint8), 300).shape == (300, 200, 3)
+    assert resize_to_height(np.zeros((100, 50), np.uint8), 200).shape == (200, 100)
+    assert resize_to_height(np.zeros((3000, 2000, 3), np.uint8), 300).shape == (300, 200, 3)
 
 
 def test_a_very_wide_image_is_made_lower_not_wider():
-    assert fitted(np.zeros((10, 1000), np.uint8), 100).shape == (2, 160)
+    assert resize_to_height(np.zeros((10, 1000), np.uint8), 100).shape == (2, 160)
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_a_panel_outlines_the_squares_of_an_earlier_round_unless_others_are_give
     case = make_case(image=film)
     earlier = case_panel(replace(case, earlier=(6, 7)), height=200)
     given = case_panel(replace(case, earlier=(1,)), squares=(6, 7), height=200)
-    assert count(case_panel(case, height=200), CHOSEN) == 0
-    assert count(earlier, CHOSEN) == count(given, CHOSEN) > 300
+    assert count(case_panel(case, height=200), SELECTED) == 0
+    assert count(earlier, SELECTED) == count(given, SELECTED) > 300
 
 
 def last_picture(strip):
@@ -260,7 +260,7 @@ def test_a_case_without_squares_is_shown_as_it_stays(verdict):
 
 
 def test_text_is_broken_and_cut_to_the_width():
-    lines = wrapped("a rather long line of words " * 8 + "x" * 400, font(14), 200)
+    lines = wrap_text("a rather long line of words " * 8 + "x" * 400, font(14), 200)
     assert len(lines) == 3
     assert all(font(14).getlength(line) <= 200 for line in lines)
     assert lines[-1].endswith("...")
@@ -269,11 +269,11 @@ def test_text_is_broken_and_cut_to_the_width():
 
 def test_a_text_without_end_is_cut_at_once():
     every_other = squares_as_text(range(1, 4096, 2))  # 10,000 letters
-    assert len(wrapped(every_other, font(14), 400)) == 3
+    assert len(wrap_text(every_other, font(14), 400)) == 3
 
 
 def test_a_text_that_fits_is_left_alone():
-    assert wrapped("Case 7    normal", font(14), 500) == ["Case 7    normal"]
+    assert wrap_text("Case 7    normal", font(14), 500) == ["Case 7    normal"]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from PIL import Image as Pillow
 
 from imil.cases import Image
 from imil.images.colours import Picture, overlay
-from imil.images.render import CHOSEN, fitted
+from imil.images.render import SELECTED, resize_to_height
 from imil.study.figures.layout import Box, place, write
 from imil.study.figures.style import GREY, LOOK, SMALL, quiet
 
-OUTLINE = "#{:02x}{:02x}{:02x}".format(*CHOSEN)  # the blue of selected squares
+OUTLINE = "#{:02x}{:02x}{:02x}".format(*SELECTED)  # the blue of selected squares
 MIDDLE = 128  # grey
 TALLEST = 1.25  # times its width; a taller image is made narrower
 
@@ -24,7 +24,7 @@ def scaled(image: Image, width: float) -> Picture:
     """The image, uint8, as large as it is printed in a cell of that width in inches."""
     rows, cols = image.shape[:2]
     pixels = width * LOOK["savefig.dpi"]
-    return fitted(image, max(1, round(pixels * min(rows / cols, TALLEST))))
+    return resize_to_height(image, max(1, round(pixels * min(rows / cols, TALLEST))))
 
 
 def height(picture: Picture, width: float) -> float:

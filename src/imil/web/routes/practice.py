@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 
 from imil.fills import blackout
 from imil.grid import Grid
-from imil.images.resize import squash
+from imil.images.resize import resize_to_square
 from imil.store.room_queries import Packed, Which
 from imil.store.row_mapping import deflate
 from imil.web.case_schemas import image_shape
@@ -89,7 +89,7 @@ def heat_map(tag: str, which: Which, request: Request) -> Response:
 def preview(request: Request, squares: SquareList = "") -> Response:
     """What a model would see of the practice film."""
     signed_in(request)
-    return blacked_out(squash(_pixels(), VIEW, 1), GRID, squares, blackout)
+    return blacked_out(resize_to_square(_pixels(), VIEW, 1), GRID, squares, blackout)
 
 
 def heat(which: Which) -> NDArray[np.float32]:
