@@ -192,7 +192,7 @@ BAD_DATA = {
         "9",
     ),
     "truncated mask": (
-        lambda films: _shorten(films.parent / pd.read_csv(films).lung_mask[3]), "cut short",
+        lambda films: _shorten(films.parent / pd.read_csv(films).lung_mask[3]), "truncated",
     ),
 }  # fmt: skip
 
