@@ -45,8 +45,8 @@ from imil.study.figures.material import Lacking, Material
 from imil.study.figures.roc_curve import mean_curve, roc_points
 from imil.study.figures.style import look
 from imil.study.plan import Reader, read_plan
-from imil.study.report.findings import find
-from imil.study.report.loaders import loaders as loaders_of
+from imil.study.report.findings import read_findings
+from imil.study.report.write import plan_loaders
 from imil.study.study_folder import Predictions
 from imil.training.prediction_files import write_predictions
 
@@ -418,7 +418,7 @@ def test_a_column_shows_the_heat_maps_of_its_arm(study, material):
 
 def test_the_outline_is_that_of_the_lesion(study):
     _, plan = study
-    own, known = loaders_of(plan), loaders(plan)
+    own, known = plan_loaders(plan), loaders(plan)
     key = next(key for key in pd.read_csv(plan.data)["image"] if known.mask(key) is not None)
     assert (own.mask(key) == known.mask(key)).all()
     assert (own.load(key) == known.load(key)).all()
@@ -498,7 +498,7 @@ def test_the_large_mark_is_the_number_of_the_reports_table(copy):
         drawing = attention_energy.draw(Material(folder, plan, table(plan)))
     every = drawing.data.query("arm == 'imil.Lee'")
     assert every.loc[every["seed"].isna(), "energy"].tolist() == pytest.approx([0.35])
-    found = attention_energy.summed_up(find(folder, plan).focus).query("arm == 'imil.Lee'")
+    found = attention_energy.summed_up(read_findings(folder, plan).focus).query("arm == 'imil.Lee'")
     assert found["energy"].tolist() == pytest.approx([0.35])
     energy = drawing.figure.axes[0]
     assert any(list(line.get_xdata()) == pytest.approx([0.35]) for line in energy.lines)
