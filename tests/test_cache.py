@@ -167,7 +167,7 @@ def test_colour_and_grey_become_what_was_asked_for(tmp_path):
     assert (greys[1] == 50).all()
 
 
-def test_squashing_is_antialiased_bilinear():
+def test_resizing_is_antialiased_bilinear():
     import torch  # here: other tests start this module as a program
 
     image = np.random.default_rng(0).integers(0, 256, (120, 90), np.uint8)
@@ -183,13 +183,13 @@ def test_squashing_is_antialiased_bilinear():
 def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, monkeypatch):
     paths = [film(tmp_path / f"{i}.jpg", i, 640) for i in range(3)]
     seen = []
-    real = decoded_file.squash
+    real = decoded_file.resize_to_square
 
     def look(image, size, channels):
         seen.append(image.shape)
         return real(image, size, channels)
 
-    monkeypatch.setattr(decoded_file, "squash", look)
+    monkeypatch.setattr(decoded_file, "resize_to_square", look)
     small = decode(table(paths), size=48, folder=tmp_path / "cache").array
     assert seen == [(160, 160)] * 3, "a quarter: 48 × 3 fits into it, and not into an eighth"
     for path, one in zip(paths, small, strict=True):

@@ -7,138 +7,169 @@ from math import ceil, isnan
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
 from imil.study.arms import Arm
-from imil.study.figures.caption_text import band, fewer, heading, mean_of, stem
-from imil.study.figures.layout import WIDE, Box, key, place, sheet, title
-from imil.study.figures.material import Lacking, Material
+from imil.study.figures.caption_text import (
+    band_sentence,
+    fewer_trainings_sentence,
+    figure_title,
+    file_stem,
+    mean_of_trainings,
+)
+from imil.study.figures.figure_inputs import FigureInputs, MissingData
+from imil.study.figures.panel_layout import (
+    PAGE_WIDTH,
+    add_legend,
+    make_square,
+    plot_figure,
+    set_title,
+)
 from imil.study.figures.roc_curve import MeanCurve, mean_curve
 from imil.study.figures.style import (
     BAND,
     BASELINE,
     DASHED,
+    DOTTED,
     GREY,
-    HINT,
     INK,
     LINE,
     SMALL,
     Drawing,
-    colours,
+    colour_sentence,
     group,
-    shares,
+    unit_axes,
 )
 
-LEFT, TOP, GAP = 0.42, 0.52, (0.2, 0.36)
+SINGLE = 3.4  # inches: the width of a figure of one panel
+MIN_COLUMNS = 4  # fewer columns do not grow to fill the page
 Curves = dict[Arm, MeanCurve]
+Place = tuple[int, int]  # row, column
 
 
-def draw(material: Material, of: str) -> Drawing:
-    """ROC curves of the arms on a set: all together, then each beside the baseline's.
+def draw(inputs: FigureInputs, set_name: str) -> Drawing:
+    """ROC curves of the arms on a set: all in one panel, then each beside the baseline's.
 
-    Raises: Lacking: no training has images of every class.
+    Raises: MissingData: no training has images of every class.
     """
-    found = {arm: mean_curve(material.predictions(arm, of)) for arm in material.arms_of(of)}
-    curves = {arm: curve for arm, curve in found.items() if curve is not None}
+    means = {arm: mean_curve(inputs.predictions(arm, set_name)) for arm in inputs.arms_of(set_name)}
+    curves = {arm: curve for arm, curve in means.items() if curve is not None}
     if not curves:
-        raise Lacking("a ROC curve needs images of every class")
-    figure = _figure(material, of, curves)
+        raise MissingData("a ROC curve needs images of every class")
     return Drawing(
-        stem("roc", of), heading("ROC curves", of), _caption(material, of, curves), figure,
+        file_stem("roc", set_name),
+        figure_title("ROC curves", set_name),
+        _caption(inputs, set_name, curves),
+        _figure(inputs, set_name, curves),
         pd.concat([_table(arm, curve) for arm, curve in curves.items()], ignore_index=True),
-    )  # fmt: skip
+    )
 
 
-def _figure(material: Material, of: str, curves: Curves) -> Figure:
-    beside = [arm for arm in curves if arm.kind != "baseline"]
-    small = beside if len(beside) > 1 else []  # two arms need one panel
-    large, boxes, size = _places(len(small))
-    figure = sheet(*size)
-    axes = place(figure, large)
-    if small:
-        title(figure, large, "All arms", INK)
-        _together(axes, curves)
-        _range(axes, [material.mean(arm, of, "auroc") for arm in curves])
+def _figure(inputs: FigureInputs, set_name: str, curves: Curves) -> Figure:
+    others = [arm for arm in curves if arm.kind != "baseline"]
+    if len(others) > 1:
+        figure, square = _several_panels(inputs, set_name, curves, others)
     else:
-        only = (beside or list(curves))[0]
-        title(figure, large, only.title, group(only).colour)
-        _cell(axes, only, curves[only], _base(material, of, only))
-        _areas(axes, material, of, only, both=material.baseline is not None)
-    axes.set_xlabel("false-positive rate (1 − specificity)")
-    axes.set_ylabel("true-positive rate (sensitivity)")
-    for i, (arm, box) in enumerate(zip(small, boxes, strict=True)):
-        title(figure, box, arm.title, group(arm).colour)
-        axes = place(figure, box)
-        _cell(axes, arm, curves[arm], _base(material, of, arm))
-        _areas(axes, material, of, arm, both=False)
-        below = any(_above(box, other) for other in boxes[i + 1 :])
-        axes.tick_params(labelleft=box.left == LEFT, labelbottom=not below)
-    _key(figure, bool(beside))
+        figure, square = _one_panel(inputs, set_name, curves, (others or list(curves))[0])
+    add_legend(figure, _legend_entries(arm=bool(others)), "outside upper left")
+    make_square(figure, square)
     return figure
 
 
-def _base(material: Material, of: str, arm: Arm) -> MeanCurve | None:
-    """The baseline's curve over the seeds and splits that the arm has as well."""
-    base = material.baseline
-    if base is None or base == arm:
-        return None
-    units = material.units(arm, of)
-    there = zip(material.units(base, of), material.predictions(base, of), strict=True)
-    return mean_curve([one for unit, one in there if unit in units])
+def _one_panel(
+    inputs: FigureInputs, set_name: str, curves: Curves, arm: Arm
+) -> tuple[Figure, Axes]:
+    figure = plot_figure(SINGLE, SINGLE)
+    axes = figure.add_subplot()
+    set_title(axes, arm.title, SINGLE - 0.6, group(arm).colour)
+    _draw_arm(axes, arm, curves[arm], _baseline(inputs, set_name, arm))
+    _print_areas(axes, inputs, set_name, arm, baseline=inputs.baseline is not None)
+    _label_axes(axes)
+    return figure, axes
 
 
-def _places(n: int) -> tuple[Box, list[Box], tuple[float, float]]:
-    """A large box, n small ones beside and below it, and the figure's size, in inches."""
-    if n == 0:
-        return Box(LEFT, TOP, 3.0, 3.0), [], (LEFT + 3.1, TOP + 3.4)
+def _several_panels(
+    inputs: FigureInputs, set_name: str, curves: Curves, arms: list[Arm]
+) -> tuple[Figure, Axes]:
+    """A large panel of two rows and columns with all arms, and a small one for each arm."""
+    places, columns = _places(len(arms))
+    rows = max(2, 1 + places[-1][0])
+    width = PAGE_WIDTH * min(1.0, columns / MIN_COLUMNS)
+    figure = plot_figure(width, width * rows / columns)
+    grid = GridSpec(rows, columns, figure=figure)
+    large = figure.add_subplot(grid[:2, :2])
+    set_title(large, "All arms", 2.0, INK)
+    _draw_all_arms(large, curves)
+    _print_range(large, [inputs.mean(arm, set_name, "auroc") for arm in curves])
+    _label_axes(large)
+    small = large
+    for arm, (row, column) in zip(arms, places, strict=True):
+        small = figure.add_subplot(grid[row, column])
+        set_title(small, arm.title, width / columns - 0.25, group(arm).colour)
+        _draw_arm(small, arm, curves[arm], _baseline(inputs, set_name, arm))
+        _print_areas(small, inputs, set_name, arm, baseline=False)
+        below = any(r > row and c == column for r, c in places)
+        small.tick_params(labelleft=column == 0, labelbottom=not below)
+    return figure, small
+
+
+def _places(n: int) -> tuple[list[Place], int]:
+    """Places for n small panels beside and below a large one of 2 × 2; number of columns."""
     right = ceil(n / 2) if n <= 6 else min((2, 3), key=lambda r: (-(n - 2 * r) % (r + 2), r))
-    count = right + 2
-    side = (WIDE - LEFT - 0.1 + GAP[0]) / max(count, 4) - GAP[0]
-    step = side + GAP[0], side + GAP[1]
-    spots = [(row, col) for row in (0, 1) for col in range(2, count)]
-    spots += [(2 + i // count, i % count) for i in range(max(0, n - len(spots)))]
-    boxes = [Box(LEFT + c * step[0], TOP + r * step[1], side, side) for r, c in spots[:n]]
-    rows = max(2, 1 + spots[n - 1][0])
-    # where panels lie below the large one, its axis needs their place
-    large = Box(LEFT, TOP, 2 * side + GAP[0] - 0.1, 2 * side + GAP[1] - 0.34 * (rows > 2))
-    return large, boxes, (LEFT + count * step[0] - GAP[0] + 0.1, TOP + rows * step[1] + 0.04)
+    columns = right + 2
+    places = [(row, column) for row in (0, 1) for column in range(2, columns)]
+    places += [(2 + i // columns, i % columns) for i in range(max(0, n - len(places)))]
+    return places[:n], columns
 
 
-def _above(box: Box, other: Box) -> bool:
-    return abs(box.left - other.left) < 0.01 and other.top > box.top
+def _baseline(inputs: FigureInputs, set_name: str, arm: Arm) -> MeanCurve | None:
+    """The baseline's curve over the seeds and splits that the arm has as well."""
+    baseline = inputs.baseline
+    if baseline is None or baseline == arm:
+        return None
+    units = inputs.units(arm, set_name)
+    pairs = zip(
+        inputs.units(baseline, set_name), inputs.predictions(baseline, set_name), strict=True
+    )
+    return mean_curve([predictions for unit, predictions in pairs if unit in units])
 
 
-def _together(axes: Axes, curves: Curves) -> None:
-    """Every curve in one panel, thin: how far they are apart at all."""
-    _frame(axes)
+def _label_axes(axes: Axes) -> None:
+    axes.set_xlabel("false-positive rate (1 − specificity)")
+    axes.set_ylabel("true-positive rate (sensitivity)")
+
+
+def _draw_all_arms(axes: Axes, curves: Curves) -> None:
+    """Every curve in one panel, thin."""
+    _set_up(axes)
     for arm, curve in curves.items():
         if arm.kind == "baseline":
-            _baseline(axes, curve, linewidth=1.4)
+            _draw_baseline(axes, curve, linewidth=1.4)
         else:
-            _line(axes, arm, curve, linewidth=0.8)
+            _draw_curve(axes, arm, curve, linewidth=0.8)
 
 
-def _range(axes: Axes, areas: list[float]) -> None:
-    known = [area for area in areas if not isnan(area)]
-    if known:
-        _note(axes, f"AUROC {min(known):.3f} to {max(known):.3f}", INK)
-
-
-def _cell(axes: Axes, arm: Arm, curve: MeanCurve, base: MeanCurve | None) -> None:
-    _frame(axes)
+def _draw_arm(axes: Axes, arm: Arm, curve: MeanCurve, baseline: MeanCurve | None) -> None:
+    _set_up(axes)
     colour = group(arm).colour
-    if base is not None:
-        _baseline(axes, base, linewidth=1.0)
+    if baseline is not None:
+        _draw_baseline(axes, baseline, linewidth=1.0)
     axes.fill_between(curve.fpr, curve.low, curve.high, color=colour, alpha=BAND, linewidth=0)
-    _line(axes, arm, curve, linewidth=1.2)
+    _draw_curve(axes, arm, curve, linewidth=1.2)
 
 
-def _line(axes: Axes, arm: Arm, curve: MeanCurve, *, linewidth: float) -> None:
+def _set_up(axes: Axes) -> None:
+    unit_axes(axes)
+    axes.plot([0, 1], [0, 1], color=LINE, linewidth=0.7, linestyle=DOTTED, zorder=1)
+
+
+def _draw_curve(axes: Axes, arm: Arm, curve: MeanCurve, *, linewidth: float) -> None:
     colour = group(arm).colour
     axes.plot(curve.fpr, curve.tpr, color=colour, linewidth=linewidth, clip_on=False)
 
 
-def _baseline(axes: Axes, curve: MeanCurve, *, linewidth: float) -> None:
+def _draw_baseline(axes: Axes, curve: MeanCurve, *, linewidth: float) -> None:
     axes.fill_between(curve.fpr, curve.low, curve.high, color=LINE, alpha=BAND, linewidth=0)
     axes.plot(
         curve.fpr,
@@ -151,33 +182,34 @@ def _baseline(axes: Axes, curve: MeanCurve, *, linewidth: float) -> None:
     )
 
 
-def _frame(axes: Axes) -> None:
-    shares(axes)
-    axes.plot([0, 1], [0, 1], color=LINE, linewidth=0.7, linestyle=HINT, zorder=1)
+def _print_range(axes: Axes, areas: list[float]) -> None:
+    known = [area for area in areas if not isnan(area)]
+    if known:
+        _print(axes, f"AUROC {min(known):.3f} to {max(known):.3f}", INK)
 
 
-def _areas(axes: Axes, material: Material, of: str, arm: Arm, *, both: bool) -> None:
-    said = [("AUROC", arm)]
-    if both and material.baseline is not None and material.baseline != arm:
-        said = [("baseline", material.baseline), *said]
-    for i, (word, whose) in enumerate(said):
-        area = material.mean(whose, of, "auroc")
+def _print_areas(
+    axes: Axes, inputs: FigureInputs, set_name: str, arm: Arm, *, baseline: bool
+) -> None:
+    lines = [("AUROC", arm)]
+    if baseline and inputs.baseline is not None and inputs.baseline != arm:
+        lines = [("baseline", inputs.baseline), *lines]
+    for i, (name, line_arm) in enumerate(lines):
+        area = inputs.mean(line_arm, set_name, "auroc")
         if not isnan(area):
-            _note(axes, f"{word} {area:.3f}", group(whose).colour, line=i)
+            _print(axes, f"{name} {area:.3f}", group(line_arm).colour, line=i)
 
 
-def _note(axes: Axes, text: str, colour: str, line: int = 0) -> None:
+def _print(axes: Axes, text: str, colour: str, line: int = 0) -> None:
     y = 0.05 + 0.055 * line
     axes.text(0.98, y, text, ha="right", color=colour, fontsize=SMALL + 0.5)
 
 
-def _key(figure: Figure, beside: bool) -> None:
+def _legend_entries(*, arm: bool) -> list[tuple[Line2D, str]]:
     entries = [(Line2D([], [], color=BASELINE.colour, linestyle=DASHED, linewidth=1.2), "baseline")]
-    if beside:
-        arm = Line2D([], [], color=GREY, linewidth=1.3)
-        entries.append((arm, "the arm named above"))
-    entries.append((Line2D([], [], color=LINE, linestyle=HINT, linewidth=0.9), "chance"))
-    key(figure, LEFT, 0.14, entries)
+    if arm:
+        entries.append((Line2D([], [], color=GREY, linewidth=1.3), "the arm named above"))
+    return [*entries, (Line2D([], [], color=LINE, linestyle=DOTTED, linewidth=0.9), "chance")]
 
 
 def _table(arm: Arm, curve: MeanCurve) -> pd.DataFrame:
@@ -194,31 +226,34 @@ def _table(arm: Arm, curve: MeanCurve) -> pd.DataFrame:
     )
 
 
-def _caption(material: Material, of: str, curves: Curves) -> str:
-    units = [material.units(arm, of) for arm in curves]
-    count = len(material.classes)
-    what = (
-        f"Positive is {material.classes[1]}."
-        if count == 2
-        else f"Curves are the mean of each of the {count} classes against the rest."
+def _caption(inputs: FigureInputs, set_name: str, curves: Curves) -> str:
+    units = [inputs.units(arm, set_name) for arm in curves]
+    several = max(map(len, units)) > 1
+    classes = len(inputs.classes)
+    positive = (
+        f"The positive class is {inputs.classes[1]}."
+        if classes == 2
+        else f"Curves are the mean of each of the {classes} classes against the rest."
     )
-    panels = "The baseline is dashed."
-    if len(curves) > 2:
-        banded = any(arm.kind == "baseline" and one.curves > 1 for arm, one in curves.items())
-        tell = "groups, not arms, and its band is the baseline's" if banded else "groups, not arms"
-        panels = (
-            f"The large panel shows all arms together: its colours tell {tell}. Each small panel "
-            "shows one arm beside the baseline (dashed)."
-        )
-    vertical = " at each false-positive rate" if max(map(len, units)) > 1 else ""
-    bands = band(units)
-    if vertical:
-        bands += (
-            " They show how trainings differ, not how uncertain a curve is because images are few."
-        )
-    where = material.images(of, list(curves))
-    areas = "AUROC is the mean over trainings; its" if max(map(len, units)) > 1 else "The AUROC's"
+    vertical = " at each false-positive rate" if several else ""
+    bands = band_sentence(units)
+    if several:
+        bands += " They show the variation between trainings, not the sampling error of the images."
+    mean = "AUROC is the mean over trainings; its" if several else "The AUROC's"
     return (
-        f"ROC curves on {where}: {mean_of(units)}{vertical}. {what} {bands} {panels}{fewer(units)} "
-        f"{colours(curves)} {areas} intervals are in the table."
+        f"ROC curves on {inputs.images(set_name, list(curves))}: {mean_of_trainings(units)}"
+        f"{vertical}. {positive} {bands} {_panels_sentence(curves)}"
+        f"{fewer_trainings_sentence(units)} {colour_sentence(curves)} {mean} intervals are in the "
+        "table."
+    )
+
+
+def _panels_sentence(curves: Curves) -> str:
+    if len(curves) <= 2:
+        return "The baseline is dashed."
+    has_band = any(arm.kind == "baseline" and curve.curves > 1 for arm, curve in curves.items())
+    band = ", and its band is the baseline's" if has_band else ""
+    return (
+        "The large panel shows all arms together: its colours distinguish groups, not arms"
+        f"{band}. Each small panel shows one arm beside the baseline (dashed)."
     )

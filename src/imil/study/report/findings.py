@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from imil.study.arms import Arm
-from imil.study.figures.attention_energy import read_focus
+from imil.study.figures.focus_tables import read_focus
 from imil.study.phrases import count
 from imil.study.plan import Plan
 from imil.study.reading_records import Session, sessions

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 
-from imil.study.figures.attention_energy import blank, rough, summed_up
+from imil.study.figures.focus_tables import blank_sentence, focus_by_arm, resolution_sentence
 from imil.study.phrases import count, duration, listed
 from imil.study.report.claim import Item
 from imil.study.report.control_comparisons import ControlComparison
@@ -131,7 +131,7 @@ def subgroups_section(findings: Findings) -> Section:
 
 def focus_section(findings: Findings) -> Section:
     """Where the trained networks look, on test images with masks."""
-    summary = summed_up(findings.focus)
+    summary = focus_by_arm(findings.focus)
     if summary.empty:
         return Section("Focus")
     rows: list[Row] = []
@@ -155,7 +155,7 @@ def focus_section(findings: Findings) -> Section:
         "Energy inside: share of the heat-map's energy inside the mask; area: share of the image "
         "that the mask covers, which is the energy inside expected of a uniform heat-map; pointing "
         "game: share of heat-maps whose maximum lies in the mask. Heat-maps are of the true class. "
-        f"{rough(findings.settings)}{blank(findings.focus)}"
+        f"{resolution_sentence(findings.settings)}{blank_sentence(findings.focus)}"
     )
     table = Table("Where the networks look", heads, rows, note)
     return Section("Focus", [Block(tables=[table])])
