@@ -305,6 +305,7 @@ def test_markers_and_bars_of_the_forest_plot_are_those_of_the_table(inputs):
     ends = [(-0.4, 0.6), (0.15, 0.25), (0.25, 0.35), (-0.1, 0.9)]
     assert bars == [pytest.approx(one) for one in ends]
     words = [[text.get_text() for text in axes[i].texts] for i in (1, 3, 5)]
+    assert words[0].pop(0) == "Minus baseline"  # above the names of the arms
     assert words == [["← worse", "better →"]] * 2 + [["← better", "worse →"]]  # ECE is the last
 
 
@@ -329,7 +330,7 @@ def test_a_value_that_is_nan_is_named_and_not_drawn(study):
     with figure_style():
         figure = forest_plot.draw(FigureInputs(folder, plan, broken), "test").figure
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["cannot be computed"] * 5
+    assert texts == ["Value"] + ["cannot be computed"] * 5
     assert not figure.axes[0].lines
 
 

@@ -69,10 +69,10 @@ def _intervals(findings: Findings) -> Iterator[str]:
             f"sampling of images and for the variation between trainings: {resampled}, the same in "
             f"every training, and the variance of {units} beyond what their images explain was "
             "added, with a t distribution (Obuchowski and Rockette 1995; degrees of freedom after "
-            f"Hillis 2007). To be conservative, only {percent(EXPLAINED)} of the variance that the "
-            f"images explain is subtracted, and the remainder counts {CAUTION:g} times in the "
-            "degrees of freedom. So the standard error is never less than that from the images "
-            "alone."
+            "Hillis 2007). To be conservative, only "
+            f"{percent(EXPLAINED)} of the variance that the images explain is subtracted, and "
+            f"the remainder counts {CAUTION:g} times in the degrees of freedom. So the standard "
+            "error is never less than that from the images alone."
         )
     yield (
         "Accuracy, AUROC, sensitivity and specificity have Wilson score intervals with that "
