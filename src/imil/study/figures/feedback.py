@@ -118,8 +118,8 @@ def _figure(shown: Sequence[CaseReading], probabilities: Sequence[TrueClassProba
         add_text(figure, left, 0.1, text, fontweight="bold")
     top = TOP
     for one, picture, height, after in zip(shown, pictures, heights, probabilities, strict=True):
-        words = fit_text(_heading(one), PAGE_WIDTH - 2 * LEFT, size=SMALL + 0.5, max_lines=1)
-        add_text(figure, LEFT, top + 0.03, words, fontsize=SMALL + 0.5, color=GREY)
+        heading = fit_text(_heading(one), PAGE_WIDTH - 2 * LEFT, size=SMALL + 0.5, max_lines=1)
+        add_text(figure, LEFT, top + 0.03, heading, fontsize=SMALL + 0.5, color=GREY)
         top += HEADING
         for left, part in zip(lefts, _case_pictures(one, picture), strict=False):
             show_image(figure, Box(left, top, PICTURE, panel_height(picture, PICTURE)), part)
@@ -131,12 +131,12 @@ def _figure(shown: Sequence[CaseReading], probabilities: Sequence[TrueClassProba
 def _case_pictures(one: CaseReading, picture: Picture) -> list[Picture]:
     """Image, heat-map, squares, and corrected image."""
     squares, grid = one.reading.squares, one.case.grid
-    kept = grid.mask(squares, *picture.shape[:2])
+    selected = grid.mask(squares, *picture.shape[:2])
     return [
         picture,
         overlay(picture, one.case.cam_predicted),
         np.asarray(grid_lines(picture, grid, squares=squares)),
-        fill(one.round.settings.fill)(picture, kept),
+        fill(one.round.settings.fill)(picture, selected),
     ]
 
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class MeanCurve:
-    """The vertical mean of ROC curves. Each rate stands twice: below and above a step.
+    """The vertical mean of ROC curves. Each rate occurs twice: below and above a step.
 
     Args:
         fpr: false-positive rate, (2 M,), never falling.

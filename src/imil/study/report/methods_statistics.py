@@ -71,8 +71,8 @@ def _intervals(findings: Findings) -> Iterator[str]:
             "added, with a t distribution (Obuchowski and Rockette 1995; degrees of freedom after "
             "Hillis 2007). To be conservative, only "
             f"{percent(EXPLAINED)} of the variance that the images explain is subtracted, and "
-            f"the remainder counts {CAUTION:g} times in the degrees of freedom. So the standard "
-            "error is never less than that from the images alone."
+            f"the remainder counts {CAUTION:g} times in the degrees of freedom. So the "
+            "standard error is never less than that from the images alone."
         )
     yield (
         "Accuracy, AUROC, sensitivity and specificity have Wilson score intervals with that "
