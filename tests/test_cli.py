@@ -62,7 +62,7 @@ def test_training_ends_with_a_table_and_says_how_far_to_trust_it(trained):
     _, said = trained
     assert "before the round after epoch 2" in said
     assert re.search(r"at the end\s+│\s+[01]\.\d{3}", said)
-    assert "95 % interval" in said
+    assert "95 % confidence interval" in said
 
 
 def test_a_runs_folder_explains_itself(trained):
