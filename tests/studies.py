@@ -21,7 +21,7 @@ from study_round import VERSIONS, write_round
 from imil.atomic_files import write_json, write_table
 from imil.study.arms import Arm, Kind
 from imil.study.plan import Plan, Reader, make_plan, read_plan
-from imil.study.report.findings import Findings, find
+from imil.study.report.findings import Findings, read_findings
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.prediction_files import write_predictions
 
@@ -120,7 +120,7 @@ def small_study(folder: Path, **asked: Any) -> Findings:
     """What there is to report of a small study; `asked` as for `make_study`."""
     small: dict[str, Any] = {"arms": ("baseline", "imil"), "seeds": (0, 1), "n": 24, "train": 24}
     made = make_study(folder, **small | {"external": (), "subgroups": ()} | asked)
-    return find(made, read_plan(made.plan))
+    return read_findings(made, read_plan(made.plan))
 
 
 def _reader(of: str | Reader) -> dict[str, str]:

@@ -17,7 +17,7 @@ from imil.data.image_cache import decode
 from imil.data.table import Table, read_data
 from imil.errors import DataError
 from imil.images.load import load_image
-from imil.images.resize import squash
+from imil.images.resize import resize_to_square
 
 
 def film(path, seed, side=40):
@@ -167,45 +167,47 @@ def test_colour_and_grey_become_what_was_asked_for(tmp_path):
     assert (greys[1] == 50).all()
 
 
-def test_squashing_is_antialiased_bilinear():
+def test_resizing_is_antialiased_bilinear():
     import torch  # here: other tests start this module as a program
 
     image = np.random.default_rng(0).integers(0, 256, (120, 90), np.uint8)
     independent = torch.nn.functional.interpolate(
         torch.from_numpy(image)[None, None].float(), (32, 32), mode="bilinear", antialias=True
     )
-    small = squash(image, 32, 1).astype(float)
+    small = resize_to_square(image, 32, 1).astype(float)
     np.testing.assert_allclose(small, independent[0, 0].numpy(), atol=1.01)
     stripes = np.tile(np.array([0, 255], np.uint8), (3000, 1500))
-    np.testing.assert_allclose(squash(stripes, 100, 1), 127.5, atol=2)
+    np.testing.assert_allclose(resize_to_square(stripes, 100, 1), 127.5, atol=2)
 
 
 def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, monkeypatch):
     paths = [film(tmp_path / f"{i}.jpg", i, 640) for i in range(3)]
     seen = []
-    real = decoded_file.squash
+    real = decoded_file.resize_to_square
 
     def look(image, size, channels):
         seen.append(image.shape)
         return real(image, size, channels)
 
-    monkeypatch.setattr(decoded_file, "squash", look)
+    monkeypatch.setattr(decoded_file, "resize_to_square", look)
     small = decode(table(paths), size=48, folder=tmp_path / "cache").array
     assert seen == [(160, 160)] * 3, "a quarter: 48 × 3 fits into it, and not into an eighth"
     for path, one in zip(paths, small, strict=True):
-        np.testing.assert_allclose(one.astype(int), squash(load_image(path), 48, 1), atol=2)
+        np.testing.assert_allclose(
+            one.astype(int), resize_to_square(load_image(path), 48, 1), atol=2
+        )
 
 
 def test_16_bits_become_8_from_darkest_to_brightest():
     image = np.kron(np.array([[1000, 3000], [2000, 5000]], np.uint16), np.ones((16, 16), np.uint16))
-    corners = squash(image, 32, 1)[::31, ::31]
+    corners = resize_to_square(image, 32, 1)[::31, ::31]
     # (v - 1000) × 255 / 4000
     assert corners.tolist() == [[0, 128], [64, 255]]
-    colour = squash(np.dstack([image, image, 0 * image + 1000]), 32, 3)[::31, ::31]
+    colour = resize_to_square(np.dstack([image, image, 0 * image + 1000]), 32, 3)[::31, ::31]
     assert colour[..., 0].tolist() == [[0, 128], [64, 255]]
     assert not colour[..., 2].any()
-    assert not squash(np.full((9, 9), 700, np.uint16), 4, 1).any()
-    assert squash(image, 8, 3).shape == (8, 8, 3)
+    assert not resize_to_square(np.full((9, 9), 700, np.uint16), 4, 1).any()
+    assert resize_to_square(image, 8, 3).shape == (8, 8, 3)
 
 
 def spoiled(folder, n=6):
@@ -223,7 +225,7 @@ def test_bad_images_are_refused_together_in_one_sentence(tmp_path):
     said = str(caught.value)
     assert said.startswith("2 of 4 images cannot be read: ")
     assert "001.png' is damaged" in said
-    assert "003.png' is no image" in said
+    assert "003.png' is not an image" in said
     assert "--skip-bad" in said
     assert "\n" not in said
     assert not set(names(tmp_path / "cache")) & {".npy", ".part"}
@@ -231,7 +233,7 @@ def test_bad_images_are_refused_together_in_one_sentence(tmp_path):
 
 def test_what_is_missing_is_said_before_anything_is_decoded(tmp_path):
     data, steps = spoiled(tmp_path), Steps()
-    with pytest.raises(DataError, match=r"1 of 6 images cannot be read: .*004.png' is not there"):
+    with pytest.raises(DataError, match=r"1 of 6 images cannot be read: .*004.png' does not exist"):
         decode(data, size=32, folder=tmp_path / "cache", progress=steps)
     assert max(done for done, _ in steps) == 6  # hashed, none decoded
 
@@ -242,7 +244,7 @@ def test_bad_images_can_be_skipped_and_are_listed(tmp_path):
     for _ in ("decoded", "served"):
         decoded = decode(data, size=32, folder=cache, skip_bad=True)
         assert [key for key, _ in decoded.bad] == ["001.png", "003.png", "004.png"]
-        assert "is not there" in decoded.bad[2][1]
+        assert "does not exist" in decoded.bad[2][1]
         np.testing.assert_array_equal(decoded.array, good)
     with pytest.raises(DataError, match="1 of 6"):
         decode(data, size=32, folder=cache)

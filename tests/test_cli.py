@@ -60,7 +60,7 @@ def test_training_ends_with_a_table_and_says_how_far_to_trust_it(trained):
     _, said = trained
     assert "before the round after epoch 2" in said
     assert re.search(r"at the end\s+│\s+[01]\.\d{3}", said)
-    assert "95 % interval" in said
+    assert "95 % confidence interval" in said
 
 
 def test_a_runs_folder_explains_itself(trained):
@@ -190,7 +190,7 @@ BAD_DATA = {
         "9",
     ),
     "truncated mask": (
-        lambda films: _shorten(films.parent / pd.read_csv(films).lung_mask[3]), "cut short",
+        lambda films: _shorten(films.parent / pd.read_csv(films).lung_mask[3]), "truncated",
     ),
 }  # fmt: skip
 

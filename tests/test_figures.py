@@ -1,4 +1,4 @@
-"""The training curve and the page of cases, drawn from files alone."""
+"""The training curve and the page of cases, made from a run's files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from PIL import Image
 from imil.cases import Case, Reading, RoundSettings
 from imil.grid import Grid
 from imil.store import Store
-from imil.training.training_curve import cases_page, training_curve
+from imil.training.case_report import write_case_report
+from imil.training.training_curve import draw_training_curve
 
-NASTY = '<script>alert("x")</script> & "Ärztin"'
+HOSTILE = '<script>alert("x")</script> & "Ärztin"'
 NAMES = ("normal", "lesion")
 
 
@@ -55,7 +56,7 @@ def a_round(store, cases, readings=(), *, run="run", epoch=10, names=NAMES, stat
 
 
 class Page(HTMLParser):
-    """What a browser would find in the page: tags, pictures, text."""
+    """The page as a browser parses it: tags, pictures, text."""
 
     def __init__(self, path):
         super().__init__()
@@ -94,20 +95,20 @@ def height(path):
 
 
 def draw(store, tmp_path, run="run"):
-    cases_page(store, run, tmp_path / "cases.html")
+    write_case_report(store, run, tmp_path / "cases.html")
     return Page(tmp_path / "cases.html")
 
 
-def test_a_case_shows_what_was_asked_answered_and_done(store, tmp_path):
+def test_a_case_shows_its_pictures_and_its_reading(store, tmp_path):
     reading = Reading(a_case().id, "Dr Lee", "focus", (1,), reason="upper lobe", seconds=72)
     a_round(store, [a_case()], [reading], state="applied")
     page = draw(store, tmp_path)
-    for said in (
+    for text in (
         "Round after epoch 10", "1 of 1 cases read", "applied", "film-1.png", "normal 87.6 %",
         "ground truth lesion", "squares: 1", "trained on: blackout", "focus", "Dr Lee",
         "1 min 12 s", "upper lobe",
     ):  # fmt: skip
-        assert said in page.text, said
+        assert text in page.text, text
     image, heat, _, black = page.pictures
     assert image.min() > 190  # the film is 200 everywhere
     assert (heat[..., 0].astype(int) - heat[..., 2]).max() > 20  # colours over grey
@@ -117,7 +118,7 @@ def test_a_case_shows_what_was_asked_answered_and_done(store, tmp_path):
     assert black[:, half + 8 :].max() < 10
 
 
-def test_the_page_needs_nothing_but_itself_and_runs_no_script(store, tmp_path):
+def test_the_page_is_self_contained_and_has_no_script(store, tmp_path):
     a_round(store, [a_case()])
     page = draw(store, tmp_path)
     assert "script" not in page.tags
@@ -126,17 +127,17 @@ def test_the_page_needs_nothing_but_itself_and_runs_no_script(store, tmp_path):
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
 
 
-def test_text_from_people_and_files_cannot_become_markup(store, tmp_path):
-    case = a_case(run=NASTY, names=(NASTY, "b" + NASTY), key=NASTY)
-    reading = Reading(case.id, NASTY, "focus", (2,), reason=NASTY)
-    a_round(store, [case], [reading], run=NASTY, names=case.class_names)
-    page = draw(store, tmp_path, run=NASTY)
+def test_hostile_names_stay_text(store, tmp_path):
+    case = a_case(run=HOSTILE, names=(HOSTILE, "b" + HOSTILE), key=HOSTILE)
+    reading = Reading(case.id, HOSTILE, "focus", (2,), reason=HOSTILE)
+    a_round(store, [case], [reading], run=HOSTILE, names=case.class_names)
+    page = draw(store, tmp_path, run=HOSTILE)
     assert "script" not in page.tags
-    assert page.text.count(NASTY) >= 6  # run, key, both classes, reader, reason: all readable
+    assert page.text.count(HOSTILE) >= 6  # run, key, both classes, reader, reason: all readable
     assert "<script" not in (tmp_path / "cases.html").read_text(encoding="utf-8")
 
 
-def test_a_paused_round_says_so_and_shows_the_unread_case_unchanged(store, tmp_path):
+def test_a_paused_round_shows_its_unread_case_unchanged(store, tmp_path):
     read = Reading(a_case(1).id, "A", "focus", (4,))
     a_round(store, [a_case(1), a_case(2)], [read])
     page = draw(store, tmp_path)
@@ -146,21 +147,21 @@ def test_a_paused_round_says_so_and_shows_the_unread_case_unchanged(store, tmp_p
     assert page.pictures[7].min() > 190  # the fourth picture of case 2
 
 
-def test_a_round_without_a_case_is_told_and_leaves_no_picture(store, tmp_path):
-    (tmp_path / "cases.png").write_bytes(b"of an earlier drawing")
+def test_a_round_without_cases_says_so_and_has_no_picture(store, tmp_path):
+    (tmp_path / "cases.png").write_bytes(b"outdated")
     a_round(store, [], state="applied")
     page = draw(store, tmp_path)
-    assert "nobody was asked" in page.text
+    assert "there were no cases to read" in page.text
     assert page.sources == []
     assert not (tmp_path / "cases.png").exists()
 
 
-def test_a_run_without_a_round_is_told(store, tmp_path):
-    assert "No round was held" in draw(store, tmp_path).text
+def test_a_run_without_rounds_says_so(store, tmp_path):
+    assert "There was no round" in draw(store, tmp_path).text
 
 
 @pytest.mark.parametrize("verdict", ["skip", "wrong label", "not assessable"])
-def test_a_verdict_without_squares_leaves_the_image_as_it_was(store, tmp_path, verdict):
+def test_a_verdict_without_squares_leaves_the_image_unchanged(store, tmp_path, verdict):
     a_round(store, [a_case()], [Reading(a_case().id, "A", verdict)])
     page = draw(store, tmp_path)
     assert verdict in page.text
@@ -176,7 +177,7 @@ def test_a_skipped_case_keeps_the_squares_of_an_earlier_round(store, tmp_path):
     assert page.pictures[3][-1, -1].max() < 10
 
 
-def test_the_newest_reading_is_the_one_that_is_shown(store, tmp_path):
+def test_only_the_latest_reading_is_shown(store, tmp_path):
     first, second = (Reading(a_case().id, "A", "focus", (i,), reason=f"say {i}") for i in (1, 4))
     a_round(store, [a_case()], [first, second])
     page = draw(store, tmp_path)
@@ -193,7 +194,7 @@ def test_the_picture_shows_the_first_corrected_cases_one_below_the_other(store, 
     other = tmp_path / "one"
     other.mkdir()
     a_round(store, [a_case(1, run="one")], run="one")
-    cases_page(store, "one", other / "cases.html")
+    write_case_report(store, "one", other / "cases.html")
     assert four == 4 * height(other / "cases.png")
 
 
@@ -209,11 +210,11 @@ def test_every_round_of_the_run_is_on_the_page_and_no_other_run(store, tmp_path)
 def curve(tmp_path, lines, rounds=()):
     history = tmp_path / "history.csv"
     history.write_text("\n".join(lines) + "\n")
-    training_curve(history, list(rounds), tmp_path / "curve.png")
+    draw_training_curve(history, list(rounds), tmp_path / "curve.png")
     return np.asarray(Image.open(tmp_path / "curve.png").convert("RGB")).astype(int)
 
 
-def painted(pixels, colour):
+def pixels_of_colour(pixels, colour):
     return int((np.abs(pixels - np.array(colour)).max(axis=2) < 24).sum())
 
 
@@ -227,15 +228,16 @@ def test_the_curve_draws_validation_only_where_there_is_one(tmp_path):
         tmp_path,
         [HEAD + ",val_loss,val_accuracy", "1,0.7,0.5,0.8,0.4", "2,0.5,0.7,0.6,0.6"],
     )
-    assert painted(train, BLUE) > 1000
-    assert painted(train, ORANGE) == 0
-    assert painted(both, ORANGE) > 1000
+    assert pixels_of_colour(train, BLUE) > 1000
+    assert pixels_of_colour(train, ORANGE) == 0
+    assert pixels_of_colour(both, ORANGE) > 1000
 
 
 def test_each_round_is_a_line_in_the_curve(tmp_path):
     lines = [HEAD, *(f"{e},{1 / e},{1 - 1 / (e + 1)}" for e in range(1, 11))]
     grey = [
-        painted(curve(tmp_path, lines, rounds), (115, 115, 115)) for rounds in ((), (4,), (4, 7))
+        pixels_of_colour(curve(tmp_path, lines, rounds), (115, 115, 115))
+        for rounds in ((), (4,), (4, 7))
     ]
     assert grey[0] + 200 < grey[1]
     assert grey[1] + 200 < grey[2]

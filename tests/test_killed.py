@@ -25,7 +25,7 @@ from imil.store import Store
 # where it is killed: module, name there, which call, before or after
 POINTS = [
     ("imil.training.prepared_data", "decode", 1, "before"),
-    ("imil.data.decoded_file", "squash", 7, "before"),  # while decoding
+    ("imil.data.decoded_file", "resize_to_square", 7, "before"),  # while decoding
     ("imil.training.prepared_data", "decode", 1, "after"),
     ("imil.training.prepared_data", "write_splits", 1, "before"),
     ("imil.training.prepared_data", "write_splits", 1, "after"),

@@ -1,4 +1,4 @@
-"""Image files to arrays: against bytes laid by hand, and libraries that load does not use."""
+"""Loading image files: against bytes written by hand, and libraries that `load` does not use."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from imil.errors import DataError
-from imil.images.load import MOST_PIXELS, image_size, load_image, load_mask
+from imil.images.load import MAX_PIXELS, image_size, load_image, load_mask
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG colour types
 ADAM7 = [
@@ -65,15 +65,15 @@ def written(path, data):
     return path
 
 
-def same(found, expected):
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected)
+def check_equal(image, expected):
+    assert image.dtype == expected.dtype
+    np.testing.assert_array_equal(image, expected)
 
 
 @pytest.mark.parametrize(
     ("at_least", "times"), [(1, 8), (60, 8), (61, 4), (121, 2), (241, 1), (481, 1)]
 )
-def test_a_jpeg_may_come_smaller_averaged_over_boxes_and_upright(tmp_path, at_least, times):
+def test_a_jpeg_may_be_decoded_smaller_averaged_over_boxes_and_upright(tmp_path, at_least, times):
     exif = PIL.Image.Exif()
     exif[274] = 6  # on its side
     coarse = np.kron(random(60, 80) // 2 + 60, np.ones((8, 8), np.uint8))
@@ -87,17 +87,15 @@ def test_a_jpeg_may_come_smaller_averaged_over_boxes_and_upright(tmp_path, at_le
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize(("colour", "shape"), [(GREY, (13, 9)), (RGB, (13, 9, 3))])
-def test_a_png_comes_back_bit_for_bit(tmp_path, dtype, interlaced, colour, shape):
+def test_a_png_is_loaded_bit_for_bit(tmp_path, dtype, interlaced, colour, shape):
     pixels = random(*shape, dtype=dtype)
     path = written(tmp_path / "a.png", png(pixels, colour, interlaced=interlaced))
-    same(load_image(path), pixels)
+    check_equal(load_image(path), pixels)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize(("colour", "channels"), [(GREY_ALPHA, 1), (RGBA, 3)])
-def test_what_is_transparent_is_black_and_what_is_opaque_is_untouched(
-    tmp_path, dtype, colour, channels
-):
+def test_transparent_pixels_are_black_and_opaque_ones_unchanged(tmp_path, dtype, colour, channels):
     pixels = random(6, 5, channels + 1, dtype=dtype)
     full = np.iinfo(dtype).max
     pixels[..., -1] = full
@@ -107,34 +105,34 @@ def test_what_is_transparent_is_black_and_what_is_opaque_is_untouched(
     expected[0] = 0
     expected[1] = np.floor(expected[1] / 3 + 0.5)
     path = written(tmp_path / "a.png", png(pixels, colour))
-    same(load_image(path), expected.astype(dtype).squeeze())
+    check_equal(load_image(path), expected.astype(dtype).squeeze())
 
 
 def test_a_colour_file_whose_channels_are_equal_is_grey(tmp_path):
     for dtype in (np.uint8, np.uint16):
         grey = random(5, 4, dtype=dtype)
         path = written(tmp_path / "a.png", png(np.dstack([grey] * 3), RGB))
-        same(load_image(path), grey)
+        check_equal(load_image(path), grey)
 
 
-def test_a_palette_is_looked_up(tmp_path):
+def test_a_palette_becomes_rgb(tmp_path):
     colours = np.array([[0, 0, 0], [255, 128, 0], [1, 2, 3]], np.uint8)
     index = np.array([[0, 1], [2, 1]], np.uint8)
     palette = chunk(b"PLTE", colours.tobytes())
-    same(
+    check_equal(
         load_image(written(tmp_path / "a.png", png(index, PALETTE, extra=palette))), colours[index]
     )
     holes = palette + chunk(b"tRNS", bytes([255, 0, 255]))
     path = written(tmp_path / "b.png", png(index, PALETTE, extra=holes))
     colours[1] = 0
-    same(load_image(path), colours[index])
+    check_equal(load_image(path), colours[index])
 
 
 def test_one_bit_becomes_0_and_255(tmp_path):
     bits = random(7, 11) > 127
     for name in ("a.png", "a.tif"):
         path = saved(tmp_path / name, PIL.Image.fromarray(bits))
-        same(load_image(path), bits.astype(np.uint8) * 255)
+        check_equal(load_image(path), bits.astype(np.uint8) * 255)
 
 
 def test_a_jpeg_of_cmyk_becomes_rgb(tmp_path):
@@ -146,7 +144,7 @@ def test_a_jpeg_of_cmyk_becomes_rgb(tmp_path):
 
 def test_a_grey_jpeg_is_grey(tmp_path):
     path = saved(tmp_path / "a.jpg", PIL.Image.new("L", (16, 8), 77))
-    same(load_image(path), np.full((8, 16), 77, np.uint8))
+    check_equal(load_image(path), np.full((8, 16), 77, np.uint8))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -156,41 +154,41 @@ def test_a_grey_jpeg_is_grey(tmp_path):
     "options",
     [{}, {"compression": "zlib", "predictor": True}, {"rowsperstrip": 2}, {"bigtiff": True}],
 )
-def test_a_tiff_comes_back_bit_for_bit(tmp_path, dtype, shape, order, options):
+def test_a_tiff_is_loaded_bit_for_bit(tmp_path, dtype, shape, order, options):
     pixels = random(*shape, dtype=dtype)
     photometric = "rgb" if len(shape) == 3 else "minisblack"
     tifffile.imwrite(
         tmp_path / "a.tif", pixels, photometric=photometric, byteorder=order, **options
     )
-    same(load_image(tmp_path / "a.tif"), pixels)
+    check_equal(load_image(tmp_path / "a.tif"), pixels)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_tiff_of_separate_planes_comes_back_bit_for_bit(tmp_path, dtype):
+def test_a_tiff_of_separate_planes_is_loaded_bit_for_bit(tmp_path, dtype):
     planes = random(3, 9, 13, dtype=dtype)
     tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
-    same(load_image(tmp_path / "a.tif"), np.moveaxis(planes, 0, 2))
+    check_equal(load_image(tmp_path / "a.tif"), np.moveaxis(planes, 0, 2))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_where_a_tiff_stores_white_as_0_it_is_inverted(tmp_path, dtype):
+def test_a_tiff_that_stores_white_as_0_is_inverted(tmp_path, dtype):
     pixels = random(9, 13, dtype=dtype)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
-    same(load_image(tmp_path / "a.tif"), np.iinfo(dtype).max - pixels)
+    check_equal(load_image(tmp_path / "a.tif"), np.iinfo(dtype).max - pixels)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_alpha_in_a_tiff_is_over_black(tmp_path, dtype):
+def test_alpha_in_a_tiff_is_composited_on_black(tmp_path, dtype):
     pixels = random(4, 5, 4, dtype=dtype)
     pixels[..., 3] = np.iinfo(dtype).max
     pixels[0, :, 3] = 0
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"])
     pixels[0] = 0
-    same(load_image(tmp_path / "a.tif"), pixels[..., :3])
+    check_equal(load_image(tmp_path / "a.tif"), pixels[..., :3])
 
 
 def upright(pixels, orientation):
-    """By the words of the standard: where the stored row 0 and column 0 are shown."""
+    """By the definition of the standard: where the stored row 0 and column 0 are shown."""
     row, col = {1: "tl", 2: "tr", 3: "br", 4: "bl", 5: "lt", 6: "rt", 7: "rb", 8: "lb"}[orientation]
     if row in "lr":  # the stored rows are shown as columns
         pixels, row, col = pixels.swapaxes(0, 1), col, row
@@ -200,7 +198,7 @@ def upright(pixels, orientation):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["jpg", "png", "16-bit RGB png", "tif", "16-bit RGB tif"])
-def test_orientation_is_followed(tmp_path, kind, orientation):
+def test_orientation_is_applied(tmp_path, kind, orientation):
     exif = PIL.Image.Exif()
     exif[274] = orientation
     raw = exif.tobytes().removeprefix(b"Exif\0\0")
@@ -227,9 +225,9 @@ def test_orientation_is_followed(tmp_path, kind, orientation):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x09", b""])
-def test_damaged_exif_does_not_spoil_a_whole_image(tmp_path, exif):
+def test_damaged_exif_is_ignored(tmp_path, exif):
     path = saved(tmp_path / "a.jpg", PIL.Image.new("L", (16, 8), 77), exif=exif)
-    same(load_image(path), np.full((8, 16), 77, np.uint8))
+    check_equal(load_image(path), np.full((8, 16), 77, np.uint8))
     assert image_size(path) == (8, 16)
 
 
@@ -238,16 +236,16 @@ def test_a_mask_is_true_where_it_is_not_black(tmp_path):
     expected = pixels > 0
     for mode in ("L", "RGB"):
         path = saved(tmp_path / "a.png", PIL.Image.fromarray(pixels).convert(mode))
-        same(load_mask(path), expected)
+        check_equal(load_mask(path), expected)
     saved(tmp_path / "a.png", PIL.Image.fromarray(expected))
-    same(load_mask(tmp_path / "a.png"), expected)
+    check_equal(load_mask(tmp_path / "a.png"), expected)
     one_channel = np.zeros((2, 2, 3), np.uint8)
     one_channel[..., 2] = pixels
-    same(load_mask(saved(tmp_path / "a.png", PIL.Image.fromarray(one_channel))), expected)
+    check_equal(load_mask(saved(tmp_path / "a.png", PIL.Image.fromarray(one_channel))), expected)
 
 
 def refusal(path):
-    """The one sentence, and a check that it is one and names the file."""
+    """The error message; checks that it is one line and names the file."""
     with pytest.raises(DataError) as caught:
         load_image(path)
     sentence = str(caught.value)
@@ -256,32 +254,32 @@ def refusal(path):
     return sentence
 
 
-def test_a_file_that_is_not_there_is_refused_in_a_sentence(tmp_path):
-    assert "is not there" in refusal(tmp_path / "a.png")
-    assert "is not there" in refusal(written(tmp_path / "file", b"x") / "a.png")
+def test_a_missing_file_is_refused(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "a.png")
+    assert "does not exist" in refusal(written(tmp_path / "file", b"x") / "a.png")
 
 
-def test_a_folder_an_empty_file_and_a_text_are_refused_in_a_sentence(tmp_path):
+def test_a_folder_an_empty_file_and_a_text_are_refused(tmp_path):
     assert "is a folder" in refusal(tmp_path)
     assert "is empty" in refusal(written(tmp_path / "a.png", b""))
-    assert "is no image" in refusal(written(tmp_path / "b.png", b"patient,finding\n1,TB\n"))
+    assert "is not an image" in refusal(written(tmp_path / "b.png", b"patient,finding\n1,TB\n"))
     os.mkfifo(tmp_path / "pipe")
-    assert "is no file" in refusal(tmp_path / "pipe")
+    assert "is not a regular file" in refusal(tmp_path / "pipe")
 
 
-def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(guarded):
+def test_a_file_without_read_permission_is_refused(guarded):
     path = written(guarded / "a.png", png(random(4, 4), GREY))
     path.chmod(0)
-    assert "may not be read" in refusal(path)
+    assert "permission denied" in refusal(path)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int32, np.uint32, np.int8])
-def test_values_that_are_no_8_or_16_bit_grey_are_refused(tmp_path, dtype):
+def test_values_other_than_8_or_16_bit_are_refused(tmp_path, dtype):
     tifffile.imwrite(tmp_path / "a.tif", np.ones((9, 13), dtype))
     assert "save it as unsigned 8- or 16-bit" in refusal(tmp_path / "a.tif")
 
 
-def test_not_a_number_is_refused(tmp_path):
+def test_nan_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.full((9, 13), np.nan, np.float32))
     assert "floating-point" in refusal(tmp_path / "a.tif")
 
@@ -305,8 +303,8 @@ def test_a_volume_in_one_page_is_refused(tmp_path):
     assert "several images" in refusal(tmp_path / "a.tif")
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked_and_without_a_warning(tmp_path):
-    side = int(MOST_PIXELS**0.5) + 1
+def test_a_decompression_bomb_is_refused_before_it_is_decoded_without_a_warning(tmp_path):
+    side = int(MAX_PIXELS**0.5) + 1
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, GREY, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     path = written(tmp_path / "a.png", b"\x89PNG\r\n\x1a\n" + head + data)
@@ -315,7 +313,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked_and_without_a_warning(tmp_path)
         assert "at most 100,000,000" in refusal(path)
 
 
-def test_what_pillow_calls_a_bomb_but_is_a_large_film_is_read_without_a_warning(tmp_path):
+def test_a_large_image_is_read_without_pillow_s_warning(tmp_path):
     side = 9600  # 92 million: past Pillow's 89
     path = saved(tmp_path / "a.png", PIL.Image.new("1", (side, side)))
     with warnings.catch_warnings():
@@ -343,8 +341,8 @@ def files(folder):
             yield path, pixels.shape
 
 
-@pytest.mark.filterwarnings("ignore")  # what the decoders say of what they find
-def test_a_file_cut_short_is_refused_unless_every_pixel_is_there(tmp_path):
+@pytest.mark.filterwarnings("ignore")  # of the decoders
+def test_a_truncated_file_is_refused_unless_every_pixel_is_present(tmp_path):
     for path, shape in files(tmp_path):
         whole, image = path.read_bytes(), load_image(path)
         assert image.shape == shape
@@ -353,11 +351,11 @@ def test_a_file_cut_short_is_refused_unless_every_pixel_is_there(tmp_path):
             if short.stat().st_size < len(whole) - 20:  # PNG: check sums and the end mark
                 refusal(short)
             else:
-                same(load_image(short), image) if path.suffix == ".png" else refusal(short)
+                check_equal(load_image(short), image) if path.suffix == ".png" else refusal(short)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_damage_anywhere_is_refused_or_gives_an_image_but_nothing_else_is_raised(tmp_path):
+def test_a_damaged_file_gives_an_image_or_a_data_error(tmp_path):
     rng = np.random.default_rng(0)
     for path, _ in files(tmp_path):
         whole = np.frombuffer(path.read_bytes(), np.uint8)
@@ -372,7 +370,7 @@ def test_damage_anywhere_is_refused_or_gives_an_image_but_nothing_else_is_raised
             assert image.ndim == 2 or image.shape[2:] == (3,)
 
 
-def test_the_sentence_names_tifffile_where_it_is_missing(tmp_path, monkeypatch):
+def test_the_message_names_tifffile_where_it_is_missing(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", random(9, 13, 3, dtype=np.uint16), photometric="rgb")
     monkeypatch.setitem(sys.modules, "tifffile", None)  # what Python does for an absent module
     assert "imil[train]" in refusal(tmp_path / "a.tif")
@@ -384,5 +382,5 @@ def test_the_size_comes_from_the_header_alone(tmp_path):
     buffer = io.BytesIO()
     PIL.Image.fromarray(random(40, 30)).save(buffer, "JPEG")
     assert image_size(written(tmp_path / "a.jpg", buffer.getvalue()[:400])) == (40, 30)
-    with pytest.raises(DataError, match="is no image"):
+    with pytest.raises(DataError, match="is not an image"):
         image_size(written(tmp_path / "b.png", b"text"))

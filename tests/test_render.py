@@ -1,4 +1,4 @@
-"""Pictures for reading: right pixels, crisp lines, readable at any shape and grid."""
+"""Pictures for readers: exact pixels, sharp lines, readable at any shape and grid."""
 
 from dataclasses import replace
 
@@ -11,15 +11,15 @@ from reader_contract import make_case
 
 from imil.errors import ShapeError
 from imil.grid import Grid
-from imil.images.montage import font, wrapped
+from imil.images.montage import font, wrap_text
 from imil.images.render import (
-    CHOSEN,
+    SELECTED,
     case_panel,
     colour_map,
-    fitted,
     grid_lines,
     overlay,
     percent,
+    resize_to_height,
     review_strip,
     squares_as_text,
     to_uint8,
@@ -60,12 +60,12 @@ def count(picture, colour):
 # --- pixels -------------------------------------------------------------------------------
 
 
-def test_eight_bits_are_shown_as_they_are():
+def test_eight_bits_are_shown_unchanged():
     image = np.array([[3, 250]], np.uint8)
     assert to_uint8(image).tolist() == [[3, 250]]
 
 
-def test_sixteen_bits_are_shown_from_their_own_darkest_to_their_brightest():
+def test_sixteen_bits_are_scaled_from_their_minimum_to_their_maximum():
     # 4095 - 1000 = 3095 steps; 2000 lies at 1000 / 3095 * 255 = 82.4
     image = np.array([[1000, 2000, 4095]], np.uint16)
     assert to_uint8(image).tolist() == [[0, 82, 255]]
@@ -82,23 +82,23 @@ def test_sixteen_bits_of_one_value_are_black(value):
 
 
 @pytest.mark.parametrize("eyes", BLINDNESS)
-def test_the_colours_grow_brighter_with_the_value_for_every_eye(eyes):
+def test_luminance_increases_with_the_value_for_every_colour_vision(eyes):
     seen = (linear(colour_map(EVERY_VALUE)) @ np.array(BLINDNESS[eyes]).T).clip(0, 1)
     luminance = seen @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(luminance) > 0).all()
 
 
-def test_values_outside_the_range_take_the_colour_of_the_end():
+def test_values_outside_the_range_are_clipped():
     assert colour_map(np.array([-1.0, 2.0])).tolist() == colour_map(np.array([0.0, 1.0])).tolist()
 
 
-def test_a_cold_heat_map_leaves_the_film_as_it_is():
+def test_a_heat_map_of_zero_leaves_the_image_unchanged():
     film = np.arange(256, dtype=np.uint8).reshape(16, 16)
     over = overlay(film, np.zeros((7, 7), np.float32))
     assert (over == film[..., None]).all()
 
 
-def test_the_hottest_place_is_mixed_by_the_opacity():
+def test_the_maximum_is_blended_by_the_opacity():
     film = np.full((2, 2), 100, np.uint8)
     top = colour_map(np.array(1.0)).astype(float)
     over = overlay(film, np.ones((1, 1), np.float32), opacity=0.25)
@@ -113,13 +113,13 @@ def test_the_heat_map_is_enlarged_bilinearly():
     assert np.abs(over[0] - expected).max() <= 0.5
 
 
-def test_a_colour_film_keeps_its_colours_under_a_cold_heat_map():
+def test_a_colour_image_is_unchanged_under_a_heat_map_of_zero():
     film = np.random.default_rng(0).integers(0, 256, (9, 5, 3), dtype=np.uint8)
     assert (overlay(film, np.zeros((2, 2), np.float32)) == film).all()
 
 
 @pytest.mark.parametrize("cam", [np.full((2, 2), np.nan, np.float32), np.zeros(4, np.float32)])
-def test_a_heat_map_that_is_no_plane_of_numbers_is_refused(cam):
+def test_a_heat_map_with_nan_or_of_one_dimension_is_refused(cam):
     with pytest.raises(ShapeError, match="heat-map"):
         overlay(np.zeros((4, 4), np.uint8), cam)
 
@@ -129,7 +129,7 @@ def test_a_heat_map_that_is_no_plane_of_numbers_is_refused(cam):
 
 @pytest.mark.parametrize("film", [0, 255])
 @pytest.mark.parametrize("grid", [Grid(4, 4), Grid(3, 5), Grid(16, 16)])
-def test_every_line_shows_on_black_and_on_white(film, grid):
+def test_every_line_is_visible_on_black_and_on_white(film, grid):
     height, width = 301, 400
     drawn = np.asarray(grid_lines(np.full((height, width), film, np.uint8), grid, numbers=False))
     contrast = np.abs(drawn[..., 0].astype(int) - film) > 60
@@ -144,7 +144,7 @@ def test_every_line_shows_on_black_and_on_white(film, grid):
         assert not contrast[top + 1 : bottom - 1, left + 1 : right - 1].any(), "crisp"
 
 
-def test_the_picture_itself_is_not_drawn_on():
+def test_the_input_picture_is_not_changed():
     picture = Image.new("RGB", (80, 80))
     grid_lines(picture, Grid(4, 4), squares=[1])
     assert np.asarray(picture).max() == 0
@@ -164,7 +164,7 @@ def test_each_square_has_its_number_in_its_upper_left_corner():
 @pytest.mark.parametrize(
     ("grid", "side", "most"), [(Grid(64, 64), 704, 0.15), (Grid(16, 16), 720, 0.2)]
 )
-def test_numbers_leave_most_of_the_film_free_however_fine_the_grid(grid, side, most):
+def test_numbers_cover_little_of_the_image_with_any_grid(grid, side, most):
     film = np.full((side, side), 128, np.uint8)
     bare = np.asarray(grid_lines(film, grid, numbers=False)).astype(int)
     written = np.abs(np.asarray(grid_lines(film, grid)).astype(int) - bare).max(axis=2) > 20
@@ -177,13 +177,13 @@ def test_a_picture_too_small_for_numbers_has_none():
     assert np.array_equal(np.asarray(numbered), np.asarray(bare))
 
 
-def test_chosen_squares_are_outlined_as_one_shape():
+def test_selected_squares_are_outlined_as_one_shape():
     film = np.full((400, 400), 128, np.uint8)
     drawn = np.asarray(grid_lines(film, Grid(4, 4), numbers=False, squares=[6, 7]))
-    assert (drawn[101, 101:299] == CHOSEN).all(), "along the top of both"
-    assert not (drawn[150, 198:203] == CHOSEN).all(axis=-1).any(), "not between them"
-    assert (drawn[101:199, 101] == CHOSEN).all()
-    assert (drawn[101:199, 298] == CHOSEN).all()
+    assert (drawn[101, 101:299] == SELECTED).all(), "along the top of both"
+    assert not (drawn[150, 198:203] == SELECTED).all(axis=-1).any(), "not between them"
+    assert (drawn[101:199, 101] == SELECTED).all()
+    assert (drawn[101:199, 298] == SELECTED).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (900, 30), (50, 60, 3)])
@@ -193,16 +193,16 @@ def test_any_shape_can_be_drawn_with_any_grid(shape, grid):
     assert drawn.size == (shape[1], shape[0])
 
 
-# --- sheets -------------------------------------------------------------------------------
+# --- montages -------------------------------------------------------------------------------
 
 
 def test_the_aspect_ratio_is_kept():
-    assert fitted(np.zeros((100, 50), np.uint8), 200).shape == (200, 100)
-    assert fitted(np.zeros((3000, 2000, 3), np.uint8), 300).shape == (300, 200, 3)
+    assert resize_to_height(np.zeros((100, 50), np.uint8), 200).shape == (200, 100)
+    assert resize_to_height(np.zeros((3000, 2000, 3), np.uint8), 300).shape == (300, 200, 3)
 
 
-def test_a_very_wide_image_is_made_lower_not_wider():
-    assert fitted(np.zeros((10, 1000), np.uint8), 100).shape == (2, 160)
+def test_a_very_wide_image_is_made_lower():
+    assert resize_to_height(np.zeros((10, 1000), np.uint8), 100).shape == (2, 160)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_case_of_any_shape_has_a_panel(image):
     assert panel.width < 3 * 320 + 100
 
 
-def test_a_fine_grid_gets_a_larger_picture():
+def test_a_fine_grid_has_a_larger_picture():
     fine = case_panel(make_case(grid=Grid(64, 64)), height=200)
     assert fine.height > 64 * 20
 
@@ -234,8 +234,8 @@ def test_a_panel_outlines_the_squares_of_an_earlier_round_unless_others_are_give
     case = make_case(image=film)
     earlier = case_panel(replace(case, earlier=(6, 7)), height=200)
     given = case_panel(replace(case, earlier=(1,)), squares=(6, 7), height=200)
-    assert count(case_panel(case, height=200), CHOSEN) == 0
-    assert count(earlier, CHOSEN) == count(given, CHOSEN) > 300
+    assert count(case_panel(case, height=200), SELECTED) == 0
+    assert count(earlier, SELECTED) == count(given, SELECTED) > 300
 
 
 def last_picture(strip):
@@ -244,14 +244,14 @@ def last_picture(strip):
 
 
 @pytest.mark.parametrize("squares", [(6,), (2, 3, 6, 7), tuple(range(1, 17))])
-def test_a_review_ends_with_what_the_model_will_see(squares):
+def test_a_review_ends_with_the_corrected_image(squares):
     film = np.full((64, 64), 255, np.uint8)
     strip = review_strip(make_case(image=film), squares, "focus")
     assert count(last_picture(strip), (255, 255, 255)) == len(squares) * 80 * 80
 
 
 @pytest.mark.parametrize("verdict", ["skip", "wrong label", "not assessable"])
-def test_a_case_without_squares_is_shown_as_it_stays(verdict):
+def test_a_case_without_squares_is_shown_unchanged(verdict):
     film = np.full((64, 64), 255, np.uint8)
     fresh = review_strip(make_case(image=film), (), verdict)
     again = review_strip(make_case(image=film, earlier=(1, 2)), (), verdict)
@@ -259,36 +259,36 @@ def test_a_case_without_squares_is_shown_as_it_stays(verdict):
     assert count(last_picture(again), (255, 255, 255)) == 2 * 80 * 80
 
 
-def test_text_is_broken_and_cut_to_the_width():
-    lines = wrapped("a rather long line of words " * 8 + "x" * 400, font(14), 200)
+def test_text_is_wrapped_and_truncated_to_the_width():
+    lines = wrap_text("a rather long line of words " * 8 + "x" * 400, font(14), 200)
     assert len(lines) == 3
     assert all(font(14).getlength(line) <= 200 for line in lines)
     assert lines[-1].endswith("...")
     assert font(14).getlength(lines[-1]) > 180, "no more is cut off than must be"
 
 
-def test_a_text_without_end_is_cut_at_once():
+def test_a_very_long_text_is_truncated():
     every_other = squares_as_text(range(1, 4096, 2))  # 10,000 letters
-    assert len(wrapped(every_other, font(14), 400)) == 3
+    assert len(wrap_text(every_other, font(14), 400)) == 3
 
 
-def test_a_text_that_fits_is_left_alone():
-    assert wrapped("Case 7    normal", font(14), 500) == ["Case 7    normal"]
+def test_a_text_that_fits_is_unchanged():
+    assert wrap_text("Case 7    normal", font(14), 500) == ["Case 7    normal"]
 
 
 @pytest.mark.parametrize(
     ("share", "words"), [(0.5, "50.0 %"), (0.9994, "99.9 %"), (0.99999, ">99.9 %"), (1, "100.0 %")]
 )
-def test_only_certainty_is_called_a_hundred_percent(share, words):
+def test_only_one_is_printed_as_a_hundred_percent(share, words):
     assert percent(share) == words
 
 
 @given(st.sets(st.integers(1, 96)))
-def test_squares_in_words_mean_the_same_squares(squares):
+def test_squares_as_text_are_read_as_the_same_squares(squares):
     assert Grid(8, 12).read(squares_as_text(sorted(squares))) == tuple(sorted(squares))
 
 
-def test_a_real_film_is_shown_pixel_for_pixel(shenzhen):
+def test_a_real_radiograph_is_shown_pixel_for_pixel(shenzhen):
     film = np.asarray(Image.open(shenzhen / "images" / "CHNCXR_0400_1.jpg"))
     panel = np.asarray(case_panel(make_case(image=film), height=film.shape[0]))
     top, left = np.argwhere((panel[:, :, 0] == 62) & (panel[:, :, 2] == 68))[0]  # its frame

@@ -1,4 +1,4 @@
-"""What a report says of trainings that were not done alike."""
+"""The limitations of trainings on different devices or in different precision."""
 
 import pytest
 from studies import small_study
@@ -9,38 +9,38 @@ CUDA, CPU = ("cuda", "bf16"), ("cpu", "32")
 
 
 @pytest.fixture
-def said(tmp_path):
-    """What is said of the baseline and IMIL with two seeds, each trained on that."""
+def limitations(tmp_path):
+    """A function: the limitations where the baseline and IMIL were trained on those devices."""
 
-    def of(baseline, imil):
-        found = small_study(tmp_path / "s")
+    def with_devices(baseline, imil):
+        findings = small_study(tmp_path / "s")
         for arm, trained in (("baseline", baseline), ("imil", imil)):
             for seed, how in enumerate(trained):
                 given = dict(zip(("device", "precision"), how, strict=False))
-                found.study.job(arm, seed, 0).mark("done", seconds=1.0, **given)
-        return [one for one in limits(found) if one.startswith("Not all trainings")]
+                findings.study.job(arm, seed, 0).mark("done", seconds=1.0, **given)
+        return [one for one in limits(findings) if one.startswith("Trainings differ")]
 
-    return of
+    return with_devices
 
 
-def test_arms_that_are_compared_and_were_trained_otherwise_are_counted(said):
-    (one,) = said([CUDA, CUDA], [CUDA, CPU])
+def test_arms_with_the_same_seed_on_different_devices_are_counted(limitations):
+    (one,) = limitations([CUDA, CUDA], [CUDA, CPU])
     assert one == (
-        "Not all trainings were done alike: 3 on cuda in bfloat16 and 1 on cpu in float32; for 1 "
-        "of 2 seeds and splits the arms differ in this, and may differ in their results for this "
-        "alone."
+        "Trainings differ in device or precision: 3 on cuda in bfloat16 and 1 on cpu in float32; "
+        "for 1 of 2 seeds and splits the arms differ in this, and results may differ for this "
+        "reason alone."
     )
 
 
-def test_seeds_that_were_trained_elsewhere_do_less_harm(said):
-    (one,) = said([CUDA, CPU], [CUDA, CPU])
+def test_seeds_on_different_devices_do_not_confound_the_arms(limitations):
+    (one,) = limitations([CUDA, CPU], [CUDA, CPU])
     assert one.endswith("; arms with the same seed and split do not differ in this.")
 
 
-def test_the_same_device_in_another_precision_is_another(said):
-    (one,) = said([CUDA, ("cuda", "32")], [CUDA, CUDA])
+def test_a_different_precision_on_the_same_device_counts(limitations):
+    (one,) = limitations([CUDA, ("cuda", "32")], [CUDA, CUDA])
     assert "3 on cuda in bfloat16 and 1 on cuda in float32" in one
 
 
-def test_nothing_is_said_where_all_are_alike_or_nothing_is_known(said):
-    assert said([CPU, CPU], [CPU, ()]) == []
+def test_there_is_no_limitation_where_all_are_the_same_or_nothing_is_known(limitations):
+    assert limitations([CPU, CPU], [CPU, ()]) == []

@@ -7,7 +7,7 @@ import pytest
 from imil.data import near_duplicates
 from imil.data.near_duplicates import NEAR, fingerprint, fingerprints, near, same
 from imil.images.load import load_image
-from imil.images.resize import squash
+from imil.images.resize import resize_to_square
 
 
 def any_pair(i, _j):
@@ -114,12 +114,12 @@ def test_the_threshold_lies_between_copies_and_other_films(shenzhen):
     """What the module's docstring says was measured, on some of the films."""
     paths = sorted((shenzhen / "images").glob("*.jpg"))
     films = [load_image(path) for path in paths]
-    prints = fingerprints([squash(film, 64, 1) for film in films]).astype(np.float32)
+    prints = fingerprints([resize_to_square(film, 64, 1) for film in films]).astype(np.float32)
     between = prints @ prints.T
     np.fill_diagonal(between, -1)
     assert between.max() < 0.82
     for film, own in list(zip(films, prints, strict=True))[::20]:
         picture = PIL.Image.fromarray(film)
         for copy in (picture.resize((256, 256)), picture.rotate(1, PIL.Image.Resampling.BILINEAR)):
-            found = fingerprint(squash(np.asarray(copy), 64, 1)).astype(np.float32)
+            found = fingerprint(resize_to_square(np.asarray(copy), 64, 1)).astype(np.float32)
             assert float(found @ own) >= NEAR

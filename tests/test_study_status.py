@@ -6,7 +6,7 @@ from studies import make_study
 from imil.study.jobs.runner import held
 from imil.study.jobs.status import status_table
 from imil.study.plan import read_plan
-from imil.study.report.findings import find
+from imil.study.report.findings import read_findings
 
 
 def counts(folder):
@@ -34,7 +34,7 @@ def test_a_job_is_under_way_only_while_somebody_runs_the_study(tmp_path):
     plan = read_plan(folder.plan)
     with held(folder):
         assert counts(folder) == [("2", "", "", ""), ("1", "1", "", "")]
-        assert find(folder, plan).states == {"done": 3, "running": 1}
+        assert read_findings(folder, plan).states == {"done": 3, "running": 1}
     # killed
     assert counts(folder) == [("2", "", "", ""), ("1", "", "", "1")]
-    assert find(folder, plan).states == {"done": 3, "waiting": 1}
+    assert read_findings(folder, plan).states == {"done": 3, "waiting": 1}

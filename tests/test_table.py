@@ -287,7 +287,7 @@ def test_masks_must_be_there_and_as_large_as_their_image(tmp_path):
     said = str(caught.value)
     assert "2 of 4 masks in 'lung_mask'" in said
     assert "wide.png' has 6×9 pixels, its image 6×8" in said
-    assert "gone.png' is not there" in said
+    assert "gone.png' does not exist" in said
 
 
 def test_the_real_set_is_read(tmp_path, shenzhen):

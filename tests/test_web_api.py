@@ -27,7 +27,7 @@ from sqlalchemy import event
 from imil.cases import Reading
 from imil.fills import blackout
 from imil.grid import Grid
-from imil.images.resize import squash
+from imil.images.resize import resize_to_square
 from imil.store import Store, audit
 from imil.store.run_progress import Progress
 
@@ -144,7 +144,7 @@ def test_the_preview_is_the_blackout_at_the_models_size(lee):
     answer = lee.get("/api/rounds/70/cases/1/preview?squares=2,3,6")
     assert answer.headers["content-type"] == "image/png"
     got = np.asarray(Image.open(io.BytesIO(answer.content)))
-    small = squash(film(1 + 70 + len("films")), 16, 1)
+    small = resize_to_square(film(1 + 70 + len("films")), 16, 1)
     np.testing.assert_array_equal(got, blackout(small, Grid(4, 4).mask([2, 3, 6], 16, 16)))
     black = lee.get("/api/rounds/70/cases/1/preview").content
     assert not np.asarray(Image.open(io.BytesIO(black))).any()

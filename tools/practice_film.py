@@ -1,9 +1,9 @@
-"""Draws `src/imil/web/practice.jpg`, the film that a reader practises on.
+"""Draws `src/imil/web/practice.jpg`, the radiograph that a reader practises on.
 
     python tools/practice_film.py
 
-Drawn by `imil.phantom.film`, so nobody's lungs are in it. The server cannot draw it
-itself: training lies above the web on the floors of the house.
+It is a phantom of `imil.phantom.film`, not of a patient. The server does not draw it itself, as
+`imil.web` does not import `imil.phantom`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE = Path(__file__).parents[1] / "src/imil/web/practice.jpg"
 
 
 def main() -> None:
-    """Draw and store the film."""
+    """Draw and store the phantom."""
     phantom = draw(1, np.random.default_rng(SEED), size=512, letter="L", difficulty=0.15)
     Image.fromarray(phantom.image).save(FILE, quality=80, optimize=True)
     rows, cols = np.nonzero(phantom.lesion)

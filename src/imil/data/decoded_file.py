@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from imil.data.table import Table
 from imil.errors import DataError
 from imil.images.load import load_image
-from imil.images.resize import GAP, squash
+from imil.images.resize import REDUCING_GAP, resize_to_square
 from imil.threads import in_order
 
 Bad = tuple[tuple[str, str], ...]
@@ -160,7 +160,9 @@ def _decoded(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
     """The image at the training size, or why it cannot be read."""
     try:
         # what is averaged over boxes here need not be averaged over boxes there
-        return squash(load_image(path, at_least=ceil(GAP * size)), size, channels)
+        return resize_to_square(
+            load_image(path, at_least=ceil(REDUCING_GAP * size)), size, channels
+        )
     except DataError as error:
         return str(error)
 

@@ -50,7 +50,7 @@ def decode(
     result is mapped: N × S² bytes that the system may drop and read again.
 
     Args:
-        size: S, in pixels; the image is squashed, its aspect ratio is not kept.
+        size: S, in pixels; the aspect ratio is not kept.
         channels: 1 is grey, 3 is colour.
         folder: where decoded images are kept; it is made.
         skip_bad: leave out what cannot be read, and list it.

@@ -1,4 +1,4 @@
-"""From pixels and heat-maps to colours on a screen."""
+"""Pixels and heat-maps as colours on a screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Picture = NDArray[np.uint8]
 
 # Indigo, violet, red, orange, straw: lightness (CIE L*) rises from 4 to 89 in nearly equal
 # steps, so the order survives grey printing and every kind of colour blindness. A map that
-# passes through grey (as blue to yellow does) would vanish on a film.
+# passes through grey (as blue to yellow does) would be invisible on a radiograph.
 ANCHORS = np.array(
     [
         (14, 8, 36),
@@ -32,7 +32,7 @@ ANCHORS = np.array(
 
 
 def to_uint8(image: Image) -> Picture:
-    """The image for showing: uint8 as it is, uint16 linear from its own darkest to brightest.
+    """The image for display: uint8 unchanged, uint16 linear from its own minimum to its maximum.
 
     Args:
         image: uint8 or uint16, (H, W) or (H, W, 3).
@@ -60,22 +60,21 @@ def colour_map(values: NDArray[Any]) -> Picture:
 
 
 def overlay(image: Image, cam: HeatMap, opacity: float = 0.45) -> Picture:
-    """The heat-map laid over the image, uint8 (H, W, 3).
+    """The heat-map blended over the image, uint8 (H, W, 3).
 
-    The heat-map is enlarged bilinearly to the image. Opacity grows with the value: where the
-    model did not look, the film shows as it is.
+    The heat-map is enlarged bilinearly to the image. Opacity grows with the value: where it is 0,
+    the image is unchanged.
 
     Args:
         image: uint8 or uint16, (H, W) or (H, W, 3).
         cam: (h, w), in [0, 1].
-        opacity: of the hottest place, in [0, 1].
-    Raises: ShapeError: the heat-map is not a plane of numbers.
+        opacity: of the maximum, in [0, 1].
+    Raises: ShapeError: the heat-map is not two-dimensional, or has NaN.
     Source: paper 3.1, step 5.
     """
     if cam.ndim != 2 or not np.isfinite(cam).all():
         raise ShapeError(
-            f"a heat-map of shape {cam.shape} cannot be shown: give (height, width) "
-            "with a number everywhere"
+            f"invalid heat-map of shape {cam.shape}: expected (height, width) of finite numbers"
         )
     height, width = image.shape[:2]
     plane = Pillow.fromarray(cam.astype(np.float32))

@@ -1,7 +1,7 @@
-"""The pictures a reader sees: the film, the heat-map over it, the numbered grid, the blackout.
+"""The pictures that a reader sees: image, heat-map overlay, numbered grid, blackout.
 
-Lines and numbers are drawn at the picture's own resolution, after it has been scaled, so they
-are crisp on a thumbnail and on a 3000-pixel film alike.
+Lines and numbers are drawn at the picture's own resolution, after scaling, so they are sharp on a
+thumbnail and on a 3000-pixel image.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from imil.cases import Case, Image, Verdict
 from imil.fills import blackout
 from imil.grid import Grid
 from imil.images.colours import Picture, colour_map, overlay, to_uint8
-from imil.images.montage import Panel, font, percent, sheet, squares_as_text
+from imil.images.montage import Panel, font, montage, percent, squares_as_text
 
 __all__ = [
     "case_panel",
     "colour_map",
-    "fitted",
     "grid_lines",
     "overlay",
     "percent",
+    "resize_to_height",
     "review_strip",
     "squares_as_text",
     "to_uint8",
 ]
 
 LIGHT, DARK = (235, 235, 235), (12, 12, 14)
-CHOSEN = (64, 200, 255)  # light blue: no grey of a film and no colour of the heat-map
-WIDEST = 1.6  # times the height; a strip of film is made lower instead of wider
-ROOM = 2  # times a number's own height and width, so that numbers never hide the film
-READABLE = 22  # pixels a square needs for its number
-NOT_TRUTH = "heat-map: the model's attention, not truth"
+SELECTED = (64, 200, 255)  # light blue: neither a grey of an image nor a heat-map colour
+MAX_ASPECT = 1.6  # width over height; a wider image is made lower instead
+NUMBER_SPACING = 2  # times a number's own height and width, so that the image stays visible
+MIN_SQUARE = 22  # pixels that a square needs for its number
+HEAT_MAP_CAPTION = "heat-map: the model's attention, not ground truth"
 
 
-def fitted(image: Image, height: int) -> Picture:
-    """The image at a height in pixels, uint8, its aspect ratio kept; lower if it is very wide.
+def resize_to_height(image: Image, height: int) -> Picture:
+    """The image at a height in pixels, uint8, with its aspect ratio; lower if it is very wide.
 
     Args:
         image: uint8 or uint16, (H, W) or (H, W, 3).
         height: of the picture; its width is at most 1.6 times this.
     """
     rows, cols = image.shape[:2]
-    scale = min(height / rows, WIDEST * height / cols)
+    scale = min(height / rows, MAX_ASPECT * height / cols)
     size = max(1, round(cols * scale)), max(1, round(rows * scale))
-    how = Pillow.Resampling.LANCZOS if scale < 1 else Pillow.Resampling.BICUBIC
-    return np.asarray(Pillow.fromarray(to_uint8(image)).resize(size, how))
+    method = Pillow.Resampling.LANCZOS if scale < 1 else Pillow.Resampling.BICUBIC
+    return np.asarray(Pillow.fromarray(to_uint8(image)).resize(size, method))
 
 
 def grid_lines(
@@ -61,9 +61,9 @@ def grid_lines(
     numbers: bool = True,
     squares: Sequence[int] | None = None,
 ) -> Pillow.Image:
-    """A copy of the picture, in colour, with the grid drawn on it.
+    """A copy of the picture, RGB, with the grid drawn on it.
 
-    Each line is a light one beside a dark one, so it shows on black and on white. Where not
+    Each line is a light one beside a dark one, so it is visible on black and on white. Where not
     every square has room for its number, every second, fourth, ... is numbered.
 
     Args:
@@ -76,10 +76,10 @@ def grid_lines(
     if isinstance(picture, np.ndarray):
         picture = Pillow.fromarray(picture)
     drawn = picture.copy() if picture.mode == "RGB" else picture.convert("RGB")
-    # in this mode, colours with a fourth value are blended
+    # in mode RGBA, colours with a fourth value are blended
     _lines(ImageDraw.Draw(drawn, "RGBA"), grid, drawn.size)
     if squares:
-        drawn = _outlined(drawn, grid, squares)
+        drawn = _outline(drawn, grid, squares)
     if numbers:
         _numbers(ImageDraw.Draw(drawn), grid, drawn.size)
     return drawn
@@ -92,22 +92,21 @@ def case_panel(
 
     Args:
         case: the case.
-        squares: outlined; None: those of an earlier round, if there are any.
-        height: of each image, in pixels; more where the grid is fine, so that its numbers
-            stay readable.
+        squares: outlined; None: those of an earlier round, if any.
+        height: of each image, in pixels; more for a fine grid, so that its numbers stay readable.
     Source: paper 3.1, step 5.
     """
     outlined = case.earlier if squares is None else tuple(squares)
-    image = fitted(case.image, max(height, READABLE * case.grid.rows))
+    image = resize_to_height(case.image, max(height, MIN_SQUARE * case.grid.rows))
     note = f"squares 1-{case.grid.squares}" if case.grid.squares > 1 else "1 square"
     if outlined:
         when = "in an earlier round" if squares is None else "now"
-        note += f"; outlined: chosen {when} ({squares_as_text(outlined)})"
-    return sheet(
+        note += f"; outlined: selected {when} ({squares_as_text(outlined)})"
+    return montage(
         _title(case),
         [
             Panel(Pillow.fromarray(image), "image"),
-            Panel(_heat(case, image), f"{NOT_TRUTH} ({case.predicted_name})"),
+            Panel(_heat(case, image), f"{HEAT_MAP_CAPTION} ({case.predicted_name})"),
             Panel(grid_lines(image, case.grid, squares=outlined), note),
         ],
     )
@@ -116,7 +115,7 @@ def case_panel(
 def review_strip(
     case: Case, squares: Sequence[int], verdict: Verdict | None, *, height: int = 320
 ) -> Pillow.Image:
-    """What was asked, answered and done: image, heat-map, squares, blackout side by side.
+    """A case with its reading: image, heat-map, squares, blackout side by side.
 
     Args:
         case: the case.
@@ -125,18 +124,19 @@ def review_strip(
         height: of each image, in pixels.
     Source: paper, figure 5.
     """
-    image = fitted(case.image, height)
+    image = resize_to_height(case.image, height)
     focus = verdict == "focus"
-    kept, note = (squares, "blackout") if focus else (case.earlier, "kept as before")
-    done = blackout(image, case.grid.mask(kept, *image.shape[:2])) if kept else image
-    chosen = grid_lines(image, case.grid, squares=squares if focus else None)
-    return sheet(
+    kept, caption = (squares, "blackout") if focus else (case.earlier, "kept as before")
+    trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2])) if kept else image
+    answer = f"squares {squares_as_text(squares)}" if focus else verdict or "unread"
+    selected = grid_lines(image, case.grid, squares=squares if focus else None)
+    return montage(
         _title(case),
         [
             Panel(Pillow.fromarray(image), "image"),
-            Panel(_heat(case, image), f"{NOT_TRUTH} ({case.predicted_name})"),
-            Panel(chosen, f"squares {squares_as_text(squares)}" if focus else verdict or "unread"),
-            Panel(Pillow.fromarray(done), note if kept else "unchanged"),
+            Panel(_heat(case, image), f"{HEAT_MAP_CAPTION} ({case.predicted_name})"),
+            Panel(selected, answer),
+            Panel(Pillow.fromarray(trained_on), caption if kept else "unchanged"),
         ],
     )
 
@@ -155,7 +155,7 @@ def _heat(case: Case, image: Picture) -> Pillow.Image:
 def _lines(draw: ImageDraw.ImageDraw, grid: Grid, size: tuple[int, int]) -> None:
     """The inner edges and the frame: the last pixel before an edge light, the first after dark."""
     width, height = size
-    # many lines would veil the film, so they are fainter
+    # many lines would hide the image, so they are fainter
     strength = round(min(max(4 * min(width / grid.cols, height / grid.rows), 90), 230))
     light, dark = (*LIGHT, strength), (*DARK, strength)
     for row in range(1, grid.rows):
@@ -169,19 +169,19 @@ def _lines(draw: ImageDraw.ImageDraw, grid: Grid, size: tuple[int, int]) -> None
     draw.rectangle((0, 0, width - 1, height - 1), outline=light)
 
 
-def _outlined(picture: Pillow.Image, grid: Grid, squares: Sequence[int]) -> Pillow.Image:
-    """The picture with a border inside the squares; they are outlined together, as one shape."""
+def _outline(picture: Pillow.Image, grid: Grid, squares: Sequence[int]) -> Pillow.Image:
+    """The picture with the union of the squares outlined, inside its border."""
     pixels = np.array(picture)
     height, width = pixels.shape[:2]
     side = min(width // grid.cols, height // grid.rows)
     thick = min(max(side // 40, 2), 6) if side >= 12 else 1
-    chosen = grid.mask(squares, height, width)
-    pixels[chosen & ~_shrunk(chosen, thick + 1)] = DARK
-    pixels[chosen & ~_shrunk(chosen, thick)] = CHOSEN
+    selected = grid.mask(squares, height, width)
+    pixels[selected & ~_erode(selected, thick + 1)] = DARK
+    pixels[selected & ~_erode(selected, thick)] = SELECTED
     return Pillow.fromarray(pixels)
 
 
-def _shrunk(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+def _erode(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """The mask without the pixels that lie within `by` of its border or the picture's."""
     inner: NDArray[np.bool_] = np.pad(mask, by)
     for axis in (0, 1):
@@ -190,13 +190,13 @@ def _shrunk(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 
 
 def _numbers(draw: ImageDraw.ImageDraw, grid: Grid, size: tuple[int, int]) -> None:
-    """Each number in its square's upper left corner, where it hides the least."""
+    """Each number in its square's upper left corner, where it hides least."""
     width, height = size
     side = min(width / grid.cols, height / grid.rows)
     face = font(round(min(max(side * 0.2, 10), 22)))
     pad = 2 + round(side * 0.03)
-    rows = _step(ROOM * (face.size + pad), height / grid.rows)
-    cols = _step(ROOM * (face.getlength(str(grid.squares)) + pad), width / grid.cols)
+    rows = _step(NUMBER_SPACING * (face.size + pad), height / grid.rows)
+    cols = _step(NUMBER_SPACING * (face.getlength(str(grid.squares)) + pad), width / grid.cols)
     if rows > grid.rows or cols > grid.cols:
         return  # a picture of a few pixels: no number would be readable
     for row in range(0, grid.rows, rows):

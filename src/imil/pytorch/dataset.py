@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from imil.cases import Image, Kept
 from imil.errors import DataError
-from imil.images.load import pixels_of
+from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
 
 Transform = Callable[[Any], Any]
@@ -140,7 +140,7 @@ def as_image(raw: Any) -> Image:
     """
     if getattr(raw, "mode", "F") not in ("F", "I"):  # of Pillow: perhaps a palette, alpha, inks
         try:
-            array: NDArray[Any] = pixels_of(raw)
+            array: NDArray[Any] = grey_or_rgb(raw)
         except DataError as error:
             raise DataError(f"a raw image {error}") from None
     else:

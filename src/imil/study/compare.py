@@ -16,8 +16,8 @@ from rich.text import Text
 from imil.study.arms import Arm
 from imil.study.phrases import count, listed
 from imil.study.plan import Plan, Reader, read_plan
+from imil.study.report.control_comparisons import MAIN, measure_name
 from imil.study.report.number_format import SHARES, plain, signed, signed_interval
-from imil.study.report.versus import MAIN, called
 from imil.study.result_rows import Group, Units, difference, wholes
 from imil.study.statistics import MEASURES, Interval, Spread
 from imil.study.study_folder import StudyFolder
@@ -139,7 +139,7 @@ def closing(every: Sequence[Contrast]) -> str:
     shown = [one for one in every if one.found.shown]
     if not shown:
         return "No difference shown: every interval includes zero."
-    named = listed([f"{one.title} ({called(one.measure)}, {one.set})" for one in shown])
+    named = listed([f"{one.title} ({measure_name(one.measure)}, {one.set})" for one in shown])
     return (
         f"The interval excludes zero for {named}; {count(len(every), 'difference')} "
         f"{'was' if len(every) == 1 else 'were'} looked at, and about one in twenty does so by "

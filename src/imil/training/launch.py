@@ -24,7 +24,7 @@ from imil.training.reader_factory import make_reader, reading_room
 from imil.training.run import Run
 from imil.training.run_folder import RunFolder
 from imil.training.settings import TrainSettings, load_config, resolve
-from imil.training.terminal_tables import how_sure, result_table
+from imil.training.terminal_tables import accuracy_interval, result_table
 
 BEGUN = (".lock", ".config.toml.half")  # what a run leaves that is killed at its first step
 # what a run may be resumed with other than it was begun with
@@ -193,7 +193,7 @@ def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dic
             reader = stack.enter_context(room(run, store, console))
         metrics = run.train(reader, store)
     console.print(result_table(metrics))
-    console.print(how_sure(metrics))
+    console.print(accuracy_interval(metrics))
     page = f": start with {run.folder.page.name}" if run.folder.page.exists() else ""
     console.print(f"Everything is in {run.folder.path}{page}.", markup=False)
     return metrics

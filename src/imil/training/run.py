@@ -315,7 +315,8 @@ class Run:
 def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
     """Every figure and table of a finished run, from its files alone; returns the metrics."""
     # here: matplotlib takes half a second, which a training need not wait for
-    from imil.training.training_curve import cases_page, training_curve
+    from imil.training.case_report import write_case_report
+    from imil.training.training_curve import draw_training_curve
 
     held = []
     if folder.store.exists():
@@ -325,9 +326,9 @@ def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
             for r in store.rounds()
         ]
         if held:
-            cases_page(store, held[0]["run"], folder.page)
+            write_case_report(store, held[0]["run"], folder.page)
         store.close()
-    training_curve(folder.history, [h["epoch"] for h in held], folder.curve)
+    draw_training_curve(folder.history, [h["epoch"] for h in held], folder.curve)
     return write_metrics(folder, seed=seed, rounds=held)
 
 

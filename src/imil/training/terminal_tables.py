@@ -1,4 +1,4 @@
-"""Tables for a terminal: what a run came to, and what was asked in its rounds."""
+"""Tables for a terminal: the results of a run, and the cases of its rounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from rich.table import Table
 from imil.cases import Case, Reading
 from imil.store import Store
 
-SHOWN = (("accuracy", "Accuracy"), ("auroc", "AUROC"), ("ece", "ECE, 15 bins"))
+COLUMNS = ("Case", "Sample", "Ground truth", "Predicted", "Verdict", "Squares", "Reader")
+MEASURES = (("accuracy", "Accuracy"), ("auroc", "AUROC"), ("ece", "ECE, 15 bins"))
 
 
 def result_table(metrics: dict[str, Any]) -> Table:
@@ -19,43 +20,52 @@ def result_table(metrics: dict[str, Any]) -> Table:
     n = metrics["end"]["test"]["n"]
     table = Table(title=f"Test set, {n} images", title_justify="left")
     table.add_column("When")
-    for _, title in SHOWN:
+    for _, title in MEASURES:
         table.add_column(title, justify="right")
-    for held in metrics["rounds"]:
-        when = f"before the round after epoch {held['epoch']}"
-        table.add_row(when, *_numbers(held["before"]["test"]))
+    for round_ in metrics["rounds"]:
+        when = f"before the round after epoch {round_['epoch']}"
+        table.add_row(when, *_numbers(round_["before"]["test"]))
     table.add_row("at the end", *_numbers(metrics["end"]["test"]))
     return table
 
 
-def how_sure(metrics: dict[str, Any]) -> str:
-    """How far the accuracy at the end can be trusted, given the size of the test set."""
-    from scipy.stats import binomtest  # half a second, which the first step need not wait for
+def accuracy_interval(metrics: dict[str, Any]) -> str:
+    """The confidence interval of the accuracy at the end, in a sentence."""
+    from scipy.stats import binomtest  # imported late: it takes half a second
 
     test = metrics["end"]["test"]
     right = round(test["accuracy"] * test["n"])
     interval = binomtest(right, test["n"]).proportion_ci(method="wilson")
     return (
-        f"With {test['n']} test images the accuracy at the end lies between {interval.low:.2f} "
-        f"and {interval.high:.2f} (95 % interval); smaller differences show nothing by themselves."
+        f"With {test['n']} test images the 95 % confidence interval of the accuracy at the end is "
+        f"{interval.low:.2f} to {interval.high:.2f}; smaller differences are not evidence by "
+        "themselves."
     )
 
 
 def round_tables(store: Store) -> Iterator[Table]:
-    """One table a round: its cases and the readings that count."""
+    """One table per round: its cases and their current readings."""
     for round_ in store.rounds():
-        standing = store.standing(round_.id)
+        readings = store.standing(round_.id)
         cases = store.cases(round_.id)
         table = Table(
-            title=f"{escape(round_.run)}, round after epoch {round_.epoch}: {len(standing)} of "
+            title=f"{escape(round_.run)}, round after epoch {round_.epoch}: {len(readings)} of "
             f"{round_.cases} cases read, {round_.state}, grid {round_.settings.grid}",
             title_justify="left",
         )
-        for title in ("Case", "Sample", "Truth", "Predicted", "Verdict", "Squares", "Reader"):
+        for title in (
+            "Case",
+            "Sample",
+            "Ground truth",
+            "Predicted",
+            "Verdict",
+            "Squares",
+            "Reader",
+        ):
             table.add_column(title, overflow="fold")
         for case in cases:
-            # a name may hold brackets, which rich would take for its own
-            table.add_row(*map(escape, _case(case, standing.get(case.id))))
+            # rich would interpret brackets in a name as markup
+            table.add_row(*map(escape, _case(case, readings.get(case.id))))
         yield table
 
 
@@ -68,4 +78,4 @@ def _case(case: Case, reading: Reading | None) -> tuple[str, ...]:
 
 
 def _numbers(values: dict[str, Any]) -> list[str]:
-    return ["–" if values[name] is None else f"{values[name]:.3f}" for name, _ in SHOWN]
+    return ["–" if values[name] is None else f"{values[name]:.3f}" for name, _ in MEASURES]

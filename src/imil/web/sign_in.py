@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import logging
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from threading import Lock
 from time import monotonic
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy.exc import SQLAlchemyError
 
 from imil.errors import StoreError
@@ -26,11 +27,10 @@ COOKIE = "imil_session"
 MAX_FAILURES = 20  # invalid links from one address in a minute; a ward may share one address
 MINUTE = 60.0  # seconds
 MAX_ADDRESSES = 10_000  # remembered at most, which bounds the memory
-ERROR_PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width">'
-    '<meta name="color-scheme" content="dark light"><title>Reading room</title>'
-    "<h1>Reading room</h1><p>{}</p></html>"
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
 )
 TOO_MANY_FAILURES = (
     "Too many invalid links from your address: wait a minute, then open your link again."
@@ -127,7 +127,8 @@ def sign_out(_body: EmptyRequest, request: Request, response: Response) -> Done:
 
 
 def _error_page(status: int, sentence: str) -> HTMLResponse:
-    return HTMLResponse(ERROR_PAGE.format(html.escape(sentence)), status)
+    page = TEMPLATES.get_template("message.html").render(message=sentence)
+    return HTMLResponse(page, status)
 
 
 def _seconds_until(moment: str) -> int:

@@ -14,16 +14,16 @@ from imil.errors import ImilError
 from imil.study.figures import (
     agreement_maps,
     attention_energy,
-    curves,
+    epoch_curves,
     feedback,
-    forest,
+    forest_plot,
     heat_maps,
-    reliability,
-    roc,
+    reliability_diagrams,
+    roc_figure,
 )
-from imil.study.figures.caption_text import heading, stem
-from imil.study.figures.material import Loaders, Material
-from imil.study.figures.style import Drawing, look
+from imil.study.figures.caption_text import figure_title, file_stem
+from imil.study.figures.figure_inputs import FigureInputs, Loaders
+from imil.study.figures.style import Drawing, figure_style
 from imil.study.plan import Plan
 from imil.study.study_folder import TEST, StudyFolder
 
@@ -31,7 +31,7 @@ __all__ = ["Drawn", "LeftOut", "Loaders", "draw_all"]
 
 
 class Drawn(NamedTuple):
-    """A figure that was written: name of its files, title, and caption."""
+    """A figure that was written: name of its files, title, caption."""
 
     name: str
     title: str
@@ -39,16 +39,16 @@ class Drawn(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A figure that was not: what it would have been, and why not, in a sentence."""
+    """A figure that could not be drawn: its title, and the reason in a sentence."""
 
     name: str
     reason: str
 
 
-class _Wanted(NamedTuple):
+class _Figure(NamedTuple):
     name: str
     title: str
-    draw: Callable[[Material], Drawing]
+    draw: Callable[[FigureInputs], Drawing]
 
 
 def draw_all(
@@ -63,48 +63,52 @@ def draw_all(
 
     Args:
         folder: the study; it may be unfinished.
-        plan: what it was to do.
+        plan: its plan.
         results: the results table of `imil.study.result_rows.results`.
-        loaders: how to get at images and lesion masks.
-        kappa: Fleiss's in each square, (rows, cols) of the grid, NaN where there is none; over
-            the cases that every reader answered with squares.
+        loaders: of images and lesion masks.
+        kappa: Fleiss's kappa of each square, (rows, cols), NaN where it cannot be computed; over
+            the cases in which every reader selected squares.
     Raises: DataError: a figure cannot be written.
     """
-    material = Material(folder, plan, results, loaders or Loaders(), kappa)
+    inputs = FigureInputs(folder, plan, results, loaders or Loaders(), kappa)
     drawn: list[Drawn] = []
-    left: list[LeftOut] = []
-    with look():
-        for wanted in _wanted(plan):
+    left_out: list[LeftOut] = []
+    with figure_style():
+        for figure in _figures(plan):
             try:
-                drawing = wanted.draw(material)
+                drawing = figure.draw(inputs)
             except ImilError as error:
-                _forget(folder, wanted.name)
-                left.append(LeftOut(wanted.title, f"{error}."))
+                _remove_files(folder, figure.name)
+                left_out.append(LeftOut(figure.title, f"{error}."))
             else:
                 drawing.write(folder.figures)
                 drawn.append(Drawn(drawing.name, drawing.title, drawing.caption))
-    return drawn, left
+    return drawn, left_out
 
 
-def _wanted(plan: Plan) -> Iterator[_Wanted]:
-    """In the order of the report: how good, how, where they look, what readers said."""
+def _figures(plan: Plan) -> Iterator[_Figure]:
+    """In the order of the report: performance, training, attention, readers."""
     sets = [TEST, *(f"external-{name}" for name in plan.external)]
     by_set = (
-        ("forest", "Forest plot", forest.draw),
-        ("roc", "ROC curves", roc.draw),
-        ("reliability", "Reliability diagrams", reliability.draw),
+        ("forest", "Forest plot", forest_plot.draw),
+        ("roc", "ROC curves", roc_figure.draw),
+        ("reliability", "Reliability diagrams", reliability_diagrams.draw),
     )
     for name, title, draw in by_set:
-        for of in sets:
-            yield _Wanted(stem(name, of), heading(title, of), partial(draw, of=of))
-    yield _Wanted("curves", "Training curves", curves.draw)
-    yield _Wanted("heat-maps", "Heat-maps", heat_maps.draw)
-    yield _Wanted("focus", "Focus", attention_energy.draw)
-    yield _Wanted("feedback", "Feedback", feedback.draw)
-    yield _Wanted("agreement", "Agreement", agreement_maps.draw)
+        for set_name in sets:
+            yield _Figure(
+                file_stem(name, set_name),
+                figure_title(title, set_name),
+                partial(draw, set_name=set_name),
+            )
+    yield _Figure("curves", "Training curves", epoch_curves.draw)
+    yield _Figure("heat-maps", "Heat-maps", heat_maps.draw)
+    yield _Figure("focus", "Focus", attention_energy.draw)
+    yield _Figure("feedback", "Feedback", feedback.draw)
+    yield _Figure("agreement", "Agreement", agreement_maps.draw)
 
 
-def _forget(folder: StudyFolder, name: str) -> None:
-    """Remove what an earlier drawing left: it no longer shows the study."""
-    for kind in ("png", "svg", "csv"):
-        (folder.figures / f"{name}.{kind}").unlink(missing_ok=True)
+def _remove_files(folder: StudyFolder, name: str) -> None:
+    """Remove the files of an earlier drawing: they no longer show the study."""
+    for suffix in ("png", "svg", "csv"):
+        (folder.figures / f"{name}.{suffix}").unlink(missing_ok=True)

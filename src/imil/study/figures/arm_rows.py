@@ -1,4 +1,4 @@
-"""Arms as rows, group by group, with their names to the left."""
+"""Axes with a row per arm: the rows' positions, and the arms' names as labels."""
 
 from __future__ import annotations
 
@@ -6,68 +6,61 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from imil.study.arms import Arm
-from imil.study.figures.layout import fitted, width, write
 from imil.study.figures.style import FAINT, SMALL, group
+from imil.study.figures.text_fit import fit_text, text_width
 
-ROW = 0.185  # inches
-BETWEEN = 0.45  # rows between two groups
-NAME = SMALL + 0.5  # points
-NAMES = 1.4, 2.2  # inches: the column of names, at least and at most
+ROW_HEIGHT = 0.185  # inches
+GROUP_GAP = 0.45  # rows between two groups
+NAME_SIZE = SMALL + 0.5  # points
+MAX_NAME = 2.0  # inches
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Where each arm's row lies: the first at 0, the next at 1 or, in another group, lower."""
+class ArmRows:
+    """The position of each arm's row: 0, 1, ... with a gap between groups."""
 
     arms: tuple[Arm, ...]
-    at: tuple[float, ...]
+    positions: tuple[float, ...]
 
     @property
     def height(self) -> float:
         """In inches."""
-        return (self.at[-1] + 1) * ROW
+        return (self.positions[-1] + 1) * ROW_HEIGHT
 
-    def frame(self, axes: Axes) -> None:
-        """Axes as high as the rows, without an axis at the left: names take its place."""
-        axes.set_ylim(self.at[-1] + 0.5, -0.5)
-        axes.set_yticks([])
+    def set_up(self, axes: Axes, *, names: bool, heading: str = "") -> None:
+        """Limit the axes to the rows; label the rows with the arms' names, if wanted.
+
+        Args:
+            heading: above the names.
+        """
+        axes.set_ylim(self.positions[-1] + 0.5, -0.5)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=FAINT, linewidth=0.6)
+        if not names:
+            axes.set_yticks([])
+            return
+        labels = [fit_text(arm.title, MAX_NAME, size=NAME_SIZE, max_lines=1) for arm in self.arms]
+        axes.set_yticks(self.positions, labels, fontsize=NAME_SIZE)
+        axes.tick_params(axis="y", length=0, pad=6)
+        for arm, label in zip(self.arms, axes.get_yticklabels(), strict=True):
+            label.set_color(group(arm).colour)
+        axes.annotate(
+            heading, (0, 1), xycoords="axes fraction", xytext=(-6, 3), ha="right", va="baseline",
+            textcoords="offset points", fontweight="bold",
+        )  # fmt: skip
 
 
-def rows_of(arms: Sequence[Arm]) -> Rows:
+def arm_rows(arms: Sequence[Arm]) -> ArmRows:
     """The rows of at least one arm."""
-    at, y = [], 0.0
+    positions, y = [], 0.0
     for i, arm in enumerate(arms):
-        y += (1 if i else 0) + (BETWEEN if i and group(arm) != group(arms[i - 1]) else 0)
-        at.append(y)
-    return Rows(tuple(arms), tuple(at))
+        y += (1 if i else 0) + (GROUP_GAP if i and group(arm) != group(arms[i - 1]) else 0)
+        positions.append(y)
+    return ArmRows(tuple(arms), tuple(positions))
 
 
 def names_width(arms: Sequence[Arm]) -> float:
-    """How wide the column of names is, in inches."""
-    return min(max([0.25 + width(arm.title, NAME) for arm in arms] + [NAMES[0]]), NAMES[1])
-
-
-def names(figure: Figure, rows: Rows, left: float, top: float, heading: str = "") -> None:
-    """The names, ending at `left`; the heading lies above them.
-
-    Args:
-        left, top: of the rows' axes, in inches.
-    """
-    write(figure, left - 0.1, top - 0.22, heading, fontweight="bold", ha="right")
-    for arm, at in zip(rows.arms, rows.at, strict=True):
-        shown = fitted(arm.title, left - 0.2, size=NAME, most=1)
-        write(
-            figure,
-            left - 0.1,
-            top + (at + 0.5) * ROW,
-            shown,
-            color=group(arm).colour,
-            fontsize=NAME,
-            ha="right",
-            va="center_baseline",
-        )
+    """The width of the column of names, in inches."""
+    return min(max(text_width(arm.title, NAME_SIZE) for arm in arms), MAX_NAME) + 0.15

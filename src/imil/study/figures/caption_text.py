@@ -1,4 +1,4 @@
-"""The sentences that captions share."""
+"""Sentences that captions share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from imil.study.study_folder import TEST
 Unit = tuple[int, int]  # seed, split
 
 
-def span(numbers: Collection[int]) -> str:
-    """The number, or from the smallest to the largest.
+def number_range(numbers: Collection[int]) -> str:
+    """The number, or the range from the smallest to the largest.
 
-    >>> span([3, 3]), span([2, 3])
+    >>> number_range([3, 3]), number_range([2, 3])
     ('3', '2 to 3')
     """
     low, high = min(numbers), max(numbers)
@@ -21,71 +21,75 @@ def span(numbers: Collection[int]) -> str:
 
 
 def trainings(units: Sequence[Collection[Unit]]) -> str:
-    """How often each arm was trained, from the units of each arm.
+    """The number of trainings per arm, from the units of each arm.
 
     >>> trainings([[(0, 0), (1, 0)], [(0, 0), (1, 0)]])
     '2 trainings per arm (2 seeds)'
     >>> trainings([[(0, 0), (0, 1), (1, 0), (1, 1)]])
     '4 trainings per arm (2 seeds × 2 splits)'
     """
-    counts = [len(of) for of in units]
-    said = f"{span(counts)} {'training' if max(counts) == 1 else 'trainings'} per arm"
-    every = {unit for of in units for unit in of}
-    seeds, splits = ({unit[i] for unit in every} for i in (0, 1))
+    counts = [len(arm_units) for arm_units in units]
+    text = f"{number_range(counts)} {'training' if max(counts) == 1 else 'trainings'} per arm"
+    distinct = {unit for arm_units in units for unit in arm_units}
+    seeds, splits = ({unit[i] for unit in distinct} for i in (0, 1))
     if max(counts) == 1:
-        return said
+        return text
     if len(splits) == 1:
-        return f"{said} ({count(len(seeds), 'seed')})"
-    return f"{said} ({count(len(seeds), 'seed')} × {count(len(splits), 'split')})"
+        return f"{text} ({count(len(seeds), 'seed')})"
+    return f"{text} ({count(len(seeds), 'seed')} × {count(len(splits), 'split')})"
 
 
-def mean_of(units: Sequence[Collection[Unit]]) -> str:
-    """What a curve or a bar stands for.
+def mean_of_trainings(units: Sequence[Collection[Unit]]) -> str:
+    """What a curve or a bar shows.
 
-    >>> mean_of([[(0, 0)]]), mean_of([[(0, 0), (1, 0)]])
+    >>> mean_of_trainings([[(0, 0)]]), mean_of_trainings([[(0, 0), (1, 0)]])
     ('one training per arm', 'the mean of 2 trainings per arm (2 seeds)')
     """
-    if max(len(of) for of in units) == 1:
+    if max(map(len, units)) == 1:
         return "one training per arm"
     return f"the mean of {trainings(units)}"
 
 
-def band(units: Sequence[Collection[Unit]]) -> str:
-    """What the bands are."""
-    if max(len(of) for of in units) == 1:
+def band_sentence(units: Sequence[Collection[Unit]]) -> str:
+    """What the bands show."""
+    if max(map(len, units)) == 1:
         return "With one training per arm there are no bands."
     return "Bands run from the lowest to the highest training."
 
 
-def fewer(units: Sequence[Collection[Unit]]) -> str:
-    """What stands beside an arm of which not every training is done, or nothing.
+def fewer_trainings_sentence(units: Sequence[Collection[Unit]]) -> str:
+    """How arms with fewer trainings are compared, or nothing.
 
-    >>> fewer([[(0, 0)], [(0, 0)]])
+    >>> fewer_trainings_sentence([[(0, 0)], [(0, 0)]])
     ''
     """
-    if len({frozenset(of) for of in units}) == 1:
+    if len({frozenset(arm_units) for arm_units in units}) == 1:
         return ""
     return (
-        " Where an arm has fewer trainings, the baseline beside it has the same seeds and splits."
+        " Where an arm has fewer trainings, it is compared with the baseline of the same seeds and "
+        "splits."
     )
 
 
-def images(of: str, numbers: Collection[int]) -> str:
+def images_in_words(set_name: str, numbers: Collection[int]) -> str:
     """The images of a set.
 
-    >>> images("test", [132]), images("external-montgomery", [138])
+    >>> images_in_words("test", [132]), images_in_words("external-montgomery", [138])
     ('the 132 test images', 'the 138 images of the external set montgomery')
     """
-    if of == TEST:
-        return f"the {span(numbers)} test images"
-    return f"the {span(numbers)} images of the external set {of.removeprefix('external-')}"
+    if set_name == TEST:
+        return f"the {number_range(numbers)} test images"
+    name = set_name.removeprefix("external-")
+    return f"the {number_range(numbers)} images of the external set {name}"
 
 
-def heading(title: str, of: str) -> str:
-    """A figure's title; the test set goes without saying."""
-    return title if of == TEST else f"{title}, external set {of.removeprefix('external-')}"
+def figure_title(title: str, set_name: str) -> str:
+    """A figure's title; the external set is named."""
+    return (
+        title if set_name == TEST else f"{title}, external set {set_name.removeprefix('external-')}"
+    )
 
 
-def stem(name: str, of: str) -> str:
-    """A figure's name in files."""
-    return name if of == TEST else f"{name}-{of}"
+def file_stem(name: str, set_name: str) -> str:
+    """The name of a figure's files."""
+    return name if set_name == TEST else f"{name}-{set_name}"

@@ -1,4 +1,4 @@
-"""What readers said in the rounds of a study, case by case."""
+"""The readings of a study's rounds, case by case."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from imil.cases import Case, Image, Reading, Round
 from imil.errors import Missing
 from imil.store import Store
 from imil.study.arms import Arm
-from imil.study.figures.material import Material
+from imil.study.figures.figure_inputs import FigureInputs
 from imil.study.phrases import listed
 from imil.study.study_folder import Job
 from imil.training.reader_factory import PLAYED
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
-    """A case of an IMIL arm's round with the reading that counts."""
+class CaseReading:
+    """A case of an IMIL arm's round with its current reading."""
 
     arm: Arm
     job: Job
@@ -27,47 +27,48 @@ class Read:
     reading: Reading
 
 
-def readings(material: Material) -> list[Read]:
-    """Every case that was read in an IMIL arm, arm by arm, most confident mistakes first."""
-    found: list[Read] = []
-    for arm in material.arms:
+def case_readings(inputs: FigureInputs) -> list[CaseReading]:
+    """Every case that was read in an IMIL arm, by arm, most confident mistakes first."""
+    readings: list[CaseReading] = []
+    for arm in inputs.arms:
         if arm.kind == "imil":
-            for job in material.jobs(arm):
-                found += _of(arm, job)
-    return found
+            for job in inputs.jobs(arm):
+                readings += _job_readings(arm, job)
+    return readings
 
 
-def _of(arm: Arm, job: Job) -> list[Read]:
+def _job_readings(arm: Arm, job: Job) -> list[CaseReading]:
     if not job.run.store.exists():
         return []
     with closing(Store(job.run.store, readonly=True)) as store:
-        found = []
+        readings = []
         for round_ in store.rounds():
-            standing = store.standing(round_.id)
+            current = store.standing(round_.id)
             for case in store.cases(round_.id):
-                if case.id in standing:
-                    found.append(Read(arm, job, round_, case, standing[case.id]))
-    return found
+                if case.id in current:
+                    readings.append(CaseReading(arm, job, round_, case, current[case.id]))
+    return readings
 
 
-def simulated(material: Material, found: Sequence[Read]) -> str:
-    """Says which of the readers are no persons, or nothing."""
-    names = {one.arm.reader: None for one in found}  # in their order
-    played = [n for n in names if material.plan.reader(n).reader.partition(":")[0] in PLAYED]
-    if not played:
+def simulated_sentence(inputs: FigureInputs, readings: Sequence[CaseReading]) -> str:
+    """Which of the readers are simulated, or nothing."""
+    names = list(dict.fromkeys(one.arm.reader for one in readings))
+    simulated = [n for n in names if inputs.plan.reader(n).reader.partition(":")[0] in PLAYED]
+    if not simulated:
         return ""
-    if len(played) == len(names):
+    if len(simulated) == len(names):
         return " The reader is simulated." if len(names) == 1 else " All readers are simulated."
-    return f" Simulated readers: {listed(played)}."
+    return f" Simulated readers: {listed(simulated)}."
 
 
-def film(read: Read) -> Image:
+def case_image(reading: CaseReading) -> Image:
     """The image as the reader saw it.
 
     Raises: Missing: the store no longer has the case.
     """
-    with closing(Store(read.job.run.store, readonly=True)) as store:
-        for case in store.cases(read.round.id):
-            if case.id == read.case.id:
+    path = reading.job.run.store
+    with closing(Store(path, readonly=True)) as store:
+        for case in store.cases(reading.round.id):
+            if case.id == reading.case.id:
                 return case.image
-    raise Missing(f"case '{read.case.id}' is no longer in {read.job.run.store}: do the job again")
+    raise Missing(f"case '{reading.case.id}' is no longer in {path}: do the job again")

@@ -1,4 +1,4 @@
-"""Feedback from the image to what came of it (the paper's Figure 5)."""
+"""Feedback from the image to its effect (the paper's Figure 5)."""
 
 from __future__ import annotations
 
@@ -13,145 +13,154 @@ from imil.errors import DataError
 from imil.fills import fill
 from imil.images.colours import Picture, overlay
 from imil.images.render import grid_lines, percent, squares_as_text
-from imil.study.figures.case_readings import Read, film, readings, simulated
-from imil.study.figures.film_pictures import height, scaled, show
-from imil.study.figures.layout import WIDE, Box, fitted, place, sheet, write
-from imil.study.figures.material import Lacking, Material
-from imil.study.figures.style import BASELINE, GREY, IMIL, INK, LINE, SMALL, Drawing, quiet
+from imil.study.figures.case_readings import (
+    CaseReading,
+    case_image,
+    case_readings,
+    simulated_sentence,
+)
+from imil.study.figures.figure_inputs import FigureInputs, MissingData
+from imil.study.figures.image_layout import Box, add_axes, add_text, fixed_figure
+from imil.study.figures.image_panels import panel_height, print_size, show_image
+from imil.study.figures.panel_layout import PAGE_WIDTH
+from imil.study.figures.style import BASELINE, GREY, IMIL, INK, LINE, SMALL, Drawing, hide_axes
+from imil.study.figures.text_fit import fit_text
 from imil.study.phrases import duration
 from imil.study.study_folder import Job
 
-MOST = 4  # cases, as in the paper
+MAX_CASES = 4  # as in the paper
 LEFT, TOP, GAP = 0.08, 0.3, 0.08  # inches
-HEAD, BETWEEN = 0.22, 0.14  # inches: a case's line of words, and between two cases
-PICTURE, BARS = 1.3, 1.3  # inches: the width of a picture, and of what came of it
+HEADING, CASE_GAP = 0.22, 0.14  # inches: the line of text above a case, between two cases
+PICTURE, BARS = 1.3, 1.3  # inches: the width of a picture, and of the bars
 COLUMNS = ("Image", "Attention", "Squares selected", "Trained on from then on")
-LAST = "Probability of the truth"
+LAST_COLUMN = "Probability of true class"
 
 
 @dataclass(frozen=True)
-class Came:
+class TrueClassProbability:
     """The probability of the true class; None where it is not known.
 
     Args:
         before: before the round.
         end: at the end of the training that the round belongs to.
-        without: at the end of the baseline, which is the same training without the round.
+        baseline: at the end of the baseline, which is the same training without the round.
     """
 
     before: float | None
     end: float | None
-    without: float | None
+    baseline: float | None
 
 
-def draw(material: Material) -> Drawing:
-    """Some cases from image to blackout, and the probability of the truth before and after.
+def draw(inputs: FigureInputs) -> Drawing:
+    """Some cases from image to blackout, and the probability of the true class before and after.
 
-    Raises: Lacking: no reader selected a square.
+    Raises: MissingData: no reader selected a square.
     """
-    shown = _chosen([one for one in readings(material) if one.reading.verdict == "focus"])
+    shown = _choose([one for one in case_readings(inputs) if one.reading.verdict == "focus"])
     if not shown:
-        raise Lacking("no reader has selected a square")
-    came = [_came(material, one) for one in shown]
+        raise MissingData("no reader has selected a square")
+    probabilities = [_probabilities(inputs, one) for one in shown]
     return Drawing(
         "feedback",
-        "Feedback from the image to what came of it",
-        _caption(shown, came, simulated(material, shown)),
-        _figure(shown, came),
-        _table(shown, came),
+        "Feedback from the image to its effect",
+        _caption(shown, probabilities, simulated_sentence(inputs, shown)),
+        _figure(shown, probabilities),
+        _table(shown, probabilities),
     )
 
 
-def _chosen(found: Sequence[Read]) -> list[Read]:
+def _choose(readings: Sequence[CaseReading]) -> list[CaseReading]:
     """The most confident mistakes of each reader's first training, in turn, each image once."""
-    by_reader: dict[str, list[Read]] = {}
-    for one in found:
-        same = by_reader.setdefault(one.arm.id, [])
-        if not same or same[0].job == one.job:
-            same.append(one)
-    shown: list[Read] = []
-    while any(by_reader.values()) and len(shown) < MOST:
+    by_reader: dict[str, list[CaseReading]] = {}
+    for one in readings:
+        first = by_reader.setdefault(one.arm.id, [])
+        if not first or first[0].job == one.job:
+            first.append(one)
+    shown: list[CaseReading] = []
+    while any(by_reader.values()) and len(shown) < MAX_CASES:
         for waiting in by_reader.values():
             taken = {one.case.key for one in shown}
             new = next((one for one in waiting if one.case.key not in taken), None)
             waiting[:] = waiting[waiting.index(new) + 1 :] if new else []
             shown += [new] if new else []
-    return shown[:MOST]
+    return shown[:MAX_CASES]
 
 
-def _came(material: Material, one: Read) -> Came:
-    before = _truth(one.job, one, f"epoch-{one.round.epoch:03}")
+def _probabilities(inputs: FigureInputs, one: CaseReading) -> TrueClassProbability:
+    before = _probability(one.job, one, f"epoch-{one.round.epoch:03}")
     if before is None and len(one.case.class_names) == 2:
         before = 1 - one.case.confidence  # it was a mistake
-    base = material.folder.job("baseline", *one.job.unit)
-    without = _truth(base, one, "end") if base.state == "done" else None
-    return Came(before, _truth(one.job, one, "end"), without)
+    base_job = inputs.folder.job("baseline", *one.job.unit)
+    baseline = _probability(base_job, one, "end") if base_job.state == "done" else None
+    return TrueClassProbability(before, _probability(one.job, one, "end"), baseline)
 
 
-def _truth(job: Job, one: Read, when: str) -> float | None:
+def _probability(job: Job, one: CaseReading, when: str) -> float | None:
     try:
-        found = job.predictions("train", when)
+        predictions = job.predictions("train", when)
     except DataError:
         return None
-    if one.case.key not in found.keys:
+    if one.case.key not in predictions.keys:
         return None
-    return float(found.probs[found.keys.index(one.case.key), one.case.label])
+    return float(predictions.probs[predictions.keys.index(one.case.key), one.case.label])
 
 
-def _figure(shown: Sequence[Read], came: Sequence[Came]) -> Figure:
-    pictures = [scaled(film(one), PICTURE) for one in shown]
-    talls = [max(height(picture, PICTURE), 0.9) for picture in pictures]
-    figure = sheet(WIDE, TOP + sum(tall + HEAD + BETWEEN for tall in talls))
+def _figure(shown: Sequence[CaseReading], probabilities: Sequence[TrueClassProbability]) -> Figure:
+    pictures = [print_size(case_image(one), PICTURE) for one in shown]
+    heights = [max(panel_height(picture, PICTURE), 0.9) for picture in pictures]
+    figure = fixed_figure(PAGE_WIDTH, TOP + sum(height + HEADING + CASE_GAP for height in heights))
     lefts = [LEFT + i * (PICTURE + GAP) for i in range(5)]
     lefts[4] += 0.12
-    known = any(value is not None for one in came for value in (one.before, one.end, one.without))
-    for left, text in zip(lefts, [*COLUMNS, LAST] if known else COLUMNS, strict=False):
-        write(figure, left, 0.1, text, fontweight="bold")
+    known = any(
+        value is not None for one in probabilities for value in (one.before, one.end, one.baseline)
+    )
+    for left, text in zip(lefts, [*COLUMNS, LAST_COLUMN] if known else COLUMNS, strict=False):
+        add_text(figure, left, 0.1, text, fontweight="bold")
     top = TOP
-    for one, picture, tall, after in zip(shown, pictures, talls, came, strict=True):
-        words = fitted(_words(one), WIDE - 2 * LEFT, size=SMALL + 0.5, most=1)
-        write(figure, LEFT, top + 0.03, words, fontsize=SMALL + 0.5, color=GREY)
-        top += HEAD
-        for left, part in zip(lefts, _parts(one, picture), strict=False):
-            show(figure, Box(left, top, PICTURE, height(picture, PICTURE)), part)
-        _bars(figure, Box(lefts[4], top, BARS, min(tall, 1.3)), after)
-        top += tall + BETWEEN
+    for one, picture, height, after in zip(shown, pictures, heights, probabilities, strict=True):
+        heading = fit_text(_heading(one), PAGE_WIDTH - 2 * LEFT, size=SMALL + 0.5, max_lines=1)
+        add_text(figure, LEFT, top + 0.03, heading, fontsize=SMALL + 0.5, color=GREY)
+        top += HEADING
+        for left, part in zip(lefts, _case_pictures(one, picture), strict=False):
+            show_image(figure, Box(left, top, PICTURE, panel_height(picture, PICTURE)), part)
+        _bars(figure, Box(lefts[4], top, BARS, min(height, 1.3)), after)
+        top += height + CASE_GAP
     return figure
 
 
-def _parts(one: Read, picture: Picture) -> list[Picture]:
-    """Image, heat-map, squares, and what was trained on."""
+def _case_pictures(one: CaseReading, picture: Picture) -> list[Picture]:
+    """Image, heat-map, squares, and corrected image."""
     squares, grid = one.reading.squares, one.case.grid
-    kept = grid.mask(squares, *picture.shape[:2])
+    selected = grid.mask(squares, *picture.shape[:2])
     return [
         picture,
         overlay(picture, one.case.cam_predicted),
         np.asarray(grid_lines(picture, grid, squares=squares)),
-        fill(one.round.settings.fill)(picture, kept),
+        fill(one.round.settings.fill)(picture, selected),
     ]
 
 
-def _words(one: Read) -> str:
-    case, said = one.case, one.reading
-    took = f" in {duration(said.seconds)}" if said.seconds >= 1 else ""
-    reason = f" · “{said.reason}”" if said.reason else ""
+def _heading(one: CaseReading) -> str:
+    case, reading = one.case, one.reading
+    took = f" in {duration(reading.seconds)}" if reading.seconds >= 1 else ""
+    reason = f" · “{reading.reason}”" if reading.reason else ""
     return (
         f"{case.true_name}, predicted {case.predicted_name} {percent(case.confidence)} · "
-        f"{one.arm.reader}{took}: squares {squares_as_text(said.squares)}{reason}"
+        f"{one.arm.reader}{took}: squares {squares_as_text(reading.squares)}{reason}"
     )
 
 
-def _bars(figure: Figure, box: Box, came: Came) -> None:
+def _bars(figure: Figure, box: Box, probabilities: TrueClassProbability) -> None:
     values = [
-        ("before the round", came.before, LINE),
-        ("at the end", came.end, IMIL.colour),
-        ("baseline, at its end", came.without, BASELINE.colour),
+        ("before the round", probabilities.before, LINE),
+        ("at the end", probabilities.end, IMIL.colour),
+        ("baseline, at its end", probabilities.baseline, BASELINE.colour),
     ]
     values = [one for one in values if one[1] is not None]
     if not values:
         return
-    axes = place(figure, box)
-    quiet(axes)
+    axes = add_axes(figure, box)
+    hide_axes(axes)
     axes.set_xlim(0, 1)
     axes.set_ylim(2.75, -0.75)
     for y, (text, value, colour) in enumerate(values):
@@ -166,11 +175,13 @@ def _bars(figure: Figure, box: Box, came: Came) -> None:
 
 
 def _percent(share: float) -> str:
-    """As `percent`, but what is nearly nothing is not nothing."""
+    """As `percent`, but a small share is not printed as zero."""
     return "<0.1 %" if 0 < share < 0.0005 else percent(share)
 
 
-def _table(shown: Sequence[Read], came: Sequence[Came]) -> pd.DataFrame:
+def _table(
+    shown: Sequence[CaseReading], probabilities: Sequence[TrueClassProbability]
+) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
@@ -190,27 +201,29 @@ def _table(shown: Sequence[Read], came: Sequence[Came]) -> pd.DataFrame:
                 "reason": one.reading.reason,
                 "truth_before": after.before,
                 "truth_end": after.end,
-                "truth_end_baseline": after.without,
+                "truth_end_baseline": after.baseline,
             }
-            for one, after in zip(shown, came, strict=True)
+            for one, after in zip(shown, probabilities, strict=True)
         ]
     )
 
 
-def _caption(shown: Sequence[Read], came: Sequence[Came], simulated: str) -> str:
+def _caption(
+    shown: Sequence[CaseReading], probabilities: Sequence[TrueClassProbability], simulated: str
+) -> str:
     readers = len({one.arm.id for one in shown})
-    whose = "the reader's round" if readers == 1 else f"the rounds of {readers} readers"
+    rounds = "the reader's round" if readers == 1 else f"the rounds of {readers} readers"
     bars = (
         " Bars: the probability of the true class of the original image before the round, at the "
         "end of the training, and at the end of the baseline, which is the same training without "
-        "the round. The model was trained on these images: the bars say nothing about new ones."
-        if any(one.end is not None for one in came)
+        "the round. The model was trained on these images: the bars say nothing about new images."
+        if any(one.end is not None for one in probabilities)
         else ""
     )
     return (
-        f"Training images from {whose}: the most confident mistakes in which squares were "
-        f"selected, picked by that order alone.{simulated} From left to right: the image; the "
-        "heat-map of the predicted class (the model's attention, not truth), scaled to its own "
-        "maximum; the squares that the reader selected; what the model was trained on from then "
+        f"Training images from {rounds}: the most confident mistakes in which squares were "
+        f"selected, in that order.{simulated} From left to right: the image; the heat-map of the "
+        "predicted class (the model's attention, not ground truth), scaled to its own maximum; "
+        "the squares that the reader selected; the image that the model was trained on from then "
         f"on.{bars}"
     )

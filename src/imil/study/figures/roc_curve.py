@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from imil.study.study_folder import Predictions
 
-MOST = 1001  # false-positive rates of a mean curve; with fewer it is exact
+MAX_POINTS = 1001  # false-positive rates of a mean curve; with fewer it is exact
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class MeanCurve:
-    """The vertical mean of ROC curves. Each rate stands twice: below and above a step.
+    """The vertical mean of ROC curves. Each rate occurs twice: below and above a step.
 
     Args:
         fpr: false-positive rate, (2 M,), never falling.
@@ -35,7 +35,7 @@ class MeanCurve:
 def roc_points(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """False- and true-positive rates at every threshold, from (0, 0) to (1, 1).
 
-    Equal scores are one threshold, so that ties give a slope and not a lucky order.
+    Equal scores are one threshold, so that ties give a slope and do not depend on the order.
 
     Args:
         scores: (N,), higher is more positive.
@@ -48,11 +48,11 @@ def roc_points(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Flo
     """
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    hits = np.cumsum(positive[order])[last]
-    alarms = last + 1 - hits
+    true_positives = np.cumsum(positive[order])[last]
+    false_positives = last + 1 - true_positives
     return (
-        np.append(0.0, alarms / (~positive).sum()),
-        np.append(0.0, hits / positive.sum()),
+        np.append(0.0, false_positives / (~positive).sum()),
+        np.append(0.0, true_positives / positive.sum()),
     )
 
 
@@ -67,11 +67,13 @@ def mean_curve(units: Sequence[Predictions]) -> MeanCurve | None:
     curves = [_curves(unit) for unit in units if _complete(unit)]
     if not curves:
         return None
-    at = np.unique(np.concatenate([fpr for unit in curves for fpr, _ in unit]))
-    at = at if len(at) <= MOST else np.linspace(0, 1, MOST)
-    sides = np.stack([np.mean([_sides(at, *one) for one in unit], axis=0) for unit in curves])
+    rates = np.unique(np.concatenate([fpr for unit in curves for fpr, _ in unit]))
+    rates = rates if len(rates) <= MAX_POINTS else np.linspace(0, 1, MAX_POINTS)
+    sides = np.stack(
+        [np.mean([_sides(rates, *curve) for curve in unit], axis=0) for unit in curves]
+    )
     flat = sides.reshape(len(curves), -1)
-    return MeanCurve(np.repeat(at, 2), flat.mean(0), flat.min(0), flat.max(0), len(curves))
+    return MeanCurve(np.repeat(rates, 2), flat.mean(0), flat.min(0), flat.max(0), len(curves))
 
 
 def _complete(unit: Predictions) -> bool:
@@ -80,12 +82,12 @@ def _complete(unit: Predictions) -> bool:
 
 def _curves(unit: Predictions) -> list[tuple[Floats, Floats]]:
     count = unit.probs.shape[1]
-    wanted = [1] if count == 2 else range(count)
-    return [roc_points(unit.probs[:, k], unit.labels == k) for k in wanted]
+    positive = [1] if count == 2 else range(count)
+    return [roc_points(unit.probs[:, k], unit.labels == k) for k in positive]
 
 
-def _sides(at: Floats, fpr: Floats, tpr: Floats) -> Floats:
+def _sides(rates: Floats, fpr: Floats, tpr: Floats) -> Floats:
     """The true-positive rate before and after the step at each rate, (M, 2)."""
-    # of several equal places np.interp takes the last: turned round, that is the first
-    before = -np.interp(-at, -fpr[::-1], -tpr[::-1])
-    return np.stack([before, np.interp(at, fpr, tpr)], axis=1)
+    # of equal x np.interp takes the last: reversed, that is the first
+    before = -np.interp(-rates, -fpr[::-1], -tpr[::-1])
+    return np.stack([before, np.interp(rates, fpr, tpr)], axis=1)

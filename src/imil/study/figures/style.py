@@ -1,4 +1,4 @@
-"""How every figure of a study looks: colours, type, furniture, and its files."""
+"""The style of every figure of a study: colours, fonts, axes, and its files."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from imil.atomic_files import atomic_write, write_table
 from imil.study.arms import MIXED, Arm
 
 INK, GREY, LINE, FAINT = "0.13", "0.38", "0.62", "0.9"
-HINT = (0, (1, 1.6))  # dots: what would be chance, or perfect
-DASHED = (0, (3.2, 1.6))  # the baseline, wherever it is there to be compared with
+DOTTED = (0, (1, 1.6))  # chance level, perfect calibration
+DASHED = (0, (3.2, 1.6))  # the baseline, where it is compared with
 BAND = 0.22  # opacity
 SMALL = 6.0  # points; the smallest text of a figure
 
-LOOK: dict[str, Any] = {
-    # the first comes with matplotlib, so a PNG is the same on every machine
+RC_PARAMS: dict[str, Any] = {
+    # the first is part of matplotlib, so a PNG is the same on every machine
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
     "font.size": 7,
     "text.color": INK,
-    "text.hinting": "no_hinting",  # a text is as wide at every resolution
-    "text.parse_math": False,  # a class may be called `$`
+    "text.hinting": "no_hinting",  # the width of a text does not depend on the resolution
+    "text.parse_math": False,  # a class name may contain `$`
     "axes.edgecolor": LINE,
     "axes.linewidth": 0.6,
     "axes.labelcolor": GREY,
@@ -60,7 +60,7 @@ LOOK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Group:
-    """Arms that belong together: told by colour and, without colours, by mark.
+    """Arms of one kind: distinguished by colour and, without colours, by marker.
 
     The colours are Okabe and Ito's, the green and the vermilion darkened until small text in
     them has a contrast of 4.5 to white.
@@ -68,8 +68,8 @@ class Group:
 
     title: str
     colour: str
-    word: str  # the colour's, for captions
-    mark: str
+    colour_name: str  # for captions
+    marker: str
 
 
 BASELINE = Group("baseline", "#3c3c3c", "dark grey", "o")
@@ -80,7 +80,7 @@ GROUPS = (BASELINE, AUGMENTED, IMIL, CONTROL)
 
 
 def group(arm: Arm) -> Group:
-    """The group that an arm belongs to."""
+    """The group of an arm."""
     if arm.kind == "baseline":
         return BASELINE
     if arm.kind in MIXED:
@@ -88,11 +88,11 @@ def group(arm: Arm) -> Group:
     return CONTROL if arm.is_control else IMIL
 
 
-def colours(arms: Iterable[Arm]) -> str:
-    """What the colours are, in a sentence."""
-    there = {group(arm) for arm in arms} - {BASELINE}
-    said = [f"{one.title} {one.word}" for one in GROUPS if one in there]
-    return f"Colours: {', '.join(said)}." if said else ""
+def colour_sentence(arms: Iterable[Arm]) -> str:
+    """The meaning of the colours, in a sentence."""
+    groups = {group(arm) for arm in arms} - {BASELINE}
+    names = [f"{one.title} {one.colour_name}" for one in GROUPS if one in groups]
+    return f"Colours: {', '.join(names)}." if names else ""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class Drawing:
     Args:
         name: of its files.
         title: a few words.
-        caption: what is to be seen, what bands and intervals are, and over how many trainings;
-            the text for those who cannot see it.
-        figure: the picture.
+        caption: what is shown, the meaning of bands and intervals, and the number of trainings;
+            also the alternative text.
+        figure: the figure.
         data: every number in it.
     """
 
@@ -115,26 +115,26 @@ class Drawing:
     data: pd.DataFrame
 
     def write(self, folder: Path) -> None:
-        """PNG, SVG and CSV, each whole or not at all; the same bytes each time."""
-        said: dict[str, Any] = {"Title": self.title, "Description": self.caption}
-        for kind, silent in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
-            metadata = said | dict.fromkeys(silent)
-            with atomic_write(folder / f"{self.name}.{kind}") as half:
-                self.figure.savefig(half, format=kind, metadata=metadata)
+        """Write PNG, SVG and CSV, each atomically; the same bytes each time."""
+        texts: dict[str, Any] = {"Title": self.title, "Description": self.caption}
+        for kind, omitted in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
+            metadata = texts | dict.fromkeys(omitted)
+            with atomic_write(folder / f"{self.name}.{kind}") as file:
+                self.figure.savefig(file, format=kind, metadata=metadata)
         write_table(folder / f"{self.name}.csv", self.data)
 
 
 @contextmanager
-def look() -> Iterator[None]:
-    """While this lasts, figures look alike, whatever the user's own style is."""
-    with warnings.catch_warnings(), style.context(["default", LOOK]):
-        # a name in letters that the font lacks: the SVG has them as text
+def figure_style() -> Iterator[None]:
+    """A context in which figures have this style, whatever the user's own is."""
+    with warnings.catch_warnings(), style.context(["default", RC_PARAMS]):
+        # a name with letters that the font lacks: the SVG has them as text
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         yield
 
 
-def shares(axes: Axes, *, x: bool = True, y: bool = True, x_low: float = 0) -> None:
-    """Axes that run from 0 to 1 with few ticks."""
+def unit_axes(axes: Axes, *, x: bool = True, y: bool = True, x_low: float = 0) -> None:
+    """Limit axes to 0 to 1, with few ticks."""
     ticks = [0, 0.5, 1]
     if x:
         axes.set_xlim(x_low, 1)
@@ -144,8 +144,8 @@ def shares(axes: Axes, *, x: bool = True, y: bool = True, x_low: float = 0) -> N
         axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
 
 
-def quiet(axes: Axes) -> None:
-    """Axes without frame and ticks, for a picture or a text."""
+def hide_axes(axes: Axes) -> None:
+    """Remove frame and ticks, for an image or a text."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -1,4 +1,4 @@
-"""The report of a study: one page that stands by itself, and the tables beside it."""
+"""The report of a study: one self-contained HTML page, tables and figures."""
 
 from imil.study.report.write import write_report
 

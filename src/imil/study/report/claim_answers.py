@@ -1,4 +1,4 @@
-"""What a study's folder says to the items of the CLAIM checklist, by their numbers."""
+"""The answers of a study's folder to the items of the CLAIM checklist, by their numbers."""
 
 from __future__ import annotations
 
@@ -9,201 +9,223 @@ from imil.study.reader_sessions import agreed
 from imil.study.report.findings import MASKS, Findings
 from imil.study.study_folder import TEST
 
-Say = Callable[[Findings], str]
 
-
-def _kind(found: Findings) -> str:
+def _goal(findings: Findings) -> str:
+    ways = count(len(findings.plan.rows), "way")
     return (
-        f"An experiment that compares {count(len(found.plan.rows), 'way')} to train the same "
-        "image classifier; no test of clinical use."
+        f"An experiment that compares {ways} to train the same image classifier; not an evaluation "
+        "of clinical use."
     )
 
 
-def _source(found: Findings) -> str:
-    sizes = {name: count(n, "image") for name, n in found.facts["images"].items()}
-    outside = [f"{name.removeprefix('external-')} ({n})" for name, n in sizes.items()]
-    more = f"; external: {listed(outside[1:])}" if len(outside) > 1 else ""
-    return f"{sizes['data']}{more}; fingerprint under “Software, seeds, data”."
+def _source(findings: Findings) -> str:
+    sizes = {name: count(n, "image") for name, n in findings.facts["images"].items()}
+    sets = [f"{name.removeprefix('external-')} ({n})" for name, n in sizes.items()]
+    external = f"; external: {listed(sets[1:])}" if len(sets) > 1 else ""
+    return f"{sizes['data']}{external}; SHA-256 under “Software, seeds, data”."
 
 
-def _preparation(found: Findings) -> str:
-    s = found.settings
-    channels = "grey" if s.channels == 1 else "colour"
+def _preprocessing(findings: Findings) -> str:
+    settings = findings.settings
+    channels = "greyscale" if settings.channels == 1 else "colour"
     return (
-        f"Decoded to 8 bits, {channels}, squashed to {s.image_size}×{s.image_size} pixels, scaled "
-        "by the model's own mean and standard deviation."
+        f"Decoded to 8 bits, {channels}, resized to {settings.image_size}×{settings.image_size} "
+        "pixels without keeping the aspect ratio, normalised by the model's own mean and standard "
+        "deviation."
     )
 
 
-def _missing(found: Findings) -> str:
-    own = found.images[found.images["set"] == "data"]
-    said = [
-        f"“{name}” of {empty:,} of {len(own):,}"
-        for name in found.plan.subgroups
-        if (empty := int((own[name].fillna("") == "").sum()))
+def _missing(findings: Findings) -> str:
+    images = findings.images[findings.images["set"] == "data"]
+    missing = [
+        f"“{name}” of {empty:,} of {len(images):,}"
+        for name in findings.plan.subgroups
+        if (empty := int((images[name].fillna("") == "").sum()))
     ]
-    if not said:
-        names = listed([f"“{name}”" for name in found.plan.subgroups])
-        return f"Known of every image: {names}." if names else ""
-    return f"Not known: {listed(said)} images; they count in the whole and in no such group."
+    if not missing:
+        names = listed([f"“{name}”" for name in findings.plan.subgroups])
+        return f"Known for every image: {names}." if names else ""
+    return (
+        f"Missing: {listed(missing)} images; they are in the overall results and in no such "
+        "subgroup."
+    )
 
 
-def _annotators(found: Findings) -> str:
-    said = []
-    for one in found.sessions:
-        who = "played by a program" if one.played else "a person"
-        said.append(f"{one.reader} ({who}, {count(len(one.read), 'case')})")
-    return f"Readers of the rounds: {listed(said)}." if said else ""
+def _annotators(findings: Findings) -> str:
+    readers = []
+    for session in findings.sessions:
+        kind = "simulated" if session.played else "a person"
+        readers.append(f"{session.reader} ({kind}, {count(len(session.read), 'case')})")
+    return f"Readers of the rounds: {listed(readers)}." if readers else ""
 
 
-def _agreement(found: Findings) -> str:
-    if agreed(found.sessions) is None:
+def _agreement(findings: Findings) -> str:
+    if agreed(findings.sessions) is None:
         return ""
     return "Agreement of the readers is under “Readers”."
 
 
-def _partitions(found: Findings) -> str:
-    sizes = found.split["split"].value_counts()
-    named = listed([f"{int(n):,} {name}" for name, n in sizes.items()])
-    count_ = found.plan.splits.count
-    how = f"drawn {count_} times, stratified by class" if count_ > 1 else "one division"
-    return f"{named}; {how}. The lists are in splits/."
+def _partitions(findings: Findings) -> str:
+    sizes = findings.first_split["split"].value_counts()
+    parts = listed([f"{int(n):,} {name}" for name, n in sizes.items()])
+    splits = findings.plan.splits.count
+    how = f"drawn {splits} times, stratified by class" if splits > 1 else "a single split"
+    return f"{parts}; {how}. The lists are in splits/."
 
 
-def _apart(found: Findings) -> str:
-    if found.by_patient:
-        return "By patient: no patient is in two parts."
-    if found.apart:
-        return "By image; images of a patient are in more than one part."
-    return "By image; patients are not known. The same file is never trained on and tested on."
+def _disjoint(findings: Findings) -> str:
+    if findings.split_by_patient:
+        return "Patient: no patient is in two parts."
+    if findings.patients_overlap:
+        return "Image; images of a patient are in more than one part."
+    return "Image; patients are not known. No file is in both training and test."
 
 
-def _model(found: Findings) -> str:
-    s = found.settings
+def _model(findings: Findings) -> str:
+    settings = findings.settings
     return (
-        f"{s.model} as timm defines it, {s.image_size}×{s.image_size} pixels in, "
-        f"{len(found.classes)} classes out."
+        f"{settings.model} as defined by timm, input {settings.image_size}×{settings.image_size} "
+        f"pixels, output {len(findings.classes)} classes."
     )
 
 
-def _start(found: Findings) -> str:
-    weights = found.settings.weights
+def _initialisation(findings: Findings) -> str:
+    weights = findings.settings.weights
     if weights == "none":
         return (  # see `imil.training.network.CONVENTIONS`
-            "At random, from each seed, as timm does; where timm would start the last "
-            "normalisation of a residual block at zero, at one."
+            "Random, from each seed, as in timm; where timm would initialise the last "
+            "normalisation of a residual block to zero, to one."
         )
     return "ImageNet weights of timm." if weights == "imagenet" else "From a file of weights."
 
 
-def _training(found: Findings) -> str:
-    done = found.states["done"]
+def _training(findings: Findings) -> str:
+    models = count(findings.states["done"], "model")
     return (
-        f"In the methods paragraphs; every setting is in plan.toml and each training's "
-        f"config.toml. {count(done, 'model')} trained."
+        "In the methods paragraphs; every setting is in plan.toml and in the config.toml of each "
+        f"training. {models} trained."
     )
 
 
-def _uncertainty(found: Findings) -> str:
-    one = len(found.plan.seeds) * found.plan.splits.count == 1
-    others = "images, not for other trainings" if one else "images and other trainings"
-    spread = "" if one else "; standard deviation over trainings in table.csv"
+def _uncertainty(findings: Findings) -> str:
+    single = len(findings.plan.seeds) * findings.plan.splits.count == 1
+    sources = "images, not over other trainings" if single else "images and trainings"
+    sd = "" if single else "; standard deviation over trainings in table.csv"
     return (
-        f"95 % intervals for other {others}, with p by the same error; exact McNemar and DeLong "
-        f"tests of the networks; all corrected by Holm's method{spread}."
+        f"95 % confidence intervals over {sources}, with p from the same standard error; exact "
+        f"McNemar and DeLong tests of the networks; all corrected by Holm's method{sd}."
     )
 
 
-def _robust(found: Findings) -> str:
-    parts = [count(len(found.plan.seeds), "seed"), count(found.plan.splits.count, "split")]
-    if found.controls:
-        parts.append(count(len(found.controls), "control"))
-    if found.plan.subgroups:
-        parts.append(count(len(found.plan.subgroups), "grouping"))
+def _robustness(findings: Findings) -> str:
+    parts = [count(len(findings.plan.seeds), "seed"), count(findings.plan.splits.count, "split")]
+    if findings.controls:
+        parts.append(count(len(findings.controls), "control"))
+    if findings.plan.subgroups:
+        parts.append(count(len(findings.plan.subgroups), "subgroup variable"))
     return f"{listed(parts)}."
 
 
-def _elsewhere(found: Findings) -> str:
-    names = list(found.plan.external)
-    return f"{listed(names)}, never trained on." if names else "Not done; named under limits."
+def _external(findings: Findings) -> str:
+    names = list(findings.plan.external)
+    return f"{listed(names)}, never trained on." if names else "Not done; see “Limitations”."
 
 
-def _numbers(found: Findings) -> str:
-    warned = len(found.facts.get("warnings", []))
-    notes = f" {count(warned, 'note')} on the data under limits." if warned else ""
-    return f"{_source(found)}{notes}"
+def _numbers(findings: Findings) -> str:
+    warnings = len(findings.facts.get("warnings", []))
+    notes = f" {count(warnings, 'note')} on the data under “Limitations”." if warnings else ""
+    return f"{_source(findings)}{notes}"
 
 
-def _people(found: Findings) -> str:
-    if not found.plan.subgroups:
+def _demographics(findings: Findings) -> str:
+    if not findings.plan.subgroups:
         return ""
-    return (
-        f"Classes and {listed(list(found.plan.subgroups))} of each part are in the table of data."
-    )
+    names = listed(list(findings.plan.subgroups))
+    return f"Classes and {names} of each part are in the table of images."
 
 
-def _performance(found: Findings) -> str:
-    if not found.sets:
+def _performance(findings: Findings) -> str:
+    if not findings.sets:
         return ""
-    parts = ["test set"] if TEST in found.sets else []
-    parts += ["external sets"] if set(found.sets) - {TEST} else []
-    parts += ["subgroups"] if found.subgroups else []
+    parts = ["test set"] if TEST in findings.sets else []
+    parts += ["external sets"] if set(findings.sets) - {TEST} else []
+    parts += ["subgroups"] if findings.subgroups else []
     return f"In this report and in table.csv: {listed(parts)}."
 
 
-def _precision(found: Findings) -> str:
-    if TEST not in found.sets:
+def _precision(findings: Findings) -> str:
+    if TEST not in findings.sets:
         return ""
-    curves = (found.study.figures / "roc.png").exists()
-    return f"Table 1, with 95 % intervals{'; ROC curves among the figures' if curves else ''}."
+    curves = (findings.study.figures / "roc.png").exists()
+    more = "; ROC curves among the figures" if curves else ""
+    return f"Table 1, with 95 % confidence intervals{more}."
 
 
-def _explained(found: Findings) -> str:
-    masks = {mask for table in found.focus.values() for mask in table["mask"]}
+def _explainability(findings: Findings) -> str:
+    masks = {mask for table in findings.focus.values() for mask in table["mask"]}
     if masks:
-        named = listed([MASKS.get(mask, mask) for mask in sorted(masks)])
-        return f"Grad-CAM of the true class; its share in {named} is under “Focus”."
-    if any(job.heat_maps.exists() for job, state in found.jobs.items() if state == "done"):
+        names = listed([MASKS.get(mask, mask) for mask in sorted(masks)])
+        return f"Grad-CAM of the true class; its energy in {names} is under “Focus”."
+    done = [job for job, state in findings.jobs.items() if state == "done"]
+    if any(job.heat_maps.exists() for job in done):
         return "Grad-CAM of the true class, among the figures."
     return ""
 
 
-ANSWERS: dict[int, Say] = {
-    6: _kind,
+def _labels(findings: Findings) -> str:
+    return f"Labels as given in the table: {listed(list(findings.classes))}."
+
+
+def _sample_size(findings: Findings) -> str:
+    return f"{findings.test_images}; the minimum detectable difference is under “Summary”."
+
+
+def _metrics(findings: Findings) -> str:
+    return (
+        "Accuracy, AUROC, expected calibration error (two binnings), Brier score, negative "
+        "log-likelihood, sensitivity, specificity."
+    )
+
+
+def _internal(findings: Findings) -> str:
+    if TEST not in findings.sets:
+        return ""
+    return f"{findings.test_images}, never trained on in their split."
+
+
+def _failures(findings: Findings) -> str:
+    return "Predictions of every image are in jobs/*/*/predictions." if findings.sets else ""
+
+
+ANSWERS: dict[int, Callable[[Findings], str]] = {
+    6: _goal,
     7: _source,
-    9: _preparation,
-    10: lambda found: "Whole images were used.",
+    9: _preprocessing,
+    10: lambda findings: "Whole images were used.",
     12: _missing,
-    14: lambda found: f"Labels as given in the table: {listed(list(found.classes))}.",
+    14: _labels,
     16: _annotators,
     18: _agreement,
     19: _partitions,
-    20: _apart,
-    21: lambda found: f"{found.test_images}; what this could have shown is under “Summary”.",
+    20: _disjoint,
+    21: _sample_size,
     22: _model,
-    23: lambda found: "Under “Software, seeds, data”.",
-    24: _start,
+    23: lambda findings: "Under “Software, seeds, data”.",
+    24: _initialisation,
     25: _training,
-    26: lambda found: "The weights after the last epoch, in every arm; nothing was chosen.",
-    27: lambda found: "No models were combined.",
-    28: lambda found: (
-        "Accuracy, AUROC, calibration error (two ways), Brier score, log-likelihood, sensitivity, "
-        "specificity."
-    ),
+    26: lambda findings: "The weights after the last epoch, in every arm; no model was selected.",
+    27: lambda findings: "No models were combined.",
+    28: _metrics,
     29: _uncertainty,
-    30: _robust,
-    31: _explained,
-    32: lambda found: (
-        f"{found.test_images}, never trained on in their split." if TEST in found.sets else ""
-    ),
-    33: _elsewhere,
+    30: _robustness,
+    31: _explainability,
+    32: _internal,
+    33: _external,
     35: _numbers,
-    36: _people,
+    36: _demographics,
     37: _performance,
     38: _precision,
-    39: lambda found: (
-        "Predictions of every image are in jobs/*/*/predictions." if found.sets else ""
-    ),
-    40: lambda found: "Under “Limits”.",
-    42: lambda found: "plan.toml holds the plan as it was run.",
+    39: _failures,
+    40: lambda findings: "Under “Limitations”.",
+    42: lambda findings: "plan.toml holds the plan as it was run.",
 }

@@ -1,4 +1,4 @@
-"""Everything that the report says, read from the study's folder once."""
+"""What the report is made from, read from the study's folder once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from imil.study.arms import Arm
-from imil.study.figures.attention_energy import read_focus
+from imil.study.figures.focus_tables import read_focus
 from imil.study.phrases import count
 from imil.study.plan import Plan
 from imil.study.reading_records import Session, sessions
@@ -26,10 +26,10 @@ Row = Any  # of `itertuples`, which nothing describes
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """A study as the report sees it.
+    """A study with its results.
 
     Args:
-        study, plan: whose.
+        study, plan: the folder and its plan.
         table: `imil.study.result_rows.results`.
     """
 
@@ -49,17 +49,17 @@ class Findings:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """K names."""
+        """K class names."""
         return tuple(self.facts["classes"])
 
     @cached_property
     def settings(self) -> TrainSettings:
-        """What the baseline trains with."""
+        """The settings of the baseline."""
         return self.plan.settings(Arm("baseline"), self.plan.seeds[0])
 
     @cached_property
     def jobs(self) -> dict[Job, State]:
-        """Every job of the plan and how far it is."""
+        """Every job of the plan and its state."""
         rows = [arm.id for arm in self.plan.rows]
         return self.study.states(self.study.jobs(rows, self.plan.seeds, self.plan.splits.count))
 
@@ -71,12 +71,12 @@ class Findings:
     @cached_property
     def untested(self) -> dict[str, list[Job]]:
         """External set to the jobs that are done but have not predicted it."""
-        there = {job: job.sets() for job, state in self.jobs.items() if state == "done"}
-        lacking = {
-            name: [job for job, sets in there.items() if f"external-{name}" not in sets]
+        sets = {job: job.sets() for job, state in self.jobs.items() if state == "done"}
+        missing = {
+            name: [job for job in sets if f"external-{name}" not in sets[job]]
             for name in self.plan.external
         }
-        return {name: jobs for name, jobs in lacking.items() if jobs}
+        return {name: jobs for name, jobs in missing.items() if jobs}
 
     @property
     def finished(self) -> bool:
@@ -85,12 +85,12 @@ class Findings:
 
     @cached_property
     def sessions(self) -> list[Session]:
-        """What the readers did."""
+        """A session per reader."""
         return sessions(self.study, self.plan)
 
     @property
-    def readers(self) -> tuple[Arm, ...]:
-        """The IMIL arms, one a reader."""
+    def imil_arms(self) -> tuple[Arm, ...]:
+        """The IMIL arms, one per reader."""
         return tuple(arm for arm in self.plan.rows if arm.kind == "imil")
 
     @property
@@ -99,65 +99,63 @@ class Findings:
         return tuple(arm for arm in self.plan.rows if arm.is_control)
 
     @property
-    def others(self) -> tuple[Arm, ...]:
-        """What is neither baseline, IMIL nor control."""
-        known = {arm.id for arm in (*self.readers, *self.controls)} | {BASE}
+    def other_arms(self) -> tuple[Arm, ...]:
+        """The arms that are neither baseline, IMIL nor control."""
+        known = {arm.id for arm in (*self.imil_arms, *self.controls)} | {BASE}
         return tuple(arm for arm in self.plan.rows if arm.id not in known)
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets that there are results of, the test set first."""
+        """The sets that have results, the test set first."""
         return tuple(self.table["set"].drop_duplicates())
 
     @property
     def subgroups(self) -> tuple[str, ...]:
         """`sex=F` and the like, of the test set."""
-        own = self.table[self.table["set"] == TEST]
-        return tuple(name for name in own["subgroup"].drop_duplicates() if name)
+        rows = self.table[self.table["set"] == TEST]
+        return tuple(name for name in rows["subgroup"].drop_duplicates() if name)
 
     @property
-    def units(self) -> int:
-        """The most trainings of an arm that can be compared with the baseline."""
-        own = self.of(TEST)
-        pairs = own.loc[own["arm"] != BASE, "pairs"]
+    def paired_trainings(self) -> int:
+        """The largest number of trainings of an arm that can be compared with the baseline."""
+        rows = self.results_of(TEST)
+        pairs = rows.loc[rows["arm"] != BASE, "pairs"]
         return int(pairs.max()) if len(pairs) else 0
 
     @property
-    def incomparable(self) -> str:
-        """Why nothing can be compared, where `units` is 0."""
+    def not_comparable(self) -> str:
+        """Why nothing can be compared, where `paired_trainings` is 0."""
         if self.row(BASE, "accuracy") is None:
             return "Nothing can be compared: no training of the baseline is done."
         return (
-            "Nothing can be compared: no training of another arm is done with a seed and split "
-            "that the baseline has as well."
+            "Nothing can be compared: no other arm has a training with the same seed and split as "
+            "a training of the baseline."
         )
 
-    def of(self, which: str, subgroup: str = "") -> pd.DataFrame:
+    def results_of(self, set_name: str, subgroup: str = "") -> pd.DataFrame:
         """The results of a set and subgroup."""
-        return self.table[(self.table["set"] == which) & (self.table["subgroup"] == subgroup)]
+        return self.table[(self.table["set"] == set_name) & (self.table["subgroup"] == subgroup)]
 
-    def row(self, arm: str, measure: str, which: str = TEST, subgroup: str = "") -> Row | None:
-        """One row of the results, if it is there."""
-        own = self.of(which, subgroup)
-        chosen = own[(own["arm"] == arm) & (own["measure"] == measure)]
+    def row(self, arm: str, measure: str, set_name: str = TEST, subgroup: str = "") -> Row | None:
+        """One row of the results, if it exists."""
+        rows = self.results_of(set_name, subgroup)
+        chosen = rows[(rows["arm"] == arm) & (rows["measure"] == measure)]
         return next(chosen.itertuples(), None)
 
-    def rows(
-        self, arm: str, measures: Sequence[str], which: str = TEST, subgroup: str = ""
-    ) -> list[Compared]:
-        """The rows of those measures that are there."""
-        found = (self.row(arm, measure, which, subgroup) for measure in measures)
-        return [row for row in found if row is not None]
+    def rows(self, arm: str, measures: Sequence[str], set_name: str = TEST) -> list[Compared]:
+        """The rows of those measures that exist."""
+        rows = (self.row(arm, measure, set_name) for measure in measures)
+        return [row for row in rows if row is not None]
 
     @cached_property
-    def split(self) -> pd.DataFrame:
+    def first_split(self) -> pd.DataFrame:
         """The first split: key, label, split."""
-        return pd.read_csv(self.study.splits(0), dtype={"key": str, "split": str})
+        return self._splits[0]
 
     @cached_property
-    def tests(self) -> list[set[str]]:
-        """The test images of each split."""
-        return [set(one.loc[one["split"] == "test", "key"]) for one in self._splits]
+    def test_keys(self) -> list[set[str]]:
+        """The keys of the test images of each split."""
+        return [set(split.loc[split["split"] == "test", "key"]) for split in self._splits]
 
     @cached_property
     def _splits(self) -> list[pd.DataFrame]:
@@ -165,48 +163,48 @@ class Findings:
         return [pd.read_csv(file, dtype={"key": str, "split": str}) for file in files]
 
     @property
-    def tested(self) -> int:
-        """Images of the smallest test split."""
-        return min(map(len, self.tests))
+    def smallest_test_size(self) -> int:
+        """The number of test images of the split that has the fewest."""
+        return min(map(len, self.test_keys))
 
     @property
     def test_images(self) -> str:
-        """How many there are, such as `60 test images a split, 98 in all`."""
-        if len(self.tests) == 1:
-            return count(self.tested, "test image")
-        most = max(map(len, self.tests))
-        each = f"{self.tested:,} to {most:,}" if most > self.tested else f"{most:,}"
-        return f"{each} test images a split, {len(set.union(*self.tests)):,} in all"
+        """The number of test images, such as `60 test images per split, 98 in total`."""
+        low, high = self.smallest_test_size, max(map(len, self.test_keys))
+        if len(self.test_keys) == 1:
+            return count(low, "test image")
+        size = f"{low:,} to {high:,}" if high > low else f"{high:,}"
+        return f"{size} test images per split, {len(set.union(*self.test_keys)):,} in total"
 
     @cached_property
     def focus(self) -> dict[Job, pd.DataFrame]:
-        """What each training that is done has of its heat-maps' energy in the masks."""
+        """Energy of the heat-maps in the masks, of each training that is done."""
         return read_focus(job for job, state in self.jobs.items() if state == "done")
 
     @property
-    def by_patient(self) -> bool:
+    def split_by_patient(self) -> bool:
         """Whether patients are known, and none is in two parts of a split."""
-        return bool(self._patients) and not self.apart
+        return bool(self._patients) and not self.patients_overlap
 
     @cached_property
-    def apart(self) -> bool:
+    def patients_overlap(self) -> bool:
         """Whether a patient is in two parts of a split: it was drawn before they were known."""
-        for one in self._splits:
-            patients = one["key"].map(self._patients)
-            if (one.groupby(patients)["split"].nunique() > 1).any():
+        for split in self._splits:
+            patients = split["key"].map(self._patients)
+            if (split.groupby(patients)["split"].nunique() > 1).any():
                 return True
         return False
 
     @cached_property
     def _patients(self) -> dict[str, str]:
-        """Image to patient, where known."""
-        own = self.images[self.images["set"] == "data"]
-        if "patient" not in own:
+        """Image key to patient, where known."""
+        images = self.images[self.images["set"] == "data"]
+        if "patient" not in images:
             return {}
-        known = own[own["patient"].fillna("") != ""]
+        known = images[images["patient"].fillna("") != ""]
         return dict(zip(known["key"], known["patient"].astype(str), strict=True))
 
 
-def find(study: StudyFolder, plan: Plan) -> Findings:
-    """What there is to report of a study, finished or not."""
+def read_findings(study: StudyFolder, plan: Plan) -> Findings:
+    """What can be reported of a study, finished or not."""
     return Findings(study, plan, results(study, plan))

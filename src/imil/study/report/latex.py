@@ -1,13 +1,13 @@
-"""The main table for a paper: table.tex, a float that needs the packages booktabs and graphicx."""
+"""The main table for a paper, table.tex: a float that needs the packages booktabs and graphicx."""
 
 from __future__ import annotations
 
 from imil.study.arms import Arm
 from imil.study.phrases import count
+from imil.study.report.control_comparisons import MAIN
 from imil.study.report.findings import Findings, Row
 from imil.study.report.number_format import SHARES, plain, signed
-from imil.study.report.result_tables import grouped
-from imil.study.report.versus import MAIN
+from imil.study.report.result_tables import grouped_arms
 from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
 from imil.study.study_folder import TEST
@@ -19,7 +19,7 @@ SPECIAL = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    **{one: f"\\{one}" for one in "&%$#_"},
+    **{character: f"\\{character}" for character in "&%$#_"},
     "−": "$-$",
     "–": "--",
     "<": "$<$",
@@ -27,18 +27,18 @@ SPECIAL = {
 }
 
 
-def latex(found: Findings) -> str:
-    """The test set's main table: per arm a line of means and one of intervals.
+def latex(findings: Findings) -> str:
+    """The main table of the test set: per arm a line of means and one of intervals.
 
-    Differences that are shown, also once corrected for the number of arms, are bold.
+    Differences that are shown, after correction for the number of arms, are bold.
     """
     body: list[str] = []
-    for arm, begins in grouped(found):
-        rows = {row.measure: row for row in found.rows(arm.id, MAIN)}
+    for arm, starts_group in grouped_arms(findings):
+        rows = {row.measure: row for row in findings.rows(arm.id, MAIN)}
         if rows:
-            body += [r"\addlinespace"] * begins + _lines(arm, rows)
+            body += [r"\addlinespace"] * starts_group + _lines(arm, rows)
     heads = " & ".join(
-        rf"\multicolumn{{2}}{{c}}{{{escape(MEASURES[one].title)}{_unit(one)}}}" for one in MAIN
+        rf"\multicolumn{{2}}{{c}}{{{escape(MEASURES[name].title)}{_unit(name)}}}" for name in MAIN
     )
     rules = "".join(rf"\cmidrule(lr){{{2 * i}-{2 * i + 1}}}" for i in range(1, len(MAIN) + 1))
     return "\n".join(
@@ -46,7 +46,7 @@ def latex(found: Findings) -> str:
             r"% needs \usepackage{booktabs,graphicx}",
             r"\begin{table}[htbp]",
             r"\centering",
-            rf"\caption{{{_caption(found)}}}",
+            rf"\caption{{{_caption(findings)}}}",
             r"\label{tab:study}",
             r"\smallskip",
             r"\small",
@@ -67,31 +67,32 @@ def latex(found: Findings) -> str:
     )
 
 
-def escape(said: str) -> str:
-    """Text that LaTeX prints as it is.
+def escape(text: str) -> str:
+    """The text with the characters escaped that LaTeX would interpret.
 
     >>> escape("50 % of R&D_1")
     '50 \\\\% of R\\\\&D\\\\_1'
     """
-    return "".join(SPECIAL.get(one, one) for one in " ".join(said.split()))
+    return "".join(SPECIAL.get(character, character) for character in " ".join(text.split()))
 
 
-def _caption(found: Findings) -> str:
-    said = (
-        f"{found.plan.name}: {found.test_images}, {_trainings(found)}. Means with 95 % intervals; "
-        "differences from the baseline, paired by training and image. Bold: a difference is shown, "
-        "also once corrected for the number of arms."
+def _caption(findings: Findings) -> str:
+    text = (
+        f"{findings.plan.name}: {findings.test_images}, {_trainings(findings)}. Means with 95 % "
+        "confidence intervals; differences from the baseline, paired by training and image. Bold: "
+        "a difference is shown, after correction for the number of arms."
     )
-    if found.units == 1:
-        said += " With one training per arm the rows cannot be ranked."
-    if not found.finished:
-        said += f" Not finished: {found.states['done']} of {len(found.jobs)} trainings are done."
-    return escape(said)
+    if findings.paired_trainings == 1:
+        text += " With one training per arm the arms cannot be ranked."
+    if not findings.finished:
+        done, total = findings.states["done"], len(findings.jobs)
+        text += f" Not finished: {done} of {total} trainings are done."
+    return escape(text)
 
 
-def _trainings(found: Findings) -> str:
-    """How often arms were trained; where one is not finished, that is no one number."""
-    units = found.of(TEST)["units"]
+def _trainings(findings: Findings) -> str:
+    """The number of trainings per arm; a range where some arms are not finished."""
+    units = findings.results_of(TEST)["units"]
     if units.empty:
         return "no training"
     low, high = int(units.min()), int(units.max())
@@ -107,7 +108,7 @@ def _lines(arm: Arm, rows: dict[str, Row]) -> list[str]:
     for measure in MAIN:
         row = rows[measure]
         first.append(escape(plain(measure, row.mean)))
-        second.append(_ends(plain(measure, row.low), plain(measure, row.high)))
+        second.append(_interval(plain(measure, row.low), plain(measure, row.high)))
         if arm.id == BASE or verdict(row) == "not measured":
             first.append("--")
             second.append("")
@@ -115,9 +116,9 @@ def _lines(arm: Arm, rows: dict[str, Row]) -> list[str]:
         delta = escape(signed(measure, row.diff))
         bold = verdict(row) in CLAIMS
         first.append(rf"\textbf{{{delta}}}" if bold else delta)
-        second.append(_ends(signed(measure, row.diff_low), signed(measure, row.diff_high)))
+        second.append(_interval(signed(measure, row.diff_low), signed(measure, row.diff_high)))
     return [" & ".join(first) + r" \\", " & ".join(second) + r" \\"]
 
 
-def _ends(low: str, high: str) -> str:
+def _interval(low: str, high: str) -> str:
     return rf"{{\scriptsize [{escape(low)}, {escape(high)}]}}"

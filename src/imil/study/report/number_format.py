@@ -1,4 +1,4 @@
-"""Numbers and differences in words that claim no more than was seen."""
+"""Numbers, differences and intervals as the report prints them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from math import isfinite
 
 from imil.study.verdict import Compared, Verdict, verdict
 
-SHARES = ("accuracy", "sensitivity", "specificity")  # said in percent; the rest as they are
-LEVEL = "95 %"
+SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
 
 VERDICTS: dict[Verdict, str] = {
     "not measured": "not measured",
     "none shown": "no difference shown",
-    "one training": "one training each: it may be luck",
-    "not corrected": "not shown once corrected for the number of arms and for few trainings",
+    "one training": "one training per arm: may be random variation",
+    "not corrected": "not significant after correction for the number of arms and for few "
+    "trainings",
     "better": "better",
     "worse": "worse",
 }
-BRIEFLY = VERDICTS | {"one training": "one training each", "not corrected": "gone once corrected"}
+SHORT_VERDICTS = VERDICTS | {
+    "one training": "one training per arm",
+    "not corrected": "not significant after correction",
+}
 
 
 def value(measure: str, number: float) -> str:
@@ -32,7 +35,7 @@ def value(measure: str, number: float) -> str:
 
 
 def plain(measure: str, number: float) -> str:
-    """The same without the unit, for a column that names it.
+    """The same without the unit, for a column whose heading has it.
 
     >>> plain("accuracy", 0.7834), plain("brier", 0.12)
     ('78.3', '0.120')
@@ -41,7 +44,7 @@ def plain(measure: str, number: float) -> str:
 
 
 def interval(measure: str, low: float, high: float) -> str:
-    """From one end to the other.
+    """An interval without its unit.
 
     >>> interval("accuracy", 0.72, 0.841), interval("nll", 0.4, 1.25)
     ('72.0 to 84.1', '0.400 to 1.250')
@@ -66,41 +69,42 @@ def signed(measure: str, number: float) -> str:
 
 
 def signed_interval(measure: str, low: float, high: float) -> str:
-    """The interval of a difference; an end that is not zero is not printed as zero.
+    """The interval of a difference; a limit that is not zero is not printed as zero.
 
     >>> signed_interval("accuracy", -0.03, 0.061), signed_interval("accuracy", 0.0004, 0.02)
     ('−3.0 to +6.1', '+0.04 to +2.0')
     """
-    apart = low > 0 or high < 0
-    return " to ".join(_end(measure, end) if apart else signed(measure, end) for end in (low, high))
+    if not (low > 0 or high < 0):
+        return f"{signed(measure, low)} to {signed(measure, high)}"
+    return f"{_nonzero(measure, low)} to {_nonzero(measure, high)}"
 
 
-def _end(measure: str, end: float) -> str:
-    said = signed(measure, end)
-    if end == 0 or not isfinite(end) or said.strip("0."):
-        return said
-    size = abs(end) * (100 if measure in SHARES else 1)
-    return f"{'+' if end > 0 else '−'}{size:.1g}"
+def _nonzero(measure: str, limit: float) -> str:
+    text = signed(measure, limit)
+    if limit == 0 or not isfinite(limit) or text.strip("0."):
+        return text
+    size = abs(limit) * (100 if measure in SHARES else 1)
+    return f"{'+' if limit > 0 else '−'}{size:.1g}"
 
 
 def points(measure: str) -> str:
-    """The unit of a difference, with a space before it, or nothing."""
+    """The unit of a difference with a space before it, or nothing."""
     return " points" if measure in SHARES else ""
 
 
 def difference(title: str, row: Compared) -> str:
-    """A difference with its interval and what it shows.
+    """A difference with its interval and verdict.
 
     Args:
-        title: the measure's name for people, such as `accuracy`.
+        title: the measure in words, such as `accuracy`; may be empty.
     """
-    found = verdict(row)
-    if found == "not measured":
-        return f"{title}: not measured"
-    size = f"{title} {signed(row.measure, row.diff)}{points(row.measure)}"
-    ends = signed_interval(row.measure, row.diff_low, row.diff_high)
-    p = f" (p = {probability(row.p)})" if found == "not corrected" else ""
-    return f"{size}, {LEVEL} interval {ends}: {VERDICTS[found]}{p}"
+    result = verdict(row)
+    if result == "not measured":
+        return f"{title}: not measured".removeprefix(": ")
+    size = f"{title} {signed(row.measure, row.diff)}{points(row.measure)}".strip()
+    limits = signed_interval(row.measure, row.diff_low, row.diff_high)
+    p = f" (p = {probability(row.p)})" if result == "not corrected" else ""
+    return f"{size}, 95 % CI {limits}: {VERDICTS[result]}{p}"
 
 
 def percent(share: float) -> str:
@@ -113,7 +117,7 @@ def percent(share: float) -> str:
 
 
 def probability(p: float) -> str:
-    """A p value as it is printed.
+    """A p value.
 
     >>> probability(0.0312), probability(0.2), probability(0.00001), probability(1.0)
     ('0.031', '0.20', '< 0.001', '1.00')
@@ -123,3 +127,15 @@ def probability(p: float) -> str:
     if p < 0.001:
         return "< 0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_equals(p: float) -> str:
+    """A p value with its letter; nothing where there is none.
+
+    >>> p_equals(0.0312), p_equals(0.00001), p_equals(float("nan"))
+    ('p = 0.031', 'p < 0.001', '')
+    """
+    if not isfinite(p):
+        return ""
+    text = probability(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -1,138 +1,194 @@
-"""What was found, in plain sentences made from the table; none says more than the table shows."""
+"""The summary in plain sentences; none says more than the results table shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite, isnan
 
 from imil.study.arms import Arm
 from imil.study.phrases import count, listed
-from imil.study.report.findings import Findings
-from imil.study.report.limits import unlearnt
+from imil.study.report.control_comparisons import (
+    MAIN,
+    ControlComparison,
+    control_sentences,
+    measure_name,
+)
+from imil.study.report.findings import Findings, Row
+from imil.study.report.limits import baseline_at_chance
 from imil.study.report.number_format import VERDICTS, difference, interval, value
-from imil.study.report.versus import MAIN, Versus, called, judged
+from imil.study.report.page import Block
 from imil.study.result_rows import BASE, Group
+from imil.study.statistics import power_sentence, smallest_effect
 from imil.study.statistics import ranking as rank
 from imil.study.study_folder import TEST
-from imil.study.verdict import CLAIMS, verdict
+from imil.study.verdict import ALPHA, CLAIMS, verdict
+
+FEW = 10  # trainings; from fewer, a standard error is itself off by a quarter
 
 
-@dataclass(frozen=True)
-class Paragraph:
-    """Sentences under a few words."""
-
-    title: str
-    said: tuple[str, ...]
-
-
-def summary(found: Findings, against: list[Versus], smallest: str) -> list[Paragraph]:
-    """The summary, paragraph by paragraph.
+def summary(
+    findings: Findings, comparisons: list[ControlComparison], detectable: str
+) -> list[Block]:
+    """The summary, block by block.
 
     Args:
-        against: IMIL against its controls.
-        smallest: the sentence on the smallest effect that the study could have seen.
+        comparisons: IMIL against its controls.
+        detectable: the sentence on the minimum detectable difference.
     """
-    base = found.row(BASE, "accuracy")
-    if base is None:
-        return [Paragraph("Nothing to compare yet", (found.incomparable,))]
-    level = f"The baseline has an accuracy of {_level(base)}."
-    said = (ranking(found), level, unlearnt(found), smallest)
-    first = Paragraph("In short", tuple(filter(None, said)))
-    arms = [_imil(found, arm, against) for arm in found.readers]
-    others = _others(found, "The other arms", found.others)
-    return [one for one in (first, *arms, *others, *_elsewhere(found)) if any(one.said)]
+    baseline = findings.row(BASE, "accuracy")
+    if baseline is None:
+        return [Block("Nothing to compare yet", items=[findings.not_comparable])]
+    accuracy = f"The baseline has an accuracy of {_with_interval(baseline)}."
+    first = [ranking(findings), accuracy, baseline_at_chance(findings), detectable]
+    blocks = [
+        Block("Main result", items=[sentence for sentence in first if sentence]),
+        *(_imil_arm(findings, arm, comparisons) for arm in findings.imil_arms),
+        Block("Other arms", items=_other_arms(findings, findings.other_arms)),
+        *_external_sets(findings),
+    ]
+    return [block for block in blocks if block.items]
 
 
-def ranking(found: Findings) -> str:
-    """What the arms' order means; where it means nothing, that is said first."""
-    rows = found.of(TEST)["arm"].nunique()
-    if not found.units:
-        return found.incomparable
-    if found.units < 2:
-        planned = len(found.plan.seeds) * found.plan.splits.count
-        have = "one seed" if planned == 1 else "one training each to compare so far"
+def ranking(findings: Findings) -> str:
+    """Which arms differ from the baseline; or that the arms cannot be ranked, and why."""
+    arms = findings.results_of(TEST)["arm"].nunique()
+    if not findings.paired_trainings:
+        return findings.not_comparable
+    if findings.paired_trainings < 2:
+        planned = len(findings.plan.seeds) * findings.plan.splits.count
+        have = "one seed" if planned == 1 else "only one comparable training per arm so far"
         return (
-            f"With {count(rows, 'row')} and {have} the rows cannot be ranked: one training each "
-            "cannot tell an arm from the luck of its training, whatever the order of the table."
+            f"With {count(arms, 'arm')} and {have} the arms cannot be ranked: one training per arm "
+            "cannot separate the effect of an arm from random variation between trainings, "
+            "whatever the order of the table."
         )
     shown = [
-        f"{arm.title} ({'; '.join(one)})" for arm in found.plan.rows if (one := _shown(found, arm))
+        f"{arm.title} ({'; '.join(claims)})"
+        for arm in findings.plan.rows
+        if (claims := _claims(findings, arm))
     ]
-    names = listed([called(one) for one in MAIN], "or")
+    names = listed([measure_name(measure) for measure in MAIN], "or")
     if not shown:
         return f"No arm is shown to differ from the baseline in {names} on the test set."
     return (
-        f"Shown to differ from the baseline on the test set: {listed(shown)}. For all else in "
-        f"{names} no difference is shown."
+        f"Shown to differ from the baseline on the test set: {listed(shown)}. No other difference "
+        f"in {names} is shown."
     )
 
 
-def _shown(found: Findings, arm: Arm) -> list[str]:
+def _claims(findings: Findings, arm: Arm) -> list[str]:
     """The measures in which an arm is shown to be better or worse."""
-    shows = {row.measure: verdict(row) for row in found.rows(arm.id, MAIN)}
-    return [f"{called(of)}: {VERDICTS[one]}" for of, one in shows.items() if one in CLAIMS]
-
-
-def networks(found: Findings, test: Group) -> str:
-    """Which of the networks differ, as they were trained, where each arm was trained once."""
-    units = [
-        (arm.title, next(iter(own.values())))
-        for arm in found.plan.rows
-        if (own := test.arms[arm.id])
+    results = {row.measure: verdict(row) for row in findings.rows(arm.id, MAIN)}
+    return [
+        f"{measure_name(measure)}: {VERDICTS[result]}"
+        for measure, result in results.items()
+        if result in CLAIMS
     ]
-    if found.units != 1 or max(len(test.arms[arm.id]) for arm in found.plan.rows) > 1:
+
+
+def minimum_detectable_difference(findings: Findings, group: Group) -> str:
+    """The smallest difference in accuracy from the baseline that would probably be shown.
+
+    Of the IMIL arms (of all arms, where there is none) the least precise one counts; the range
+    of all others follows.
+
+    Args:
+        group: what each arm predicts for the test set.
+    """
+    others = [arm for arm in findings.plan.rows if arm.id != BASE]
+    deltas = {arm: group.delta(arm.id, BASE, "accuracy").found for arm in others}
+    compared = sum(not isnan(delta.p) for delta in deltas.values())
+    effects = {
+        arm: smallest_effect(delta, level=ALPHA / max(compared, 1)) for arm, delta in deltas.items()
+    }
+    known = {arm: effect for arm, effect in effects.items() if not isnan(effect)}
+    candidates = [arm for arm in findings.imil_arms or findings.plan.rows if arm in known]
+    if not candidates:
         return ""
-    ranked = rank(dict(units))
+    worst = max(candidates, key=lambda arm: known[arm])
+    shared = set(group.arms[worst.id]) & set(group.arms[BASE])
+    sentence = power_sentence(
+        known.pop(worst),
+        images=len({key for unit in shared for key in group.arms[BASE][unit].keys}),
+        seeds=len({seed for seed, _ in shared}),
+        splits=len({split for _, split in shared}),
+        arms=compared,
+    )
+    trained = f"{count(len(shared), 'training')} of each"
+    rough = "; a rough estimate, as the trainings are few" if 1 < len(shared) < FEW else ""
+    first = f"Between {worst.title} and the baseline ({trained}{rough}): {_lower(sentence)}"
+    return f"{first}{_other_effects(list(known.values()))}"
+
+
+def _other_effects(effects: list[float]) -> str:
+    if not effects:
+        return ""
+    low, high = (ceil(round(100 * min(effect, 1.0), 6)) for effect in (min(effects), max(effects)))
+    span = f"{low}" if low == high else f"{low} to {high}"
+    return f" For the other arms it is {span} points."
+
+
+def network_differences(findings: Findings, test: Group) -> str:
+    """Which of the trained networks differ, where each arm was trained once."""
+    networks = {
+        arm.title: next(iter(units.values()))
+        for arm in findings.plan.rows
+        if (units := test.arms[arm.id])
+    }
+    most = max(len(test.arms[arm.id]) for arm in findings.plan.rows)
+    if findings.paired_trainings != 1 or most > 1:
+        return ""
+    ranked = rank(networks)
     if not ranked.apart:
         return ""
     return (
-        "The networks themselves, as they were trained once, can be told apart by McNemar's exact "
-        f"test, corrected for all pairs: {ranked.sentence}"
+        "The trained networks themselves differ, by McNemar's exact test corrected for all pairs: "
+        f"{ranked.sentence}"
     )
 
 
-def _imil(found: Findings, arm: Arm, against: list[Versus]) -> Paragraph:
-    rows = found.rows(arm.id, MAIN)
+def _imil_arm(findings: Findings, arm: Arm, comparisons: list[ControlComparison]) -> Block:
+    rows = findings.rows(arm.id, MAIN)
     if not rows:
-        return Paragraph(arm.title, ("None of its trainings is done yet.",))
-    first, *more = (difference(called(row.measure), row) for row in rows)
-    said = [f"{arm.title} against the baseline: {first}.", *(f"{one}." for one in more)]
-    return Paragraph(arm.title, (*map(begun, said), *judged(found, arm, against)))
+        return Block(arm.title, items=["None of its trainings is done yet."])
+    first, *more = (difference(measure_name(row.measure), row) for row in rows)
+    sentences = [f"{arm.title} against the baseline: {first}.", *(f"{text}." for text in more)]
+    sentences = [text[:1].upper() + text[1:] for text in sentences]
+    return Block(arm.title, items=[*sentences, *control_sentences(findings, arm, comparisons)])
 
 
-def _others(found: Findings, title: str, arms: Sequence[Arm]) -> list[Paragraph]:
-    said = []
+def _other_arms(findings: Findings, arms: Sequence[Arm]) -> list[str]:
+    sentences = []
     for arm in arms:
-        row = found.row(arm.id, "accuracy")
-        done = "not done yet" if row is None else difference("accuracy", row)
-        said.append(f"{arm.title} against the baseline: {done}.")
-    return [Paragraph(title, tuple(said))] if said else []
+        row = findings.row(arm.id, "accuracy")
+        result = "not done yet" if row is None else difference("accuracy", row)
+        sentences.append(f"{arm.title} against the baseline: {result}.")
+    return sentences
 
 
-def _elsewhere(found: Findings) -> list[Paragraph]:
+def _external_sets(findings: Findings) -> list[Block]:
     """The IMIL arms on external sets."""
-    made = []
-    for which in (which for which in found.sets if which != TEST):
-        base = found.row(BASE, "accuracy", which)
-        if base is None:
+    blocks = []
+    for set_name in (name for name in findings.sets if name != TEST):
+        baseline = findings.row(BASE, "accuracy", set_name)
+        if baseline is None:
             continue
-        said = [f"The baseline has an accuracy of {_level(base)} there."]
-        for arm in found.readers:
-            numbers = [difference(called(r.measure), r) for r in found.rows(arm.id, MAIN, which)]
-            if numbers:
-                said.append(f"{arm.title} against the baseline: {'; '.join(numbers)}.")
-        made.append(Paragraph(f"External set {which.removeprefix('external-')}", tuple(said)))
-    return made
+        sentences = [f"The baseline has an accuracy of {_with_interval(baseline)} on this set."]
+        for arm in findings.imil_arms:
+            rows = findings.rows(arm.id, MAIN, set_name)
+            results = [difference(measure_name(row.measure), row) for row in rows]
+            if results:
+                sentences.append(f"{arm.title} against the baseline: {'; '.join(results)}.")
+        blocks.append(Block(f"External set {set_name.removeprefix('external-')}", items=sentences))
+    return blocks
 
 
-def begun(said: str) -> str:
-    """The sentence with a capital at its start."""
-    return said[:1].upper() + said[1:]
+def _with_interval(row: Row) -> str:
+    accuracy = value("accuracy", row.mean)
+    if not isfinite(row.low):
+        return accuracy
+    return f"{accuracy}, 95 % CI {interval('accuracy', row.low, row.high)}"
 
 
-def _level(row: object) -> str:
-    mean, low, high = (getattr(row, name) for name in ("mean", "low", "high"))
-    if not isfinite(low):
-        return value("accuracy", mean)
-    return f"{value('accuracy', mean)}, 95 % interval {interval('accuracy', low, high)}"
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

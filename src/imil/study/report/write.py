@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from imil.atomic_files import atomic_write, write_table
+from imil.cases import Image
+from imil.data.table import read_data
+from imil.errors import ImilError
+from imil.images.load import load_image, load_mask
+from imil.study.arms import Arm
 from imil.study.figures import Drawn, LeftOut, Loaders, draw_all
 from imil.study.phrases import count
 from imil.study.plan import Plan
 from imil.study.reader_sessions import agreed
 from imil.study.report.claim import checklist
-from imil.study.report.figure_section import figures_section
-from imil.study.report.findings import Findings, find
-from imil.study.report.html import Piece, el, folded, join, section
+from imil.study.report.control_comparisons import compare_with_controls
+from imil.study.report.findings import Findings, read_findings
 from imil.study.report.latex import latex
 from imil.study.report.limits import limits
-from imil.study.report.loaders import loaders as loaders_of
 from imil.study.report.methods import methods
-from imil.study.report.page import contents, page
-from imil.study.report.power import smallest
-from imil.study.report.reader_section import in_squares, readers_section
-from imil.study.report.result_tables import group_table, main_table, networks_table, other_table
+from imil.study.report.page import Block, Section, figures_section, render_page
+from imil.study.report.reader_tables import kappa_of_squares, readers_section
+from imil.study.report.result_tables import main_table, networks_table, other_table
 from imil.study.report.sections import (
     claim_section,
     controls_section,
-    done_section,
     external_section,
     focus_section,
-    found_section,
     limits_section,
     methods_section,
     software_section,
     status,
+    study_section,
     subgroups_section,
 )
-from imil.study.report.summary import networks, ranking, summary
-from imil.study.report.versus import versus
+from imil.study.report.summary import (
+    minimum_detectable_difference,
+    network_differences,
+    ranking,
+    summary,
+)
 from imil.study.result_rows import Group, of_units, wholes
-from imil.study.statistics import MEASURES
 from imil.study.study_folder import TEST, StudyFolder
-
-GROUPED = ("accuracy", "auroc")  # of subgroups; the other measures are folded
 
 
 def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = None) -> None:
@@ -48,89 +54,88 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
 
     Args:
         study: the folder, finished or not; every result comes from the predictions in it.
-        plan: what the folder's study was to do.
-        loaders: how to get at images and masks, for the figures that show some; None: from the
-            plan's data.
+        plan: what the study was to do.
+        loaders: load images and masks, for the figures that show some; None: from the plan's
+            data.
     Raises: DataError: a file of the study is missing or damaged, or cannot be written.
     """
-    found = find(study, plan)
-    kappa = in_squares(agreed(found.sessions))
-    drawn, left = draw_all(study, plan, found.table, loaders or loaders_of(plan), kappa=kappa)
-    with atomic_write(study.report) as half:
-        half.write_text(document(found, drawn, left), encoding="utf-8")
-    write_table(study.path / "table.csv", found.table)
+    findings = read_findings(study, plan)
+    kappa = kappa_of_squares(agreed(findings.sessions))
+    loaders = loaders or plan_loaders(plan)
+    drawn, left_out = draw_all(study, plan, findings.table, loaders, kappa=kappa)
+    with atomic_write(study.report) as file:
+        file.write_text(document(findings, drawn, left_out), encoding="utf-8")
+    write_table(study.path / "table.csv", findings.table)
     write_table(study.path / "units.csv", of_units(wholes(study, plan).values()))
-    with atomic_write(study.path / "table.tex") as half:
-        half.write_text(latex(found), encoding="utf-8")
+    with atomic_write(study.path / "table.tex") as file:
+        file.write_text(latex(findings), encoding="utf-8")
 
 
-def document(found: Findings, drawn: Sequence[Drawn], left: Sequence[LeftOut]) -> str:
+def plan_loaders(plan: Plan) -> Loaders:
+    """Loaders of images and lesion masks by key; empty where the data cannot be read."""
+    settings = plan.settings(Arm("baseline"), plan.seeds[0])
+    try:
+        table = read_data(Path(plan.data), settings.columns())
+    except ImilError:
+        return Loaders()
+    positions = {key: i for i, key in enumerate(table.keys)}
+    lesions = next(iter(table.masks.values()), None)  # the best mask comes first
+
+    def load(key: str) -> Image:
+        return load_image(table.images[positions[key]])
+
+    def mask(key: str) -> NDArray[np.bool_] | None:
+        file = None if lesions is None else lesions[positions[key]]
+        return None if file is None else load_mask(file)
+
+    return Loaders(load, mask)
+
+
+def document(findings: Findings, drawn: Sequence[Drawn], left_out: Sequence[LeftOut]) -> str:
     """The page.
 
     Args:
-        drawn, left: figures that were drawn, and those that were not, with the reason.
+        drawn, left_out: figures that were drawn, and those that were not, with the reason.
     """
-    test = wholes(found.study, found.plan)[TEST]
-    against = versus(found, test)
-    body = join(
-        found_section(summary(found, against, smallest(found, test))),
-        done_section(found),
-        section("Results", *_results(found, test)),
-        figures_section(found.study.figures, drawn, left),
-        controls_section(found, against),
-        external_section(_external(found)),
-        subgroups_section(found, _groups(found)),
-        focus_section(found),
-        readers_section(found.sessions, agreed(found.sessions)),
-        limits_section(limits(found)),
-        methods_section(methods(found)),
-        claim_section(checklist(found)),
-        software_section(found),
-    )
-    return page(found.plan.name, el("header", *_head(found), contents(body)), el("main", body))
+    test = wholes(findings.study, findings.plan)[TEST]
+    comparisons = compare_with_controls(findings, test)
+    detectable = minimum_detectable_difference(findings, test)
+    sections = [
+        Section("Summary", summary(findings, comparisons, detectable)),
+        study_section(findings),
+        _results_section(findings, test),
+        figures_section(findings.study.figures, drawn, left_out),
+        controls_section(findings, comparisons),
+        external_section(findings),
+        subgroups_section(findings),
+        focus_section(findings),
+        readers_section(findings.sessions, agreed(findings.sessions)),
+        limits_section(limits(findings)),
+        methods_section(methods(findings)),
+        claim_section(checklist(findings)),
+        software_section(findings),
+    ]
+    return render_page(findings.plan.name, _subtitle(findings), status(findings), sections)
 
 
-def _head(found: Findings) -> list[Piece]:
-    plan = found.plan
+def _subtitle(findings: Findings) -> str:
+    plan = findings.plan
     parts = [
         count(len(plan.rows), "arm"),
         count(len(plan.seeds), "seed"),
         count(plan.splits.count, "split"),
-        found.test_images,
+        findings.test_images,
     ]
-    lead = el("p", f"{' · '.join(parts)} · report of a study with imil", at={"class": "lead"})
-    return [el("h1", plan.name), lead, status(found)]
+    return f"{' · '.join(parts)} · report of a study with imil"
 
 
-def _results(found: Findings, test: Group) -> list[Piece]:
-    if TEST not in found.sets:
-        return [el("p", "No training is done yet.")]
-    return [
-        el("p", ranking(found)),
-        el("p", networks(found, test)),
-        main_table(found, TEST, "Table 1. Test set"),
-        other_table(found, TEST, "Table 2. Other measures on the test set"),
-        networks_table(found, of_units([test])),
+def _results_section(findings: Findings, test: Group) -> Section:
+    if TEST not in findings.sets:
+        return Section("Results", [Block(paragraphs=["No training is done yet."])])
+    texts = [ranking(findings), network_differences(findings, test)]
+    tables = [
+        main_table(findings, TEST, "Table 1. Test set"),
+        other_table(findings, TEST, "Table 2. Other measures on the test set"),
+        networks_table(findings, of_units([test])),
     ]
-
-
-def _external(found: Findings) -> list[Piece]:
-    made = []
-    for which in (which for which in found.sets if which != TEST):
-        name = which.removeprefix("external-")
-        made.append(main_table(found, which, f"External set {name}"))
-        made.append(other_table(found, which, f"Other measures on the external set {name}"))
-    return made
-
-
-def _groups(found: Findings) -> list[Piece]:
-    made = []
-    for column in found.plan.subgroups:
-        if any(name.startswith(f"{column}=") for name in found.subgroups):
-            tables = {measure: group_table(found, column, measure) for measure in MEASURES}
-            shown = [tables.pop(measure) for measure in GROUPED]
-            rest = folded(
-                f"Other measures, by {column} (they are in table.csv too)", *tables.values()
-            )
-            made += [el("h3", column), *shown, rest]
-    return made
+    return Section("Results", [Block(paragraphs=[t for t in texts if t], tables=tables)])

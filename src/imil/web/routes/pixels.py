@@ -18,7 +18,7 @@ from imil.cases import RoundSettings
 from imil.errors import Missing, SquareError
 from imil.fills import Fill, fill
 from imil.grid import MOST, Grid
-from imil.images.resize import squash
+from imil.images.resize import resize_to_square
 from imil.store import Store, room_queries
 from imil.store.invitations import Visitor
 from imil.store.room_queries import Packed, Which
@@ -92,7 +92,7 @@ def model_view_loader(store: Store) -> Callable[[str, int], NDArray[np.uint8]]:
     @lru_cache(maxsize=64)  # 50 KB each at 224×224; a preview is loaded at every click
     def view(sha256: str, size: int) -> NDArray[np.uint8]:
         original = store.image(sha256)
-        return squash(original, size, 1 if original.ndim == 2 else 3)
+        return resize_to_square(original, size, 1 if original.ndim == 2 else 3)
 
     return view
 
