@@ -24,7 +24,7 @@ from studies import make_study
 from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
-from imil.metrics.classification import auroc, expected_calibration_error
+from imil.metrics import auroc, expected_calibration_error, roc_points
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -42,7 +42,7 @@ from imil.study.figures.case_readings import readings
 from imil.study.figures.film_pictures import scale
 from imil.study.figures.layout import columns, fitted, width
 from imil.study.figures.material import Lacking, Material
-from imil.study.figures.roc_curve import mean_curve, roc_points
+from imil.study.figures.roc_curve import mean_curve
 from imil.study.figures.style import look
 from imil.study.plan import Reader, read_plan
 from imil.study.report.findings import find

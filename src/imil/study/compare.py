@@ -136,7 +136,7 @@ def closing(every: Sequence[Contrast]) -> str:
     """What the differences show, in a sentence."""
     if not every:
         return "The two studies share no arm with a training that is done: nothing is compared."
-    shown = [one for one in every if one.found.shown]
+    shown = [one for one in every if one.found.excludes_zero]
     if not shown:
         return "No difference shown: every interval includes zero."
     named = listed([f"{one.title} ({called(one.measure)}, {one.set})" for one in shown])
@@ -305,9 +305,9 @@ def _ends(one: Contrast) -> str:
 def _word(one: Contrast) -> str:
     if not isfinite(one.found.low):
         return "not measured"
-    if not one.found.shown:
+    if not one.found.excludes_zero:
         return "no difference shown"
     if one.units < 2:
         return "one training each: it may be luck"
-    better = (one.found.value > 0) == MEASURES[one.measure].up
+    better = (one.found.value > 0) == MEASURES[one.measure].higher_is_better
     return f"B is {'better' if better else 'worse'}"

@@ -198,12 +198,16 @@ def _alone(
     one: Predictions, base: Predictions | None, measure: str, arm: str
 ) -> tuple[float, float, float]:
     """A training's value, its difference from the baseline's and the p of that."""
-    of = MEASURES[measure].of
-    value = of(one.probs, one.labels)
+    measured = MEASURES[measure].value
+    value = measured(one.probs, one.labels)
     if base is None or arm == BASE:
         return value, nan, nan
     test = TESTS.get(measure)
-    return value, value - of(base.probs, base.labels), nan if test is None else test(one, base)
+    return (
+        value,
+        value - measured(base.probs, base.labels),
+        nan if test is None else test(one, base),
+    )
 
 
 def _tested(arm: Sequence[Predictions], other: Sequence[Predictions], measure: str) -> float:
@@ -212,8 +216,8 @@ def _tested(arm: Sequence[Predictions], other: Sequence[Predictions], measure: s
     if test is None:
         return nan
     pairs = list(zip(arm, other, strict=True))
-    of = MEASURES[measure].of
-    gains = [of(a.probs, a.labels) - of(b.probs, b.labels) for a, b in pairs]
+    measured = MEASURES[measure].value
+    gains = [measured(a.probs, a.labels) - measured(b.probs, b.labels) for a, b in pairs]
     return combined([test(a, b) for a, b in pairs], gains)
 
 

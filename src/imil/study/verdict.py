@@ -56,4 +56,4 @@ def verdict(row: Compared) -> Verdict:
         return "one training"
     if row.p >= ALPHA:
         return "not corrected"
-    return "better" if (row.diff > 0) == MEASURES[row.measure].up else "worse"
+    return "better" if (row.diff > 0) == MEASURES[row.measure].higher_is_better else "worse"

@@ -30,7 +30,7 @@ from imil.study.plan import Plan
 from imil.study.study_folder import StudyFolder
 from imil.training.network import build
 
-LIBRARIES = ("pandas", "scipy", "torchmetrics")  # besides a run's own
+LIBRARIES = ("pandas", "scipy")  # recorded beside the versions that every run records
 RECORDED = ["label", "class_name", "content"]  # what must not change while a study runs
 OTHER = "the study was begun with other versions"
 

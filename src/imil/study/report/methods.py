@@ -9,8 +9,8 @@ from imil.study.phrases import count, listed
 from imil.study.report.findings import Findings
 from imil.study.report.number_format import percent
 from imil.study.report.simulated_text import played
-from imil.study.statistics.resamples import DRAWS
-from imil.study.statistics.standard_error import AGREED, CAUTION, EXPLAINED
+from imil.study.statistics.resamples import RESAMPLES
+from imil.study.statistics.standard_error import BETWEEN_WEIGHT, NOISE_SHARE, P_DF_FACTOR
 from imil.training.reader_factory import PLAYED
 
 DONE: dict[Kind, str] = {
@@ -206,7 +206,7 @@ def _statistics(found: Findings) -> Iterator[str]:
 def _intervals(found: Findings) -> Iterator[str]:
     """As `imil.study.statistics.standard_error` and `wilson` compute them."""
     together = ", all images of a patient together" if found.by_patient else ""
-    resampled = f"images were resampled {DRAWS:,} times within their class{together}"
+    resampled = f"images were resampled {RESAMPLES:,} times within their class{together}"
     seeds, splits = len(found.plan.seeds), found.plan.splits.count
     if seeds * splits == 1:
         yield f"95 % intervals allow for other images, not for other trainings: {resampled}."
@@ -217,9 +217,9 @@ def _intervals(found: Findings) -> Iterator[str]:
             f"other trainings: {resampled}, the same in every training, and the variance by which "
             f"{units} differ beyond what their images explain was added, with a t distribution "
             "(Obuchowski and Rockette 1995; degrees of freedom after Hillis 2007). This was made "
-            f"more cautious: only {percent(EXPLAINED)} of what the images explain is taken off, "
-            f"and what is left counts {CAUTION:g} times in the degrees of freedom. So the error is "
-            "never less than what the images alone bring."
+            f"more cautious: only {percent(NOISE_SHARE)} of what the images explain is taken off, "
+            f"and what is left counts {BETWEEN_WEIGHT:g} times in the degrees of freedom. So the "
+            "error is never less than what the images alone bring."
         )
     yield (
         "Accuracy, AUROC, sensitivity and specificity have Wilson's interval of a share with that "
@@ -231,7 +231,7 @@ def _few(found: Findings) -> str:
     """The guard of `StandardError.p`."""
     if len(found.plan.seeds) * found.plan.splits.count == 1:
         return ""
-    return f", with no more than {AGREED:g} times the degrees of freedom of the trainings"
+    return f", with no more than {P_DF_FACTOR:g} times the degrees of freedom of the trainings"
 
 
 def _combined(found: Findings) -> str:

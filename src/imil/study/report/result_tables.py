@@ -211,7 +211,7 @@ def _named(arm: Arm, rows: dict[str, Row]) -> Piece:
 
 
 def _head(measure: str) -> str:
-    arrow = "↑" if MEASURES[measure].up else "↓"
+    arrow = "↑" if MEASURES[measure].higher_is_better else "↓"
     return f"{MEASURES[measure].title}{', %' if measure in SHARES else ''} {arrow}"
 
 

@@ -84,7 +84,7 @@ def networks(found: Findings, test: Group) -> str:
     if found.units != 1 or max(len(test.arms[arm.id]) for arm in found.plan.rows) > 1:
         return ""
     ranked = rank(dict(units))
-    if not ranked.apart:
+    if not ranked.different_neighbours:
         return ""
     return (
         "The networks themselves, as they were trained once, can be told apart by McNemar's exact "
