@@ -27,7 +27,7 @@ from imil.study.report.number_format import probability
 from imil.study.report.power import smallest
 from imil.study.report.versus import versus
 from imil.study.report.write import document
-from imil.study.result_rows import wholes
+from imil.study.result_rows import whole_sets
 
 HOSTILE = '<script>alert(1)</script> & "friends" </style><img src=https://evil.example/x>'
 SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
@@ -356,7 +356,7 @@ def test_where_the_subgroups_of_external_sets_are_is_said_if_there_are_any(writt
 
 def test_the_controls_table_is_imil_minus_the_control(written, page, found):
     (said,) = by_arm(page.tables["IMIL minus its controls"]).values()
-    same(" ".join(said), versus(found, wholes(written, found.plan)["test"]), DIFFERENCE)
+    same(" ".join(said), versus(found, whole_sets(found.predictions)["test"]), DIFFERENCE)
     imil, control = (
         np.mean([(one["predicted"] == one["label"]).mean() for one in stored(written, arm)])
         for arm in ("imil.Lee", "imil-random")
@@ -424,7 +424,7 @@ def test_the_page_has_all_its_sections_in_their_order(written, page):
 
 
 def test_how_much_could_have_been_seen_is_in_the_summary(page, found):
-    said = smallest(found, wholes(found.study, found.plan)["test"])
+    said = smallest(found, whole_sets(found.predictions)["test"])
     assert said.startswith("Between IMIL (")
     summary = page.text[page.text.index("In short") : page.text.index("Table 1.")]
     assert said in summary

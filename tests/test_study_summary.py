@@ -20,10 +20,10 @@ from imil.study.report.number_format import difference
 from imil.study.report.power import smallest
 from imil.study.report.summary import ranking, summary
 from imil.study.report.versus import Versus, judged, versus
-from imil.study.result_rows import wholes
+from imil.study.result_rows import whole_sets
 from imil.study.statistics import smallest_effect
 from imil.study.statistics.resamples import DRAWS
-from imil.study.verdict import verdict
+from imil.study.statistics.verdict import verdict
 
 
 def row(diff, low, high, p=0.001, measure="accuracy", pairs=3):
@@ -40,7 +40,7 @@ def study(tmp_path):
 
 def told(found):
     """The summary as one text."""
-    said = summary(found, versus(found, wholes(found.study, found.plan)["test"]), "")
+    said = summary(found, versus(found, whole_sets(found.predictions)["test"]), "")
     return "\n".join(sentence for one in said for sentence in (one.title, *one.said))
 
 
@@ -134,10 +134,12 @@ def test_how_much_could_have_been_seen_is_said_of_a_named_arm_with_its_own_train
         arms=("baseline", "mixup", "imil"), readers=("Lee", "Wu"), seeds=(0, 1, 2), n=60,
         waiting=[("imil.Lee", 0, 0), ("imil.Wu", 0, 0)],
     )  # fmt: skip
-    group = wholes(found.study, found.plan)["test"]
+    group = whole_sets(found.predictions)["test"]
     said = smallest(found, group)
     effects = {
-        arm.id: smallest_effect(group.delta(arm.id, "baseline", "accuracy").found, level=0.05 / 3)
+        arm.id: smallest_effect(
+            group.delta(arm.id, "baseline", "accuracy").difference, level=0.05 / 3
+        )
         for arm in found.plan.rows[1:]
     }
     worst = max(("imil.Lee", "imil.Wu"), key=effects.__getitem__)

@@ -18,9 +18,10 @@ from imil.study.phrases import count, listed
 from imil.study.plan import Plan, Reader, read_plan
 from imil.study.report.number_format import SHARES, plain, signed, signed_interval
 from imil.study.report.versus import MAIN, called
-from imil.study.result_rows import Group, Units, difference, wholes
+from imil.study.result_rows import Group, delta, whole_sets
 from imil.study.statistics import MEASURES, Interval, Spread
 from imil.study.study_folder import StudyFolder
+from imil.study.study_predictions import StudyPredictions, Units
 
 HERE = ("device", "precision", "threads")  # of job.json: each changes the last bits of a sum
 UNSAID = ("name", "arms", "seeds", "external", "readers")  # of a plan, compared by themselves
@@ -121,7 +122,9 @@ def same_software(a: StudyFolder, b: StudyFolder) -> list[str]:
 def contrasts(a: StudyFolder, b: StudyFolder) -> list[Contrast]:
     """Every arm, set and main measure that both studies have."""
     plans = read_plan(a.plan), read_plan(b.plan)
-    one, other = wholes(a, plans[0]), wholes(b, plans[1])
+    one, other = (
+        whole_sets(StudyPredictions(study, plan)) for study, plan in zip((a, b), plans, strict=True)
+    )
     return [
         _contrast(both, measure, (one[which], mine.id), (other[which], theirs.id))
         for which in one
@@ -237,7 +240,7 @@ def _contrast(
     one, two = a.spread(mine, measure), b.spread(other, measure)
     together = matched(a.arms[mine], b.arms[other])
     if together:
-        found: Interval = difference(b.arms[other], a.arms[mine], measure, a.patients).found
+        found: Interval = delta(b.arms[other], a.arms[mine], measure, a.patients).difference
     else:
         found = unpaired(one, two)
     units = min(one.units, two.units)

@@ -80,17 +80,17 @@ def _chosen(found: Sequence[Read]) -> list[Read]:
 
 
 def _came(material: Material, one: Read) -> Came:
-    before = _truth(one.job, one, f"epoch-{one.round.epoch:03}")
+    before = _truth(material, one.job, one, f"epoch-{one.round.epoch:03}")
     if before is None and len(one.case.class_names) == 2:
         before = 1 - one.case.confidence  # it was a mistake
     base = material.folder.job("baseline", *one.job.unit)
-    without = _truth(base, one, "end") if base.state == "done" else None
-    return Came(before, _truth(one.job, one, "end"), without)
+    without = _truth(material, base, one, "end") if base.state == "done" else None
+    return Came(before, _truth(material, one.job, one, "end"), without)
 
 
-def _truth(job: Job, one: Read, when: str) -> float | None:
+def _truth(material: Material, job: Job, one: Read, when: str) -> float | None:
     try:
-        found = job.predictions("train", when)
+        found = material.predicted.read(job, "train", when)
     except DataError:
         return None
     if one.case.key not in found.keys:

@@ -26,7 +26,7 @@ from imil.study.figures.style import (
     Drawing,
     group,
 )
-from imil.study.verdict import CLAIMS
+from imil.study.statistics.verdict import CLAIMS
 
 MEASURES = {"accuracy": "Accuracy", "auroc": "AUROC", "ece": "Calibration error (ECE)"}
 DOWN = ("ece",)  # the lower, the better

@@ -22,7 +22,7 @@ from imil.study.figures.layout import WIDE, Box, fitted, sheet, write
 from imil.study.figures.material import Lacking, Loaders, Material
 from imil.study.figures.style import GREY, INK, SMALL, Drawing, group
 from imil.study.phrases import count, listed
-from imil.study.study_folder import TEST, Job
+from imil.study.study_folder import Job, Predictions
 
 MOST = 8  # images; with more classes not every one fits a page
 BESIDE = 6  # arms beside original and baseline in a block
@@ -69,7 +69,7 @@ def draw(material: Material) -> Drawing:
     keys = [
         key for key in next(iter(found.values())) if all(key in maps for maps in found.values())
     ]
-    first = next(iter(jobs.values())).predictions(TEST)
+    first = material.predicted.read(next(iter(jobs.values())))
     label = dict(zip(first.keys, first.labels.tolist(), strict=True))
     keys = sorted((key for key in keys if key in label), key=label.__getitem__)[:MOST]
     if not keys:
@@ -78,7 +78,7 @@ def draw(material: Material) -> Drawing:
     cells = {
         (arm.id, key): seen
         for arm, job in jobs.items()
-        for key, seen in _seen(job, found[job.arm], keys).items()
+        for key, seen in _seen(material.predicted.read(job), found[job.arm], keys).items()
     }
     return Drawing(
         "heat-maps",
@@ -117,8 +117,9 @@ def _maps(job: Job) -> dict[str, HeatMap]:
         raise DataError(f"{job.heat_maps} cannot be read: do the job again") from error
 
 
-def _seen(job: Job, maps: dict[str, HeatMap], keys: Sequence[str]) -> dict[str, Seen]:
-    predictions = job.predictions(TEST)
+def _seen(
+    predictions: Predictions, maps: dict[str, HeatMap], keys: Sequence[str]
+) -> dict[str, Seen]:
     at = {key: i for i, key in enumerate(predictions.keys)}
     probs = {key: predictions.probs[at[key]] for key in keys}
     return {key: Seen(maps[key], int(p.argmax()), float(p.max())) for key, p in probs.items()}

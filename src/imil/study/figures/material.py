@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from imil.study.arms import Arm
 from imil.study.figures.caption_text import Unit, images
 from imil.study.plan import Plan
 from imil.study.study_folder import TEST, Job, Predictions, StudyFolder
+from imil.study.study_predictions import StudyPredictions
 
 Load = Callable[[str], Image]
 Mask = Callable[[str], NDArray[np.bool_] | None]
@@ -49,6 +50,7 @@ class Material:
         loaders: how to get at images.
         kappa: Fleiss's in each square, (rows, cols) of the grid, NaN where there is none; over
             the cases that every reader answered with squares.
+        shared: the predictions that tables and statistics have read already.
     """
 
     folder: StudyFolder
@@ -56,7 +58,12 @@ class Material:
     results: pd.DataFrame
     loaders: Loaders = Loaders()
     kappa: NDArray[np.float64] | None = None
-    _read: dict[tuple[str, str], list[Predictions]] = field(default_factory=dict, repr=False)
+    shared: StudyPredictions | None = None
+
+    @cached_property
+    def predicted(self) -> StudyPredictions:
+        """The predictions of the study, each file read once."""
+        return self.shared or StudyPredictions(self.folder, self.plan)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -99,10 +106,7 @@ class Material:
 
     def predictions(self, arm: Arm, of: str = TEST) -> list[Predictions]:
         """What each training of the arm predicts for a set at its end, in the order of `units`."""
-        if (arm.id, of) not in self._read:
-            found = [job.predictions(of) for job in self.jobs(arm) if _predicted(job, of)]
-            self._read[arm.id, of] = found
-        return self._read[arm.id, of]
+        return [self.predicted.read(job, of) for job in self.jobs(arm) if _predicted(job, of)]
 
     @property
     def baseline(self) -> Arm | None:

@@ -13,8 +13,8 @@ from imil.study.reading_records import Session
 from imil.study.report.findings import Findings, Row
 from imil.study.report.number_format import interval, percent, signed, value
 from imil.study.result_rows import BASE
+from imil.study.statistics.verdict import verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import verdict
 
 FEW_SEEDS = 5  # below, the spread between trainings is itself hardly known
 FEW_SPLITS = 4

@@ -8,7 +8,7 @@ from imil.study.phrases import count
 from imil.study.report.findings import Findings
 from imil.study.result_rows import BASE, Group
 from imil.study.statistics import power_sentence, smallest_effect
-from imil.study.verdict import ALPHA
+from imil.study.statistics.verdict import ALPHA
 
 FEW = 10  # trainings; from fewer, a standard error is itself off by a quarter
 
@@ -23,7 +23,7 @@ def smallest(found: Findings, group: Group) -> str:
         group: what each arm predicts for the test set.
     """
     others = [arm for arm in found.plan.rows if arm.id != BASE]
-    deltas = {arm: group.delta(arm.id, BASE, "accuracy").found for arm in others}
+    deltas = {arm: group.delta(arm.id, BASE, "accuracy").difference for arm in others}
     compared = sum(not isnan(one.p) for one in deltas.values())
     effects = {
         arm: smallest_effect(one, level=ALPHA / max(compared, 1)) for arm, one in deltas.items()

@@ -23,8 +23,8 @@ from imil.study.report.number_format import (
 from imil.study.report.versus import MAIN
 from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
+from imil.study.statistics.verdict import CLAIMS, Compared, verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import CLAIMS, Compared, verdict
 
 OTHER = tuple(name for name in MEASURES if name not in MAIN)
 HOW = (
@@ -91,7 +91,7 @@ def networks_table(found: Findings, units: pd.DataFrame) -> Piece:
     """The tests of the trained networks: all trainings of an arm combined, and each by itself.
 
     Args:
-        units: `imil.study.result_rows.of_units`, of the test set.
+        units: `imil.study.result_rows.unit_results`, of the test set.
     """
     heads = ["Arm"]
     for measure, test in (("accuracy", "McNemar"), ("auroc", "DeLong")):

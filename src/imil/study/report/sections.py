@@ -38,8 +38,8 @@ from imil.study.report.result_tables import grouped, shown_text
 from imil.study.report.summary import Paragraph
 from imil.study.report.versus import Versus
 from imil.study.statistics import MEASURES
+from imil.study.statistics.verdict import CLAIMS, verdict
 from imil.study.study_folder import TEST, Job
-from imil.study.verdict import CLAIMS, verdict
 
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 

@@ -14,8 +14,8 @@ from imil.study.report.number_format import VERDICTS, difference, interval, valu
 from imil.study.report.versus import MAIN, Versus, called, judged
 from imil.study.result_rows import BASE, Group
 from imil.study.statistics import ranking as rank
+from imil.study.statistics.verdict import CLAIMS, verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import CLAIMS, verdict
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from imil.study.report.findings import Findings
 from imil.study.report.number_format import difference
 from imil.study.result_rows import Group
 from imil.study.statistics import MEASURES, holm
+from imil.study.statistics.verdict import verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import verdict
 
 MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
 
@@ -46,7 +46,7 @@ def versus(found: Findings, group: Group) -> list[Versus]:
     for arm in found.readers:
         own = [one for one in found.controls if one.reader == arm.reader]
         for measure in MAIN:
-            deltas = [group.delta(arm.id, one.id, measure).found for one in own]
+            deltas = [group.delta(arm.id, one.id, measure).difference for one in own]
             ps = holm([one.p for one in deltas])
             for control, one, p in zip(own, deltas, ps, strict=True):
                 made.append(

@@ -36,7 +36,7 @@ from imil.study.report.sections import (
 )
 from imil.study.report.summary import networks, ranking, summary
 from imil.study.report.versus import versus
-from imil.study.result_rows import Group, of_units, wholes
+from imil.study.result_rows import Group, unit_results, whole_sets
 from imil.study.statistics import MEASURES
 from imil.study.study_folder import TEST, StudyFolder
 
@@ -55,11 +55,18 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
     """
     found = find(study, plan)
     kappa = in_squares(agreed(found.sessions))
-    drawn, left = draw_all(study, plan, found.table, loaders or loaders_of(plan), kappa=kappa)
+    drawn, left = draw_all(
+        study,
+        plan,
+        found.table,
+        loaders or loaders_of(plan),
+        kappa=kappa,
+        predictions=found.predictions,
+    )
     with atomic_write(study.report) as half:
         half.write_text(document(found, drawn, left), encoding="utf-8")
     write_table(study.path / "table.csv", found.table)
-    write_table(study.path / "units.csv", of_units(wholes(study, plan).values()))
+    write_table(study.path / "units.csv", unit_results(whole_sets(found.predictions).values()))
     with atomic_write(study.path / "table.tex") as half:
         half.write_text(latex(found), encoding="utf-8")
 
@@ -70,7 +77,7 @@ def document(found: Findings, drawn: Sequence[Drawn], left: Sequence[LeftOut]) -
     Args:
         drawn, left: figures that were drawn, and those that were not, with the reason.
     """
-    test = wholes(found.study, found.plan)[TEST]
+    test = whole_sets(found.predictions)[TEST]
     against = versus(found, test)
     body = join(
         found_section(summary(found, against, smallest(found, test))),
@@ -110,7 +117,7 @@ def _results(found: Findings, test: Group) -> list[Piece]:
         el("p", networks(found, test)),
         main_table(found, TEST, "Table 1. Test set"),
         other_table(found, TEST, "Table 2. Other measures on the test set"),
-        networks_table(found, of_units([test])),
+        networks_table(found, unit_results([test])),
     ]
 
 

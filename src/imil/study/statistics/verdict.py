@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Literal, Protocol
 
-from imil.study.statistics import MEASURES
+from imil.study.statistics.measures import MEASURES
 
 ALPHA = 0.05
 
