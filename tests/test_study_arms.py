@@ -56,9 +56,9 @@ def test_no_two_arms_have_the_same_name_or_title():
 @pytest.mark.parametrize(
     ("kinds", "readers", "says"),
     [
-        (["baseline", "mixup", "mixup"], [], "the arm 'mixup' is named twice"),
-        (["mixup", "cutout"], [], "no arm 'baseline'"),
-        ([], [], "no arm 'baseline'"),
+        (["baseline", "mixup", "mixup"], [], "the arm 'mixup' is given twice"),
+        (["mixup", "cutout"], [], "the arm 'baseline' is missing"),
+        ([], [], "the arm 'baseline' is missing"),
         (["baseline", "imil"], [], "the arm 'imil' needs a reader"),
         (["baseline", "cutout-same", "imil"], [], "the arm 'cutout-same' needs a reader"),
         (["baseline", "upweight"], ["Lee"], "the control 'upweight' needs the arm 'imil'"),

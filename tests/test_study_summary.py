@@ -22,7 +22,7 @@ from imil.study.report.summary import ranking, summary
 from imil.study.report.versus import Versus, judged, versus
 from imil.study.result_rows import whole_sets
 from imil.study.statistics import smallest_effect
-from imil.study.statistics.resamples import DRAWS
+from imil.study.statistics.resamples import RESAMPLES
 from imil.study.statistics.verdict import verdict
 
 
@@ -264,7 +264,7 @@ def test_the_methods_name_what_was_done(study):
 def test_the_methods_say_how_intervals_and_p_values_were_computed(study):
     said = " ".join(methods(study()))
     for words in (
-        f"resampled {DRAWS} times",
+        f"resampled {RESAMPLES} times",
         "only 50 % of what the images explain is taken off, and what is left counts 2 times",
         "never less than what the images alone bring",
         "after Hillis 2007",

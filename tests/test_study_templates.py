@@ -89,7 +89,9 @@ def test_the_other_plans_have_every_control(tmp_path, name, size, epochs, at, ri
 
 
 def test_another_name_is_one_sentence():
-    with pytest.raises(SettingsError, match="there is no plan 'large': give paper, quick, small"):
+    with pytest.raises(
+        SettingsError, match="unknown plan 'large': expected one of paper, quick, small"
+    ):
         init("large", "films.csv")
 
 
