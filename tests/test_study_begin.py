@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from imil.errors import DataError, SettingsError
-from imil.study.jobs.runner import begin, held
+from imil.study.jobs.runner import begin, hold
 from imil.study.plan import make_plan
 from imil.study.study_folder import StudyFolder
 
@@ -28,15 +28,15 @@ def begun(folder, **more):
 
 def test_a_study_is_run_by_one_process_at_a_time(folder):
     says = f"imil study status {folder.path}"
-    with held(folder), pytest.raises(SettingsError, match=says), held(folder):
+    with hold(folder), pytest.raises(SettingsError, match=says), hold(folder):
         pass
-    with held(folder):  # free again
+    with hold(folder):  # free again
         pass
 
 
 def test_a_folder_with_other_files_is_refused(folder):
     (folder.path / "notes.txt").write_text("")
-    with pytest.raises(SettingsError, match="is not empty and no study"):
+    with pytest.raises(SettingsError, match="is not empty and does not contain a study"):
         begun(folder)
 
 
@@ -46,7 +46,7 @@ def test_a_folder_with_other_files_is_refused(folder):
         ({"data": "other.csv"}, "a study with another 'data'"),
         ({"splits": {"seed": 1}}, "a study with another 'splits'"),
         ({"splits": {"count": 3}, "seeds": [0, 1]}, "films.csv"),  # more of both is welcome
-        ({"readers": [{"name": "A", "reader": "simulated:miss=0.5"}]}, "'A' answered otherwise"),
+        ({"readers": [{"name": "A", "reader": "simulated:miss=0.5"}]}, "'A' has other settings"),
     ],
 )
 def test_what_was_done_so_far_must_be_a_part_of_the_new_plan(folder, more, says):

@@ -277,7 +277,7 @@ def asked_of(place, name, readers, arms=ARMS):
 def test_another_readers_trainings_are_not_taken_for_ones_own(place, whole):
     said, _ = asked_of(place, "renamed", ["B"])
     assert said.returncode == 2
-    assert "was trained with reader-name A, and the plan says B" in said.stderr
+    assert "was trained with reader-name A, but the plan has B" in said.stderr
     assert (place / "renamed/jobs/imil/seed-0-split-0/metrics.json").exists()
 
 
