@@ -426,7 +426,7 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
     from concurrent.futures.process import BrokenProcessPool
 
     from imil.study.jobs.job import do
-    from imil.study.jobs.runner import Session
+    from imil.study.jobs.runner import StudyRun
     from imil.study.jobs.workers import KILLED, Workers
 
     shutil.copytree(whole[1].path, place / "lost")
@@ -446,7 +446,7 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
         return done
 
     log = StringIO()
-    session = Session(folder, plan, place / "cache", 1, Console(file=log, width=20))
+    session = StudyRun(folder, plan, place / "cache", 1, Console(file=log, width=20))
     session.run(Workers(submit, 2))
     for line in log.getvalue().splitlines():
         assert re.match(r"To do: .* at a time\.$|\d of \d: .* done in |Failed: ", line), "broken"

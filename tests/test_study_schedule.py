@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from imil.study.jobs import runner
-from imil.study.jobs.runner import Session
+from imil.study.jobs.runner import StudyRun
 from imil.study.jobs.schedule import Queue, entries
 from imil.study.jobs.status import time_left
 from imil.study.jobs.workers import Workers
@@ -94,7 +94,7 @@ def test_each_job_that_ends_is_told_with_the_time_left_at_the_pace_so_far(study,
 
     console = Console(width=200)
     with console.capture() as captured:
-        Session(folder, plan, folder.path, 1, console).run(Workers(submit, 1))
+        StudyRun(folder, plan, folder.path, 1, console).run(Workers(submit, 1))
     assert captured.get().splitlines() == [
         "To do: 4 of 5 trainings, 19 epochs, 1 at a time.",
         "2 of 5: baseline, seed 0, split 0 done in 40 s; about 36 s left",  # 9 epochs at 4 s

@@ -51,7 +51,7 @@ def _missing(found: Findings) -> str:
 def _annotators(found: Findings) -> str:
     said = []
     for one in found.sessions:
-        who = "played by a program" if one.played else "a person"
+        who = "played by a program" if one.simulated else "a person"
         said.append(f"{one.reader} ({who}, {count(len(one.read), 'case')})")
     return f"Readers of the rounds: {listed(said)}." if said else ""
 

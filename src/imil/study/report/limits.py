@@ -188,9 +188,9 @@ def _images(found: Findings) -> Iterator[str]:
 
 
 def _rounds(found: Findings) -> Iterator[str]:
-    few = [one for one in found.sessions if len(one.answers) < one.asked]
+    few = [one for one in found.sessions if len(one.answers) < one.wanted]
     if few:
-        said = listed([f"{len(one.answers)} of {one.asked} to {one.reader}" for one in few])
+        said = listed([f"{len(one.answers)} of {one.wanted} to {one.reader}" for one in few])
         yield (
             f"Fewer outliers than asked: of the cases asked for over all trainings, {said} were "
             "put, as the model made fewer mistakes."
@@ -204,13 +204,13 @@ def _rounds(found: Findings) -> Iterator[str]:
 def _readers(found: Findings) -> Iterator[str]:
     if not found.sessions:
         return
-    played = [one.reader for one in found.sessions if one.played]
+    played = [one.reader for one in found.sessions if one.simulated]
     if played:
         yield (
             f"Simulated readers: {listed(played)} {'is' if len(played) == 1 else 'are'} played by "
             "a program that knows the masks. This says nothing of how people read."
         )
-    people: list[Session] = [one for one in found.sessions if not one.played]
+    people: list[Session] = [one for one in found.sessions if not one.simulated]
     if len(found.sessions) == 1:
         who = found.sessions[0].reader
         yield f"One reader: whether others would have selected as {who} did is not known."

@@ -116,7 +116,7 @@ def _round(found: Findings) -> Iterator[str]:
         f"{s.grid_size.replace('x', '×')} grid the reader selected the squares that the model "
         "should look at; all others were black from then on."
     )
-    if any(len(one.answers) < one.asked for one in found.sessions):
+    if any(len(one.answers) < one.wanted for one in found.sessions):
         yield "Fewer cases were put where the model made fewer mistakes."
     for reader in found.plan.readers:
         kind = reader.reader.partition(":")[0]

@@ -49,12 +49,12 @@ def in_squares(agreed: Agreement | None) -> NDArray[np.float64] | None:
 
 def _cells(one: Session) -> list[Cell]:
     verdicts = [Cell(_share(n, len(one.read)), "n") for n in one.verdicts.values()]
-    timed = [duration(one.middle), duration(one.total)] if one.seconds else ["–", "–"]
+    timed = [duration(one.median_seconds), duration(one.total)] if one.seconds else ["–", "–"]
     return [
         Cell(f"{len(one.answers):,}", "n"),
         Cell(f"{len(one.read):,}", "n"),
         *verdicts,
-        Cell(f"{one.selected:g}" if one.selected else "–", "n"),
+        Cell(f"{one.median_squares:g}" if one.median_squares else "–", "n"),
         *(Cell(time, "n") for time in timed),
     ]
 
@@ -64,7 +64,7 @@ def _share(n: int, every: int) -> str:
 
 
 def _played(found: Sequence[Session]) -> list[str]:
-    played = [one.reader for one in found if one.played]
+    played = [one.reader for one in found if one.simulated]
     if not played:
         return []
     who = f"{listed(played)} {'is' if len(played) == 1 else 'are'}"
