@@ -56,18 +56,18 @@ def roc_points(
 
 
 def counts_above(
-    scores: Values, counted: NDArray[np.bool_], asked: NDArray[np.bool_], weights: Weights
+    scores: Values, counted: NDArray[np.bool_], wanted: NDArray[np.bool_], weights: Weights
 ) -> Values:
-    """How many of the `counted` samples score higher than each of the `asked`; of ties, half.
+    """How many of the `counted` samples score higher than each of the `wanted`; of ties, half.
 
     Args:
         scores: (N,).
-        counted, asked: (N,) True for n and for m of the samples.
+        counted, wanted: (N,) True for n and for m of the samples.
         weights: (N,) or (R, N), of the counted.
     Returns: (m,) or (R, m).
     """
     counts, threshold = _counts_at_thresholds(scores, weights * counted)
-    return ((counts[..., 1:] + counts[..., :-1]) / 2)[..., threshold[asked]]
+    return ((counts[..., 1:] + counts[..., :-1]) / 2)[..., threshold[wanted]]
 
 
 def _area(scores: Values, positive: NDArray[np.bool_], weights: Weights) -> Values:

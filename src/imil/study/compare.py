@@ -32,7 +32,7 @@ def compare(a: StudyFolder, b: StudyFolder) -> list[RenderableType]:
     Raises: SettingsError, DataError: one of them is not a study, or cannot be read.
     """
     plans = read_plan(a.plan), read_plan(b.plan)
-    found = contrasts(a, b)
+    rows = contrasts(a, b)
     return [
         Text.from_markup(f"[bold]A[/bold]  {escape(plans[0].name)}  [dim]{escape(str(a.path))}"),
         Text.from_markup(f"[bold]B[/bold]  {escape(plans[1].name)}  [dim]{escape(str(b.path))}"),
@@ -41,8 +41,8 @@ def compare(a: StudyFolder, b: StudyFolder) -> list[RenderableType]:
         *(Text(f"• {line}") for line in compare_settings(*plans)),
         *(Text(f"• {line}") for line in compare_software(a, b)),
         Text(),
-        *_tables(found),
-        Text(conclusion(found)),
+        *_tables(rows),
+        Text(conclusion(rows)),
     ]
 
 
@@ -101,17 +101,17 @@ def compare_software(a: StudyFolder, b: StudyFolder) -> list[str]:
     return lines or [f"Same {listed(['versions', *known])}."]
 
 
-def conclusion(found: Sequence[Contrast]) -> str:
+def conclusion(rows: Sequence[Contrast]) -> str:
     """What the differences show, in a sentence."""
-    if not found:
+    if not rows:
         return "The two studies share no arm with a training that is done: nothing is compared."
-    shown = [one for one in found if one.difference.excludes_zero]
+    shown = [one for one in rows if one.difference.excludes_zero]
     if not shown:
         return "No difference shown: every interval includes zero."
     names = listed([f"{one.title} ({called(one.measure)}, {one.set})" for one in shown])
     return (
-        f"The interval excludes zero for {names}; {count(len(found), 'difference')} "
-        f"{'was' if len(found) == 1 else 'were'} compared, and about one in twenty intervals "
+        f"The interval excludes zero for {names}; {count(len(rows), 'difference')} "
+        f"{'was' if len(rows) == 1 else 'were'} compared, and about one in twenty intervals "
         "excludes zero by chance."
     )
 
@@ -180,12 +180,12 @@ def _reader_text(reader: Reader) -> str:
     return f"{reader.reader}{otherwise}"
 
 
-def _tables(found: Sequence[Contrast]) -> Iterator[RenderableType]:
-    for name in dict.fromkeys(one.set for one in found):
+def _tables(rows: Sequence[Contrast]) -> Iterator[RenderableType]:
+    for name in dict.fromkeys(one.set for one in rows):
         for measure in MAIN:
-            rows = [one for one in found if one.set == name and one.measure == measure]
-            if rows:
-                yield _table(name, measure, rows)
+            of_table = [row for row in rows if (row.set, row.measure) == (name, measure)]
+            if of_table:
+                yield _table(name, measure, of_table)
                 yield Text()
 
 

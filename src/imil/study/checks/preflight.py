@@ -32,7 +32,7 @@ from imil.training.network import build
 
 LIBRARIES = ("pandas", "scipy")  # recorded beside the versions that every run records
 RECORDED = ["label", "class_name", "content"]  # must not change while a study runs
-OTHER_VERSIONS = "the study was begun with other versions"
+OTHER_VERSIONS = "the study was begun with other versions"  # also in folders of earlier versions
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Facts:
 
     Args:
         name: of the plan.
-        created: when the study was begun; UTC, ISO 8601.
+        created: when the study was started; UTC, ISO 8601.
         versions: of Python and of the libraries that the numbers depend on.
         classes: K names.
         images: the number of images of each set.
@@ -65,7 +65,7 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     """Check everything, then write splits, images.parquet and study.json; returns the last.
 
     Args:
-        plan: it may have been extended since the study was begun.
+        plan: it may have been extended since the study was started.
         folder: of the study. A split that was drawn is kept.
         say: called with each warning, and before long work.
         cache: folder of decoded images.
@@ -74,14 +74,14 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     sets = read_sets(plan, cache=cache, say=say)
     data = sets[0].images
     images = pd.concat([one.rows() for one in sets], ignore_index=True)
-    begun = folder.facts.exists()
-    before = _recorded(folder) if begun else images.iloc[:0]
+    started = folder.facts.exists()
+    before = _recorded(folder) if started else images.iloc[:0]
     _check_unchanged(folder, before, images)
-    splits = [_split(plan, folder, sets[0], number, begun) for number in range(plan.splits.count)]
+    splits = [_split(plan, folder, sets[0], number, started) for number in range(plan.splits.count)]
     _check_training(plan, sets[0], splits)
     warnings = [warning for one in sets for warning in one.warnings]
     warnings += check_overlaps(sets, splits) + check_readers(plan, data, splits)
-    first = folder.read_facts() if begun else {}
+    first = folder.read_facts() if started else {}
     answers = hash_replays(plan, data)
     _check_answers(plan, folder, first.get("answers", {}), answers)
     now = _versions()
@@ -183,7 +183,7 @@ def _check_unchanged(folder: StudyFolder, before: pd.DataFrame, now: pd.DataFram
     ]
     if changed:
         raise DataError(
-            f"the data have changed since {folder.path} was begun: {len(changed)} images were "
+            f"the data have changed since {folder.path} was started: {len(changed)} images were "
             f"added, removed, relabelled or rewritten, or have other masks, '{changed[0][1]}' the "
             "first: restore them, or start a new study"
         )
@@ -207,7 +207,7 @@ def _check_answers(
 
 
 def _split(
-    plan: Plan, folder: StudyFolder, data: ImageSet, number: int, begun: bool
+    plan: Plan, folder: StudyFolder, data: ImageSet, number: int, started: bool
 ) -> tuple[str, ...]:
     """The split of that number: as written by an earlier session, else drawn."""
     table, path = data.images.table, folder.splits(number)
@@ -217,13 +217,13 @@ def _split(
             f"the plan asks for {plan.splits.count} splits, but {plan.data} has a column of splits"
             ": set count to 1 in [splits], or name another column for splits"
         )
-    if begun and path.exists() and not given:
+    if started and path.exists() and not given:
         written = read_splits(path, table)
         if leak := find_patient_leak(table, written):  # the column of patients has changed
             patient, one, other = leak
             raise DataError(
                 f"the patient '{patient}' is in {one} and in {other} of split {number}, which was "
-                f"drawn when {folder.path} was begun with other patients or none: restore them, "
+                f"drawn when {folder.path} was started with other patients or none: restore them, "
                 "or start a new study"
             )
         return written
@@ -233,13 +233,13 @@ def _split(
         val=plan.splits.val_share,
         seed=plan.splits.seed + number,
     )
-    if not (begun and path.exists()):
+    if not (started and path.exists()):
         return drawn
     written = read_splits(path, table)
     if given and written != drawn:
         raise DataError(
-            f"the splits in {plan.data} have changed since {folder.path} was begun: restore them, "
-            "or start a new study"
+            f"the splits in {plan.data} have changed since {folder.path} was started: restore "
+            "them, or start a new study"
         )
     return written
 

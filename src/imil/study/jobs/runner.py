@@ -34,7 +34,7 @@ def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> Non
 
     Raises: SettingsError, DataError: before the first job starts.
     """
-    before = folder.facts.exists()  # written last: without it nothing was begun
+    before = folder.facts.exists()  # written last: without it nothing was started
     renames: list[tuple[Path, Path]] = []
     if before:
         renames = _extend(read_plan(folder.plan), plan, folder)
@@ -93,7 +93,7 @@ def _extend(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Pa
         if old != new:
             raise SettingsError(
                 f"{folder.path} contains a study with another '{name}': give another --out, or the "
-                "plan that it was begun with"
+                "plan that it was started with"
             )
     known = {reader.name: reader for reader in now.readers}
     for reader in before.readers:

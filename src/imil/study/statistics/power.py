@@ -1,7 +1,7 @@
 """The smallest true difference that a study would probably show.
 
 Statsmodels has the power of a t test of so many units; here the standard error has two sources, and
-other studies of the design would each estimate it anew.
+other studies of the design would each estimate it again.
 """
 
 from __future__ import annotations
