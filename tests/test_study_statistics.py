@@ -112,7 +112,7 @@ def test_adaptive_ece_of_equal_confidences_does_not_depend_on_their_order():
     st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=40),
     st.sampled_from([lambda x: x**3, np.exp, lambda x: x / (1 + x), np.sqrt]),
 )
-def test_auroc_knows_the_order_alone(rows, monotone):
+def test_auroc_depends_on_the_order_of_scores_only(rows, monotone):
     scores = np.array([score for score, _ in rows], np.float64)
     labels = np.array([int(positive) for _, positive in rows])
 
@@ -133,7 +133,7 @@ def test_a_measure_that_needs_every_class_is_nan_without_one(name):
 # resamples
 
 
-def test_resamples_draw_within_classes_and_alike_in_every_unit():
+def test_resamples_draw_within_classes_and_equally_in_every_unit():
     probs, labels = case(2, n=30)
     images = images_of([unit(probs, labels)] * 2)
     (counts,) = images.counts(50, np.random.default_rng(0))
@@ -152,7 +152,7 @@ def test_images_of_a_patient_are_drawn_together():
     assert not (counts[:, 4] == counts[:, 5]).all()
 
 
-def test_resamples_in_parts_are_as_many_as_asked(monkeypatch):
+def test_resamples_in_parts_have_the_requested_number(monkeypatch):
     monkeypatch.setattr("imil.study.statistics.resamples.MAX_COUNTS", 100)
     probs, labels = case(2, n=30)
     units = [unit(probs, labels)]
@@ -182,7 +182,7 @@ def test_with_one_unit_the_error_is_that_of_the_images():
     assert found.standard_error.df == 198
 
 
-def test_units_that_differ_alone_have_the_t_interval_of_their_values():
+def test_without_variance_of_images_the_interval_is_that_of_a_t_test():
     """Without any luck of images the interval is Student's of the units, for three 4.30 errors."""
     values = np.array([0.01, 0.03, 0.08])
     found = standard_error(values, np.full((200, 3), 0.5), np.arange(3), 100, 2)
@@ -211,21 +211,21 @@ def test_seeds_of_a_split_are_one_unit_of_several_splits():
     assert found.df == pytest.approx(2)
 
 
-def test_half_of_what_images_explain_is_taken_off_what_tells_units_apart():
+def test_half_of_the_variance_of_images_is_taken_off_that_between_units():
     luck = luck_of(0.1) * np.array([-1, 0, 1])  # between units 0.01, and nothing to their mean
     found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
     assert found.error == pytest.approx(np.sqrt((0.01 - 0.01 / 2) / 3))
     assert found.df == pytest.approx(2)
 
 
-def test_what_few_units_say_counts_twice_in_the_degrees_of_freedom():
+def test_variance_between_units_counts_twice_in_the_degrees_of_freedom():
     luck = luck_of(np.sqrt(0.02 / 3)).repeat(3, 1)  # twice what units differ by: 0.01 / 3
     found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
     assert found.error == pytest.approx(0.1)
     assert found.df == pytest.approx(8)  # share: 2·0.01 / (0.02 + 2·0.01); 2 / (1/2)²
 
 
-def test_a_resample_of_few_images_shows_too_little_of_their_variance():
+def test_the_variance_of_resamples_of_few_images_is_corrected():
     found = standard_error(np.zeros(1), luck_of(0.1), np.zeros(1, np.intp), 4, 2)
     assert found.error == pytest.approx(0.1 * np.sqrt(2))  # 4 of 2 classes: 2 of 4 are free
     assert found.df == 2
@@ -247,7 +247,7 @@ def test_an_interval_is_never_narrower_than_that_of_other_images_alone(values, o
     assert found.half_width() >= alone.half_width() * (1 - 1e-9)
 
 
-def test_seeds_that_agree_by_accident_do_not_make_an_interval_of_no_width():
+def test_seeds_that_agree_by_chance_do_not_give_an_interval_of_zero_width():
     rng = np.random.default_rng(0)
     base = right_or_wrong(np.ones(100))
     arms = []
@@ -261,7 +261,7 @@ def test_seeds_that_agree_by_accident_do_not_make_an_interval_of_no_width():
     assert found.high - found.low == pytest.approx(images_alone, rel=0.1)
 
 
-def test_arms_that_are_right_on_the_same_images_may_differ_on_the_next():
+def test_arms_that_are_correct_on_the_same_images_have_an_interval():
     same = right_or_wrong([1, 1, 0, 1] * 10)
     found = paired([same], [same], "accuracy", seed=0)
     assert found.value == 0
@@ -289,7 +289,7 @@ def test_a_large_difference_is_shown_and_an_equal_arm_is_not():
     assert not paired(equal, base, "accuracy", seed=0).excludes_zero
 
 
-def test_a_difference_is_the_mean_of_the_differences_and_turns_its_sign():
+def test_a_difference_is_the_mean_of_the_differences_and_is_antisymmetric():
     arm = [unit(*case(3, seed=1)), unit(*case(3, seed=1))]
     base = [unit(case(3, seed=2)[0], arm[0].labels), unit(case(3, seed=3)[0], arm[0].labels)]
     for name, measure in MEASURES.items():
@@ -362,7 +362,7 @@ def test_a_split_without_the_measure_changes_nothing_about_the_others(gone):
     )
 
 
-def test_several_splits_are_told_by_their_images():
+def test_several_splits_are_distinguished_by_their_images():
     rng = np.random.default_rng(0)
 
     def trained(test, share):
@@ -385,7 +385,7 @@ def test_several_splits_are_told_by_their_images():
         ([unit(*case())], [unit(case()[0], 1 - case()[1])], "different images"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(arm, base, says):
+def test_predictions_that_are_not_pairs_are_refused(arm, base, says):
     with pytest.raises(ShapeError, match=says):
         paired(arm, base, "accuracy", seed=0)
 
@@ -394,7 +394,7 @@ def test_what_does_not_belong_together_is_refused(arm, base, says):
 
 
 @pytest.mark.parametrize(("right", "of"), [(81, 263), (15, 148), (0, 20), (29, 29)])
-def test_the_interval_of_a_plain_share_is_wilsons(right, of):
+def test_the_interval_of_a_counted_share_is_wilsons(right, of):
     """The four examples of Newcombe 1998, table I (score method)."""
     published = {
         (81, 263): (0.2553, 0.3662),
@@ -407,7 +407,7 @@ def test_the_interval_of_a_plain_share_is_wilsons(right, of):
     assert wilson(share, error, of_images=of, at_most=of) == pytest.approx(published, abs=5e-5)
 
 
-def test_where_everything_was_right_the_interval_is_not_nothing():
+def test_an_accuracy_of_1_has_an_interval_of_positive_width():
     found = spread([right_or_wrong([1] * 30)], "accuracy", seed=0)
     assert found.interval.high == 1
     assert found.interval.low == pytest.approx(0.88, abs=0.01)

@@ -73,13 +73,13 @@ def test_a_95_percent_interval_covers_no_effect_in_93_to_97_percent_of_studies(n
 
 @pytest.mark.parametrize("measure", ["ece", "adaptive_ece", "brier", "nll", "sensitivity"])
 @pytest.mark.parametrize("name", TRIED)
-def test_so_does_that_of_every_other_measure_or_it_is_a_little_wide(name, measure):
+def test_intervals_of_the_other_measures_cover_93_to_98_5_percent(name, measure):
     assert plausible(covered(DESIGNS[name], measure), 0.93, 0.985)
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "auroc"])
 @pytest.mark.parametrize("name", TRIED)
-def test_a_standard_error_is_about_what_differences_are_off_by(name, measure):
+def test_a_standard_error_is_about_the_standard_deviation_of_differences(name, measure):
     """An interval that is far too wide covers too. In 600 studies: 0.99 to 1.32, by design."""
     found = differences(DESIGNS[name], measure)
     said = np.sqrt(np.mean([one.standard_error.error**2 for one in found]))
@@ -101,7 +101,7 @@ def by_seeds_alone(arm, base):
     return np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975])
 
 
-def test_resampling_seeds_alone_covers_far_less_which_the_simulation_can_tell():
+def test_resampling_seeds_alone_covers_far_less():
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(STUDIES):
@@ -173,7 +173,7 @@ def test_an_effect_is_shown_as_often_as_its_power_says(name, arms):
 
 @pytest.mark.parametrize("measure", ["accuracy", "auroc"])
 @pytest.mark.parametrize("name", TRIED)
-def test_p_is_small_as_seldom_as_it_says(name, measure):
+def test_p_is_below_its_level_as_rarely_as_it_should_be(name, measure):
     """Where nothing differs, a p corrected for the number of arms is no more often below 0.05."""
     wrong = sum(one.p < 0.05 / ARMS for one in differences(DESIGNS[name], measure))
     print(f"\n{name}, {measure}: {ARMS * wrong / STUDIES:.3f} of 0.05", end=" ")

@@ -177,7 +177,7 @@ def test_delong_finds_a_difference_in_5_percent_of_equally_good_networks():
 # p-values over units
 
 
-def test_one_p_is_itself():
+def test_one_p_is_unchanged():
     assert combined([0.03]) == 0.03
     assert combined([0.03], [-0.1]) == pytest.approx(0.03)
 
@@ -196,14 +196,14 @@ def test_several_are_twice_their_median(ps, expected):
     assert combined(ps) == pytest.approx(expected)
 
 
-def test_of_nothing_there_is_no_p():
+def test_without_p_values_the_combined_p_is_nan():
     assert math.isnan(combined([]))
     assert math.isnan(combined([math.nan]))
     assert math.isnan(combined([math.nan], [0.1]))
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.5, 0.9, 1.0])
-def test_combined_is_wrong_in_at_most_5_percent_whatever_units_share(alike):
+def test_combined_is_valid_under_any_dependence(alike):
     rng = np.random.default_rng(0)
     z = np.sqrt(alike) * rng.normal(size=(4000, 1)) + np.sqrt(1 - alike) * rng.normal(
         size=(4000, 3)
@@ -221,7 +221,7 @@ def test_units_that_contradict_each_other_are_no_evidence():
 
 
 @given(st.lists(st.tuples(P, st.floats(-1, 1)), min_size=1, max_size=9))
-def test_signs_never_make_evidence(told):
+def test_directions_never_lower_the_combined_p(told):
     ps, differences = [p for p, _ in told], [d for _, d in told]
     assert combined(ps, differences) >= min(combined(ps), 1) - 1e-12
 
@@ -273,7 +273,7 @@ def test_with_many_units_it_is_2_8_standard_errors():
     assert smallest_effect(differing(0.01, 1e6)) == pytest.approx(far * 0.01, rel=1e-4)
 
 
-def test_where_units_are_all_there_is_it_is_that_of_a_t_test_of_their_number(monkeypatch):
+def test_without_variance_of_images_it_is_that_of_a_t_test_of_the_units(monkeypatch):
     # without the guards, and with images that bring nothing
     monkeypatch.setattr("imil.study.statistics.standard_error.BETWEEN_WEIGHT", 1.0)
     monkeypatch.setattr("imil.study.statistics.standard_error.P_DF_FACTOR", 1.0)
@@ -284,7 +284,7 @@ def test_where_units_are_all_there_is_it_is_that_of_a_t_test_of_their_number(mon
     assert ttest_power(effect / 0.01, 1, 0.05, df=2) == pytest.approx(0.8, abs=1e-3)
 
 
-def test_units_that_agree_by_luck_do_not_make_a_small_effect_certain():
+def test_units_that_agree_by_chance_do_not_lower_the_smallest_effect():
     def effect(between):
         sources = VarianceSources(1e-4, between, 1e-4, share=1 / 3, clusters=3, images_df=130)
         return smallest_effect(differing(0.01, 130, sources))
@@ -341,7 +341,7 @@ def test_rows_of_one_seed_that_differ_little_cannot_be_ranked():
     assert found.sentence == "With one seed and 132 images these rows cannot be ranked."
 
 
-def test_neighbours_that_differ_are_named_and_no_more_is_claimed():
+def test_neighbours_that_differ_are_named():
     rows = {"A": right(60, 72), "B": right(130, 2), "C": right(131, 1)}
     found = ranking(rows)
     assert found.order == ("C", "B", "A")

@@ -26,7 +26,7 @@ def test_a_name_with_brackets_is_shown_as_it_is(tmp_path):
     assert "Chest [fold 2] [/b]: 2 of 2 jobs done" in shown.get()
 
 
-def test_a_job_is_under_way_only_while_somebody_runs_the_study(tmp_path):
+def test_a_job_is_running_only_while_a_process_runs_the_study(tmp_path):
     folder = make_study(
         tmp_path / "study", arms=["baseline", "imil"], seeds=[0, 1], external=(), n=12, train=12
     )

@@ -104,7 +104,7 @@ def test_means_spreads_and_differences_are_those_of_the_files(made, measure, of)
         assert (found.verdict == "none shown") == (found.diff_low <= 0 <= found.diff_high)
 
 
-def test_a_subgroup_holds_its_images_alone(made):
+def test_a_subgroup_contains_its_images_only(made):
     study, table = made
     images = pd.read_parquet(study.images)
     women = images.loc[(images["set"] == "data") & (images["sex"] == "F"), "key"]
@@ -114,7 +114,7 @@ def test_a_subgroup_holds_its_images_alone(made):
     assert found.mean == pytest.approx(np.mean([accuracy(one) for one in of]))
 
 
-def test_those_of_whom_a_group_is_not_known_are_no_group(made):
+def test_images_of_an_unknown_subgroup_are_not_a_subgroup(made):
     _, table = made
     bands = {name for name in table["subgroup"] if name.startswith("age_band")}
     assert bands == {"age_band=0-29", "age_band=30-59", "age_band=60+"}
@@ -135,7 +135,7 @@ def test_the_baseline_has_no_difference_from_itself(made):
     assert set(own["verdict"]) == {"not measured"}
 
 
-def test_each_p_is_corrected_over_the_arms_and_the_verdict_goes_by_it(small):
+def test_each_p_is_corrected_over_the_arms_and_decides_the_verdict(small):
     study = small(seeds=(0, 1, 2), arms=("baseline", "mixup", "imil"), effect={"imil": 2.5}, n=120)
     table = results(predictions_of(study))
     trained = {
@@ -175,7 +175,7 @@ def test_the_p_of_the_networks_is_exact_and_corrected_over_the_arms(small):
         assert row(table, arm, "accuracy").p_networks == pytest.approx(expected[arm])
 
 
-def test_patients_and_splits_reach_the_intervals(small):
+def test_intervals_account_for_patients_and_splits(small):
     of = "external-montgomery"  # the same images, whatever the split
     study = small(seeds=(0, 1), splits=3, external=("montgomery",))
     images = pd.read_parquet(study.images)
@@ -198,7 +198,7 @@ def test_patients_and_splits_reach_the_intervals(small):
         assert paired(mine, base, "nll", seed=0, **less).low != pytest.approx(delta.low)
 
 
-def test_networks_are_compared_in_accuracy_and_auroc_alone(made):
+def test_networks_are_tested_on_accuracy_and_auroc_only(made):
     _, table = made
     tested = table[table["p_networks"].notna()]
     assert set(tested["measure"]) == {"accuracy", "auroc"}
@@ -224,7 +224,7 @@ def test_a_study_without_a_training_has_an_empty_table(small):
     assert table.empty
 
 
-def test_a_measure_that_does_not_exist_is_no_number_but_keeps_its_count(small):
+def test_an_undefined_measure_is_nan_and_keeps_its_count(small):
     study = small()
     for arm in ("baseline", "imil"):
         path = study.job(arm, 0, 0).run.predictions("end", "test")
@@ -252,7 +252,7 @@ def test_arms_that_predicted_different_images_are_refused(small):
         results(predictions_of(study))
 
 
-def test_a_job_that_is_done_but_has_lost_its_test_predictions_is_not_left_out(small):
+def test_a_finished_job_without_test_predictions_is_an_error(small):
     study = small()
     study.job("imil", 0, 0).run.predictions("end", "test").unlink()
     with pytest.raises(DataError, match=r"test\.parquet cannot be read"):
