@@ -19,7 +19,7 @@ from imil.study.compare import (
 )
 from imil.study.contrasts import contrasts, unpaired
 from imil.study.plan import Reader, read_plan
-from imil.study.report.number_format import BRIEFLY
+from imil.study.report.number_format import VERDICTS
 from imil.study.statistics import Interval, Spread
 from imil.study.study_folder import StudyFolder
 
@@ -196,7 +196,7 @@ def test_an_unpaired_interval_keeps_the_skew_of_each():
     ("seeds", "effect", "says"),
     [
         ((0, 1), -3.0, "│ B is worse, paired"),
-        ((0,), 3.0, f"│ {BRIEFLY['one training']}, paired"),
+        ((0,), 3.0, f"│ {VERDICTS['one training']}, paired"),
     ],
 )
 def test_a_line_has_a_then_b_then_b_minus_a_with_its_interval(study, seeds, effect, says):
@@ -216,9 +216,9 @@ def test_a_difference_is_shown_with_the_better_study(study):
     a, b = study("a", n=120), study("b", n=120, effect=3.0)
     text = shown(a, b)
     assert "B is better, paired" in text
-    assert "about one in twenty does so by chance" in " ".join(text.split())
+    assert "about one in twenty intervals excludes zero by chance" in " ".join(text.split())
 
 
-def test_a_folder_that_is_no_study_is_lines_in_a_sentence(study, tmp_path):
+def test_a_folder_without_a_study_is_refused_in_one_sentence(study, tmp_path):
     with pytest.raises(ImilError, match="cannot be read"):
         compare(study("a"), StudyFolder(tmp_path / "nothing"))

@@ -14,7 +14,7 @@ from rich.text import Text
 from imil.study.contrasts import Contrast, comparable_arms, contrasts
 from imil.study.phrases import count, listed
 from imil.study.plan import Plan, Reader, read_plan
-from imil.study.report.number_format import BRIEFLY, SHARES, plain, signed, signed_interval
+from imil.study.report.number_format import SHARES, VERDICTS, plain, signed, signed_interval
 from imil.study.report.versus import MAIN, called
 from imil.study.statistics import MEASURES
 from imil.study.study_folder import StudyFolder
@@ -221,6 +221,6 @@ def _verdict_text(row: Contrast) -> str:
     if not row.difference.excludes_zero:
         return "no difference shown"
     if row.units < 2:
-        return BRIEFLY["one training"]
+        return VERDICTS["one training"]
     better = (row.difference.value > 0) == MEASURES[row.measure].higher_is_better
     return f"B is {'better' if better else 'worse'}"
