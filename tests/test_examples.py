@@ -12,7 +12,7 @@ from reader_contract import make_case
 
 from imil.study.arms import TITLES
 from imil.study.plan import make_plan
-from imil.study.result_rows import COLUMNS, OF_UNITS
+from imil.study.result_rows import COLUMNS, UNIT_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 
@@ -109,7 +109,7 @@ def test_the_docs_name_every_arm_of_a_study_and_no_other():
     assert re.findall(r"`([a-z-]+)`", "".join(first)) == list(TITLES)
 
 
-@pytest.mark.parametrize(("file", "columns"), [("table.csv", COLUMNS), ("units.csv", OF_UNITS)])
+@pytest.mark.parametrize(("file", "columns"), [("table.csv", COLUMNS), ("units.csv", UNIT_COLUMNS)])
 def test_the_docs_name_every_column_of_a_table(file, columns):
     page = (ROOT / "docs/study-report.md").read_text()
     table = page.split(f"`{file}` holds")[1].split("| column |")[1].split("\n\n")[0]

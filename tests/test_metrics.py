@@ -1,4 +1,4 @@
-"""Metrics against hand-worked cases, written-out definitions and scipy."""
+"""Metrics against hand-worked cases, written-out definitions, scipy and torchmetrics."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import mannwhitneyu
+from torchmetrics.functional.classification import (
+    multiclass_auroc,
+    multiclass_recall,
+)
+from torchmetrics.functional.classification import multiclass_specificity as multiclass_spec
 
 from imil.errors import ShapeError
-from imil.metrics.classification import (
+from imil.metrics import (
     accuracy,
+    adaptive_calibration_error,
     auroc,
     brier_score,
     evaluate,
     expected_calibration_error,
     negative_log_likelihood,
+    roc_points,
+    sensitivity,
+    specificity,
 )
+from imil.metrics.roc_auc import counts_above
 
 FLOAT32 = 1e-6  # torchmetrics divides in float32
+METRICS = [
+    accuracy,
+    adaptive_calibration_error,
+    auroc,
+    brier_score,
+    expected_calibration_error,
+    negative_log_likelihood,
+    sensitivity,
+    specificity,
+]
 
 
 def of_class_1(*probs):
@@ -78,7 +98,7 @@ def test_auroc_of_two_classes_is_the_mann_whitney_statistic_ties_included(digits
     scores = probs[:, 1]
     u = mannwhitneyu(scores[labels == 1], scores[labels == 0]).statistic
     expected = u / ((labels == 1).sum() * (labels == 0).sum())
-    assert auroc(probs, labels) == pytest.approx(expected, abs=FLOAT32)
+    assert auroc(probs, labels) == pytest.approx(expected, abs=1e-12)
 
 
 def test_auroc_of_three_classes_is_the_mean_of_each_against_the_rest():
@@ -87,10 +107,71 @@ def test_auroc_of_three_classes_is_the_mean_of_each_against_the_rest():
     for k in range(3):
         own, rest = probs[labels == k, k], probs[labels != k, k]
         areas.append(np.mean((own[:, None] > rest) + 0.5 * (own[:, None] == rest)))
-    assert auroc(probs, labels) == pytest.approx(np.mean(areas), abs=FLOAT32)
+    assert auroc(probs, labels) == pytest.approx(np.mean(areas), abs=1e-12)
 
 
-def test_auroc_tells_probabilities_apart_that_float32_cannot():
+@pytest.mark.parametrize("digits", [None, 1])
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_auroc_is_that_of_torchmetrics(classes, digits):
+    probs, labels = random_case(classes, digits=digits)
+    areas = multiclass_auroc(
+        torch.tensor(probs), torch.tensor(labels), num_classes=classes, average=None
+    )
+    expected = areas[1] if classes == 2 else areas.mean()
+    assert auroc(probs, labels) == pytest.approx(float(expected), abs=FLOAT32)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_sensitivity_and_specificity_are_those_of_torchmetrics(classes):
+    probs, labels = random_case(classes)
+    average = "none" if classes == 2 else "macro"
+    for metric, reference in ((sensitivity, multiclass_recall), (specificity, multiclass_spec)):
+        expected = reference(torch.tensor(probs), torch.tensor(labels), classes, average=average)
+        expected = expected[1] if classes == 2 else expected
+        assert metric(probs, labels) == pytest.approx(float(expected), abs=FLOAT32)
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+def test_the_area_under_the_roc_points_is_the_auroc(digits):
+    probs, labels = random_case(2, digits=digits)
+    fpr, tpr = roc_points(probs[:, 1], labels == 1)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(float(auroc(probs, labels)), abs=1e-12)
+
+
+def test_counts_above_are_the_weights_of_higher_scores_and_half_of_ties():
+    scores, counted = np.array([0.1, 0.5, 0.5, 0.9]), np.array([False, True, False, True])
+    weights = np.array([[1.0, 1, 1, 1], [0, 4, 0, 3]])
+    assert counts_above(scores, counted, ~counted, weights).tolist() == [[2, 1.5], [7, 5]]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_sample_of_weight_two_counts_as_two_samples(metric, classes):
+    probs, labels = random_case(classes, n=40, digits=2)
+    counts = np.random.default_rng(1).integers(0, 4, (5, 40))
+    values = metric(probs, labels, counts.astype(np.float64))
+    assert values.shape == (5,)
+    for row, value in zip(counts, values, strict=True):
+        repeated = np.repeat(np.arange(40), row)
+        assert value == pytest.approx(float(metric(probs[repeated], labels[repeated])))
+        assert value == pytest.approx(float(metric(probs, labels, row.astype(np.float64))))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scaling_all_weights_changes_nothing(metric):
+    probs, labels = random_case(3)
+    weights = np.random.default_rng(0).random(len(labels))
+    scaled = float(metric(probs, labels, 4 * weights))
+    assert scaled == pytest.approx(float(metric(probs, labels, weights)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_of_weights_that_are_all_zero_is_nan(metric):
+    probs, labels = random_case(3, n=9)
+    assert np.isnan(metric(probs, labels, np.zeros((2, 9)))).all()
+
+
+def test_auroc_distinguishes_probabilities_that_are_equal_in_float32():
     assert auroc(of_class_1(0.5, 0.5 + 1e-10), np.array([0, 1])) == 1
 
 
@@ -117,7 +198,7 @@ def test_confidence_1_lies_in_the_last_bin_with_the_others():
     assert expected_calibration_error(probs, np.array([0, 1])) == pytest.approx(0.99 - 0.5)
 
 
-def test_confidence_a_hair_above_1_is_no_reason_to_fail():
+def test_confidence_slightly_above_1_is_accepted():
     probs = np.array([[1 + 1e-12, -1e-12], [0.1, 0.9]])
     values = evaluate(probs, np.array([0, 1]))
     assert values["ece"] == pytest.approx(0.1 / 2)
@@ -163,6 +244,6 @@ def test_accuracy_of_a_tie_counts_the_first_class_as_a_round_does():
         (np.array([[np.nan, 0.5]]), [0], "not a number"),
     ],
 )
-def test_what_is_no_prediction_is_refused_in_one_sentence(probs, labels, says):
+def test_arrays_that_are_not_predictions_are_refused_in_one_sentence(probs, labels, says):
     with pytest.raises(ShapeError, match=says):
         evaluate(probs, np.array(labels, np.int64))

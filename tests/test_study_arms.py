@@ -14,7 +14,7 @@ def test_arms_come_in_the_order_they_are_named():
     assert ids(["baseline", "mixup", "cutout"]) == ["baseline", "mixup", "cutout"]
 
 
-def test_imil_is_there_once_for_each_reader_and_controls_once():
+def test_imil_has_an_arm_for_each_reader_and_controls_have_one():
     kinds = ["baseline", "imil-random", "imil", "upweight"]
     names = ["baseline", "imil-random", "imil.Lee", "imil.Kim", "upweight"]
     assert ids(kinds, ["Lee", "Kim"]) == names
@@ -23,14 +23,14 @@ def test_imil_is_there_once_for_each_reader_and_controls_once():
     assert found["baseline"].reader == ""
 
 
-def test_a_reader_who_is_alone_is_not_named():
+def test_the_only_reader_is_not_named_in_an_arm():
     (_, imil, control) = arms(["baseline", "imil", "imil-inverted"], ["Lee"])
     assert (imil.id, imil.title) == ("imil", "IMIL")
     assert (control.id, control.title) == ("imil-inverted", "Control: inverted squares")
     assert (imil.reader, control.reader) == ("Lee", "Lee")
 
 
-def test_readers_are_told_apart_by_their_names():
+def test_arms_of_several_readers_have_their_names():
     titles = [arm.title for arm in arms(["baseline", "imil", "upweight"], ["Lee", "Kim"])]
     assert titles == [
         "Baseline",
@@ -41,7 +41,7 @@ def test_readers_are_told_apart_by_their_names():
 
 
 @pytest.mark.parametrize("kind", list(TITLES))
-def test_an_arm_differs_from_the_first_epoch_or_goes_on_from_the_baseline(kind):
+def test_an_arm_differs_from_the_first_epoch_or_continues_from_the_baseline(kind):
     arm = Arm(kind)
     assert arm.is_control == (kind in CONTROLS)
     assert (kind == "baseline") + (kind in MIXED) + arm.forks == 1
@@ -56,15 +56,15 @@ def test_no_two_arms_have_the_same_name_or_title():
 @pytest.mark.parametrize(
     ("kinds", "readers", "says"),
     [
-        (["baseline", "mixup", "mixup"], [], "the arm 'mixup' is named twice"),
-        (["mixup", "cutout"], [], "no arm 'baseline'"),
-        ([], [], "no arm 'baseline'"),
+        (["baseline", "mixup", "mixup"], [], "the arm 'mixup' is given twice"),
+        (["mixup", "cutout"], [], "the arm 'baseline' is missing"),
+        ([], [], "the arm 'baseline' is missing"),
         (["baseline", "imil"], [], "the arm 'imil' needs a reader"),
         (["baseline", "cutout-same", "imil"], [], "the arm 'cutout-same' needs a reader"),
         (["baseline", "upweight"], ["Lee"], "the control 'upweight' needs the arm 'imil'"),
     ],
 )
-def test_arms_that_make_no_study_are_one_sentence(kinds, readers, says):
+def test_invalid_arms_are_refused_in_one_sentence(kinds, readers, says):
     with pytest.raises(SettingsError) as caught:
         arms(kinds, readers)
     assert says in str(caught.value)

@@ -1,10 +1,10 @@
-"""How a study begins: what is refused before its first job, and what is left behind then."""
+"""The start of a study: what is refused before its first job, and the state of the folder then."""
 
 import pytest
 from rich.console import Console
 
 from imil.errors import DataError, SettingsError
-from imil.study.jobs.runner import begin, held
+from imil.study.jobs.runner import begin, hold
 from imil.study.plan import make_plan
 from imil.study.study_folder import StudyFolder
 
@@ -22,22 +22,22 @@ def plan(folder, **more):
     return make_plan(PLAN | more, base=folder.path.parent)
 
 
-def begun(folder, **more):
+def start(folder, **more):
     begin(plan(folder, **more), folder, folder.path.parent / "cache", Console(quiet=True))
 
 
 def test_a_study_is_run_by_one_process_at_a_time(folder):
     says = f"imil study status {folder.path}"
-    with held(folder), pytest.raises(SettingsError, match=says), held(folder):
+    with hold(folder), pytest.raises(SettingsError, match=says), hold(folder):
         pass
-    with held(folder):  # free again
+    with hold(folder):  # free again
         pass
 
 
 def test_a_folder_with_other_files_is_refused(folder):
     (folder.path / "notes.txt").write_text("")
-    with pytest.raises(SettingsError, match="is not empty and no study"):
-        begun(folder)
+    with pytest.raises(SettingsError, match="is not empty and does not contain a study"):
+        start(folder)
 
 
 @pytest.mark.parametrize(
@@ -45,41 +45,41 @@ def test_a_folder_with_other_files_is_refused(folder):
     [
         ({"data": "other.csv"}, "a study with another 'data'"),
         ({"splits": {"seed": 1}}, "a study with another 'splits'"),
-        ({"splits": {"count": 3}, "seeds": [0, 1]}, "films.csv"),  # more of both is welcome
-        ({"readers": [{"name": "A", "reader": "simulated:miss=0.5"}]}, "'A' answered otherwise"),
+        ({"splits": {"count": 3}, "seeds": [0, 1]}, "films.csv"),  # more of both is accepted
+        ({"readers": [{"name": "A", "reader": "simulated:miss=0.5"}]}, "'A' has other settings"),
     ],
 )
-def test_what_was_done_so_far_must_be_a_part_of_the_new_plan(folder, more, says):
+def test_a_plan_may_only_be_extended(folder, more, says):
     plan(folder).write(folder.plan)
     folder.facts.write_text("{}")
     with pytest.raises((SettingsError, DataError), match=says):
-        begun(folder, **more)
+        start(folder, **more)
 
 
 def test_a_check_that_fails_leaves_the_folder_as_it_was(folder):
-    def there():
+    def files():
         return {path.name: path.read_bytes() for path in folder.path.iterdir()}
 
     with pytest.raises(DataError, match=r"films\.csv"):
-        begun(folder)
-    assert there() == {}
-    plan(folder).write(folder.plan)  # as who was stopped during the checks leaves it
+        start(folder)
+    assert files() == {}
+    plan(folder).write(folder.plan)  # as an interruption during the checks leaves it
     with pytest.raises(DataError, match=r"films\.csv"):
-        begun(folder)
-    assert there() == {}
+        start(folder)
+    assert files() == {}
     plan(folder).write(folder.plan)
     folder.facts.write_text("{}")
-    before = there()
+    before = files()
     with pytest.raises(DataError, match=r"films\.csv"):
-        begun(folder, seeds=[0, 1])
-    assert there() == before
+        start(folder, seeds=[0, 1])
+    assert files() == before
 
 
-def test_an_arm_bears_its_old_name_again_where_a_new_reader_is_not_accepted(folder):
+def test_an_arm_keeps_its_name_if_a_new_reader_is_not_accepted(folder):
     plan(folder).write(folder.plan)
     folder.facts.write_text("{}")
     folder.arm("imil").mkdir(parents=True)
     with pytest.raises(DataError, match=r"films\.csv"):
-        begun(folder, readers=[{"name": "A"}, {"name": "B", "reader": "inverted"}])
+        start(folder, readers=[{"name": "A"}, {"name": "B", "reader": "inverted"}])
     assert folder.arm("imil").exists(), "where the plan in the folder looks for A's readings"
     assert not folder.arm("imil.A").exists()

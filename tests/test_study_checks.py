@@ -90,7 +90,7 @@ def files(folder):
 # --- what is written ----------------------------------------------------------------------
 
 
-def test_images_and_their_fingerprint_are_written_down(tmp_path, study):
+def test_images_and_their_fingerprint_are_recorded(tmp_path, study):
     sexes = ["F", "M", "NA", ""] * (N // 4)
     data = films(tmp_path / "a", extra={"sex": sexes, "patient": [f"P{i}" for i in range(N)]})
     films(tmp_path / "b", rows=[100, 101])
@@ -118,7 +118,7 @@ def test_images_and_their_fingerprint_are_written_down(tmp_path, study):
     assert {"python", "torch", "imil", "pandas"} <= set(facts.versions)
 
 
-def test_splits_are_those_that_a_training_would_draw_with_the_next_seeds(tmp_path, study):
+def test_splits_are_drawn_as_by_a_training_with_consecutive_seeds(tmp_path, study):
     data = films(tmp_path / "a")
     study.prepare(data, splits={"count": 3, "seed": 5, "test_share": 0.3})
     table = read_data(data)
@@ -154,7 +154,7 @@ def test_a_study_may_grow_by_splits_subgroups_and_external_sets(tmp_path, study)
     assert pd.read_parquet(study.folder.images)["sex"][:2].tolist() == ["F", "M"]
 
 
-def test_a_split_of_a_study_that_was_never_begun_is_drawn_anew(tmp_path, study):
+def test_a_split_of_a_study_that_was_not_started_is_drawn_again(tmp_path, study):
     data = films(tmp_path / "a")
     study.prepare(data, splits={"seed": 1})
     study.folder.facts.unlink()  # killed before it was written
@@ -163,7 +163,7 @@ def test_a_split_of_a_study_that_was_never_begun_is_drawn_anew(tmp_path, study):
     assert read_splits(study.folder.splits(0), table) == split(table, seed=2)
 
 
-def test_nothing_random_is_consumed(tmp_path, study):
+def test_checks_leave_the_random_states_unchanged(tmp_path, study):
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     study.prepare(films(tmp_path / "a"))
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -180,19 +180,19 @@ def copy(folder, number, to):
 def test_the_same_image_in_training_and_test_is_an_error_that_names_both(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     copy(tmp_path / "a", 2, 12)
-    said = study.refuses(data, DataError)
-    assert "'2.png' and '12.png', in the training and the test set of split 0" in said
+    message = study.refuses(data, DataError)
+    assert "'2.png' and '12.png', in the training and the test set of split 0" in message
     assert not study.folder.facts.exists()
 
 
 def test_an_overlap_is_found_where_the_test_images_come_first_too(tmp_path, study):
     data = films(tmp_path / "a", extra=halves(order=("test", "train")))
     copy(tmp_path / "a", 2, 12)
-    said = study.refuses(data, DataError)
-    assert "'12.png' and '2.png', in the training and the test set of split 0" in said
+    message = study.refuses(data, DataError)
+    assert "'12.png' and '2.png', in the training and the test set of split 0" in message
     resave(tmp_path / "a", 2, 12)
     (warning,) = study.prepare(data).warnings
-    assert warning.startswith("1 pair of images looks almost alike")
+    assert warning.startswith("1 pair of images is nearly identical")
 
 
 def test_the_same_image_is_found_in_a_later_split_too(tmp_path, study):
@@ -215,7 +215,7 @@ def test_the_same_image_on_one_side_is_a_warning(tmp_path, study):
     copy(tmp_path / "a", 2, 4)
     copy(tmp_path / "a", 11, 12)
     warnings = study.prepare(data).warnings
-    assert warnings[0].startswith("2 images are there more than once")
+    assert warnings[0].startswith("2 images occur more than once")
     assert "'2.png' and '4.png'" in warnings[0]
     assert warnings[1] == "the same image has two labels: '11.png' and '12.png'"
     assert study.said[-2:] == [f"Note: {warning}." for warning in warnings]
@@ -227,14 +227,16 @@ def test_images_of_one_patient_may_be_the_same(tmp_path, study):
     data = films(tmp_path / "a", extra={"patient": people})
     copy(tmp_path / "a", 0, 2)
     warnings = study.prepare(data, splits={"count": 20}).warnings
-    assert [warning[:27] for warning in warnings] == ["1 image is there more than "]
+    assert [warning[:24] for warning in warnings] == ["1 image occurs more than"]
 
 
 def test_the_same_image_in_the_data_and_an_external_set_is_an_error(tmp_path, study):
     data = films(tmp_path / "a")
     films(tmp_path / "b", rows=[7, 100])
-    said = study.refuses(data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}})
-    assert "'7.png' and '7.png' of external-b, in the data and an external set" in said
+    message = study.refuses(
+        data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}}
+    )
+    assert "'7.png' and '7.png' of external-b, in the data and an external set" in message
 
 
 # --- almost the same ----------------------------------------------------------------------
@@ -246,21 +248,21 @@ def resave(folder, number, to):
     PIL.Image.fromarray(brighter).save(folder / f"{to}.png")
 
 
-def test_a_film_saved_anew_is_a_warning_that_names_both(tmp_path, study):
+def test_a_resaved_film_is_a_warning_that_names_both(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     resave(tmp_path / "a", 2, 12)
     (warning,) = study.prepare(data).warnings
-    assert warning.startswith("1 pair of images looks almost alike")
+    assert warning.startswith("1 pair of images is nearly identical")
     assert "'2.png' and '12.png'" in warning
 
 
-def test_a_film_saved_anew_on_the_same_side_is_no_matter(tmp_path, study):
+def test_a_resaved_film_in_the_same_split_is_ignored(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     resave(tmp_path / "a", 2, 4)
     assert study.prepare(data).warnings == ()
 
 
-def test_a_film_saved_anew_in_an_external_set_is_a_warning(tmp_path, study):
+def test_a_resaved_film_in_an_external_set_is_a_warning(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     films(tmp_path / "b", rows=[100, 101, 103])
     resave(tmp_path / "b", 12, 100)
@@ -270,14 +272,14 @@ def test_a_film_saved_anew_in_an_external_set_is_a_warning(tmp_path, study):
     assert "'12.png' and '100.png' of external-b" in warning
 
 
-def test_a_training_size_too_small_to_tell_films_apart_does_no_harm(tmp_path, study):
+def test_near_duplicates_are_found_at_small_training_sizes_too(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     resave(tmp_path / "a", 2, 12)
     (warning,) = study.prepare(data, training={"image_size": 16}).warnings
     assert "1 pair of images" in warning
 
 
-def test_no_two_films_of_the_real_set_are_taken_for_the_same(study, shenzhen):
+def test_no_two_films_of_the_real_set_are_near_duplicates(study, shenzhen):
     data = shenzhen / "manifest.csv"
     for size in (32, 64, 112, 224):
         facts = study.prepare(data, training={"image_size": size}, splits={"count": 20})
@@ -290,8 +292,10 @@ def test_no_two_films_of_the_real_set_are_taken_for_the_same(study, shenzhen):
 def test_an_external_set_with_other_classes_is_an_error(tmp_path, study):
     data = films(tmp_path / "a")
     films(tmp_path / "b", rows=[100, 101], extra={"class_name": ["normal", "nodule"]})
-    said = study.refuses(data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}})
-    assert said.startswith("the external set 'b' cannot be used: the class 'nodule' is none of")
+    message = study.refuses(
+        data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}}
+    )
+    assert message.startswith("the external set 'b' cannot be used: the class 'nodule' is none of")
 
 
 def test_classes_of_an_external_set_are_matched_by_name(tmp_path, study):
@@ -316,13 +320,13 @@ def test_an_external_set_without_one_of_the_classes_is_a_warning(tmp_path, study
     assert images["label"][-2:].tolist() == [1, 0]
 
 
-def test_an_unknown_subgroup_names_the_columns_there_are(tmp_path, study):
-    said = study.refuses(films(tmp_path / "a"), SettingsError, subgroups=["sexe"])
-    assert "no column 'sexe' for subgroups, but image, label, class_name" in said
+def test_an_unknown_subgroup_column_is_an_error_that_lists_the_columns(tmp_path, study):
+    message = study.refuses(films(tmp_path / "a"), SettingsError, subgroups=["sexe"])
+    assert "no column 'sexe' for subgroups, but image, label, class_name" in message
 
 
 @pytest.mark.parametrize("column", ["set", "label", "content"])
-def test_a_subgroup_may_not_stand_in_the_place_of_the_studys_own_columns(tmp_path, study, column):
+def test_a_subgroup_may_not_have_the_name_of_a_column_of_the_study(tmp_path, study, column):
     data = films(tmp_path / "a", extra={column: ["0", "1"] * (N // 2)})
     assert f"'{column}' cannot name" in study.refuses(data, SettingsError, subgroups=[column])
 
@@ -340,7 +344,7 @@ def test_the_versions_are_those_that_the_study_was_begun_with(tmp_path, study):
     )
 
 
-def test_what_a_session_with_other_versions_trained_stays_in_the_warnings(tmp_path, study):
+def test_other_versions_of_an_earlier_session_stay_in_the_warnings(tmp_path, study):
     data = films(tmp_path / "a")
     now = study.prepare(data).versions["torch"]
     facts = json.loads(study.folder.facts.read_text())
@@ -359,19 +363,19 @@ def test_a_folder_has_no_subgroups(tmp_path, study):
     for name in ("a", "b"):
         (tmp_path / "films" / name).mkdir(parents=True)
         picture(3).save(tmp_path / "films" / name / "x.png")
-    said = study.refuses(tmp_path / "films", SettingsError, subgroups=["sex"])
-    assert "it is a folder: give a table" in said
+    message = study.refuses(tmp_path / "films", SettingsError, subgroups=["sex"])
+    assert "it is a folder: give a table" in message
 
 
-def test_a_column_of_measurements_is_no_subgroup(tmp_path, study):
+def test_a_column_of_measurements_is_refused_as_a_subgroup(tmp_path, study):
     data = films(tmp_path / "a", rows=range(24), extra={"age": range(24)})
-    said = study.refuses(data, SettingsError, subgroups=["age"])
-    assert "'age'" in said
-    assert "24 different values" in said
+    message = study.refuses(data, SettingsError, subgroups=["age"])
+    assert "'age'" in message
+    assert "24 different values" in message
 
 
-def test_twenty_values_are_groups_and_one_more_are_measurements(tmp_path, study):
-    ages = [*range(20), "", "", "", ""]  # of whom it is not known is no group
+def test_a_subgroup_column_may_have_twenty_values(tmp_path, study):
+    ages = [*range(20), "", "", "", ""]  # an unknown age is not a group
     data = films(tmp_path / "a", rows=range(24), extra={"age": ages})
     study.prepare(data, subgroups=["age"])
     more = films(tmp_path / "a", rows=range(24), name="b.csv", extra={"age": [*ages[:-1], 20]})
@@ -387,7 +391,7 @@ def test_an_unreadable_image_is_found_before_the_first_job(tmp_path, study):
     assert "1 of 20 images cannot be read" in study.refuses(data, DataError)
 
 
-def test_what_is_left_out_is_said_and_the_rest_stays_aligned(tmp_path, study):
+def test_unreadable_images_are_named_and_the_others_stay_aligned(tmp_path, study):
     data = films(tmp_path / "a", extra={"site": [f"s{i % 7}" for i in range(N)]})
     (tmp_path / "a/5.png").write_bytes(b"no image")
     facts = study.prepare(data, subgroups=["site"], training={"skip_bad": True})
@@ -407,15 +411,15 @@ def test_a_split_that_is_not_possible_is_an_error(tmp_path, study):
     assert "no image of the class 'TB'" in study.refuses(data, DataError)
 
 
-def test_a_table_with_splits_has_one(tmp_path, study):
+def test_a_table_with_a_split_column_allows_one_split(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
-    said = study.refuses(data, SettingsError, splits={"count": 2})
-    assert "the plan asks for 2 splits" in said
+    message = study.refuses(data, SettingsError, splits={"count": 2})
+    assert "the plan asks for 2 splits" in message
 
 
 def test_fewer_training_images_than_a_batch_are_an_error(tmp_path, study):
-    said = study.refuses(films(tmp_path / "a"), SettingsError, training={"batch_size": 17})
-    assert said.startswith("16 training images are fewer than a batch of 17")
+    message = study.refuses(films(tmp_path / "a"), SettingsError, training={"batch_size": 17})
+    assert message.startswith("16 training images are fewer than a batch of 17")
 
 
 def test_the_smallest_of_all_splits_must_fill_a_batch(tmp_path, study):
@@ -425,13 +429,13 @@ def test_the_smallest_of_all_splits_must_fill_a_batch(tmp_path, study):
     drawn.loc[drawn.index[drawn["split"] == "train"][:3], "split"] = "val"
     drawn.to_csv(study.folder.splits(1), index=False)
     more = {"splits": {"count": 2}, "training": {"batch_size": 16}}
-    said = study.refuses(data, SettingsError, **more)
-    assert said.startswith("13 training images are fewer than a batch of 16")
+    message = study.refuses(data, SettingsError, **more)
+    assert message.startswith("13 training images are fewer than a batch of 16")
 
 
 def test_an_unknown_network_is_an_error(tmp_path, study):
-    said = study.refuses(films(tmp_path / "a"), SettingsError, training={"model": "resnet81"})
-    assert "'resnet81' is not known" in said
+    message = study.refuses(films(tmp_path / "a"), SettingsError, training={"model": "resnet81"})
+    assert "'resnet81'" in message
 
 
 # --- readers ------------------------------------------------------------------------------
@@ -448,7 +452,7 @@ def replaying(path, **more):
     return {"arms": ["baseline", "imil"], "readers": readers, "training": training} | more
 
 
-def test_readings_of_these_images_are_welcome(tmp_path, study):
+def test_readings_of_the_studys_images_are_accepted(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     path = readings(tmp_path / "r.csv", "0.png,7,1-4", "12.png,,16", "3.png,9,all")
     assert study.prepare(data, **replaying(path)).warnings == ()
@@ -457,7 +461,7 @@ def test_readings_of_these_images_are_welcome(tmp_path, study):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (["0.png,,1", "x.png,,1", "y.png,,2"], "2 readings of images that the data do not have"),
+        (["0.png,,1", "x.png,,1", "y.png,,2"], "2 readings of images that are not in the data"),
         (["0.png,6,1", "1.png,9,1"], "no reading for the round after epoch 7, only after 6, 9"),
         (["0.png,7,17"], "squares {17} lie outside a 4×4 grid"),
         (["0.png,7,1", "1.png,7,2,17"], "r.csv, row 3: squares {17} lie outside a 4×4 grid"),
@@ -466,16 +470,16 @@ def test_readings_of_these_images_are_welcome(tmp_path, study):
 )
 def test_readings_that_cannot_be_used_are_an_error(tmp_path, study, rows, says):
     data = films(tmp_path / "a")
-    said = study.refuses(data, SettingsError, **replaying(readings(tmp_path / "r.csv", *rows)))
-    assert said.startswith("the reader 'Lee' cannot answer: ")
-    assert says in said
+    message = study.refuses(data, SettingsError, **replaying(readings(tmp_path / "r.csv", *rows)))
+    assert message.startswith("the reader 'Lee' cannot answer: ")
+    assert says in message
 
 
 def test_readings_of_test_images_alone_are_a_warning(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     path = readings(tmp_path / "r.csv", "10.png,,1", "11.png,,1")
     (warning,) = study.prepare(data, **replaying(path)).warnings
-    assert warning.startswith("no image that 'Lee' has read is trained on in split 0")
+    assert warning.startswith("no image that 'Lee' has read is in the training set of split 0")
 
 
 def test_readers_who_give_the_same_answers_are_a_warning(tmp_path, study):
@@ -518,22 +522,22 @@ def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, 
         ("simulated", "the data has none"),
         ("simulated:luck=2", "the data has none"),
         ("somebody", "give console, web, simulated"),
-        ("none", "leave the arm imil out"),
+        ("none", "leave out the arm imil"),
         ("web:8000", "'web:8000': give console, web, simulated"),
         ("console:x", "'console:x': give console, web, simulated"),
     ],
 )
-def test_a_reader_who_cannot_answer_is_found_before_the_first_job(tmp_path, study, reader, says):
+def test_a_reader_who_cannot_answer_is_refused_before_the_first_job(tmp_path, study, reader, says):
     readers = [{"name": "Lee", "reader": reader}]
-    said = study.refuses(
+    message = study.refuses(
         films(tmp_path / "a"), SettingsError, arms=["baseline", "imil"], readers=readers
     )
-    assert said.startswith("the reader 'Lee' cannot answer: ")
-    assert says in said
+    assert message.startswith("the reader 'Lee' cannot answer: ")
+    assert says in message
 
 
 def two_readers(folder):
-    """A run in whose round anna read an image, and ben one that the data do not have."""
+    """A run in whose round anna read an image, and ben one that is not in the data."""
     folder.mkdir()
     store = Store(folder / "imil.sqlite")
     store.add_run("old", class_names=["normal", "TB"], settings={}, versions={})
@@ -549,7 +553,7 @@ def two_readers(folder):
     ("name", "says"),
     [("anna", ""), ("ben", "'x.png' the first"), ("Lee", "has readings of anna, ben")],
 )
-def test_of_a_round_with_two_readers_the_plan_names_one(tmp_path, study, name, says):
+def test_a_round_with_two_readers_needs_the_name_of_one(tmp_path, study, name, says):
     data = films(tmp_path / "a", extra=halves())
     more = replaying(two_readers(tmp_path / "old"))
     more["readers"][0]["name"] = name
@@ -560,7 +564,7 @@ def test_of_a_round_with_two_readers_the_plan_names_one(tmp_path, study, name, s
 
 
 @pytest.mark.parametrize("otherwise", [False, True])
-def test_a_page_that_cannot_be_served_is_found_before_the_first_job(
+def test_a_page_that_cannot_be_served_is_refused_before_the_first_job(
     tmp_path, study, monkeypatch, otherwise
 ):
     monkeypatch.setitem(
@@ -571,9 +575,9 @@ def test_a_page_that_cannot_be_served_is_found_before_the_first_job(
     if otherwise:
         path = readings(tmp_path / "r.csv", "0.png,7,1-4")
         reader = {"name": "Lee", "reader": f"replay:{path}", "otherwise": "web"}
-    said = study.refuses(data, SettingsError, **replaying("") | {"readers": [reader]})
-    assert said.startswith("the reader 'Lee' cannot answer: ")
-    assert "pip install 'imil[web]'" in said
+    message = study.refuses(data, SettingsError, **replaying("") | {"readers": [reader]})
+    assert message.startswith("the reader 'Lee' cannot answer: ")
+    assert "pip install 'imil[web]'" in message
 
 
 # --- data that change while a study runs --------------------------------------------------
@@ -601,18 +605,19 @@ def relabelled(folder):
     ],
     ids=["rewritten", "relabelled", "gone", "new"],
 )
-def test_data_that_have_changed_since_are_refused_and_nothing_is_written(
-    tmp_path, study, change, first
-):
+def test_changed_data_are_refused_and_nothing_is_written(tmp_path, study, change, first):
     study.prepare(films(tmp_path / "a"))
     before = files(study.folder)
-    said = study.refuses(change(tmp_path / "a"), DataError)
-    assert said.startswith("the data have changed since")
-    assert f"1 images are new, gone, relabelled, rewritten or with other masks, '{first}'" in said
+    message = study.refuses(change(tmp_path / "a"), DataError)
+    assert message.startswith("the data have changed since")
+    assert (
+        f"1 images were added, removed, relabelled or rewritten, or have other masks, '{first}'"
+        in message
+    )
     assert files(study.folder) == before
 
 
-def test_another_set_of_the_same_name_is_tested_on_anew(tmp_path, study):
+def test_a_new_set_under_a_former_name_is_predicted_again(tmp_path, study):
     data = films(tmp_path / "a")
     for place, rows in (("b", (100, 101)), ("c", (102, 103))):
         films(tmp_path / place, rows=rows)
@@ -629,7 +634,7 @@ def test_another_set_of_the_same_name_is_tested_on_anew(tmp_path, study):
     study.prepare(data, external=b)
     assert predicted("baseline").exists()
     study.prepare(data)
-    assert predicted("baseline").exists()  # nothing is lost before another takes its place
+    assert predicted("baseline").exists()  # not deleted before the new set is accepted
     study.refuses(data, SettingsError, external=c, training={"batch_size": 17})
     assert predicted("baseline").exists()
     study.prepare(data, external=c)
@@ -640,8 +645,8 @@ def test_another_set_of_the_same_name_is_tested_on_anew(tmp_path, study):
 def test_other_splits_in_the_table_are_refused(tmp_path, study):
     study.prepare(films(tmp_path / "a", extra=halves()))
     swapped = {"split": ["test", "test", *["train"] * (N - 4), "test", "test"]}
-    said = study.refuses(films(tmp_path / "a", extra=swapped), DataError)
-    assert said.startswith("the splits in")
+    message = study.refuses(films(tmp_path / "a", extra=swapped), DataError)
+    assert message.startswith("the splits in")
 
 
 def masked(folder, number):
@@ -651,17 +656,20 @@ def masked(folder, number):
     return films(folder, extra={"lung_mask": ["mask.png" if i == 2 else "" for i in range(N)]})
 
 
-def test_masks_that_have_changed_since_are_refused(tmp_path, study):
+def test_changed_masks_are_refused(tmp_path, study):
     study.prepare(masked(tmp_path / "a", 50))
     before = files(study.folder)
-    said = study.refuses(masked(tmp_path / "a", 51), DataError)
-    assert "1 images are new, gone, relabelled, rewritten or with other masks, '2.png'" in said
+    message = study.refuses(masked(tmp_path / "a", 51), DataError)
+    assert (
+        "1 images were added, removed, relabelled or rewritten, or have other masks, '2.png'"
+        in message
+    )
     assert "'2.png'" in study.refuses(films(tmp_path / "a"), DataError)  # no mask any more
     assert files(study.folder) == before
     study.prepare(masked(tmp_path / "a", 50))
 
 
-def test_a_folder_that_has_no_record_of_masks_and_answers_goes_on_and_gets_one(tmp_path, study):
+def test_a_folder_without_hashes_of_masks_and_answers_gets_them(tmp_path, study):
     data = masked(tmp_path / "a", 50)
     path = readings(tmp_path / "r.csv", "0.png,7,1-4")
     study.prepare(data, **replaying(path))
@@ -680,21 +688,21 @@ def test_answers_that_have_changed_since_an_arm_was_trained_are_refused(tmp_path
     first = study.prepare(data, **replaying(path))
     readings(path, "0.png,7,1-4")
     study.prepare(data, **replaying(path))  # nobody has used them yet
-    readings(path, "1.png,7,5", "0.png,7,1-4")  # the order is no matter
+    readings(path, "1.png,7,5", "0.png,7,1-4")  # the order does not matter
     assert study.prepare(data, **replaying(path)).answers == first.answers
     used = study.folder.job("imil", 0, 0).run.store
     used.parent.mkdir(parents=True)
     used.touch()
     readings(path, "0.png,7,1-4", "1.png,7,6")
     before = files(study.folder)
-    said = study.refuses(data, SettingsError, **replaying(path))
-    assert said.startswith("the readings that 'Lee' replays have changed since")
+    message = study.refuses(data, SettingsError, **replaying(path))
+    assert message.startswith("the readings that 'Lee' replays have changed since")
     assert files(study.folder) == before
     study.prepare(data)  # without Lee, who comes back
     assert "'Lee'" in study.refuses(data, SettingsError, **replaying(path))
 
 
-def test_patients_who_come_later_may_not_lie_in_training_and_test(tmp_path, study):
+def test_patients_added_later_may_not_be_in_training_and_test(tmp_path, study):
     def of(people):
         return films(tmp_path / "a", extra={"patient": people})
 
@@ -703,14 +711,16 @@ def test_patients_who_come_later_may_not_lie_in_training_and_test(tmp_path, stud
     study.prepare(of([f"P{i}" for i in range(N)]))  # no two images of one: the split still holds
     study.prepare(of(apart))
     before = files(study.folder)
-    said = study.refuses(of(["Kim"] * N), DataError)
-    assert said.startswith("the patient 'Kim' is in train and in test of split 0, which was drawn")
+    message = study.refuses(of(["Kim"] * N), DataError)
+    assert message.startswith(
+        "the patient 'Kim' is in train and in test of split 0, which was drawn"
+    )
     assert files(study.folder) == before
     study.folder.facts.unlink()  # never begun: the split is drawn anew, by patient
     study.prepare(of([f"P{i // 2}" for i in range(N)]))
 
 
-def test_a_damaged_record_of_the_images_is_said(tmp_path, study):
+def test_a_damaged_images_file_is_refused(tmp_path, study):
     data = films(tmp_path / "a")
     study.prepare(data)
     study.folder.images.write_bytes(b"no table")

@@ -39,7 +39,7 @@ def test_report_writes_the_report(place, study):
     assert (study.figures / "forest.svg").exists()
 
 
-def test_status_says_how_far_the_study_is_and_how_much_is_left(place, study):
+def test_status_shows_the_progress_and_the_time_left(place, study):
     text = said(["status", "half"], place)
     assert "1 of 2 jobs done" in text
     assert text.endswith("About 18 s of work left.")  # 3 of 10 epochs that took 60 s
@@ -69,7 +69,7 @@ def test_init_writes_a_plan_and_never_over_a_file(place):
 
 
 @pytest.mark.parametrize("name", ["report", "status", "reader"])
-def test_a_folder_that_is_no_study_is_one_sentence(place, name):
+def test_a_folder_without_a_study_is_refused_in_one_sentence(place, name):
     found = command(["study", name, "nowhere"], place)
     assert found.returncode == 2
     assert found.stderr.count("\n") == 1

@@ -24,7 +24,7 @@ from studies import make_study
 from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
-from imil.metrics.classification import auroc, expected_calibration_error
+from imil.metrics import auroc, expected_calibration_error, roc_points
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -43,7 +43,7 @@ from imil.study.figures.figure_inputs import FigureInputs, MissingData
 from imil.study.figures.focus_tables import focus_by_arm
 from imil.study.figures.image_panels import draw_colour_bar
 from imil.study.figures.panel_layout import column_count
-from imil.study.figures.roc_curve import mean_curve, roc_points
+from imil.study.figures.roc_curve import mean_curve
 from imil.study.figures.style import figure_style
 from imil.study.figures.text_fit import fit_text, text_width
 from imil.study.plan import Reader, read_plan

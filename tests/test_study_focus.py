@@ -65,7 +65,7 @@ def test_a_pixel_that_is_half_covered_is_inside_and_less_is_not():
     assert not focus([heat], [half])[0].pointing
 
 
-def test_of_several_hottest_pixels_no_corner_is_preferred():
+def test_several_hottest_pixels_count_together():
     """One of two lies inside: half of them, so a hit; one of three is none."""
     assert focus([cam([1, 1], [0, 0])], [LEFT])[0].pointing
     assert focus([cam([0, 0], [1, 1])], [LEFT])[0].pointing
@@ -78,7 +78,7 @@ def test_a_blank_heat_map_has_no_energy_and_hits_nothing():
     assert (found.area, found.pointing) == (0.5, False)
 
 
-def test_without_a_mask_or_with_an_empty_one_there_is_no_answer():
+def test_without_a_mask_or_with_an_empty_one_the_result_is_none():
     heat = cam([1, 0], [0, 0])
     assert focus([heat] * 2, [None, np.zeros((2, 2), bool)]) == [None, None]
 
@@ -88,7 +88,7 @@ def test_without_a_mask_or_with_an_empty_one_there_is_no_answer():
     [(cam([1, np.nan]), "0 or more"), (cam([1, -1]), "0 or more"), (np.ones(3), "shape")],
     ids=["no number", "negative", "flat"],
 )
-def test_what_is_no_heat_map_is_refused(heat, says):
+def test_an_invalid_heat_map_is_refused(heat, says):
     with pytest.raises(ShapeError, match=says):
         focus([heat], [mask([1, 1])])
 
@@ -116,7 +116,7 @@ def test_whole_pixels_are_averaged_in_blocks():
     assert covered(fine, 4, 5) == pytest.approx(fine.reshape(4, 3, 5, 4).mean(axis=(1, 3)))
 
 
-def test_a_row_is_written_for_each_image_and_mask_that_there_is(tmp_path):
+def test_a_row_is_written_for_each_image_and_existing_mask(tmp_path):
     path = tmp_path / "focus.parquet"
     heat = [cam([0.2, 0.4], [0.1, 0.3]), np.zeros((2, 2), np.float32)]
     write_focus(path, ["a", "b"], heat, {"lesion_mask": [None, LEFT], "lung_mask": [LEFT, None]})
@@ -137,7 +137,7 @@ def test_a_set_without_masks_has_a_table_without_rows(tmp_path, masks):
     assert len(summary({"baseline": [table]})) == 0
 
 
-def test_a_table_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_a_table_that_cannot_be_written_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         write_focus(tmp_path / "file" / "focus.parquet", ["a"], [cam([1, 1])], {})

@@ -21,7 +21,7 @@ def job(tmp_path):
     return StudyFolder(tmp_path / "study").job("imil.Lee", 3, 1)
 
 
-def test_everything_lies_where_the_documentation_says(tmp_path):
+def test_files_have_the_documented_paths(tmp_path):
     study = StudyFolder(tmp_path)
     job = study.job("imil", 2, 0)
     there = [study.plan, study.facts, study.images, study.splits(4), study.figures, study.report]
@@ -43,25 +43,25 @@ def test_jobs_come_split_by_split_and_seed_by_seed(tmp_path):
     assert len({job.path for job in jobs}) == 8
 
 
-def test_a_job_says_who_it_is(job):
+def test_a_job_has_a_name_and_a_unit(job):
     assert job.name == "imil.Lee, seed 3, split 1"
     assert job.unit == (3, 1)
 
 
-def test_a_job_that_was_never_begun_is_waiting(job):
+def test_a_job_that_was_not_started_is_waiting(job):
     assert job.state == "waiting"
     assert job.status == {"state": "waiting"}
     assert not job.path.exists()
 
 
-def test_a_mark_stays_until_the_next(job):
+def test_a_state_stays_until_the_next(job):
     job.mark("running", seconds=1.5)
     job.mark("failed", seconds=2.0, error="no room")
     assert job.status == {"state": "failed", "seconds": 2.0, "error": "no room"}
     assert job.state == "failed"
 
 
-def test_how_a_job_was_trained_stays_said_when_it_is_taken_up_again(job):
+def test_what_a_job_was_trained_with_is_kept_in_later_states(job):
     job.mark("done", seconds=2.0, threads=1, device="cuda", precision="bf16")
     job.mark("running", seconds=3.0)
     how = {"threads": 1, "device": "cuda", "precision": "bf16"}
@@ -71,7 +71,7 @@ def test_how_a_job_was_trained_stays_said_when_it_is_taken_up_again(job):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "3"])
-def test_a_damaged_mark_is_one_sentence(job, text):
+def test_a_damaged_state_file_is_refused_in_one_sentence(job, text):
     job.path.mkdir(parents=True)
     (job.path / "job.json").write_text(text)
     with pytest.raises(DataError, match=r"job\.json is damaged: delete it"):
@@ -95,7 +95,7 @@ def test_the_columns_of_twelve_classes_keep_their_order(job):
     assert (job.predictions().probs == probs).all()
 
 
-def test_the_test_set_comes_before_the_external_ones_and_training_sets_are_none(job):
+def test_the_test_set_comes_first_and_training_sets_are_left_out(job):
     assert job.sets() == ()
     for name in ("train", "val", "external-b", "test", "external-a"):
         write_predictions(job.run.predictions("end", name), KEYS, LABELS, PROBS)
@@ -103,7 +103,7 @@ def test_the_test_set_comes_before_the_external_ones_and_training_sets_are_none(
 
 
 @pytest.mark.parametrize("damage", [b"", b"no table", b"PAR1"])
-def test_damaged_predictions_are_one_sentence(job, damage):
+def test_damaged_predictions_are_refused_in_one_sentence(job, damage):
     path = job.run.predictions("end", "test")
     path.parent.mkdir(parents=True)
     path.write_bytes(damage)
@@ -118,7 +118,7 @@ def test_some_of_the_predictions_keep_their_order():
     assert (found.probs == PROBS[[0, 2]]).all()
 
 
-def test_facts_are_read_and_a_folder_without_them_is_no_study(tmp_path):
+def test_facts_are_read_and_a_folder_without_them_is_refused(tmp_path):
     study = StudyFolder(tmp_path)
     with pytest.raises(DataError, match=r"is .* a study"):
         study.read_facts()

@@ -41,7 +41,7 @@ def test_a_fingerprint_is_what_its_definition_says():
     assert np.count_nonzero(edges) == 2
 
 
-def test_likeness_is_the_correlation_of_square_rooted_edges():
+def test_similarity_is_the_correlation_of_square_rooted_edges():
     a, b = blobs(1, 32).astype(float), blobs(2, 32).astype(float)
 
     def edges(image):
@@ -63,7 +63,7 @@ def test_a_negative_is_the_opposite():
     assert alike(image, 255 - image) == pytest.approx(-1, abs=5e-3)
 
 
-def test_an_image_of_one_value_is_like_no_other():
+def test_a_uniform_image_is_similar_to_no_other():
     flat = np.full((64, 64), 9, np.uint8)
     assert alike(flat, flat) == 0
     assert near(fingerprints([flat, flat, blobs(1)]), any_pair, shown=5) == (0, [])
@@ -77,7 +77,7 @@ def test_colour_images_are_compared_by_their_grey():
 @pytest.mark.parametrize(
     ("share", "likeness", "found"), [(0.35, 0.877, 0), (0.3, 0.917, 0), (0.28, 0.931, 1)]
 )
-def test_two_films_that_look_much_alike_are_not_taken_for_one(share, likeness, found):
+def test_similar_films_are_not_near_duplicates(share, likeness, found):
     one, other = blobs(1).astype(float), blobs(2).astype(float)
     mixed = ((1 - share) * one + share * other).astype(np.uint8)
     assert alike(blobs(1), mixed) == pytest.approx(likeness, abs=2e-3)
@@ -94,7 +94,7 @@ def test_every_pair_is_found_once_wherever_the_blocks_end(monkeypatch):
     assert all(likeness == pytest.approx(1, abs=1e-3) for _, _, likeness in pairs)
 
 
-def test_the_most_alike_are_shown_first_and_all_that_matter_are_counted():
+def test_the_most_similar_pairs_are_shown_first_and_all_wanted_pairs_are_counted():
     image = blobs(1)
     noise = np.random.default_rng(0)
     copies = [

@@ -71,7 +71,7 @@ def test_paths_are_taken_from_the_plans_folder():
     assert plan(training={"weights": "imagenet"}).training["weights"] == "imagenet"
 
 
-def test_making_a_plan_leaves_the_values_alone():
+def test_making_a_plan_does_not_change_the_values():
     values = LEAST | {"external": {"b": {"data": "b.csv"}}, "training": {"image-size": 64}}
     make_plan(values, base=BASE)
     assert values["external"] == {"b": {"data": "b.csv"}}
@@ -91,13 +91,13 @@ def test_a_written_plan_reads_as_the_same_plan(tmp_path):
     assert read_plan(tmp_path / "plan.toml") == found
 
 
-def test_the_round_may_not_come_after_the_end_where_there_is_one():
+def test_the_round_must_be_before_the_last_epoch():
     late = {"epochs": 20, "imil_epoch": 20}
     assert "imil-epoch 20" in sentence(lambda: plan(**IMIL, training=late))
-    assert plan(training=late).round == 20  # nobody is asked
+    assert plan(training=late).round == 20  # no reader
 
 
-def test_a_control_is_about_the_cases_of_one_round():
+def test_a_control_allows_one_round_only():
     twice = {"imil_epoch": [50, 70]}
     control = {"arms": ["baseline", "imil", "upweight"], "readers": IMIL["readers"]}
     assert "the control 'upweight'" in sentence(lambda: plan(**control, training=twice))
@@ -107,52 +107,55 @@ def test_a_control_is_about_the_cases_of_one_round():
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"seed": 3}, "'seed' is nothing that a plan has"),
-        ({"splits": {"counts": 3}}, "'splits.counts' is nothing that a plan has"),
-        ({"training": {"colour": 3}}, "'colour' is no setting"),
+        ({"seed": 3}, "unknown setting 'seed' in the plan"),
+        ({"splits": {"counts": 3}}, "unknown setting 'splits.counts' in the plan"),
+        ({"training": {"colour": 3}}, "'colour'"),
         ({"training": {"lr": -1}}, "--lr is -1"),
         ({"training": {"grid-size": 33, "image-size": 32}}, "squares without a pixel"),
         (
             {"training": {"data": "x"}},
-            "holds 'data', which the plan sets elsewhere: move it to data",
+            "contains 'data', which the plan sets elsewhere: move it to data",
         ),
         ({"training": {"mix": "mixup"}}, "move it to arms"),
         (
             {"training": {"protocol": "paper"}},
-            "[training] holds 'protocol', and a study always asks",
+            "[training] contains 'protocol', but a study always follows",
         ),
-        ({"training": {"imil-epoch": 5, "imil_epoch": 6}}, "[training] holds 'imil_epoch' twice"),
+        (
+            {"training": {"imil-epoch": 5, "imil_epoch": 6}},
+            "[training] contains 'imil_epoch' twice",
+        ),
         ({"training": {"weights": 3}}, "--weights is 3: input should be a valid string"),
-        ({"training": {"test-share": 0.1}}, "[training] holds 'test_share'"),
-        ({"training": {"imil-epoch": []}}, "imil_epoch names no epoch"),
+        ({"training": {"test-share": 0.1}}, "[training] contains 'test_share'"),
+        ({"training": {"imil-epoch": []}}, "imil_epoch"),
         ({"training": 3}, "training is 3: write [training] above its lines"),
         ({"training": [{}]}, "training is [{}]: write [training] above"),
         ({"arms": "baseline"}, "arms is 'baseline': give a list, such as ["),
         ({"subgroups": "sex"}, "subgroups is 'sex': give a list, such as ["),
-        ({"subgroups": ["sex", "sex"]}, "subgroups ['sex', 'sex'] holds a column twice"),
+        ({"subgroups": ["sex", "sex"]}, "subgroups ['sex', 'sex'] contains a column twice"),
         ({"arms": ["baseline", "cutmixx"]}, "arms.1 is 'cutmixx': input should be 'baseline'"),
-        ({"arms": ["mixup"]}, "no arm 'baseline'"),
+        ({"arms": ["mixup"]}, "the arm 'baseline' is missing"),
         ({"arms": ["baseline", "imil"]}, "needs a reader"),
         ({"seeds": []}, "seeds is []: give a list, such as [0, 1, 2]"),
         ({"seeds": [True]}, "seeds.0 is True: input should be a valid integer"),
         ({"splits": {"count": True}}, "splits.count is True: input should be a valid integer"),
         ({"splits": {"test-share": True}}, "splits.test_share is True: input should be a valid"),
-        ({"seeds": [1, 2, 1]}, "seeds [1, 2, 1] holds a seed twice"),
+        ({"seeds": [1, 2, 1]}, "seeds [1, 2, 1] contains a seed twice"),
         ({"seeds": [0, -1]}, "--seed is -1"),
         ({"seeds": 3}, "seeds is 3: give a list, such as [0, 1, 2]"),
         ({"splits": {"count": 0}}, "splits.count is 0"),
         ({"splits": {"test_share": 1}}, "splits.test_share is 1"),
         ({"splits": [1]}, "splits is [1]: write [splits] above its lines"),
         ({"external": {"a b": {"data": "x"}}}, "external"),
-        ({"external": {"b": {}}}, "the plan says nothing of 'external.b.data'"),
+        ({"external": {"b": {}}}, "the plan lacks 'external.b.data'"),
         ({"external": {"b": "b.csv"}}, "external.b is 'b.csv': write [external.NAME] above"),
         ({"external": "b.csv"}, "external is 'b.csv': write [external.NAME] above"),
         ({"external": {"b": {"data": 3}}}, "external.b.data is 3: input should be a valid string"),
         ({"readers": [LEE, LEE]}, "two readers have the same name"),
         ({"readers": [{"name": "../Lee"}]}, "readers.0.name is '../Lee'"),
-        ({"readers": [LEE | {"colour": 1}]}, "'readers.0.colour' is nothing that a plan has"),
-        ({"readers": [LEE | {"otherwise": "console"}]}, "'otherwise', which is for replay:FILE"),
-        ({"readers": [{"reader": "web"}]}, "the plan says nothing of 'readers.0.name'"),
+        ({"readers": [LEE | {"colour": 1}]}, "unknown setting 'readers.0.colour' in the plan"),
+        ({"readers": [LEE | {"otherwise": "console"}]}, "'otherwise', which only replay:FILE"),
+        ({"readers": [{"reader": "web"}]}, "the plan lacks 'readers.0.name'"),
         ({"readers": "Lee"}, "readers is 'Lee': write [[readers]] above the lines of each"),
         ({"readers": LEE}, "write [[readers]] above the lines of each"),
         ({"readers": ["Lee"]}, "readers.0 is 'Lee': write [[readers]] above"),
@@ -161,7 +164,7 @@ def test_a_control_is_about_the_cases_of_one_round():
         ({"name": ""}, "name is ''"),
     ],
 )
-def test_a_plan_that_makes_no_sense_is_one_sentence(more, says):
+def test_an_invalid_plan_is_refused_in_one_sentence(more, says):
     assert says in sentence(lambda: plan(**more))
 
 
@@ -181,18 +184,18 @@ def test_a_person_is_asked_where_the_plan_says_so(reader, asks):
 
 
 @pytest.mark.parametrize("name", ["name", "data", "arms"])
-def test_what_every_plan_needs_is_named(name):
+def test_a_missing_required_setting_is_named(name):
     values = {key: value for key, value in LEAST.items() if key != name}
-    said = sentence(lambda: make_plan(values, base=BASE))
-    assert said == f"the plan says nothing of '{name}': add it"
+    message = sentence(lambda: make_plan(values, base=BASE))
+    assert message == f"the plan lacks '{name}': add it"
 
 
-def test_a_file_that_is_not_there_or_no_toml_is_one_sentence(tmp_path):
+def test_a_missing_file_or_invalid_toml_is_refused_in_one_sentence(tmp_path):
     assert "cannot be read" in sentence(lambda: read_plan(tmp_path / "nowhere.toml"))
     (tmp_path / "plan.toml").write_text("name = ")
-    assert "is no TOML" in sentence(lambda: read_plan(tmp_path / "plan.toml"))
+    assert "is not valid TOML" in sentence(lambda: read_plan(tmp_path / "plan.toml"))
     (tmp_path / "plan.toml").write_bytes(b"name = '\xff'")
-    assert "is no TOML" in sentence(lambda: read_plan(tmp_path / "plan.toml"))
+    assert "is not valid TOML" in sentence(lambda: read_plan(tmp_path / "plan.toml"))
 
 
 def test_a_plan_is_read_from_its_file(tmp_path):

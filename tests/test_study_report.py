@@ -25,7 +25,7 @@ from imil.study.report.latex import latex
 from imil.study.report.number_format import probability
 from imil.study.report.summary import minimum_detectable_difference
 from imil.study.report.write import document
-from imil.study.result_rows import wholes
+from imil.study.result_rows import whole_sets
 
 HOSTILE = '<script>alert(1)</script> & "friends" </style><img src=https://evil.example/x>'
 SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
@@ -359,7 +359,7 @@ def test_the_controls_table_is_imil_minus_the_control(written, page, findings):
     (text,) = by_arm(page.tables["IMIL minus its controls"]).values()
     same(
         " ".join(text),
-        compare_with_controls(findings, wholes(written, findings.plan)["test"]),
+        compare_with_controls(findings, whole_sets(findings.predictions)["test"]),
         DIFFERENCE,
     )
     imil, control = (
@@ -429,7 +429,7 @@ def test_the_page_has_all_its_sections_in_their_order(written, page):
 
 
 def test_the_minimum_detectable_difference_is_in_the_summary(page, findings):
-    text = minimum_detectable_difference(findings, wholes(findings.study, findings.plan)["test"])
+    text = minimum_detectable_difference(findings, whole_sets(findings.predictions)["test"])
     assert text.startswith("Between IMIL (")
     summary = page.text[page.text.index("Main result") : page.text.index("Table 1.")]
     assert text in summary

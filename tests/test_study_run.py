@@ -159,7 +159,7 @@ def test_a_fork_equals_a_training_from_the_start_bit_for_bit(place, whole, arm, 
     assert predicted == job.run.predictions("end", "test").read_bytes()
 
 
-def test_each_job_says_on_what_it_was_trained(whole):
+def test_each_job_records_the_device_it_was_trained_on(whole):
     for arm in ARMS:
         job = whole[1].job(arm, 0, 0)
         config = load_config(job.run.config)
@@ -170,7 +170,7 @@ def test_each_job_says_on_what_it_was_trained(whole):
         assert job.status["threads"] == 1
 
 
-def test_what_is_shared_is_trained_once(whole):
+def test_shared_epochs_are_trained_once(whole):
     plan = read_plan(whole[1].plan)
     from imil.study.jobs.schedule import entries
 
@@ -181,7 +181,7 @@ def test_what_is_shared_is_trained_once(whole):
         assert (before == whole[1].job("baseline", 0, 0).predictions(when="epoch-002").probs).all()
 
 
-def test_the_controls_are_about_the_same_cases(whole):
+def test_the_controls_have_the_same_cases(whole):
     theirs = readings(whole[1].job("imil", 0, 0))
     assert len(theirs) == 4
     for arm in ARMS[3:]:
@@ -209,7 +209,7 @@ def test_the_random_box_covers_one_box_and_is_cut_off_at_the_border(whole):
         assert box == 14 * 14 if inside else box <= 14 * 14
 
 
-def test_favoured_images_are_drawn_five_times_as_often_and_epochs_stay_as_long():
+def test_oversampled_images_are_drawn_five_times_as_often_and_epochs_keep_their_length():
     order = EpochOrder(100, seed=0)
     plain = list(order)
     order.oversample([], 5)
@@ -233,7 +233,7 @@ def test_drawing_some_more_often_changes_the_training(whole):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_what_is_done_is_not_done_again(place, whole):
+def test_finished_jobs_are_not_repeated(place, whole):
     before = {p: p.stat().st_mtime_ns for p in whole[1].path.rglob("model.safetensors")}
     assert len(before) == len(ARMS)
     said, folder = study(place, "whole")
@@ -278,10 +278,10 @@ def asked_of(place, name, readers, arms=ARMS):
     return command(words, place), StudyFolder(place / name)
 
 
-def test_another_readers_trainings_are_not_taken_for_ones_own(place, whole):
+def test_trainings_with_another_reader_are_refused(place, whole):
     said, _ = asked_of(place, "renamed", ["B"])
     assert said.returncode == 2
-    assert "was trained with reader-name A, and the plan says B" in said.stderr
+    assert "was trained with reader-name A, but the plan has B" in said.stderr
     assert (place / "renamed/jobs/imil/seed-0-split-0/metrics.json").exists()
 
 
@@ -297,7 +297,7 @@ def test_a_reader_can_be_added_and_nothing_is_trained_twice(place, whole):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_imil_can_be_added_to_a_study_that_began_without(place, whole):
+def test_imil_can_be_added_to_a_study_that_started_without_it(place, whole):
     said, folder = study(place, "rivals", arms=["baseline", "mixup"])
     assert said.returncode == 0, said.stderr
     assert not folder.job("mixup", 0, 0).run.at(2).exists()  # nothing goes on from it
@@ -306,7 +306,7 @@ def test_imil_can_be_added_to_a_study_that_began_without(place, whole):
     assert equal(weights(folder.job("imil", 0, 0)), weights(whole[1].job("imil", 0, 0)))
 
 
-def test_a_fork_begins_with_the_epochs_it_shares(place, whole):
+def test_a_fork_starts_with_the_epochs_it_shares(place, whole):
     from imil.study.jobs.job import _fork
     from imil.study.jobs.schedule import entries
 
@@ -331,9 +331,7 @@ def test_a_study_with_other_settings_is_refused(place, whole):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_where_no_replayed_case_comes_up_all_are_skipped_and_the_training_is_the_baselines(
-    place, whole
-):
+def test_a_replay_without_any_of_the_cases_skips_all_and_trains_as_the_baseline(place, whole):
     before = whole[1].job("baseline", 0, 0).predictions("train", "epoch-002")
     right = before.probs.argmax(axis=1) == before.labels  # so it is not among the cases
     never_asked = before.keys[int(np.flatnonzero(right)[0])]
@@ -349,7 +347,7 @@ def test_where_no_replayed_case_comes_up_all_are_skipped_and_the_training_is_the
 
 
 @pytest.mark.usefixtures("unreported")
-def test_a_failed_job_is_reported_and_the_rest_go_on(place, whole):
+def test_a_failed_job_is_reported_and_the_others_are_done(place, whole):
     more = '[[readers]]\nname = "B"'
     trained = shutil.ignore_patterns("mixup", "imil*", "cutout*", "upweight")
     shutil.copytree(whole[1].path, place / "failing", ignore=trained)
@@ -368,7 +366,7 @@ def test_a_failed_job_is_reported_and_the_rest_go_on(place, whole):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_a_full_disk_fails_the_job_and_the_study_goes_on_later(place, whole):
+def test_a_full_disk_fails_the_job_and_the_study_can_be_resumed(place, whole):
     (place / "full.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
     words = ["study", "run", "full.toml", "--out", "full", *ALIKE, "--cache", "cache"]
     said = command(words, place, largest_file=100_000)
@@ -381,7 +379,7 @@ def test_a_full_disk_fails_the_job_and_the_study_goes_on_later(place, whole):
     assert equal(weights(job), weights(whole[1].job("baseline", 0, 0)))
 
 
-def test_a_person_is_asked_what_a_replay_does_not_know_and_can_stop(place, whole):
+def test_a_person_is_asked_for_cases_that_a_replay_lacks_and_can_stop(place, whole):
     known, *_, last = readings(whole[1].job("imil", 0, 0))
     (place / "some.csv").write_text(f"key,squares,reader\n{known},1 2,Lee\n{last},5,Lee\n")
     more = f'reader = "replay:{place / "some.csv"}"\notherwise = "console"'
@@ -433,7 +431,7 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
     from concurrent.futures.process import BrokenProcessPool
 
     from imil.study.jobs.job import do
-    from imil.study.jobs.runner import Session
+    from imil.study.jobs.runner import StudyRun
     from imil.study.jobs.workers import KILLED, Workers
 
     shutil.copytree(whole[1].path, place / "lost")
@@ -453,7 +451,7 @@ def test_a_job_whose_process_is_killed_is_tried_once_more(place, whole):
         return done
 
     log = StringIO()
-    session = Session(folder, plan, place / "cache", 1, Console(file=log, width=20))
+    session = StudyRun(folder, plan, place / "cache", 1, Console(file=log, width=20))
     session.run(Workers(submit, 2))
     for line in log.getvalue().splitlines():
         assert re.match(r"To do: .* at a time\.$|\d of \d: .* done in |Failed: ", line), "broken"
@@ -477,7 +475,7 @@ def test_ray_says_when_no_node_is_large_enough(monkeypatch):
 
 
 @pytest.mark.parametrize("out", ["file", "file/study"])
-def test_a_folder_that_cannot_be_made_is_one_sentence(place, out):
+def test_a_folder_that_cannot_be_created_is_refused_in_one_sentence(place, out):
     (place / "file").write_text("")
     (place / "plain.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
     said = command(["study", "run", "plain.toml", "--out", out], place)
@@ -489,7 +487,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(place, out):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_a_killed_study_goes_on_where_it_was(place, whole):
+def test_a_killed_study_can_be_resumed(place, whole):
     """The whole process group is killed at the first control, as by a lost machine."""
     import os
     import signal

@@ -1,4 +1,4 @@
-"""Which job is begun when, what is left to do, and how long that will take."""
+"""The order of jobs, what is left to do, and the time that it will take."""
 
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from imil.study.jobs import runner
-from imil.study.jobs.runner import Session
+from imil.study.jobs.runner import StudyRun
 from imil.study.jobs.schedule import Queue, entries
 from imil.study.jobs.status import time_left
 from imil.study.jobs.workers import Workers
@@ -30,7 +30,7 @@ def names(some):
     return [one.arm.id for one in some]
 
 
-def test_a_control_waits_for_the_readings_of_the_arm_that_it_is_the_control_of(study):
+def test_a_control_waits_for_the_readings_of_its_arm(study):
     folder, plan = study
     queue = Queue(entries(plan, folder), ())
     baseline, _ = queue.ready()
@@ -43,7 +43,7 @@ def test_a_control_waits_for_the_readings_of_the_arm_that_it_is_the_control_of(s
     assert names(queue.ready()) == ["mixup", "imil-random", "upweight"]
 
 
-def test_what_needs_a_failed_job_is_given_up_and_the_rest_is_ready(study):
+def test_jobs_that_need_a_failed_job_are_blocked_and_the_others_are_ready(study):
     folder, plan = study
     queue = Queue(entries(plan, folder), ())
     baseline, mixup = queue.ready()
@@ -53,7 +53,7 @@ def test_what_needs_a_failed_job_is_given_up_and_the_rest_is_ready(study):
     assert queue.left == 1
 
 
-def test_a_done_job_that_has_not_seen_a_new_external_set_is_left_to_do(study):
+def test_a_finished_job_that_has_not_predicted_a_new_external_set_is_left_to_do(study):
     folder, plan = study
     for one in entries(plan, folder):
         one.job.mark("done", seconds=1)
@@ -79,7 +79,7 @@ def test_the_time_left_is_that_of_the_epochs_left_at_the_pace_of_the_jobs_done(s
     assert time_left(plan, folder) == pytest.approx(5 * (8 + 2 + 3 + 3))
 
 
-def test_each_job_that_ends_is_told_with_the_time_left_at_the_pace_so_far(study, monkeypatch):
+def test_each_finished_job_is_reported_with_the_estimated_time_left(study, monkeypatch):
     folder, plan = study
     folder.job("mixup", 0, 0).mark("done", seconds=900.0)  # earlier: no part of the pace
     clock = SimpleNamespace(now=1000.0)
@@ -94,7 +94,7 @@ def test_each_job_that_ends_is_told_with_the_time_left_at_the_pace_so_far(study,
 
     console = Console(width=200)
     with console.capture() as captured:
-        Session(folder, plan, folder.path, 1, console).run(Workers(submit, 1))
+        StudyRun(folder, plan, folder.path, 1, console).run(Workers(submit, 1))
     assert captured.get().splitlines() == [
         "To do: 4 of 5 trainings, 19 epochs, 1 at a time.",
         "2 of 5: baseline, seed 0, split 0 done in 40 s; about 36 s left",  # 9 epochs at 4 s

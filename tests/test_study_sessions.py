@@ -13,7 +13,7 @@ from imil.errors import SettingsError
 from imil.readers.replay import NOBODY
 from imil.store import Store
 from imil.study.plan import read_plan
-from imil.study.reader_sessions import agreed, session, told
+from imil.study.reader_sessions import agreed, session, session_lines
 from imil.study.reading_records import run_sessions, sessions
 
 
@@ -55,17 +55,17 @@ def test_verdicts_are_counted_and_times_added(run):
     (one,) = run_sessions(path)
     assert one.reader == "Lee"
     assert one.verdicts == {"focus": 2, "skip": 1, "wrong label": 0, "not assessable": 0}
-    assert (one.total, one.middle, one.selected) == (90, 20, 1.5)
-    assert (len(one.answers), len(one.read), one.asked) == (4, 3, 20)
+    assert (one.total, one.median_seconds, one.median_squares) == (90, 20, 1.5)
+    assert (len(one.answers), len(one.read), one.wanted) == (4, 3, 20)
 
 
-def test_a_changed_mind_counts_once_with_its_last_verdict_and_longest_time(run):
+def test_a_changed_reading_counts_once_with_its_last_verdict_and_longest_time(run):
     path = run(said(1, squares=(1,), seconds=30), said(1, "wrong label", seconds=45))
     (one,) = run_sessions(path)
     assert one.verdicts["focus"] == 0
     assert one.verdicts["wrong label"] == 1
     assert one.total == 45
-    assert "1 answer was changed later." in told(one)
+    assert "1 answer was changed later." in session_lines(one)
 
 
 def test_each_reader_of_a_round_has_a_session_over_the_same_cases(run):
@@ -93,63 +93,63 @@ def test_readings_of_a_file_without_names_are_read(run):
     assert (one.reader, one.total) == ("replay", 10)
 
 
-def test_a_time_that_nobody_measured_is_no_time(run):
+def test_a_time_of_zero_is_not_a_measured_time(run):
     path = run(said(1, squares=(1,), seconds=0), said(2, squares=(2,), seconds=0))
     (one,) = run_sessions(path)
     assert one.seconds == ()
-    assert told(one)[0] == "Lee read 2 of 4 cases."
+    assert session_lines(one)[0] == "Lee read 2 of 4 cases."
     assert shown(session(path)).count("–") == 2
 
 
-def test_times_that_are_missing_are_counted_not_averaged(run):
+def test_missing_times_are_counted_and_not_averaged(run):
     path = run(said(1, squares=(1,), seconds=30), said(2, squares=(2,), seconds=0))
     (one,) = run_sessions(path)
-    assert (one.seconds, one.middle) == ((30,), 30)
-    assert "1 of these cases has no time." in told(one)
+    assert (one.seconds, one.median_seconds) == ((30,), 30)
+    assert "For 1 of these cases no time was measured." in session_lines(one)
 
 
 def test_a_program_has_no_time(run):
     (one,) = run_sessions(run(said(1, squares=(1,), reader="simulated", seconds=5)))
-    assert one.played
+    assert one.simulated
     assert one.seconds == ()
 
 
-def test_a_program_with_a_name_of_its_own_is_told_from_a_person(tmp_path):
+def test_a_program_with_a_name_is_distinguished_from_a_person(tmp_path):
     for name, of in (("hasty", "simulated:miss=0.3"), ("Lee", "web")):
         with closing(Store(tmp_path / f"{name}.sqlite")) as store:
             settings = {"reader": of, "reader_name": name}
             store.add_run("run", class_names=("normal", "TB"), settings=settings, versions={})
             store.open_round("run", 70, RoundSettings(num_outliers=1), [make_case(1, run="run")])
             store.add(said(1, squares=(1,), reader=name, seconds=0))
-    assert told(run_sessions(tmp_path / "hasty.sqlite")[0])[0] == (
-        "hasty, played by a program, read 1 of 1 case."
+    assert session_lines(run_sessions(tmp_path / "hasty.sqlite")[0])[0] == (
+        "hasty, a program, read 1 of 1 case."
     )
-    assert told(run_sessions(tmp_path / "Lee.sqlite")[0])[0] == "Lee read 1 of 1 case."
+    assert session_lines(run_sessions(tmp_path / "Lee.sqlite")[0])[0] == "Lee read 1 of 1 case."
 
 
-def test_a_session_is_told_with_cases_times_and_reasons(run):
+def test_a_session_shows_cases_times_and_reasons(run):
     path = run(
         said(1, squares=(2, 3), seconds=20, reason="opacity, not the [marker]"),
         said(2, squares=(1,), seconds=100),
     )
     text = shown(session(path))
-    assert "Lee read 2 of 4 cases in 2 min: 1 min a case (median; 20 s to 1 min 40 s)." in text
+    assert "Lee read 2 of 4 cases in 2 min: 1 min per case (median; 20 s to 1 min 40 s)." in text
     assert "20 were asked for; the model made fewer mistakes." in text
     assert "opacity, not the [marker]" in text
     assert text.count("unread") == 2
     assert "film-1" in text
 
 
-def test_a_session_of_several_rounds_says_of_each_case_in_which(run, tmp_path):
+def test_a_session_of_several_rounds_shows_the_round_of_each_case(run, tmp_path):
     path = run(said(1, squares=(2, 3), seconds=20), said(1, squares=(2,), seconds=12))
     with closing(Store(tmp_path / "imil.sqlite")) as store:
         cases = [make_case(number, run="run", epoch=90) for number in (1, 2)]
         store.open_round("run", 90, RoundSettings(num_outliers=5), cases)
         store.add(Reading("run@90#1", "Lee", "skip", seconds=100))
     (one,) = run_sessions(path)
-    assert (one.asked, len(one.answers), one.seconds) == (25, 6, (20, 100))
+    assert (one.wanted, len(one.answers), one.seconds) == (25, 6, (20, 100))
     text = shown(session(path))
-    assert "Lee read 2 of 6 cases in 2 min: 1 min a case (median; 20 s to 1 min 40 s)." in text
+    assert "Lee read 2 of 6 cases in 2 min: 1 min per case (median; 20 s to 1 min 40 s)." in text
     lines = {line.split()[1]: line for line in text.splitlines() if "film-" in line}
     assert list(lines) == ["70/1", "70/2", "70/3", "70/4", "90/1", "90/2"]
     assert "20 s" in lines["70/1"]  # the longest of a case's times, with its last squares
@@ -159,13 +159,13 @@ def test_a_session_of_several_rounds_says_of_each_case_in_which(run, tmp_path):
     assert "unread" in lines["90/2"]
 
 
-def test_a_session_can_be_named_by_its_store(run):
+def test_a_session_can_be_read_from_a_store_file(run):
     path = run(said(1, squares=(1,)))
     assert shown(session(path / "imil.sqlite")) == shown(session(path))
 
 
-def test_a_folder_without_a_round_is_said_in_a_sentence(tmp_path):
-    with pytest.raises(SettingsError, match="name the folder of a run that held a round"):
+def test_a_folder_without_a_round_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(SettingsError, match="give the folder of a run that had a round"):
         run_sessions(tmp_path)
 
 
@@ -182,12 +182,12 @@ def test_a_study_has_a_session_per_reader_over_all_its_jobs(tmp_path):
         external=(),
     )
     lee, program = sessions(study, read_plan(study.plan))
-    assert (lee.reader, lee.played, program.played) == ("Lee", False, True)
-    assert (len(lee.answers), lee.asked) == (10, 16)
+    assert (lee.reader, lee.simulated, program.simulated) == ("Lee", False, True)
+    assert (len(lee.answers), lee.wanted) == (10, 16)
     assert program.total == 0
 
 
-def test_an_answer_that_was_replayed_in_several_jobs_took_its_time_once(run):
+def test_the_time_of_an_answer_replayed_in_several_jobs_counts_once(run):
     (one,) = run_sessions(run(said(1, squares=(1,), seconds=12), said(2, squares=(4,), seconds=8)))
     again = tuple(replace(answer, run="seed-1-split-0") for answer in one.answers)
     twice = replace(one, answers=one.answers + again)
@@ -214,7 +214,7 @@ def test_readers_of_a_round_agree_as_their_squares_do(run):
     assert found.same_verdict == pytest.approx(2 / 3)
 
 
-def test_one_reader_agrees_with_nobody(run):
+def test_one_reader_alone_has_no_agreement(run):
     assert agreed(run_sessions(run(said(1, squares=(1,))))) is None
 
 

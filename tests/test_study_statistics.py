@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from imil.errors import ShapeError
-from imil.metrics import classification
+from imil.metrics import evaluate
 from imil.study.statistics import MEASURES, paired, spread
 from imil.study.statistics.resamples import images_of, resampled
 from imil.study.statistics.standard_error import StandardError, standard_error
 from imil.study.statistics.wilson import wilson
 from imil.study.study_folder import Predictions
-
-FLOAT32 = 1e-6  # torchmetrics divides in float32
 
 
 def case(classes=2, n=120, seed=0, digits=None):
@@ -51,20 +49,11 @@ def right_or_wrong(right, labels=None):
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
-@pytest.mark.parametrize(
-    ("name", "known"),
-    [
-        ("accuracy", classification.accuracy),
-        ("auroc", classification.auroc),
-        ("ece", classification.expected_calibration_error),
-        ("brier", classification.brier_score),
-        ("nll", classification.negative_log_likelihood),
-    ],
-)
-def test_measures_are_those_of_the_training(name, known, classes):
+@pytest.mark.parametrize("name", ["accuracy", "auroc", "ece", "brier", "nll"])
+def test_tables_have_the_values_of_metrics_json(name, classes):
     for digits in (None, 1):
         probs, labels = case(classes, digits=digits)
-        assert MEASURES[name].of(probs, labels) == pytest.approx(known(probs, labels), abs=FLOAT32)
+        assert MEASURES[name].value(probs, labels) == evaluate(probs, labels)[name]
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -72,30 +61,30 @@ def test_measures_are_those_of_the_training(name, known, classes):
 def test_an_image_drawn_twice_counts_as_two_images(name, classes):
     probs, labels = case(classes, n=40, digits=2)
     counts = np.random.default_rng(1).integers(0, 4, (5, 40)).astype(np.float64)
-    drawn = MEASURES[name].drawn(probs, labels, counts)
+    drawn = MEASURES[name].metric(probs, labels, counts)
     for row, value in zip(counts.astype(int), drawn, strict=True):
         repeated = np.repeat(np.arange(40), row)
-        assert value == pytest.approx(MEASURES[name].of(probs[repeated], labels[repeated]))
+        assert value == pytest.approx(MEASURES[name].value(probs[repeated], labels[repeated]))
 
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_perfect_predictions_score_perfectly(name):
-    value = MEASURES[name].of(of_class_1(0, 1, 1), np.array([0, 1, 1]))
-    assert value == pytest.approx(float(MEASURES[name].up), abs=1e-12)
+    value = MEASURES[name].value(of_class_1(0, 1, 1), np.array([0, 1, 1]))
+    assert value == pytest.approx(float(MEASURES[name].higher_is_better), abs=1e-12)
 
 
 def test_sensitivity_and_specificity_of_two_classes_are_those_of_class_1():
     probs = of_class_1(0.9, 0.2, 0.7, 0.1, 0.4)
     labels = np.array([1, 1, 1, 0, 0])
-    assert MEASURES["sensitivity"].of(probs, labels) == pytest.approx(2 / 3)
-    assert MEASURES["specificity"].of(probs, labels) == 1
+    assert MEASURES["sensitivity"].value(probs, labels) == pytest.approx(2 / 3)
+    assert MEASURES["specificity"].value(probs, labels) == 1
 
 
 def test_of_three_classes_they_are_the_mean_of_each_against_the_rest():
     probs = np.eye(3)[[0, 0, 1, 2, 2, 0]]
     labels = np.array([0, 1, 1, 2, 2, 2])
-    assert MEASURES["sensitivity"].of(probs, labels) == pytest.approx((1 + 1 / 2 + 2 / 3) / 3)
-    assert MEASURES["specificity"].of(probs, labels) == pytest.approx((3 / 5 + 1 + 1) / 3)
+    assert MEASURES["sensitivity"].value(probs, labels) == pytest.approx((1 + 1 / 2 + 2 / 3) / 3)
+    assert MEASURES["specificity"].value(probs, labels) == pytest.approx((3 / 5 + 1 + 1) / 3)
 
 
 def test_adaptive_ece_of_bins_that_are_full_is_the_mean_gap_of_equal_groups():
@@ -104,31 +93,31 @@ def test_adaptive_ece_of_bins_that_are_full_is_the_mean_gap_of_equal_groups():
     order = np.argsort(confidence)
     gaps = ((probs.argmax(axis=1) == labels) - confidence)[order].reshape(15, 10)
     expected = np.abs(gaps.mean(axis=1)).mean()
-    assert MEASURES["adaptive_ece"].of(probs, labels) == pytest.approx(expected)
+    assert MEASURES["adaptive_ece"].value(probs, labels) == pytest.approx(expected)
 
 
 def test_adaptive_ece_splits_an_image_on_a_border():
     # 3 images in 15 bins: each fills 5 of them, so every image is a group of its own
     probs, labels = of_class_1(0.6, 0.7, 0.9), np.array([1, 0, 1])
-    assert MEASURES["adaptive_ece"].of(probs, labels) == pytest.approx((0.4 + 0.7 + 0.1) / 3)
+    assert MEASURES["adaptive_ece"].value(probs, labels) == pytest.approx((0.4 + 0.7 + 0.1) / 3)
 
 
 def test_adaptive_ece_of_equal_confidences_does_not_depend_on_their_order():
     probs, labels = of_class_1(*[0.75] * 40), np.array([1, 1, 1, 0] * 10)
-    assert MEASURES["adaptive_ece"].of(probs, labels) == pytest.approx(0, abs=1e-12)
-    assert MEASURES["adaptive_ece"].of(probs, np.sort(labels)) == pytest.approx(0, abs=1e-12)
+    assert MEASURES["adaptive_ece"].value(probs, labels) == pytest.approx(0, abs=1e-12)
+    assert MEASURES["adaptive_ece"].value(probs, np.sort(labels)) == pytest.approx(0, abs=1e-12)
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=40),
     st.sampled_from([lambda x: x**3, np.exp, lambda x: x / (1 + x), np.sqrt]),
 )
-def test_auroc_knows_the_order_alone(rows, monotone):
+def test_auroc_depends_on_the_order_of_scores_only(rows, monotone):
     scores = np.array([score for score, _ in rows], np.float64)
     labels = np.array([int(positive) for _, positive in rows])
 
     def auroc(of):
-        return MEASURES["auroc"].of(np.stack([-of, of], axis=1), labels)
+        return MEASURES["auroc"].value(np.stack([-of, of], axis=1), labels)
 
     assert auroc(scores) == pytest.approx(auroc(monotone(scores)), nan_ok=True)
     if 0 < labels.sum() < len(labels):
@@ -138,19 +127,19 @@ def test_auroc_knows_the_order_alone(rows, monotone):
 @pytest.mark.parametrize("name", ["auroc", "sensitivity", "specificity"])
 def test_a_measure_that_needs_every_class_is_nan_without_one(name):
     labels = np.array([0, 0]) if name != "specificity" else np.array([1, 1])
-    assert math.isnan(MEASURES[name].of(of_class_1(0.1, 0.2), labels))
+    assert math.isnan(MEASURES[name].value(of_class_1(0.1, 0.2), labels))
 
 
 # resamples
 
 
-def test_resamples_draw_within_classes_and_alike_in_every_unit():
+def test_resamples_draw_within_classes_and_equally_in_every_unit():
     probs, labels = case(2, n=30)
     images = images_of([unit(probs, labels)] * 2)
     (counts,) = images.counts(50, np.random.default_rng(0))
     for k in (0, 1):
         assert (counts[:, labels == k].sum(axis=1) == (labels == k).sum()).all()
-    drawn = resampled([unit(probs, labels)] * 2, MEASURES["nll"], images, seed=0, draws=50)
+    drawn = resampled([unit(probs, labels)] * 2, MEASURES["nll"], images, seed=0, resamples=50)
     assert (drawn[:, 0] == drawn[:, 1]).all()
     assert len(set(drawn[:, 0])) == 50
 
@@ -163,11 +152,11 @@ def test_images_of_a_patient_are_drawn_together():
     assert not (counts[:, 4] == counts[:, 5]).all()
 
 
-def test_resamples_in_parts_are_as_many_as_asked(monkeypatch):
-    monkeypatch.setattr("imil.study.statistics.resamples.CELLS", 100)
+def test_resamples_in_parts_have_the_requested_number(monkeypatch):
+    monkeypatch.setattr("imil.study.statistics.resamples.MAX_COUNTS", 100)
     probs, labels = case(2, n=30)
     units = [unit(probs, labels)]
-    drawn = resampled(units, MEASURES["accuracy"], images_of(units), seed=0, draws=50)
+    drawn = resampled(units, MEASURES["accuracy"], images_of(units), seed=0, resamples=50)
     assert drawn.shape == (50, 1)
     error = drawn.std() / np.sqrt(0.25 / 30)  # the accuracy of noise is about one half
     assert 0.7 < error < 1.3
@@ -187,19 +176,19 @@ def test_with_one_unit_the_error_is_that_of_the_images():
     right = rng.random(200) < 0.8
     found = paired([right_or_wrong(right)], [right_or_wrong(np.ones(200))], "accuracy", seed=0)
     assert found.value == pytest.approx(right.mean() - 1)
-    assert found.off.error == pytest.approx(
+    assert found.standard_error.error == pytest.approx(
         np.sqrt(right.mean() * (1 - right.mean()) / 200), rel=0.1
     )
-    assert found.off.freedom == 198
+    assert found.standard_error.df == 198
 
 
-def test_units_that_differ_alone_have_the_t_interval_of_their_values():
+def test_without_variance_of_images_the_interval_is_that_of_a_t_test():
     """Without any luck of images the interval is Student's of the units, for three 4.30 errors."""
     values = np.array([0.01, 0.03, 0.08])
     found = standard_error(values, np.full((200, 3), 0.5), np.arange(3), 100, 2)
     error = values.std(ddof=1) / np.sqrt(3)
     assert found.error == pytest.approx(error)
-    assert found.reach() == pytest.approx(student.ppf(0.975, 2) * error)
+    assert found.half_width() == pytest.approx(student.ppf(0.975, 2) * error)
 
 
 def test_images_that_all_units_share_do_not_average_out():
@@ -219,27 +208,27 @@ def test_seeds_of_a_split_are_one_unit_of_several_splits():
     draws = np.full((200, 6), 0.5)
     found = standard_error(values, draws, np.array([0, 0, 1, 1, 2, 2]), 100, 2)
     assert found.error == pytest.approx(0.1 / np.sqrt(3))
-    assert found.freedom == pytest.approx(2)
+    assert found.df == pytest.approx(2)
 
 
-def test_half_of_what_images_explain_is_taken_off_what_tells_units_apart():
+def test_half_of_the_variance_of_images_is_taken_off_that_between_units():
     luck = luck_of(0.1) * np.array([-1, 0, 1])  # between units 0.01, and nothing to their mean
     found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
     assert found.error == pytest.approx(np.sqrt((0.01 - 0.01 / 2) / 3))
-    assert found.freedom == pytest.approx(2)
+    assert found.df == pytest.approx(2)
 
 
-def test_what_few_units_say_counts_twice_in_the_degrees_of_freedom():
+def test_variance_between_units_counts_twice_in_the_degrees_of_freedom():
     luck = luck_of(np.sqrt(0.02 / 3)).repeat(3, 1)  # twice what units differ by: 0.01 / 3
     found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
     assert found.error == pytest.approx(0.1)
-    assert found.freedom == pytest.approx(8)  # share: 2·0.01 / (0.02 + 2·0.01); 2 / (1/2)²
+    assert found.df == pytest.approx(8)  # share: 2·0.01 / (0.02 + 2·0.01); 2 / (1/2)²
 
 
-def test_a_resample_of_few_images_shows_too_little_of_their_variance():
+def test_the_variance_of_resamples_of_few_images_is_corrected():
     found = standard_error(np.zeros(1), luck_of(0.1), np.zeros(1, np.intp), 4, 2)
     assert found.error == pytest.approx(0.1 * np.sqrt(2))  # 4 of 2 classes: 2 of 4 are free
-    assert found.freedom == 2
+    assert found.df == 2
 
 
 @given(
@@ -255,10 +244,10 @@ def test_an_interval_is_never_narrower_than_that_of_other_images_alone(values, o
     mean = draws.mean(axis=1, keepdims=True)
     alone = standard_error(np.zeros(1), mean, np.zeros(1, np.intp), n, 2)
     assert found.error >= alone.error * (1 - 1e-9)  # but for rounding
-    assert found.reach() >= alone.reach() * (1 - 1e-9)
+    assert found.half_width() >= alone.half_width() * (1 - 1e-9)
 
 
-def test_seeds_that_agree_by_accident_do_not_make_an_interval_of_no_width():
+def test_seeds_that_agree_by_chance_do_not_give_an_interval_of_zero_width():
     rng = np.random.default_rng(0)
     base = right_or_wrong(np.ones(100))
     arms = []
@@ -272,19 +261,19 @@ def test_seeds_that_agree_by_accident_do_not_make_an_interval_of_no_width():
     assert found.high - found.low == pytest.approx(images_alone, rel=0.1)
 
 
-def test_arms_that_are_right_on_the_same_images_may_differ_on_the_next():
+def test_arms_that_are_correct_on_the_same_images_have_an_interval():
     same = right_or_wrong([1, 1, 0, 1] * 10)
     found = paired([same], [same], "accuracy", seed=0)
     assert found.value == 0
     assert found.high == pytest.approx(2 * np.sqrt(2) / 40, rel=0.05)  # two images
-    assert not found.shown
+    assert not found.excludes_zero
 
 
 def test_too_few_images_have_no_interval():
     found = paired([right_or_wrong([1, 1])], [right_or_wrong([1, 0])], "accuracy", seed=0)
     assert found.value == 0.5
     assert math.isnan(found.low)
-    assert not found.shown
+    assert not found.excludes_zero
 
 
 # means and differences
@@ -297,16 +286,16 @@ def test_a_large_difference_is_shown_and_an_equal_arm_is_not():
     equal = [right_or_wrong(rng.random(132) < 0.6) for _ in range(4)]
     assert paired(better, base, "accuracy", seed=0).low > 0.2
     assert paired(base, better, "accuracy", seed=0).high < -0.2
-    assert not paired(equal, base, "accuracy", seed=0).shown
+    assert not paired(equal, base, "accuracy", seed=0).excludes_zero
 
 
-def test_a_difference_is_the_mean_of_the_differences_and_turns_its_sign():
+def test_a_difference_is_the_mean_of_the_differences_and_is_antisymmetric():
     arm = [unit(*case(3, seed=1)), unit(*case(3, seed=1))]
     base = [unit(case(3, seed=2)[0], arm[0].labels), unit(case(3, seed=3)[0], arm[0].labels)]
     for name, measure in MEASURES.items():
         found, back = paired(arm, base, name, seed=5), paired(base, arm, name, seed=5)
         each = [
-            measure.of(a.probs, a.labels) - measure.of(b.probs, b.labels)
+            measure.value(a.probs, a.labels) - measure.value(b.probs, b.labels)
             for a, b in zip(arm, base, strict=True)
         ]
         assert found.value == pytest.approx(np.mean(each))
@@ -350,7 +339,7 @@ def test_units_without_the_measure_are_left_out():
     there, without = unit(*case(n=30)), unit(of_class_1(*[0.2] * 5), [0] * 5)
     found = spread([there, without], "auroc", seed=0)
     assert found.units == 1
-    assert found.mean == MEASURES["auroc"].of(there.probs, there.labels)
+    assert found.mean == MEASURES["auroc"].value(there.probs, there.labels)
 
 
 @pytest.mark.parametrize("gone", range(4))
@@ -373,7 +362,7 @@ def test_a_split_without_the_measure_changes_nothing_about_the_others(gone):
     )
 
 
-def test_several_splits_are_told_by_their_images():
+def test_several_splits_are_distinguished_by_their_images():
     rng = np.random.default_rng(0)
 
     def trained(test, share):
@@ -391,12 +380,12 @@ def test_several_splits_are_told_by_their_images():
 @pytest.mark.parametrize(
     ("arm", "base", "says"),
     [
-        ([unit(*case())], [], "no pairs"),
+        ([unit(*case())], [], "cannot be paired"),
         ([unit(*case())], [unit(*case(), keys=[f"x{i}" for i in range(120)])], "different images"),
         ([unit(*case())], [unit(case()[0], 1 - case()[1])], "different images"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(arm, base, says):
+def test_predictions_that_are_not_pairs_are_refused(arm, base, says):
     with pytest.raises(ShapeError, match=says):
         paired(arm, base, "accuracy", seed=0)
 
@@ -405,7 +394,7 @@ def test_what_does_not_belong_together_is_refused(arm, base, says):
 
 
 @pytest.mark.parametrize(("right", "of"), [(81, 263), (15, 148), (0, 20), (29, 29)])
-def test_the_interval_of_a_plain_share_is_wilsons(right, of):
+def test_the_interval_of_a_counted_share_is_wilsons(right, of):
     """The four examples of Newcombe 1998, table I (score method)."""
     published = {
         (81, 263): (0.2553, 0.3662),
@@ -418,7 +407,7 @@ def test_the_interval_of_a_plain_share_is_wilsons(right, of):
     assert wilson(share, error, of_images=of, at_most=of) == pytest.approx(published, abs=5e-5)
 
 
-def test_where_everything_was_right_the_interval_is_not_nothing():
+def test_an_accuracy_of_1_has_an_interval_of_positive_width():
     found = spread([right_or_wrong([1] * 30)], "accuracy", seed=0)
     assert found.interval.high == 1
     assert found.interval.low == pytest.approx(0.88, abs=0.01)

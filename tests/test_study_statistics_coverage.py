@@ -25,7 +25,7 @@ from imil.study.statistics import paired, smallest_effect, spread
 from imil.study.statistics.estimates import Difference
 
 STUDIES = int(os.environ.get("IMIL_STUDIES", "200"))
-DRAWS = 200
+RESAMPLES = 200
 RARE = 0.001
 
 DESIGNS = {
@@ -58,7 +58,7 @@ def differences(design, measure):
     found = []
     for number in range(STUDIES):
         base, arm = design.run(rng)
-        found.append(paired(arm, base, measure, seed=number, draws=DRAWS))
+        found.append(paired(arm, base, measure, seed=number, resamples=RESAMPLES))
     return found
 
 
@@ -82,16 +82,16 @@ def test_a_95_percent_interval_covers_no_effect_in_93_to_97_percent_of_studies(n
 
 @pytest.mark.parametrize("measure", ["ece", "adaptive_ece", "brier", "nll", "sensitivity"])
 @pytest.mark.parametrize("name", TRIED)
-def test_so_does_that_of_every_other_measure_or_it_is_a_little_wide(name, measure):
+def test_intervals_of_the_other_measures_cover_93_to_98_5_percent(name, measure):
     assert plausible(covered(DESIGNS[name], measure), 0.93, 0.985)
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "auroc"])
 @pytest.mark.parametrize("name", TRIED)
-def test_a_standard_error_is_about_what_differences_are_off_by(name, measure):
+def test_a_standard_error_is_about_the_standard_deviation_of_differences(name, measure):
     """An interval that is far too wide covers too. In 600 studies: 0.99 to 1.32, by design."""
     found = differences(DESIGNS[name], measure)
-    said = np.sqrt(np.mean([one.off.error**2 for one in found]))
+    said = np.sqrt(np.mean([one.standard_error.error**2 for one in found]))
     ratio = said / np.std([one.value for one in found])
     print(f"\n{measure}: {ratio:.2f} of what they are off by", end=" ")
     assert 0.9 < ratio < 1.4
@@ -110,7 +110,7 @@ def by_seeds_alone(arm, base):
     return np.quantile(differences[drawn].mean(axis=1), [0.025, 0.975])
 
 
-def test_resampling_seeds_alone_covers_far_less_which_the_simulation_can_tell():
+def test_resampling_seeds_alone_covers_far_less():
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(STUDIES):
@@ -125,7 +125,8 @@ def test_resampling_seeds_alone_covers_far_less_which_the_simulation_can_tell():
 def test_the_interval_of_a_mean_covers_the_truth_too(measure):
     rng = np.random.default_rng(0)
     found = [
-        spread(Design().run(rng)[0], measure, seed=number, draws=DRAWS) for number in range(STUDIES)
+        spread(Design().run(rng)[0], measure, seed=number, resamples=RESAMPLES)
+        for number in range(STUDIES)
     ]
     truth = np.mean([one.mean for one in found])  # known to a tenth of an interval
     hits = sum(one.interval.low <= truth <= one.interval.high for one in found)
@@ -137,7 +138,10 @@ def typical(design):
     """How far off the difference is in such a study, as studies of the kind find it."""
     rng = np.random.default_rng(1)
     runs = [design.run(rng) for _ in range(100)]
-    found = [paired(arm, base, "accuracy", seed=0, draws=DRAWS).off for base, arm in runs]
+    found = [
+        paired(arm, base, "accuracy", seed=0, resamples=RESAMPLES).standard_error
+        for base, arm in runs
+    ]
     off = replace(found[0], error=float(np.mean([one.error for one in found])))
     if off.sources is not None:
         names = ("images", "between", "noise")
@@ -171,14 +175,14 @@ def test_an_effect_is_shown_as_often_as_its_power_says(name, arms):
     shown = 0
     for number in range(STUDIES):
         base, arm = design.run(rng)
-        shown += paired(arm, base, "accuracy", seed=number, draws=DRAWS).p < level
+        shown += paired(arm, base, "accuracy", seed=number, resamples=RESAMPLES).p < level
     print(f"\n{name}, {arms} arms: {effect:.3f} is shown in {shown / STUDIES:.3f}", end=" ")
     assert plausible(shown, 0.72, 0.88)
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "auroc"])
 @pytest.mark.parametrize("name", TRIED)
-def test_p_is_small_as_seldom_as_it_says(name, measure):
+def test_p_is_below_its_level_as_rarely_as_it_should_be(name, measure):
     """Where nothing differs, a p corrected for the number of arms is no more often below 0.05."""
     wrong = sum(one.p < 0.05 / ARMS for one in differences(DESIGNS[name], measure))
     print(f"\n{name}, {measure}: {ARMS * wrong / STUDIES:.3f} of 0.05", end=" ")

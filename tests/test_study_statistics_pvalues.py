@@ -26,7 +26,7 @@ from imil.study.statistics import (
     smallest_effect,
 )
 from imil.study.statistics.estimates import Difference
-from imil.study.statistics.standard_error import Sources, StandardError
+from imil.study.statistics.standard_error import StandardError, VarianceSources
 from imil.study.study_folder import Predictions
 
 P = st.floats(0, 1)
@@ -142,9 +142,11 @@ def test_delong_of_a_case_worked_by_hand():
 def test_delong_of_three_classes_has_the_error_of_the_bootstrap():
     arm, base = two_arms(n=300, classes=3)
     found = delong(arm, base)
-    by_bootstrap = paired([arm], [base], "auroc", seed=0, draws=4000)
+    by_bootstrap = paired([arm], [base], "auroc", seed=0, resamples=4000)
     assert found.value == pytest.approx(by_bootstrap.value)
-    assert (found.high - found.low) / 3.92 == pytest.approx(by_bootstrap.off.error, rel=0.06)
+    assert (found.high - found.low) / 3.92 == pytest.approx(
+        by_bootstrap.standard_error.error, rel=0.06
+    )
 
 
 def test_delong_of_two_classes_is_the_same_from_either_class():
@@ -157,7 +159,7 @@ def test_delong_of_equal_scores_shows_nothing():
     arm, _ = two_arms()
     same = scored(arm.probs[:, 1] ** 2, arm.labels)  # another scale, the same order
     assert delong(arm, same).p == 1
-    assert not delong(arm, same).shown
+    assert not delong(arm, same).excludes_zero
 
 
 def test_delong_is_nan_where_there_is_no_spread_or_a_class_is_too_small():
@@ -175,7 +177,7 @@ def test_delong_finds_a_difference_in_5_percent_of_equally_good_networks():
 # p-values over units
 
 
-def test_one_p_is_itself():
+def test_one_p_is_unchanged():
     assert combined([0.03]) == 0.03
     assert combined([0.03], [-0.1]) == pytest.approx(0.03)
 
@@ -194,14 +196,14 @@ def test_several_are_twice_their_median(ps, expected):
     assert combined(ps) == pytest.approx(expected)
 
 
-def test_of_nothing_there_is_no_p():
+def test_without_p_values_the_combined_p_is_nan():
     assert math.isnan(combined([]))
     assert math.isnan(combined([math.nan]))
     assert math.isnan(combined([math.nan], [0.1]))
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.5, 0.9, 1.0])
-def test_combined_is_wrong_in_at_most_5_percent_whatever_units_share(alike):
+def test_combined_is_valid_under_any_dependence(alike):
     rng = np.random.default_rng(0)
     z = np.sqrt(alike) * rng.normal(size=(4000, 1)) + np.sqrt(1 - alike) * rng.normal(
         size=(4000, 3)
@@ -219,7 +221,7 @@ def test_units_that_contradict_each_other_are_no_evidence():
 
 
 @given(st.lists(st.tuples(P, st.floats(-1, 1)), min_size=1, max_size=9))
-def test_signs_never_make_evidence(told):
+def test_directions_never_lower_the_combined_p(told):
     ps, differences = [p for p, _ in told], [d for _, d in told]
     assert combined(ps, differences) >= min(combined(ps), 1) - 1e-12
 
@@ -271,18 +273,20 @@ def test_with_many_units_it_is_2_8_standard_errors():
     assert smallest_effect(differing(0.01, 1e6)) == pytest.approx(far * 0.01, rel=1e-4)
 
 
-def test_where_units_are_all_there_is_it_is_that_of_a_t_test_of_their_number(monkeypatch):
+def test_without_variance_of_images_it_is_that_of_a_t_test_of_the_units(monkeypatch):
     # without the guards, and with images that bring nothing
-    monkeypatch.setattr("imil.study.statistics.standard_error.CAUTION", 1.0)
-    monkeypatch.setattr("imil.study.statistics.standard_error.AGREED", 1.0)
-    sources = Sources(images=0, between=3e-4, noise=0, share=1 / 3, clusters=3, most=130)
+    monkeypatch.setattr("imil.study.statistics.standard_error.BETWEEN_WEIGHT", 1.0)
+    monkeypatch.setattr("imil.study.statistics.standard_error.P_DF_FACTOR", 1.0)
+    sources = VarianceSources(
+        images=0, between=3e-4, noise=0, share=1 / 3, clusters=3, images_df=130
+    )
     effect = smallest_effect(differing(0.01, 2, sources))
     assert ttest_power(effect / 0.01, 1, 0.05, df=2) == pytest.approx(0.8, abs=1e-3)
 
 
-def test_units_that_agree_by_luck_do_not_make_a_small_effect_certain():
+def test_units_that_agree_by_chance_do_not_lower_the_smallest_effect():
     def effect(between):
-        sources = Sources(1e-4, between, 1e-4, share=1 / 3, clusters=3, most=130)
+        sources = VarianceSources(1e-4, between, 1e-4, share=1 / 3, clusters=3, images_df=130)
         return smallest_effect(differing(0.01, 130, sources))
 
     alone = smallest_effect(differing(0.01, 130))
@@ -316,8 +320,8 @@ def test_without_an_error_there_is_no_smallest_effect():
         (0.0099, {"images": 9000, "seeds": 9}, "of 1 point of accuracy"),
         (0.031, {"images": 132, "seeds": 3, "measure": "auroc"}, "of 0.04 in AUROC"),
         (0.031, {"images": 132, "seeds": 1, "splits": 5, "measure": "ece"}, "5 splits, a true"),
-        (0.08, {"images": 132, "seeds": 1}, "what another seed would change is not known"),
-        (math.nan, {"images": 2, "seeds": 1}, "cannot be told"),
+        (0.08, {"images": 132, "seeds": 1}, "the variation between seeds is not known"),
+        (math.nan, {"images": 2, "seeds": 1}, "cannot be computed"),
         (1.2, {"images": 132, "seeds": 2}, "no difference of accuracy can be shown"),
     ],
 )
@@ -333,22 +337,22 @@ def test_rows_of_one_seed_that_differ_little_cannot_be_ranked():
     found = ranking(rows)
     assert found.order[0] == "row 6"
     assert len(found.ps) == 21
-    assert found.apart == ()
+    assert found.different_neighbours == ()
     assert found.sentence == "With one seed and 132 images these rows cannot be ranked."
 
 
-def test_neighbours_that_differ_are_named_and_no_more_is_claimed():
+def test_neighbours_that_differ_are_named():
     rows = {"A": right(60, 72), "B": right(130, 2), "C": right(131, 1)}
     found = ranking(rows)
     assert found.order == ("C", "B", "A")
-    assert found.apart == (("B", "A"),)
+    assert found.different_neighbours == (("B", "A"),)
     assert found.sentence == (
-        "With one seed and 132 images these rows cannot be ranked, but for neighbours that "
-        "differ: B and A. Another seed may order them otherwise."
+        "With one seed and 132 images these rows cannot be ranked, except for neighbours that "
+        "differ: B and A. Another seed may give another order."
     )
     assert ranking({name: rows[name] for name in "AB"}).sentence == (
         "With one seed and 132 images each of these rows differs from the next. "
-        "Another seed may order them otherwise."
+        "Another seed may give another order."
     )
 
 

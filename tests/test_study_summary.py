@@ -23,10 +23,10 @@ from imil.study.report.limits import limits
 from imil.study.report.methods import methods
 from imil.study.report.number_format import difference
 from imil.study.report.summary import minimum_detectable_difference, ranking, summary
-from imil.study.result_rows import wholes
+from imil.study.result_rows import whole_sets
 from imil.study.statistics import smallest_effect
-from imil.study.statistics.resamples import DRAWS
-from imil.study.verdict import verdict
+from imil.study.statistics.resamples import RESAMPLES
+from imil.study.statistics.verdict import verdict
 
 
 def row(diff, low, high, p=0.001, measure="accuracy", pairs=3):
@@ -43,7 +43,7 @@ def study(tmp_path):
 
 def summary_text(findings):
     """The summary as one text."""
-    test = wholes(findings.study, findings.plan)["test"]
+    test = whole_sets(findings.predictions)["test"]
     blocks = summary(findings, compare_with_controls(findings, test), "")
     return "\n".join(text for block in blocks for text in (block.heading, *block.items))
 
@@ -137,10 +137,12 @@ def test_the_minimum_detectable_difference_names_an_arm_and_its_trainings(study)
         arms=("baseline", "mixup", "imil"), readers=("Lee", "Wu"), seeds=(0, 1, 2), n=60,
         waiting=[("imil.Lee", 0, 0), ("imil.Wu", 0, 0)],
     )  # fmt: skip
-    group = wholes(findings.study, findings.plan)["test"]
+    group = whole_sets(findings.predictions)["test"]
     text = minimum_detectable_difference(findings, group)
     effects = {
-        arm.id: smallest_effect(group.delta(arm.id, "baseline", "accuracy").found, level=0.05 / 3)
+        arm.id: smallest_effect(
+            group.delta(arm.id, "baseline", "accuracy").difference, level=0.05 / 3
+        )
         for arm in findings.plan.rows[1:]
     }
     worst = max(("imil.Lee", "imil.Wu"), key=effects.__getitem__)
@@ -267,7 +269,7 @@ def test_the_methods_name_what_was_done(study):
 def test_the_methods_say_how_intervals_and_p_values_were_computed(study):
     text = " ".join(methods(study()))
     for words in (
-        f"resampled {DRAWS} times",
+        f"resampled {RESAMPLES} times",
         "only 50 % of the variance that the images explain is subtracted",
         "the remainder counts 2 times in the degrees of freedom",
         "never less than that from the images alone",

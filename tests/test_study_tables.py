@@ -11,18 +11,24 @@ from studies import make_study
 
 from imil.errors import DataError
 from imil.study.plan import read_plan
-from imil.study.result_rows import COLUMNS, OF_UNITS, of_units, results, wholes
+from imil.study.result_rows import COLUMNS, UNIT_COLUMNS, results, unit_results, whole_sets
 from imil.study.statistics import paired, spread
+from imil.study.study_predictions import StudyPredictions
 
 ARMS = ("baseline", "mixup", "imil", "imil-random")
 SEEDS = (0, 1)
+
+
+def predictions_of(study):
+    """The study's predictions, as its files are now."""
+    return StudyPredictions(study, read_plan(study.plan))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A study of four arms and two seeds, and its results."""
     study = make_study(tmp_path_factory.mktemp("t") / "s", arms=ARMS, seeds=SEEDS, n=40, train=20)
-    return study, results(study, read_plan(study.plan))
+    return study, results(predictions_of(study))
 
 
 @pytest.fixture
@@ -98,7 +104,7 @@ def test_means_spreads_and_differences_are_those_of_the_files(made, measure, of)
         assert (found.verdict == "none shown") == (found.diff_low <= 0 <= found.diff_high)
 
 
-def test_a_subgroup_holds_its_images_alone(made):
+def test_a_subgroup_contains_its_images_only(made):
     study, table = made
     images = pd.read_parquet(study.images)
     women = images.loc[(images["set"] == "data") & (images["sex"] == "F"), "key"]
@@ -108,7 +114,7 @@ def test_a_subgroup_holds_its_images_alone(made):
     assert found.mean == pytest.approx(np.mean([accuracy(one) for one in of]))
 
 
-def test_those_of_whom_a_group_is_not_known_are_no_group(made):
+def test_images_of_an_unknown_subgroup_are_not_a_subgroup(made):
     _, table = made
     bands = {name for name in table["subgroup"] if name.startswith("age_band")}
     assert bands == {"age_band=0-29", "age_band=30-59", "age_band=60+"}
@@ -129,9 +135,9 @@ def test_the_baseline_has_no_difference_from_itself(made):
     assert set(own["verdict"]) == {"not measured"}
 
 
-def test_each_p_is_corrected_over_the_arms_and_the_verdict_goes_by_it(small):
+def test_each_p_is_corrected_over_the_arms_and_decides_the_verdict(small):
     study = small(seeds=(0, 1, 2), arms=("baseline", "mixup", "imil"), effect={"imil": 2.5}, n=120)
-    table = results(study, read_plan(study.plan))
+    table = results(predictions_of(study))
     trained = {
         arm: [study.job(arm, seed, 0).predictions("test") for seed in (0, 1, 2)]
         for arm in ("baseline", "mixup", "imil")
@@ -151,7 +157,7 @@ def test_each_p_is_corrected_over_the_arms_and_the_verdict_goes_by_it(small):
 
 def test_the_p_of_the_networks_is_exact_and_corrected_over_the_arms(small):
     study = small(arms=("baseline", "mixup", "imil"), effect={"imil": 0.5, "mixup": -0.7}, n=60)
-    table = results(study, read_plan(study.plan))
+    table = results(predictions_of(study))
     right = {
         arm: (one["predicted"] == one["label"]).to_numpy()
         for arm in ("baseline", "mixup", "imil")
@@ -169,13 +175,13 @@ def test_the_p_of_the_networks_is_exact_and_corrected_over_the_arms(small):
         assert row(table, arm, "accuracy").p_networks == pytest.approx(expected[arm])
 
 
-def test_patients_and_splits_reach_the_intervals(small):
+def test_intervals_account_for_patients_and_splits(small):
     of = "external-montgomery"  # the same images, whatever the split
     study = small(seeds=(0, 1), splits=3, external=("montgomery",))
     images = pd.read_parquet(study.images)
     images["patient"] = [f"P{int(one[1:]) // 4}" for one in images["patient"]]  # four images each
     images.to_parquet(study.images, index=False)
-    found = row(results(study, read_plan(study.plan)), "imil", "nll", of)
+    found = row(results(predictions_of(study)), "imil", "nll", of)
     units = [(seed, split) for seed in (0, 1) for split in range(3)]
     mine, base = ([study.job(arm, *unit).predictions(of) for unit in units] for arm in ARMS[2::-2])
     known = {
@@ -192,7 +198,7 @@ def test_patients_and_splits_reach_the_intervals(small):
         assert paired(mine, base, "nll", seed=0, **less).low != pytest.approx(delta.low)
 
 
-def test_networks_are_compared_in_accuracy_and_auroc_alone(made):
+def test_networks_are_tested_on_accuracy_and_auroc_only(made):
     _, table = made
     tested = table[table["p_networks"].notna()]
     assert set(tested["measure"]) == {"accuracy", "auroc"}
@@ -200,7 +206,7 @@ def test_networks_are_compared_in_accuracy_and_auroc_alone(made):
 
 def test_arms_are_compared_over_the_trainings_that_both_have(small):
     study = small(seeds=(0, 1, 2), waiting=[("imil", 0, 0)], failed=[("baseline", 1, 0)])
-    found = row(results(study, read_plan(study.plan)), "imil", "accuracy")
+    found = row(results(predictions_of(study)), "imil", "accuracy")
     assert (found.units, found.pairs) == (2, 1)
     last = accuracy(stored(study, "imil", 2)) - accuracy(stored(study, "baseline", 2))
     assert found.diff == pytest.approx(last)
@@ -208,23 +214,23 @@ def test_arms_are_compared_over_the_trainings_that_both_have(small):
 
 def test_an_arm_without_a_training_has_no_row(small):
     study = small(waiting=[("imil", 0, 0)])
-    assert set(results(study, read_plan(study.plan))["arm"]) == {"baseline"}
+    assert set(results(predictions_of(study))["arm"]) == {"baseline"}
 
 
 def test_a_study_without_a_training_has_an_empty_table(small):
     study = small(waiting=[("imil", 0, 0), ("baseline", 0, 0)])
-    table = results(study, read_plan(study.plan))
+    table = results(predictions_of(study))
     assert list(table.columns) == list(COLUMNS)
     assert table.empty
 
 
-def test_a_measure_that_does_not_exist_is_no_number_but_keeps_its_count(small):
+def test_an_undefined_measure_is_nan_and_keeps_its_count(small):
     study = small()
     for arm in ("baseline", "imil"):
         path = study.job(arm, 0, 0).run.predictions("end", "test")
         table = pd.read_parquet(path)
         table[table["label"] == 1].to_parquet(path, index=False)
-    found = row(results(study, read_plan(study.plan)), "imil", "auroc")
+    found = row(results(predictions_of(study)), "imil", "auroc")
     assert np.isnan([found.mean, found.low, found.diff, found.diff_low, found.p]).all()
     assert found.n == 10
     assert found.verdict == "not measured"
@@ -234,7 +240,7 @@ def test_three_classes_are_averaged_against_the_rest(small):
     study = small(classes=3, n=30)
     table = stored(study, "imil", 0)
     each = [(table.loc[table["label"] == k, "predicted"] == k).mean() for k in range(3)]
-    found = row(results(study, read_plan(study.plan)), "imil", "sensitivity")
+    found = row(results(predictions_of(study)), "imil", "sensitivity")
     assert found.mean == pytest.approx(np.mean(each))
 
 
@@ -243,20 +249,20 @@ def test_arms_that_predicted_different_images_are_refused(small):
     path = study.job("imil", 0, 0).run.predictions("end", "test")
     pd.read_parquet(path).iloc[::-1].to_parquet(path, index=False)
     with pytest.raises(DataError, match=r"'imil' and 'baseline' with seed 0 on split 0"):
-        results(study, read_plan(study.plan))
+        results(predictions_of(study))
 
 
-def test_a_job_that_is_done_but_has_lost_its_test_predictions_is_not_left_out(small):
+def test_a_finished_job_without_test_predictions_is_an_error(small):
     study = small()
     study.job("imil", 0, 0).run.predictions("end", "test").unlink()
     with pytest.raises(DataError, match=r"test\.parquet cannot be read"):
-        results(study, read_plan(study.plan))
+        results(predictions_of(study))
 
 
 def test_each_training_has_its_own_value_difference_and_p(made):
     study, _ = made
-    every = of_units(wholes(study, read_plan(study.plan)).values())
-    assert list(every.columns) == list(OF_UNITS)
+    every = unit_results(whole_sets(predictions_of(study)).values())
+    assert list(every.columns) == list(UNIT_COLUMNS)
     assert len(every) == len(ARMS) * len(SEEDS) * 2 * 8  # sets, measures
     at = every.set_index(["set", "arm", "seed", "split", "measure"])
     for seed in SEEDS:
@@ -275,7 +281,7 @@ def test_each_training_has_its_own_value_difference_and_p(made):
 
 def test_a_training_without_its_baseline_has_a_value_and_no_difference(small):
     study = small(waiting=[("baseline", 0, 0)])
-    every = of_units(wholes(study, read_plan(study.plan)).values())
+    every = unit_results(whole_sets(predictions_of(study)).values())
     assert set(every["arm"]) == {"imil"}
     assert every["value"].notna().all()
     assert every[["diff", "p"]].isna().all().all()
@@ -283,7 +289,6 @@ def test_a_training_without_its_baseline_has_a_value_and_no_difference(small):
 
 def test_the_same_folder_gives_the_same_table(small):
     study = small()
-    plan = read_plan(study.plan)
-    first = results(study, plan)
+    first = results(predictions_of(study))
     shutil.rmtree(study.path / "jobs" / "imil" / "seed-0-split-0" / "predictions" / "epoch-007")
-    pd.testing.assert_frame_equal(first, results(study, plan))
+    pd.testing.assert_frame_equal(first, results(predictions_of(study)))

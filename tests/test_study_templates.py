@@ -42,12 +42,12 @@ def test_a_template_is_a_plan_of_the_data_it_is_given(tmp_path, name):
 
 
 @pytest.mark.parametrize("data", ['a "quoted" name.csv', "C:\\films\\new.csv", "Röntgen.csv"])
-def test_any_name_of_a_file_is_written_so_that_it_is_read(tmp_path, data):
+def test_any_file_name_is_written_as_valid_toml(tmp_path, data):
     assert plan(tmp_path, "quick", data).data == str(tmp_path / data)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_template_teaches(name):
+def test_a_template_has_comments(name):
     lines = init(name, "films.csv").splitlines()
     assert lines[0].startswith("# ")
     assert sum("#" in line for line in lines) > len(lines) / 3
@@ -88,12 +88,14 @@ def test_the_other_plans_have_every_control(tmp_path, name, size, epochs, at, ri
     assert len(found.seeds) == 3
 
 
-def test_another_name_is_one_sentence():
-    with pytest.raises(SettingsError, match="there is no plan 'large': give paper, quick, small"):
+def test_an_unknown_template_is_refused_in_one_sentence():
+    with pytest.raises(
+        SettingsError, match="unknown plan 'large': expected one of paper, quick, small"
+    ):
         init("large", "films.csv")
 
 
-def test_templates_are_in_the_package_that_people_install(tmp_path):
+def test_templates_are_in_the_installed_package(tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")

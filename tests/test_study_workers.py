@@ -36,7 +36,7 @@ def pool():
     ("do", "says"),
     [(die, KILLED), (fail, "ValueError: one line"), (refuse, "the data are gone"), (live, "")],
 )
-def test_why_a_job_failed_is_one_sentence_and_the_next_one_is_done(monkeypatch, pool, do, says):
+def test_a_failure_is_one_sentence_and_the_next_job_is_done(monkeypatch, pool, do, says):
     for one, expected in ((do, says), (live, "")):
         monkeypatch.setattr(workers, "do", one)
         assert outcome(pool.submit(None)) == expected

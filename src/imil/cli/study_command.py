@@ -117,7 +117,7 @@ def run(
 
         with importing():
             from imil.data.image_cache import cache_folder
-            from imil.study.jobs.runner import Session, begin, held
+            from imil.study.jobs.runner import StudyRun, begin, hold
             from imil.study.jobs.workers import processes, ray_cluster, threads_of
             from imil.study.plan import read_plan
             from imil.study.study_folder import StudyFolder
@@ -132,10 +132,10 @@ def run(
         for name, value in given.items():
             words += [] if value is None else [f"--{name}", str(value)]
         again = shlex.join(words)
-        with ending(again), held(folder):
+        with ending(again), hold(folder):
             begin(read, folder, where, console)
             each = threads or threads_of(jobs or 1)
-            session = Session(folder, read, where, each, console)
+            session = StudyRun(folder, read, where, each, console)
             with processes(jobs or 1) if ray is None else ray_cluster(ray, each, jobs) as workers:
                 session.run(workers)
             _report(folder.path)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from imil.cases import Case, Reading
 from imil.errors import DataError, SettingsError
 from imil.readers.epoch import epoch_of
-from imil.readers.regions import largest_region
 
 Masks = Callable[[str], Sequence[NDArray[np.bool_] | None]]
 EVEN = 0.8  # of what a square would hold if the region were spread evenly over the image
@@ -177,6 +176,25 @@ def _reading(case: Case, reader: str, squares: tuple[int, ...], otherwise: str) 
     if squares:
         return Reading(case.id, reader, "focus", squares)
     return Reading(case.id, reader, "skip", reason=otherwise)
+
+
+def largest_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask of its largest connected region; of two equally large ones the upper.
+
+    Pixels that touch at a corner are connected.
+
+    Args:
+        mask: (H, W), at least one pixel True.
+    Raises: SettingsError: SciPy is not installed.
+    """
+    try:
+        from scipy import ndimage  # half a second, and only this option needs it
+    except ModuleNotFoundError:
+        raise SettingsError("one_region needs SciPy: pip install 'imil[train]'") from None
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0  # the background; regions are numbered from the upper left
+    return np.asarray(labels == sizes.argmax())
 
 
 def _plane(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -1,4 +1,4 @@
-"""The arms of a study: what each trains with, and which training it shares with others."""
+"""The arms of a study: what is done in each, and which of them continue from the baseline."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TITLES: dict[Kind, str] = {
     "cutout-same": "random box",
     "upweight": "drawn five times",
 }
-MIXED: tuple[Kind, ...] = ("cutmix", "cutout", "mixup")  # differ from the first epoch on
+MIXED: tuple[Kind, ...] = ("cutmix", "cutout", "mixup")  # differ from the baseline from epoch 1
 CONTROLS: tuple[Kind, ...] = ("imil-random", "imil-inverted", "cutout-same", "upweight")
 
 
@@ -42,8 +42,8 @@ class Arm:
 
     Args:
         kind: what is done.
-        reader: whose readings it uses, or whose it is the control of; empty where none are.
-        alone: whether the study has no other reader, so that names need not tell them apart.
+        reader: the reader whose readings it uses, or for whom it is the control; empty if none.
+        alone: whether the study has no other reader; if so, names leave the reader out.
     """
 
     kind: Kind
@@ -53,8 +53,9 @@ class Arm:
     @property
     def id(self) -> str:
         """Its name in files and tables, such as `imil-random` or `imil.Lee`."""
-        named = self.kind == "imil" and not self.alone  # controls are of one reader alone
-        return f"{self.kind}.{self.reader}" if named else self.kind
+        # controls are for one reader only
+        with_reader = self.kind == "imil" and not self.alone
+        return f"{self.kind}.{self.reader}" if with_reader else self.kind
 
     @property
     def title(self) -> str:
@@ -66,33 +67,35 @@ class Arm:
 
     @property
     def is_control(self) -> bool:
-        """Whether it is there only to be compared with IMIL."""
+        """Whether it is a control for IMIL."""
         return self.kind in CONTROLS
 
     @property
     def forks(self) -> bool:
-        """Whether it goes on from the baseline's checkpoint at the round."""
+        """Whether it continues from the baseline's checkpoint before the round."""
         return self.kind == "imil" or self.is_control
 
 
 def arms(kinds: Sequence[Kind], readers: Sequence[str]) -> tuple[Arm, ...]:
-    """The arms of a study in their order: IMIL once per reader, controls of the first reader.
+    """The arms of a study in their order: IMIL once per reader, controls for the first reader.
 
-    Raises: SettingsError: an arm is named twice, the baseline is missing, or a reader is.
+    Raises: SettingsError: an arm is given twice, or the baseline or a reader is missing.
     """
     if len(set(kinds)) < len(kinds):
         twice = next(kind for kind in kinds if list(kinds).count(kind) > 1)
-        raise SettingsError(f"the arm '{twice}' is named twice: name each arm once")
+        raise SettingsError(f"the arm '{twice}' is given twice: give each arm once")
     if "baseline" not in kinds:
-        raise SettingsError("there is no arm 'baseline': every other arm is compared with it")
+        raise SettingsError(
+            "the arm 'baseline' is missing: add it, every other arm is compared with it"
+        )
     needs = [kind for kind in kinds if Arm(kind).forks]
     if needs and not readers:
         raise SettingsError(f"the arm '{needs[0]}' needs a reader: add a [[readers]] table")
     if set(CONTROLS) & set(kinds) and "imil" not in kinds:
         control = next(kind for kind in kinds if kind in CONTROLS)
-        raise SettingsError(f"the control '{control}' needs the arm 'imil' beside it: add it")
-    found: list[Arm] = []
+        raise SettingsError(f"the control '{control}' needs the arm 'imil': add it")
+    result: list[Arm] = []
     for kind in kinds:
-        of = readers if kind == "imil" else readers[:1] if kind in CONTROLS else [""]
-        found += [Arm(kind, reader, len(readers) < 2) for reader in of]
-    return tuple(found)
+        names = readers if kind == "imil" else readers[:1] if kind in CONTROLS else [""]
+        result += [Arm(kind, name, len(readers) < 2) for name in names]
+    return tuple(result)

@@ -1,4 +1,4 @@
-"""Numbers and lists as people say them."""
+"""Numbers, lists and durations as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def count(n: int, one: str, many: str = "") -> str:
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
-    """The words in a row.
+    """The words as a list in a sentence.
 
     >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or"), listed([])
     ('a', 'a and b', 'a, b or c', '')

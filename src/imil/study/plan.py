@@ -1,4 +1,4 @@
-"""What a study is to do: a TOML file, checked before the first job starts."""
+"""The plan of a study: a TOML file, validated before the first job starts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from imil.errors import SettingsError
 from imil.study.arms import MIXED, Arm, Kind, arms
 from imil.training.settings import TrainSettings, resolve
 
-FINE = "64x64"  # the grid on which the random box of cutout-same is laid
-OWN = {  # settings of a training that the plan sets itself, and where
+RANDOM_BOX_GRID = "64x64"  # of cutout-same, whose box is laid on squares
+SET_BY_PLAN = {  # settings of a training that the plan sets itself, and where
     "data": "data",
     "seed": "seeds",
     "mix": "arms",
@@ -25,7 +25,7 @@ OWN = {  # settings of a training that the plan sets itself, and where
     "test_share": "[splits]",
     "val_share": "[splits]",
 }
-SHAPES = {  # how to write what is a list, a table or tables
+HOW_TO_WRITE = {  # lists, a table, or several tables
     "arms": 'give a list, such as ["baseline", "mixup"]',
     "seeds": "give a list, such as [0, 1, 2]",
     "subgroups": 'give a list, such as ["sex"]',
@@ -34,18 +34,18 @@ SHAPES = {  # how to write what is a list, a table or tables
     "readers": "write [[readers]] above the lines of each",
     "external": "write [external.NAME] above the line that names its data",
 }
-Whole = Annotated[int, Field(strict=True)]  # true is no number
+Whole = Annotated[int, Field(strict=True)]  # strict: true is not a number
 Share = Annotated[float, Field(strict=True)]
 
 
 class Reader(BaseModel):
-    """Who answers the round of an `imil` arm.
+    """A reader, who answers the round of an `imil` arm.
 
     Args:
         name: in tables and files.
-        reader: as for `imil train --reader`: simulated with skills, replay:FILE, web, console.
-        otherwise: what becomes of cases that a replay does not have: they are skipped, or a
-            person is asked at the `console` or on a `web` page.
+        reader: as for `imil train --reader`: simulated with options, replay:FILE, web, console.
+        otherwise: for cases that are not in the replayed file: skip them, or ask a person at the
+            `console` or on a `web` page.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,14 +56,14 @@ class Reader(BaseModel):
 
     @property
     def asks(self) -> Literal["", "console", "web"]:
-        """How a person is asked; empty where none is."""
+        """Where a person is asked; empty if no person is."""
         if self.otherwise != "skip":
             return self.otherwise
         return self.reader if self.reader in ("console", "web") else ""  # type: ignore[return-value]
 
 
 class Splits(BaseModel):
-    """How the images are split, again and again, or once and for all by the table."""
+    """How the images are split into training, validation and test sets, `count` times."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,7 +74,7 @@ class Splits(BaseModel):
 
 
 class External(BaseModel):
-    """Another table, never trained on."""
+    """An external test set: a table that is never trained on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,7 +82,7 @@ class External(BaseModel):
 
 
 class Plan(BaseModel):
-    """A study. `training` takes the names of `imil train`'s flags.
+    """The plan of a study. `training` takes the names of `imil train`'s flags.
 
     Raises: SettingsError, from `read_plan`: unknown keys, values out of range, missing arms.
     """
@@ -100,49 +100,49 @@ class Plan(BaseModel):
     external: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")], External] = {}
 
     @model_validator(mode="after")
-    def _fits(self) -> Plan:
+    def _is_consistent(self) -> Plan:
         if len(set(self.seeds)) < len(self.seeds):
-            raise SettingsError(f"seeds {list(self.seeds)} holds a seed twice: give each once")
+            raise SettingsError(f"seeds {list(self.seeds)} contains a seed twice: give each once")
         if len(set(self.subgroups)) < len(self.subgroups):
             raise SettingsError(
-                f"subgroups {list(self.subgroups)} holds a column twice: give each once"
+                f"subgroups {list(self.subgroups)} contains a column twice: give each once"
             )
         for reader in self.readers:
             if reader.otherwise != "skip" and not reader.reader.startswith("replay:"):
                 raise SettingsError(
-                    f"the reader '{reader.name}' has 'otherwise', which is for replay:FILE alone"
+                    f"the reader '{reader.name}' has 'otherwise', which only replay:FILE takes: "
+                    "take it out"
                 )
         names = [reader.name for reader in self.readers]
         if len(set(names)) < len(names):
-            raise SettingsError("two readers have the same name: give each its own")
-        own = next((name for name in self.training if name in OWN), None)
-        if own is not None:
+            raise SettingsError("two readers have the same name: give each reader its own name")
+        misplaced = next((name for name in self.training if name in SET_BY_PLAN), None)
+        if misplaced is not None:
             raise SettingsError(
-                f"[training] holds '{own}', which the plan sets elsewhere: move it to {OWN[own]}"
+                f"[training] contains '{misplaced}', which the plan sets elsewhere: move it to "
+                f"{SET_BY_PLAN[misplaced]}"
             )
         if "protocol" in self.training:
             raise SettingsError(
-                "[training] holds 'protocol', and a study always asks as the paper does: take it "
-                "out"
+                "[training] contains 'protocol', but a study always follows the paper's protocol: "
+                "take it out"
             )
         if self.training.get("compile") == "auto":
             raise SettingsError(
-                '[training] has compile = "auto", which each training would decide for itself, and '
-                "arms would differ by more than their names: give on or off"
+                '[training] has compile = "auto", which each training would decide for itself, so '
+                "that arms might differ in more than their treatment: give on or off"
             )
-        # what is wrong is said now
+        # errors in the settings of any job are raised now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
         self.settings(Arm("baseline"), self.seeds[0]).check_grid()
         control = next((arm for arm in self.rows if arm.is_control), None)
         if control is not None and len(self.settings(Arm("baseline"), 0).imil_epoch) > 1:
             raise SettingsError(
-                f"imil-epoch names several rounds, and the control '{control.kind}' is about the "
-                "same cases as imil only in the first: give one round, or leave out the controls"
+                f"imil-epoch has several rounds, but the control '{control.kind}' has the same "
+                "cases as imil in the first round only: give one round, or leave out the controls"
             )
         if self.round >= self.settings(Arm("baseline"), 0).epochs and self.forked:
-            raise SettingsError(
-                f"imil-epoch {self.round} does not come before the last epoch: lower it"
-            )
+            raise SettingsError(f"imil-epoch {self.round} is not before the last epoch: lower it")
         return self
 
     @property
@@ -152,7 +152,7 @@ class Plan(BaseModel):
 
     @property
     def forked(self) -> bool:
-        """Whether any arm goes on from the baseline's checkpoint."""
+        """Whether any arm continues from the baseline's checkpoint."""
         return any(arm.forks for arm in self.rows)
 
     @property
@@ -165,18 +165,18 @@ class Plan(BaseModel):
         return next(reader for reader in self.readers if reader.name == name)
 
     def settings(self, arm: Arm, seed: int) -> TrainSettings:
-        """What the arm trains with."""
-        own: dict[str, Any] = {"data": self.data, "seed": seed, "reader": "none"}
+        """The training settings of an arm with a seed."""
+        values: dict[str, Any] = {"data": self.data, "seed": seed, "reader": "none"}
         if arm.kind in MIXED:
-            own["mix"] = arm.kind
+            values["mix"] = arm.kind
         if arm.is_control:
-            own |= {"reader": f"control:{arm.kind}", "reader_name": arm.reader}
+            values |= {"reader": f"control:{arm.kind}", "reader_name": arm.reader}
         if arm.kind == "cutout-same":
-            own["grid_size"] = FINE
+            values["grid_size"] = RANDOM_BOX_GRID
         if arm.kind == "imil" and arm.reader:
-            own |= {"reader": self.reader(arm.reader).reader, "reader_name": arm.reader}
-        own |= {"test_share": self.splits.test_share, "val_share": self.splits.val_share}
-        return resolve(self.training | own)
+            values |= {"reader": self.reader(arm.reader).reader, "reader_name": arm.reader}
+        values |= {"test_share": self.splits.test_share, "val_share": self.splits.val_share}
+        return resolve(self.training | values)
 
     def write(self, path: Path) -> None:
         """Write the plan as TOML."""
@@ -193,7 +193,7 @@ def read_plan(path: Path) -> Plan:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no TOML: {error}") from error
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
     return make_plan(values, base=path.parent)
 
 
@@ -205,7 +205,7 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
     values = deepcopy(values)
     for name in ("training", "splits"):
         for table in _tables([values.get(name)]):
-            values[name] = _as_in_python(name, table)
+            values[name] = _with_underscores(name, table)
     external = values.get("external")
     for one in (values, *_tables(external.values() if isinstance(external, dict) else ())):
         if isinstance(one.get("data"), str):
@@ -226,34 +226,34 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
 
 
 def _tables(values: Iterable[Any]) -> list[dict[str, Any]]:
-    """Those that are tables; what else there is the plan's own checks refuse."""
+    """The values that are tables; the plan's validation refuses the others."""
     return [one for one in values if isinstance(one, dict)]
 
 
-def _as_in_python(table: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a table that takes names as on the command line, or as in Python.
+def _with_underscores(table: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values by Python name; the file may write names with - as on the command line.
 
-    Raises: SettingsError: a name is there in both ways.
+    Raises: SettingsError: a name is given in both ways.
     """
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        own = name.replace("-", "_")
-        if own in found:
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name in result:
             raise SettingsError(
-                f"[{table}] holds '{own}' twice, once written with - and once with _: give it once"
+                f"[{table}] contains '{name}' twice, once with - and once with _: give it once"
             )
-        found[own] = value
-    return found
+        result[name] = value
+    return result
 
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return f"'{where}' is nothing that a plan has: see `imil study init paper`"
+        return f"unknown setting '{where}' in the plan: see `imil study init paper`"
     if first["type"] == "missing":
-        return f"the plan says nothing of '{where}': add it"
-    said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        return f"the plan lacks '{where}': add it"
+    remedy = f"{first['msg'][0].lower()}{first['msg'][1:]}"
     if first["type"] in ("tuple_type", "too_short", "dict_type", "model_type"):
-        said = SHAPES[str(first["loc"][0])]
-    return f"{where} is {first['input']!r}: {said}"
+        remedy = HOW_TO_WRITE[str(first["loc"][0])]
+    return f"{where} is {first['input']!r}: {remedy}"

@@ -1,4 +1,4 @@
-"""Plans to start from: what `imil study init` writes."""
+"""Templates of plans, which `imil study init` writes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def init(name: str, data: str) -> str:
     Args:
         name: `paper`, `quick` or `small`.
         data: the table or folder of images; taken from the plan's folder if it is relative.
-    Raises: SettingsError: there is no plan of that name.
+    Raises: SettingsError: unknown name.
     """
     if name not in NAMES:
-        raise SettingsError(f"there is no plan '{name}': give {', '.join(NAMES)}")
+        raise SettingsError(f"unknown plan '{name}': expected one of {', '.join(NAMES)}")
     text = (files("imil.study") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
     return text.replace(DATA, tomli_w.dumps({"data": data}), 1)

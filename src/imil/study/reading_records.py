@@ -1,4 +1,4 @@
-"""What readers answered, from the stores of the runs."""
+"""The answers of readers, from the stores of the runs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from imil.training.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Answer:
-    """One case put to a reader, with what the reader said of it in the end.
+    """One case that was put to a reader, with the newest reading.
 
     Args:
         run: name of the run.
         epoch: completed epochs before the round.
         number, key, truth, predicted, confidence, grid: of the case.
         reading: the newest; None: not read.
-        seconds: on the case. The reading page's clock goes on when a case is opened again, so
-            of several readings the longest counts.
-        changes: readings that were changed later.
+        seconds: spent on the case. The reading page's clock continues when a case is opened
+            again, so of several readings the longest counts.
+        changes: how often the reading was changed.
     """
 
     run: str
@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def answered(self) -> bool:
-        """Whether a reader said something: a replay that has no answer skips."""
+        """Whether a reader answered: a replay without an answer skips in nobody's name."""
         return self.reading is not None and self.reading.reader != NOBODY
 
 
@@ -57,14 +57,15 @@ class Session:
 
     Args:
         reader: the name.
-        played: whether a program answers, so that time means nothing.
-        asked: cases that were to be put in all; fewer come where the model errs less.
-        answers: case by case; every case of every round, read or not.
+        simulated: whether a program answers, so that its times mean nothing.
+        wanted: the number of cases that the rounds asked for; fewer if the model made fewer
+            mistakes.
+        answers: every case of every round, read or not.
     """
 
     reader: str
-    played: bool
-    asked: int
+    simulated: bool
+    wanted: int
     answers: tuple[Answer, ...]
 
     @property
@@ -75,81 +76,82 @@ class Session:
     @property
     def verdicts(self) -> dict[Verdict, int]:
         """How often each verdict was given."""
-        given = Counter(one.reading.verdict for one in self.read if one.reading)
-        return {verdict: given[verdict] for verdict in VERDICTS}
+        counts = Counter(one.reading.verdict for one in self.read if one.reading)
+        return {verdict: counts[verdict] for verdict in VERDICTS}
 
     @property
     def seconds(self) -> tuple[float, ...]:
-        """The time of each answer that has one; replayed in several runs it took it once."""
-        once = {
+        """The time of each answer that has one; an answer replayed in several runs counts once."""
+        distinct = {
             (one.key, r.verdict, r.squares, r.reason, r.seconds): one.seconds
             for one in self.read
-            if (r := one.reading) is not None and one.seconds  # 0: nobody measured it
+            if (r := one.reading) is not None and one.seconds  # 0: not measured
         }
-        return () if self.played else tuple(once.values())
+        return () if self.simulated else tuple(distinct.values())
 
     @property
     def total(self) -> float:
-        """Seconds of reading in all."""
+        """Seconds of reading, all answers together."""
         return sum(self.seconds)
 
     @property
-    def middle(self) -> float:
-        """Median seconds of a case; 0 where nothing was timed."""
+    def median_seconds(self) -> float:
+        """Median seconds of a case; 0 if none was timed."""
         return median(self.seconds) if self.seconds else 0.0
 
     @property
-    def selected(self) -> float:
-        """Median number of squares selected; 0 where none were."""
+    def median_squares(self) -> float:
+        """Median number of squares selected, over answers with squares; 0 if there is none."""
         counts = [len(r.squares) for one in self.read if (r := one.reading) and r.squares]
         return float(median(counts)) if counts else 0.0
 
 
 def sessions(study: StudyFolder, plan: Plan) -> list[Session]:
-    """What each reader of a study did, over all jobs that have a round."""
-    found = []
+    """The session of each reader of a study, over all jobs that had a round."""
+    result = []
     for arm in (arm for arm in plan.rows if arm.kind == "imil"):
         jobs = study.jobs([arm.id], plan.seeds, plan.splits.count)
         answers: list[Answer] = []
-        asked = 0
+        wanted = 0
         for job in (job for job in jobs if job.run.store.exists()):
             rounds, of_job = _answers(job)
-            asked += sum(one.settings.num_outliers for one in rounds)
+            wanted += sum(one.settings.num_outliers for one in rounds)
             answers += of_job
-        played = plan.reader(arm.reader).reader.partition(":")[0] in PLAYED
-        found.append(Session(arm.reader, played, asked, tuple(answers)))
-    return found
+        simulated = plan.reader(arm.reader).reader.partition(":")[0] in PLAYED
+        result.append(Session(arm.reader, simulated, wanted, tuple(answers)))
+    return result
 
 
 def run_sessions(path: Path) -> list[Session]:
-    """What each reader of one run did; unread cases count for all of them.
+    """The session of each reader of one run; each has the unread cases too.
 
     Args:
         path: the run's folder, or its store.
-    Raises: SettingsError: there is no store, or no round in it.
+    Raises: SettingsError: the store is missing, or has no round.
     """
     file = path if path.is_file() else RunFolder(path).store
     if not file.is_file():
         raise SettingsError(
-            f"there is no reader's session in {path}: name the folder of a run that held a round"
+            f"no reader's session in {path}: give the folder of a run that had a round"
         )
     store = Store(file, readonly=True)
     try:
         rounds = store.rounds()
         by_reader = _by_reader(store, rounds)
-        played = _played(store)
+        simulated = _simulated(store)
     finally:
         store.close()
     if not rounds:
-        raise SettingsError(f"no round was held in {path}: name a run that held one")
-    asked = sum(one.settings.num_outliers for one in rounds)
+        raise SettingsError(f"no round in {path}: give the folder of a run that had one")
+    wanted = sum(one.settings.num_outliers for one in rounds)
     return [
-        Session(name, name in played, asked, tuple(answers)) for name, answers in by_reader.items()
+        Session(name, name in simulated, wanted, tuple(answers))
+        for name, answers in by_reader.items()
     ]
 
 
-def _played(store: Store) -> set[str]:
-    """The names of programs: of each run's reader, where it is one, and those without a name."""
+def _simulated(store: Store) -> set[str]:
+    """The names of readers that are programs: those of the runs, and the default names."""
     named = {
         str(settings.get("reader_name"))
         for settings in (run["settings"] for run in store.runs())
@@ -162,19 +164,21 @@ def _answers(job: Job) -> tuple[list[Round], list[Answer]]:
     store = Store(job.run.store, readonly=True)
     try:
         rounds = store.rounds()
-        return rounds, [_answer(round_, case, said) for round_, case, said in _cases(store, rounds)]
+        return rounds, [
+            _answer(round_, case, readings) for round_, case, readings in _cases(store, rounds)
+        ]
     finally:
         store.close()
 
 
 def _by_reader(store: Store, rounds: Sequence[Round]) -> dict[str, list[Answer]]:
-    held = list(_cases(store, rounds))
-    names = dict.fromkeys(reading.reader for _, _, said in held for reading in said)
+    cases = list(_cases(store, rounds))
+    names = dict.fromkeys(reading.reader for _, _, readings in cases for reading in readings)
     names.pop(NOBODY, None)
     return {
         name: [
-            _answer(round_, case, [reading for reading in said if reading.reader == name])
-            for round_, case, said in held
+            _answer(round_, case, [reading for reading in readings if reading.reader == name])
+            for round_, case, readings in cases
         ]
         for name in names or [NOBODY]
     }
@@ -188,8 +192,8 @@ def _cases(store: Store, rounds: Iterable[Round]) -> Iterator[tuple[Round, Case,
             yield round_, case, [reading for reading in readings if reading.case == case.id]
 
 
-def _answer(round_: Round, case: Case, said: Sequence[Reading]) -> Answer:
-    newest = said[-1] if said else None
+def _answer(round_: Round, case: Case, readings: Sequence[Reading]) -> Answer:
+    newest = readings[-1] if readings else None
     return Answer(  # without the case's heat-maps: a study has many cases
         run=round_.run,
         epoch=round_.epoch,
@@ -200,6 +204,6 @@ def _answer(round_: Round, case: Case, said: Sequence[Reading]) -> Answer:
         confidence=case.confidence,
         grid=case.grid,
         reading=newest,
-        seconds=max((reading.seconds for reading in said), default=0.0),
-        changes=max(0, len(said) - 1),
+        seconds=max((reading.seconds for reading in readings), default=0.0),
+        changes=max(0, len(readings) - 1),
     )

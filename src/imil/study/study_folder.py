@@ -1,4 +1,4 @@
-"""The folder of a study: what lies where. The report is drawn from it."""
+"""The folder of a study: the paths of its files, and how the jobs are doing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from imil.errors import DataError
 from imil.training.run_folder import RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
-HOW = ("threads", "device", "precision")  # of a training; its job's marks keep them
+TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What one training predicts for one set.
+    """The predictions of one training for one set.
 
     Args:
         keys: N names, the same order for every arm of a seed and split.
@@ -40,10 +40,10 @@ class Predictions:
         """The number of images, N."""
         return len(self.keys)
 
-    def select(self, chosen: NDArray[np.bool_]) -> Predictions:
-        """The predictions of some of the images, (N,) True where one is wanted."""
-        keys = tuple(key for key, wanted in zip(self.keys, chosen, strict=True) if wanted)
-        return Predictions(keys, self.labels[chosen], self.probs[chosen])
+    def select(self, selected: NDArray[np.bool_]) -> Predictions:
+        """The predictions for the images where `selected` (N,) is True."""
+        keys = tuple(key for key, wanted in zip(self.keys, selected, strict=True) if wanted)
+        return Predictions(keys, self.labels[selected], self.probs[selected])
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,22 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Such as `imil, seed 0, split 1`."""
+        """Its name for people, such as `imil, seed 0, split 1`."""
         return f"{self.arm}, seed {self.seed}, split {self.split}"
 
     @property
     def unit(self) -> tuple[int, int]:
-        """What is paired between arms: (seed, split)."""
+        """(seed, split), by which arms are paired."""
         return (self.seed, self.split)
 
     @property
     def run(self) -> RunFolder:
-        """Its files."""
+        """The files of its training."""
         return RunFolder(self.path)
 
     @property
     def focus(self) -> Path:
-        """Heat-map energy in masks, see `imil.study.attention_focus`."""
+        """The heat-maps' energy in masks, see `imil.study.attention_focus`."""
         return self.path / "focus.parquet"
 
     @property
@@ -85,30 +85,30 @@ class Job:
         """job.json: `state`, `seconds` of work; `threads`, `device` and `precision` once it
         trains, `error` if failed."""
         try:
-            found: dict[str, Any] = json.loads((self.path / "job.json").read_text("utf-8"))
-            _ = found["state"]
+            status: dict[str, Any] = json.loads((self.path / "job.json").read_text("utf-8"))
+            _ = status["state"]
         except FileNotFoundError:
             return {"state": "waiting"}
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{self.path / 'job.json'} is damaged: delete it") from None
-        return found
+        return status
 
     @property
     def state(self) -> State:
-        """How far it is."""
+        """Waiting, running, done or failed."""
         state: State = self.status["state"]
         return state
 
     def mark(self, state: State, **more: Any) -> None:
-        """Say how far it is. How it was trained stays said: it may be looked at elsewhere later."""
-        kept = {name: value for name, value in self.status.items() if name in HOW}
+        """Write job.json; what it was trained with is kept, it may be evaluated elsewhere later."""
+        kept = {name: value for name, value in self.status.items() if name in TRAINED_WITH}
         write_json(self.path / "job.json", {"state": state, **kept, **more})
 
     def sets(self) -> tuple[str, ...]:
         """The sets that it predicted at its end: `test`, then `external-NAME`."""
-        found = sorted(path.stem for path in self.run.predictions("end", TEST).parent.glob("*"))
-        apart = [name for name in found if name.startswith("external-")]
-        return (*([TEST] if TEST in found else []), *apart)
+        names = sorted(path.stem for path in self.run.predictions("end", TEST).parent.glob("*"))
+        external = [name for name in names if name.startswith("external-")]
+        return (*([TEST] if TEST in names else []), *external)
 
     def predictions(self, of: str = TEST, when: str = "end") -> Predictions:
         """Its predictions of a set, at its end or before a round (`epoch-070`)."""
@@ -136,34 +136,34 @@ class StudyFolder:
 
     @property
     def plan(self) -> Path:
-        """The plan as resolved."""
+        """The plan, with absolute paths."""
         return self.path / "plan.toml"
 
     @property
     def facts(self) -> Path:
-        """study.json: versions, data fingerprint, classes, counts, warnings found before the first
-        job."""
+        """study.json: versions, data fingerprint, classes, counts, warnings; see
+        `imil.study.checks.preflight.Facts`."""
         return self.path / "study.json"
 
     @property
     def images(self) -> Path:
-        """images.parquet: key, set (`data` or `external-NAME`), label, hashes of what the file and
-        its masks hold, and a column per subgroup (text; empty: not known)."""
+        """images.parquet: key, set (`data` or `external-NAME`), label, hashes of the file and its
+        masks, and a column per subgroup (text; empty: not known)."""
         return self.path / "images.parquet"
 
     def read_images(self) -> pd.DataFrame:
-        """What is in images.parquet.
+        """The content of images.parquet.
 
-        Raises: DataError: it is not there, or is damaged.
+        Raises: DataError: it is missing or damaged.
         """
         try:
             return pd.read_parquet(self.images)
         except FileNotFoundError as error:
             raise DataError(
-                f"{self.images} is not there: `imil study run` has yet to read the images"
+                f"{self.images} is missing: start the study with `imil study run`"
             ) from error
         except (OSError, ValueError) as error:  # pyarrow's errors are of either kind
-            raise DataError(f"{self.images} cannot be read: begin the study anew") from error
+            raise DataError(f"{self.images} cannot be read: start a new study") from error
 
     def splits(self, number: int) -> Path:
         """Key, label and split of each image."""
@@ -194,14 +194,14 @@ class StudyFolder:
         ]
 
     def states(self, jobs: Iterable[Job]) -> dict[Job, State]:
-        """How far each job is: one under way when nobody runs the study was killed, and waits."""
+        """The state of each job; one that is `running` while no process runs the study waits."""
         states = {job: job.state for job in jobs}
         if not is_locked(self.path):
-            states = {job: "waiting" if at == "running" else at for job, at in states.items()}
+            states = {job: "waiting" if s == "running" else s for job, s in states.items()}
         return states
 
     def forget(self, of: str) -> None:
-        """Take back what the jobs predicted of a set (`external-NAME`) at their end.
+        """Delete the jobs' predictions of a set (`external-NAME`).
 
         Raises: DataError: a file cannot be deleted.
         """
@@ -210,15 +210,18 @@ class StudyFolder:
                 path.unlink()
 
     def clear(self) -> None:
-        """Take back what was written before the first job."""
+        """Delete what was written before the first job."""
         for path in (self.plan, self.images, self.facts):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.splits(0).parent, ignore_errors=True)
 
     def read_facts(self) -> dict[str, Any]:
-        """What study.json holds."""
+        """The content of study.json.
+
+        Raises: DataError: it is missing or damaged.
+        """
         try:
-            found: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
+            facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{self.facts} cannot be read: is {self.path} a study?") from error
-        return found
+        return facts

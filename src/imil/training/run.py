@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
@@ -19,7 +18,7 @@ from imil.atomic_files import atomic_write
 from imil.cases import HeatMap, Reader
 from imil.errors import DataError, SettingsError
 from imil.lightning import IMIL
-from imil.metrics.classification import evaluate
+from imil.metrics import accuracy, evaluate, negative_log_likelihood
 from imil.pytorch import Foreseen, TorchModel
 from imil.pytorch.callback import versions
 from imil.store import Store
@@ -284,9 +283,8 @@ class Run:
         if "val" not in self.samples:
             return {}
         probs, labels = self.model.predict(self.samples["val"]), self.samples["val"].labels
-        picked = np.clip(probs[np.arange(len(labels)), labels], 1e-12, None)
-        right = float((probs.argmax(axis=1) == labels).mean())
-        return {"loss": float(-np.log(picked).mean()), "accuracy": right}
+        loss, share = negative_log_likelihood(probs, labels), accuracy(probs, labels)
+        return {"loss": float(loss), "accuracy": float(share)}
 
     def _predict_at(self, epoch: int) -> None:
         self._maps = {} if epoch in self.rounds else None

@@ -1,1 +1,1 @@
-"""What is checked before the first job of a study starts."""
+"""The checks of a study before its first job starts."""

@@ -1,4 +1,4 @@
-"""What is trained on must not be tested on: overlaps of splits, data and external sets."""
+"""Data leakage: the same image in training and test sets, or in the data and an external set."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from imil.data.near_duplicates import Rows, near, same
 from imil.errors import DataError
-from imil.study.image_sets import DATA, ImageSet
+from imil.study.checks.image_sets import DATA, ImageSet
 
-SHOWN = 5  # pairs that a warning names
-NAMED = 3  # pairs that an error names
+IN_WARNING = 5  # pairs that a warning names
+IN_ERROR = 3  # pairs that an error names
 Splits = Sequence[Sequence[str]]  # `train`, `val` or `test` of each image of the data
 
 
-class Everything:
+class AllImages:
     """All images of all sets, one after the other, the data first.
 
     Args:
@@ -36,87 +36,87 @@ class Everything:
         )
         self._code = np.unique(self.contents, return_inverse=True)[1]
 
-    def apart(self, i: Rows, j: Rows) -> NDArray[np.bool_]:
-        """Whether one of a pair may be learned from and the other tested on, (M,), i < j."""
-        apart = (self.set[i] == 0) & (self.set[j] > 0)
-        rows = np.flatnonzero(self.set[j] == 0)  # then i is of the data too
+    def leak(self, i: Rows, j: Rows) -> NDArray[np.bool_]:
+        """Whether one of a pair may be trained on and the other tested on, (M,), i < j."""
+        leak = (self.set[i] == 0) & (self.set[j] > 0)
+        rows = np.flatnonzero(self.set[j] == 0)  # then i is in the data too
         left, right = i[rows], j[rows]
         for train, test in zip(self.trains, self.tests, strict=True):
-            apart[rows] |= (train[left] & test[right]) | (test[left] & train[right])
-        return apart
+            leak[rows] |= (train[left] & test[right]) | (test[left] & train[right])
+        return leak
 
     def differ(self, i: Rows, j: Rows) -> NDArray[np.bool_]:
-        """Whether the files of a pair hold different bytes, (M,)."""
+        """Whether the files of a pair differ, (M,)."""
         return np.asarray(self._code[i] != self._code[j])
 
 
 def check_overlaps(sets: Sequence[ImageSet], splits: Splits) -> list[str]:
-    """Warnings of images that are there twice, or almost, a sentence each.
+    """Warnings about duplicates and near-duplicates, a sentence each.
 
     Args:
         sets: the data, then the external sets.
         splits: each split of the data.
     Raises: DataError: the same image is trained on and tested on.
     """
-    every = Everything(sets, splits)
-    pairs = [pair for rows in same(every.contents) for pair in _told(every, rows)]
+    images = AllImages(sets, splits)
+    pairs = [_worst_pair(images, rows) for rows in same(images.contents)]
     leaks = [(i, j, why) for i, j, why in pairs if why]
     if leaks:
         named = "; ".join(
-            f"{every.names[i]} and {every.names[j]}, {why}" for i, j, why in leaks[:NAMED]
+            f"{images.names[i]} and {images.names[j]}, {why}" for i, j, why in leaks[:IN_ERROR]
         )
-        more = f"; and {len(leaks) - NAMED} more" if len(leaks) > NAMED else ""
+        more = f"; and {len(leaks) - IN_ERROR} more" if len(leaks) > IN_ERROR else ""
         raise DataError(
             f"the same image is trained on and tested on under two names ({named}{more}): "
-            "take one of the two out, or, where the split is drawn, give both the same patient"
+            "remove one of the two, or, where the split is drawn, give both the same patient"
         )
-    return [*_twice(every, [(i, j) for i, j, _ in pairs]), *_alike(every, sets)]
+    duplicates = [(i, j) for i, j, _ in pairs]
+    return [*_duplicates(images, duplicates), *_near_duplicates(images, sets)]
 
 
 def _of(one: ImageSet) -> str:
     return "" if one.name == DATA else f" of {one.name}"
 
 
-def _told(every: Everything, rows: tuple[int, ...]) -> Iterator[tuple[int, int, str]]:
-    """Two of these equal images, and where they leak; nothing where they do not."""
-    of_data = [i for i in rows if i < every.within]
-    apart = [i for i in rows if i >= every.within]
-    for number, (train, test) in enumerate(zip(every.trains, every.tests, strict=True)):
-        learned = [i for i in of_data if train[i]]
-        tested = [i for i in of_data if test[i]]
-        if learned and tested:
-            yield learned[0], tested[0], f"in the training and the test set of split {number}"
-            return
-    if of_data and apart:
-        yield of_data[0], apart[0], "in the data and an external set"
-        return
-    yield rows[0], rows[1], ""
+def _worst_pair(images: AllImages, rows: tuple[int, ...]) -> tuple[int, int, str]:
+    """Two of these equal images, and where they leak; "" where they do not."""
+    in_data = [i for i in rows if i < images.within]
+    external = [i for i in rows if i >= images.within]
+    for number, (train, test) in enumerate(zip(images.trains, images.tests, strict=True)):
+        trained = [i for i in in_data if train[i]]
+        tested = [i for i in in_data if test[i]]
+        if trained and tested:
+            return trained[0], tested[0], f"in the training and the test set of split {number}"
+    if in_data and external:
+        return in_data[0], external[0], "in the data and an external set"
+    return rows[0], rows[1], ""
 
 
-def _twice(every: Everything, pairs: Sequence[tuple[int, int]]) -> Iterator[str]:
+def _duplicates(images: AllImages, pairs: Sequence[tuple[int, int]]) -> Iterator[str]:
     if not pairs:
         return
-    shown = ", ".join(f"{every.names[i]} and {every.names[j]}" for i, j in pairs[:SHOWN])
-    what = "image is" if len(pairs) == 1 else "images are"
-    yield f"{len(pairs)} {what} there more than once, never both in training and test: {shown}"
-    odd = [(i, j) for i, j in pairs if every.labels[i] != every.labels[j]]
+    names = ", ".join(f"{images.names[i]} and {images.names[j]}" for i, j in pairs[:IN_WARNING])
+    what = "1 image occurs" if len(pairs) == 1 else f"{len(pairs)} images occur"
+    yield f"{what} more than once, never both in training and test: {names}"
+    odd = [(i, j) for i, j in pairs if images.labels[i] != images.labels[j]]
     if odd:
         i, j = odd[0]
-        yield f"the same image has two labels: {every.names[i]} and {every.names[j]}"
+        yield f"the same image has two labels: {images.names[i]} and {images.names[j]}"
 
 
-def _alike(every: Everything, sets: Sequence[ImageSet]) -> Iterator[str]:
-    def matter(i: Rows, j: Rows) -> NDArray[np.bool_]:
-        return every.apart(i, j) & every.differ(i, j)
+def _near_duplicates(images: AllImages, sets: Sequence[ImageSet]) -> Iterator[str]:
+    def wanted(i: Rows, j: Rows) -> NDArray[np.bool_]:
+        return images.leak(i, j) & images.differ(i, j)
 
     prints = np.concatenate([one.prints for one in sets])
-    count, most = near(prints, matter, shown=SHOWN)
+    count, closest = near(prints, wanted, shown=IN_WARNING)
     if count:
-        shown = ", ".join(
-            f"{every.names[i]} and {every.names[j]} ({alike:.2f})" for i, j, alike in most
+        names = ", ".join(
+            f"{images.names[i]} and {images.names[j]} ({similarity:.2f})"
+            for i, j, similarity in closest
         )
-        what = "1 pair of images looks" if count == 1 else f"{count} pairs of images look"
+        what = "1 pair of images is" if count == 1 else f"{count} pairs of images are"
         yield (
-            f"{what} almost alike (correlation of edges), one to train on and one to test on: "
-            f"{shown}; where both are the same film, results are too good"
+            f"{what} nearly identical (correlation of edges), one to train on and one to test on: "
+            f"{names}; if both are the same film, the results are too good"
         )

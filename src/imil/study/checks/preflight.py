@@ -1,6 +1,6 @@
-"""What is found before the first job starts, and what is written down of the data.
+"""The checks before the first job of a study, and the record of its data.
 
-Everything here can be run again: with the same data it finds and writes the same.
+Running them again with the same data gives and writes the same.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from imil.data.splits import find_patient_leak, read_splits, split, write_splits
 from imil.errors import DataError, SettingsError
 from imil.pytorch.callback import versions
 from imil.study.arms import Arm
+from imil.study.checks.image_sets import MASKS, ImageSet, Say, read_sets
 from imil.study.checks.leakage import check_overlaps
-from imil.study.checks.reader_answers import check_readers, replayed
-from imil.study.image_sets import MASKS, ImageSet, Say, read_sets
+from imil.study.checks.reader_answers import check_readers, hash_replays
 from imil.study.plan import Plan
 from imil.study.study_folder import StudyFolder
 from imil.training.network import build
 
-LIBRARIES = ("pandas", "scipy", "torchmetrics")  # besides a run's own
-RECORDED = ["label", "class_name", "content"]  # what must not change while a study runs
-OTHER = "the study was begun with other versions"
+LIBRARIES = ("pandas", "scipy")  # recorded beside the versions that every run records
+RECORDED = ["label", "class_name", "content"]  # must not change while a study runs
+OTHER_VERSIONS = "the study was begun with other versions"  # also in folders of earlier versions
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What study.json holds.
+    """The content of study.json.
 
     Args:
-        name: the plan's.
-        created: when the study was begun; UTC, ISO 8601.
+        name: of the plan.
+        created: when the study was started; UTC, ISO 8601.
         versions: of Python and of the libraries that the numbers depend on.
         classes: K names.
-        images: how many there are of each set.
+        images: the number of images of each set.
         fingerprint: SHA-256 over set, key, label and content of every image, in order.
-        answers: SHA-256 of what is replayed, by the reader's name; also of readers who have left
-            the plan and may come back.
-        warnings: what a reader of the results must know of the data, a sentence each.
+        answers: SHA-256 of the replayed answers, by the reader's name; also of readers who have
+            been removed from the plan and may be added again.
+        warnings: what must be known of the data to judge the results, a sentence each.
     """
 
     name: str
@@ -65,32 +65,32 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
     """Check everything, then write splits, images.parquet and study.json; returns the last.
 
     Args:
-        plan: what is to be done; it may have grown since the study was begun.
-        folder: of the study. What is written there stays true: a split once drawn is kept.
-        say: is told each warning, and what takes long.
-        cache: where decoded images are kept.
-    Raises: DataError, SettingsError: the study cannot be done like this, in one sentence.
+        plan: it may have been extended since the study was started.
+        folder: of the study. A split that was drawn is kept.
+        say: called with each warning, and before long work.
+        cache: folder of decoded images.
+    Raises: DataError, SettingsError: the study cannot be run like this, in one sentence.
     """
     sets = read_sets(plan, cache=cache, say=say)
     data = sets[0].images
     images = pd.concat([one.rows() for one in sets], ignore_index=True)
-    begun = folder.facts.exists()
-    before = _recorded(folder) if begun else images.iloc[:0]
+    started = folder.facts.exists()
+    before = _recorded(folder) if started else images.iloc[:0]
     _check_unchanged(folder, before, images)
-    splits = [_split(plan, folder, sets[0], number, begun) for number in range(plan.splits.count)]
+    splits = [_split(plan, folder, sets[0], number, started) for number in range(plan.splits.count)]
     _check_training(plan, sets[0], splits)
     warnings = [warning for one in sets for warning in one.warnings]
     warnings += check_overlaps(sets, splits) + check_readers(plan, data, splits)
-    first = folder.read_facts() if begun else {}
-    answers = replayed(plan, data)
+    first = folder.read_facts() if started else {}
+    answers = hash_replays(plan, data)
     _check_answers(plan, folder, first.get("answers", {}), answers)
     now = _versions()
-    since = first.get("versions", now)
-    warnings += _other_versions(since, now, first.get("warnings", ()))
+    at_start = first.get("versions", now)
+    warnings += _other_versions(at_start, now, first.get("warnings", ()))
     facts = Facts(
         name=plan.name,
         created=first.get("created", _now()),
-        versions=since,
+        versions=at_start,
         classes=data.class_names,
         images={one.name: len(one) for one in sets},
         fingerprint=fingerprint(images),
@@ -98,7 +98,7 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
         warnings=tuple(warnings),
     )
     for name in set(images["set"]) - set(before["set"]):
-        folder.forget(name)  # a set of that name may have been there earlier, with other images
+        folder.forget(name)  # an earlier set of that name may have had other images
     _write(folder, sets[0], splits, images, facts)
     for warning in warnings:
         say(escape(f"Note: {warning}."))
@@ -106,7 +106,7 @@ def prepare(plan: Plan, folder: StudyFolder, say: Say, *, cache: Path) -> Facts:
 
 
 def fingerprint(images: pd.DataFrame) -> str:
-    """SHA-256 over set, key, label and content of every image: the same data, the same text.
+    """SHA-256 over set, key, label and content of every image; equal for equal data.
 
     Args:
         images: as in images.parquet.
@@ -117,27 +117,34 @@ def fingerprint(images: pd.DataFrame) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = versions()
+    result = versions()
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            result[name] = version(name)
+    return result
 
 
 def _other_versions(
-    first: Mapping[str, str], now: Mapping[str, str], said: Sequence[str]
+    first: Mapping[str, str], now: Mapping[str, str], warnings: Sequence[str]
 ) -> list[str]:
-    """That a session has other versions than the first, and what was said of earlier ones.
+    """Warnings that this session, or an earlier one, has other versions than the first session.
 
     Args:
-        said: the warnings of the last session; what was trained then stays trained so.
+        first: the versions of the first session.
+        now: those of this session; a library that is no longer recorded is not compared.
+        warnings: of the last session; trainings of earlier sessions keep theirs.
     """
-    # folders of older versions say "now", which holds for the session alone that wrote it
-    found = [one.replace(", now ", ", later ") for one in said if one.startswith(OTHER)]
-    changed = [(name, old, now.get(name)) for name, old in first.items() if now.get(name) != old]
-    other = [f"{name} {old}, later {new}" for name, old, new in changed]
-    told = f"{OTHER} ({'; '.join(other)})"
-    return found + [told] * (bool(other) and told not in found)
+    # folders of older versions have "now", which was true for the session that wrote it
+    result = [
+        one.replace(", now ", ", later ") for one in warnings if one.startswith(OTHER_VERSIONS)
+    ]
+    other = [
+        f"{name} {old}, later {now[name]}"
+        for name, old in first.items()
+        if now.get(name, old) != old
+    ]
+    warning = f"{OTHER_VERSIONS} ({'; '.join(other)})"
+    return result + [warning] * (bool(other) and warning not in result)
 
 
 def _now() -> str:
@@ -145,22 +152,22 @@ def _now() -> str:
 
 
 def _recorded(folder: StudyFolder) -> pd.DataFrame:
-    """Every image as it was when the study was last run.
+    """images.parquet as it was written when the study was last run.
 
-    Raises: DataError: the record is damaged.
+    Raises: DataError: it is damaged.
     """
     try:
-        found = folder.read_images()
-        _ = found[["set", "key", *RECORDED]]
+        images = folder.read_images()
+        _ = images[["set", "key", *RECORDED]]
     except KeyError as error:
-        raise DataError(f"{folder.images} cannot be read: begin the study anew") from error
-    return found
+        raise DataError(f"{folder.images} cannot be read: start a new study") from error
+    return images
 
 
 def _check_unchanged(folder: StudyFolder, before: pd.DataFrame, now: pd.DataFrame) -> None:
-    """Sets may be added to a study, but those that it has stay as they were.
+    """Refuse changed data: sets may be added to a study, but its own sets must stay the same.
 
-    Raises: DataError: images are new, gone, relabelled or rewritten, or have other masks.
+    Raises: DataError: images were added, removed, relabelled or rewritten, or have other masks.
     """
     both = set(now["set"]) & set(before["set"])
     columns = [*RECORDED, *({MASKS} & set(before))]
@@ -176,16 +183,16 @@ def _check_unchanged(folder: StudyFolder, before: pd.DataFrame, now: pd.DataFram
     ]
     if changed:
         raise DataError(
-            f"the data have changed since {folder.path} was begun: {len(changed)} images are new, "
-            f"gone, relabelled, rewritten or with other masks, '{changed[0][1]}' the first; put "
-            "them back, or begin a new study"
+            f"the data have changed since {folder.path} was started: {len(changed)} images were "
+            f"added, removed, relabelled or rewritten, or have other masks, '{changed[0][1]}' the "
+            "first: restore them, or start a new study"
         )
 
 
 def _check_answers(
     plan: Plan, folder: StudyFolder, before: Mapping[str, str], now: Mapping[str, str]
 ) -> None:
-    """What is replayed stays as it was, as soon as an arm was trained with it.
+    """Refuse changed replayed answers, once an arm was trained with them.
 
     Raises: SettingsError: the answers of a reader have changed.
     """
@@ -194,32 +201,30 @@ def _check_answers(
         if changed and any(folder.arm(arm.id).glob("*/imil.sqlite")):
             raise SettingsError(
                 f"the readings that '{arm.reader}' replays have changed since an arm of "
-                f"{folder.path} was trained with them: put them back, or give the new ones to a "
+                f"{folder.path} was trained with them: restore them, or give the new ones to a "
                 "reader of another name"
             )
 
 
 def _split(
-    plan: Plan, folder: StudyFolder, data: ImageSet, number: int, begun: bool
+    plan: Plan, folder: StudyFolder, data: ImageSet, number: int, started: bool
 ) -> tuple[str, ...]:
-    """The split of that number, as it was written or else drawn."""
+    """The split of that number: as written by an earlier session, else drawn."""
     table, path = data.images.table, folder.splits(number)
     given = table.splits is not None
     if given and plan.splits.count > 1:
         raise SettingsError(
-            f"the plan asks for {plan.splits.count} splits, but {plan.data} says itself what is "
-            "trained and tested on: set the splits' count to 1, or name another column for splits"
+            f"the plan asks for {plan.splits.count} splits, but {plan.data} has a column of splits"
+            ": set count to 1 in [splits], or name another column for splits"
         )
-    if begun and path.exists() and not given:
+    if started and path.exists() and not given:
         written = read_splits(path, table)
-        if leak := find_patient_leak(
-            table, written
-        ):  # the patients that it was drawn by were others
+        if leak := find_patient_leak(table, written):  # the column of patients has changed
             patient, one, other = leak
             raise DataError(
                 f"the patient '{patient}' is in {one} and in {other} of split {number}, which was "
-                f"drawn when {folder.path} was begun with other patients or none: put these back, "
-                "or begin a new study"
+                f"drawn when {folder.path} was started with other patients or none: restore them, "
+                "or start a new study"
             )
         return written
     drawn = split(
@@ -228,19 +233,19 @@ def _split(
         val=plan.splits.val_share,
         seed=plan.splits.seed + number,
     )
-    if not (begun and path.exists()):
+    if not (started and path.exists()):
         return drawn
     written = read_splits(path, table)
     if given and written != drawn:
         raise DataError(
-            f"the splits in {plan.data} have changed since {folder.path} was begun: put them "
-            "back, or begin a new study"
+            f"the splits in {plan.data} have changed since {folder.path} was started: restore "
+            "them, or start a new study"
         )
     return written
 
 
 def _check_training(plan: Plan, data: ImageSet, splits: Sequence[Sequence[str]]) -> None:
-    """Whether every job can start: a batch of images, and a network that can be built."""
+    """Check that every job can start: enough images for a batch, and a network that exists."""
     settings = plan.settings(Arm("baseline"), plan.seeds[0])
     least = min(list(one).count("train") for one in splits)
     if least < settings.batch_size:
@@ -264,7 +269,7 @@ def _write(
     images: pd.DataFrame,
     facts: Facts,
 ) -> None:
-    """Everything, study.json last: where it is, the rest is."""
+    """Write everything; study.json last, as the sign that the rest is complete."""
     for number, drawn in enumerate(splits):
         path = folder.splits(number)
         with os_errors_as_sentences(path):

@@ -1,4 +1,4 @@
-"""Whether the readers of a plan can answer: found before the first training, not at its round."""
+"""Whether the readers of a plan can answer, checked before the first training."""
 
 from __future__ import annotations
 
@@ -19,72 +19,74 @@ from imil.training.reader_factory import check_web, make_reader
 
 
 def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:
-    """Warnings about readings that are there but cannot be used, a sentence each.
+    """Warnings about readings that cannot be used, a sentence each.
 
     Args:
         plan: with its readers.
         data: the study's images.
         splits: each split of them.
-    Raises: SettingsError: a reader does not exist, or cannot answer any case.
+    Raises: SettingsError: a reader is unknown, or cannot answer any case.
     """
     warnings: list[str] = []
     replayed: dict[str, Replay] = {}
     for reader in plan.readers:
         try:
-            made = _made(reader, data)
-            if isinstance(made, Replay):
-                warnings += _replayed(plan, reader.name, made, data, splits)
-                replayed[reader.name] = made
+            reads = _make(reader, data)
+            if isinstance(reads, Replay):
+                warnings += _check_replay(plan, reader.name, reads, data, splits)
+                replayed[reader.name] = reads
         except ImilError as error:
             raise SettingsError(f"the reader '{reader.name}' cannot answer: {error}") from error
-    return warnings + list(_alike(replayed))
+    return warnings + list(_same_answers(replayed))
 
 
-def replayed(plan: Plan, data: Prepared) -> dict[str, str]:
+def hash_replays(plan: Plan, data: Prepared) -> dict[str, str]:
     """SHA-256 of the answers that are replayed, by the reader's name.
 
     Args:
-        plan: with readers that `check_readers` found to be able to answer.
+        plan: with readers that `check_readers` has accepted.
         data: the study's images.
     """
-    found = {}
+    hashes = {}
     for reader in plan.readers:
-        made = _made(reader, data)
-        if isinstance(made, Replay):
-            said = sorted(json.dumps([r.key, r.epoch, r.verdict, r.squares]) for r in made.rows)
-            found[reader.name] = hashlib.sha256("\n".join(said).encode()).hexdigest()
-    return found
+        reads = _make(reader, data)
+        if isinstance(reads, Replay):
+            lines = sorted(json.dumps([r.key, r.epoch, r.verdict, r.squares]) for r in reads.rows)
+            hashes[reader.name] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashes
 
 
-def _made(reader: Reader, data: Prepared) -> object:
-    """The reader; None where it is the web page."""
+def _make(reader: Reader, data: Prepared) -> object:
+    """The reader; None if it is the web page."""
     if reader.asks == "web":
         check_web()
     if reader.reader == "web":
         return None
     if reader.reader == "none":
-        raise SettingsError("reader is none: name one, or leave the arm imil out")
+        raise SettingsError("reader is none: give a reader, or leave out the arm imil")
     return make_reader(reader.reader, person=reader.name, seed=0, data=data, folder=Path())
 
 
-def _alike(replayed: Mapping[str, Replay]) -> Iterator[str]:
+def _same_answers(replayed: Mapping[str, Replay]) -> Iterator[str]:
     for (one, ones), (other, others) in combinations(replayed.items(), 2):
-        said = ({(r.key, r.epoch, r.verdict, r.squares) for r in of.rows} for of in (ones, others))
-        if next(said) == next(said):
-            yield (
-                f"'{one}' and '{other}' replay the same answers: their two rows of the results "
-                "are one, told twice"
-            )
+        first, second = (
+            {(r.key, r.epoch, r.verdict, r.squares) for r in replay.rows}
+            for replay in (ones, others)
+        )
+        if first == second:
+            yield f"'{one}' and '{other}' replay the same answers: their results are the same"
 
 
-def _replayed(plan: Plan, name: str, reader: Replay, data: Prepared, splits: Splits) -> list[str]:
+def _check_replay(
+    plan: Plan, name: str, reader: Replay, data: Prepared, splits: Splits
+) -> list[str]:
     settings = plan.settings(Arm("baseline"), plan.seeds[0])
     known = {*data.table.keys, *(key for key, _ in data.bad)}
-    strange = [row.key for row in reader.rows if row.key not in known]
-    if strange:
+    unknown = [row.key for row in reader.rows if row.key not in known]
+    if unknown:
         raise SettingsError(
-            f"{reader.path} has {len(strange)} readings of images that the data do not have, "
-            f"'{strange[0]}' the first: give readings of these images, by the same names"
+            f"{reader.path} has {len(unknown)} readings of images that are not in the data, "
+            f"'{unknown[0]}' the first: give readings of images of the data, by the same names"
         )
     usable = reader.usable(settings.imil_epoch, Grid.parse(settings.grid_size))
     return list(_unused(name, {row.key for row in usable}, data, splits))
@@ -95,6 +97,6 @@ def _unused(name: str, keys: set[str], data: Prepared, splits: Splits) -> Iterat
         train = {key for key, of in zip(data.table.keys, split_of, strict=True) if of == "train"}
         if not keys & train:
             yield (
-                f"no image that '{name}' has read is trained on in split {number}: no case of a "
-                "round can have a reading there"
+                f"no image that '{name}' has read is in the training set of split {number}: no "
+                "case of a round can have a reading there"
             )

@@ -26,6 +26,7 @@ from imil.study.figures.figure_inputs import FigureInputs, Loaders
 from imil.study.figures.style import Drawing, figure_style
 from imil.study.plan import Plan
 from imil.study.study_folder import TEST, StudyFolder
+from imil.study.study_predictions import StudyPredictions
 
 __all__ = ["Drawn", "LeftOut", "Loaders", "draw_all"]
 
@@ -58,6 +59,7 @@ def draw_all(
     loaders: Loaders | None = None,
     *,
     kappa: NDArray[np.float64] | None = None,
+    predictions: StudyPredictions | None = None,
 ) -> tuple[list[Drawn], list[LeftOut]]:
     """The figures that were written to the study's folder, and those that could not be drawn.
 
@@ -68,9 +70,10 @@ def draw_all(
         loaders: of images and lesion masks.
         kappa: Fleiss's kappa of each square, (rows, cols), NaN where it cannot be computed; over
             the cases in which every reader selected squares.
+        predictions: of the study, where some are read already.
     Raises: DataError: a figure cannot be written.
     """
-    inputs = FigureInputs(folder, plan, results, loaders or Loaders(), kappa)
+    inputs = FigureInputs(folder, plan, results, loaders or Loaders(), kappa, predictions)
     drawn: list[Drawn] = []
     left_out: list[LeftOut] = []
     with figure_style():

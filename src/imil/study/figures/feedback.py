@@ -87,17 +87,17 @@ def _choose(readings: Sequence[CaseReading]) -> list[CaseReading]:
 
 
 def _probabilities(inputs: FigureInputs, one: CaseReading) -> TrueClassProbability:
-    before = _probability(one.job, one, f"epoch-{one.round.epoch:03}")
+    before = _probability(inputs, one.job, one, f"epoch-{one.round.epoch:03}")
     if before is None and len(one.case.class_names) == 2:
         before = 1 - one.case.confidence  # it was a mistake
     base_job = inputs.folder.job("baseline", *one.job.unit)
-    baseline = _probability(base_job, one, "end") if base_job.state == "done" else None
-    return TrueClassProbability(before, _probability(one.job, one, "end"), baseline)
+    baseline = _probability(inputs, base_job, one, "end") if base_job.state == "done" else None
+    return TrueClassProbability(before, _probability(inputs, one.job, one, "end"), baseline)
 
 
-def _probability(job: Job, one: CaseReading, when: str) -> float | None:
+def _probability(inputs: FigureInputs, job: Job, one: CaseReading, when: str) -> float | None:
     try:
-        predictions = job.predictions("train", when)
+        predictions = inputs.predicted.read(job, "train", when)
     except DataError:
         return None
     if one.case.key not in predictions.keys:

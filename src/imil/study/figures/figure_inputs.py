@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from imil.study.arms import Arm
 from imil.study.figures.caption_text import Unit, images_in_words
 from imil.study.plan import Plan
 from imil.study.study_folder import TEST, Job, Predictions, StudyFolder
+from imil.study.study_predictions import StudyPredictions
 
 Load = Callable[[str], Image]
 Mask = Callable[[str], NDArray[np.bool_] | None]
@@ -49,6 +50,7 @@ class FigureInputs:
         loaders: of images and masks.
         kappa: Fleiss's kappa of each square, (rows, cols), NaN where it cannot be computed; over
             the cases in which every reader selected squares.
+        shared: the predictions that tables and statistics have read already.
     """
 
     folder: StudyFolder
@@ -56,7 +58,12 @@ class FigureInputs:
     results: pd.DataFrame
     loaders: Loaders = Loaders()
     kappa: NDArray[np.float64] | None = None
-    _read: dict[tuple[str, str], list[Predictions]] = field(default_factory=dict, repr=False)
+    shared: StudyPredictions | None = None
+
+    @cached_property
+    def predicted(self) -> StudyPredictions:
+        """The predictions of the study, each file read once."""
+        return self.shared or StudyPredictions(self.folder, self.plan)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -99,12 +106,8 @@ class FigureInputs:
 
     def predictions(self, arm: Arm, set_name: str = TEST) -> list[Predictions]:
         """The final predictions of each training of the arm for a set, in the order of `units`."""
-        if (arm.id, set_name) not in self._read:
-            predictions = [
-                job.predictions(set_name) for job in self.jobs(arm) if _predicted(job, set_name)
-            ]
-            self._read[arm.id, set_name] = predictions
-        return self._read[arm.id, set_name]
+        jobs = [job for job in self.jobs(arm) if _predicted(job, set_name)]
+        return [self.predicted.read(job, set_name) for job in jobs]
 
     @property
     def baseline(self) -> Arm | None:

@@ -27,7 +27,7 @@ from imil.study.figures.style import (
     Drawing,
     group,
 )
-from imil.study.verdict import CLAIMS
+from imil.study.statistics.verdict import CLAIMS
 
 MEASURES = {"accuracy": "Accuracy", "auroc": "AUROC", "ece": "Calibration error (ECE)"}
 LOWER_IS_BETTER = ("ece",)

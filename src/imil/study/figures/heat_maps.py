@@ -30,7 +30,7 @@ from imil.study.figures.panel_layout import PAGE_WIDTH
 from imil.study.figures.style import GREY, INK, SMALL, Drawing, group
 from imil.study.figures.text_fit import fit_text
 from imil.study.phrases import count, listed
-from imil.study.study_folder import TEST, Job
+from imil.study.study_folder import Job, Predictions
 
 MAX_IMAGES = 8  # more do not fit a page
 MAX_ARMS = 6  # beside image and baseline in a block
@@ -76,7 +76,7 @@ def draw(inputs: FigureInputs) -> Drawing:
     heat_maps = {job.arm: _read_heat_maps(job) for job in jobs.values()}
     first_maps = next(iter(heat_maps.values()))
     keys = [key for key in first_maps if all(key in maps for maps in heat_maps.values())]
-    first = next(iter(jobs.values())).predictions(TEST)
+    first = inputs.predicted.read(next(iter(jobs.values())))
     labels = dict(zip(first.keys, first.labels.tolist(), strict=True))
     keys = sorted((key for key in keys if key in labels), key=labels.__getitem__)[:MAX_IMAGES]
     if not keys:
@@ -85,7 +85,7 @@ def draw(inputs: FigureInputs) -> Drawing:
     cells = {
         (arm.id, key): result
         for arm, job in jobs.items()
-        for key, result in _results(job, heat_maps[job.arm], keys).items()
+        for key, result in _results(inputs.predicted.read(job), heat_maps[job.arm], keys).items()
     }
     return Drawing(
         "heat-maps",
@@ -124,8 +124,9 @@ def _read_heat_maps(job: Job) -> dict[str, HeatMap]:
         raise DataError(f"{job.heat_maps} cannot be read: do the job again") from error
 
 
-def _results(job: Job, maps: dict[str, HeatMap], keys: Sequence[str]) -> dict[str, ArmResult]:
-    predictions = job.predictions(TEST)
+def _results(
+    predictions: Predictions, maps: dict[str, HeatMap], keys: Sequence[str]
+) -> dict[str, ArmResult]:
     positions = {key: i for i, key in enumerate(predictions.keys)}
     probs = {key: predictions.probs[positions[key]] for key in keys}
     return {key: ArmResult(maps[key], int(p.argmax()), float(p.max())) for key, p in probs.items()}

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from imil.metrics.classification import BINS
+from imil.metrics import BINS, calibration_bins, is_correct
 from imil.study.arms import Arm
 from imil.study.figures.caption_text import (
     figure_title,
@@ -60,15 +60,15 @@ def binned(units: Sequence[Predictions]) -> pd.DataFrame:
 
     Returns: columns low, high (above low, up to high), predictions, confidence, accuracy (NaN
         in an empty bin).
-    Source: Guo et al. 2017, eq. 1 and 2; bins as in `imil.metrics.classification`.
+    Source: Guo et al. 2017, eq. 1 and 2; bins as in `imil.metrics.calibration`.
     """
     probs = np.concatenate([unit.probs for unit in units])
     labels = np.concatenate([unit.labels for unit in units])
     confidence = probs.max(axis=1)
-    index = np.searchsorted(np.arange(1, BINS) / BINS, confidence)
+    index = calibration_bins(confidence)
     count = np.bincount(index, minlength=BINS)
     nonempty = np.where(count, count, np.nan)
-    correct = (probs.argmax(axis=1) == labels).astype(float)
+    correct = is_correct(probs, labels).astype(float)
     return pd.DataFrame(
         {
             "low": np.arange(BINS) / BINS,

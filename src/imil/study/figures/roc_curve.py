@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imil.metrics.roc_auc import roc_points, scored_classes
 from imil.study.study_folder import Predictions
 
 MAX_POINTS = 1001  # false-positive rates of a mean curve; with fewer it is exact
@@ -30,30 +31,6 @@ class MeanCurve:
     low: Floats
     high: Floats
     curves: int
-
-
-def roc_points(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """False- and true-positive rates at every threshold, from (0, 0) to (1, 1).
-
-    Equal scores are one threshold, so that ties give a slope and do not depend on the order.
-
-    Args:
-        scores: (N,), higher is more positive.
-        positive: (N,), with at least one True and one False.
-    Source: Fawcett 2006, algorithm 1.
-
-    >>> fpr, tpr = roc_points(np.array([0.9, 0.4, 0.4]), np.array([True, False, True]))
-    >>> fpr.tolist(), tpr.tolist()
-    ([0.0, 0.0, 1.0], [0.0, 0.5, 1.0])
-    """
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    true_positives = np.cumsum(positive[order])[last]
-    false_positives = last + 1 - true_positives
-    return (
-        np.append(0.0, false_positives / (~positive).sum()),
-        np.append(0.0, true_positives / positive.sum()),
-    )
 
 
 def mean_curve(units: Sequence[Predictions]) -> MeanCurve | None:
@@ -82,8 +59,8 @@ def _complete(unit: Predictions) -> bool:
 
 def _curves(unit: Predictions) -> list[tuple[Floats, Floats]]:
     count = unit.probs.shape[1]
-    positive = [1] if count == 2 else range(count)
-    return [roc_points(unit.probs[:, k], unit.labels == k) for k in positive]
+    classes = scored_classes(count)
+    return [roc_points(unit.probs[:, k], unit.labels == k) for k in classes]
 
 
 def _sides(rates: Floats, fpr: Floats, tpr: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""One job of a study: from the shared checkpoint, or from the start, to its last file."""
+"""One job of a study: a training from the shared checkpoint or from the start, and its files."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from imil.training.reader_factory import make_reader, reading_room
 from imil.training.run import Run
 from imil.training.settings import TrainSettings, load_config, resolve
 
-SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
+IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What another process needs to know to do a job."""
+    """A job in a form that can be sent to another process."""
 
     study: Path
     arm: str
@@ -54,7 +54,7 @@ class Task:
 
 
 class MaskFiles(Sequence[NDArray[np.bool_] | None]):
-    """Masks that are read when they are asked for: those of large films together fill a memory.
+    """Masks that are loaded on access, because all masks of large films may not fit in memory.
 
     Args:
         files: N masks, or None where an image has none.
@@ -74,7 +74,7 @@ class MaskFiles(Sequence[NDArray[np.bool_] | None]):
 
 
 def do(task: Task) -> str:
-    """Do the job in this process; returns "" or, in one sentence, why it failed."""
+    """Do the job in this process; returns "", or the reason why it failed in one sentence."""
     torch.set_num_threads(task.threads)
     folder = StudyFolder(task.study)
     plan = read_plan(folder.plan)
@@ -86,23 +86,23 @@ def do(task: Task) -> str:
 def work(
     folder: StudyFolder, plan: Plan, arm: Arm, job: Job, *, cache: Path, console: Console
 ) -> str:
-    """Do the job; returns "" or, in one sentence, why it failed. What is done stays done.
+    """Do the job, or what is left of it; returns "", or the reason why it failed in one sentence.
 
     Raises: RoundPaused: a person stopped in the middle of a round.
     """
     earlier = float(job.status.get("seconds", 0.0))
-    began = time.monotonic()
+    start = time.monotonic()
 
     def spent() -> float:
-        return round(earlier + time.monotonic() - began, 1)
+        return round(earlier + time.monotonic() - start, 1)
 
     try:
         with job.run.held():
             settings = plan.settings(arm, job.seed)
             how: dict[str, Any] = {}
             if not job.run.metrics.exists():
-                settings = as_begun(folder, arm, job, settings)
-                # each of them changes the last bits of a sum
+                settings = settings_of_start(folder, arm, job, settings)
+                # each of these changes the last bits of a sum
                 how = {"threads": torch.get_num_threads()}
                 how |= {"device": settings.device, "precision": settings.precision}
             job.mark("running", seconds=earlier, **how)
@@ -113,42 +113,44 @@ def work(
         raise
     except ImilError as error:
         return _failed(job, spent(), str(error))
-    except Exception as error:  # one job must not take the others with it
+    except Exception as error:  # the failure of one job must not end the others
         return _failed(job, spent(), f"{type(error).__name__}: {error}")
     return ""
 
 
-def _failed(job: Job, seconds: float, why: str) -> str:
+def _failed(job: Job, seconds: float, error: str) -> str:
     with suppress(ImilError):  # on a full disk this may fail too
-        job.mark("failed", seconds=seconds, error=why)
-    return why
+        job.mark("failed", seconds=seconds, error=error)
+    return error
 
 
-def as_begun(folder: StudyFolder, arm: Arm, job: Job, asked: TrainSettings) -> TrainSettings:
-    """What the job trains with: on the device and in the precision that it was begun with.
+def settings_of_start(
+    folder: StudyFolder, arm: Arm, job: Job, wanted: TrainSettings
+) -> TrainSettings:
+    """The job's settings, with the device and precision with which its training was started.
 
-    One that goes on from the baseline's checkpoint was begun by the baseline.
+    A job that continues from the baseline's checkpoint was started by the baseline.
 
     Args:
-        asked: what the plan asks for; `auto` becomes what there is here where nothing was begun,
-            or where the folder does not say with what.
-    Raises: SettingsError: that device is not to be had here.
+        wanted: of the plan; `auto` becomes what this machine has, if nothing was trained yet or
+            the folder does not record it.
+    Raises: SettingsError: that device is not available on this machine.
     """
-    began = job
+    started = job
     if arm.forks and not job.run.last.exists():
-        began = folder.job("baseline", job.seed, job.split)
-    if not (began.run.last.exists() or began.run.metrics.exists()):
-        return resolve_auto(asked)
-    there = load_config(began.run.config)
-    same = {name: there.get(name, "auto") for name in ("device", "precision")}
+        started = folder.job("baseline", job.seed, job.split)
+    if not (started.run.last.exists() or started.run.metrics.exists()):
+        return resolve_auto(wanted)
+    config = load_config(started.run.config)
+    same = {name: config.get(name, "auto") for name in ("device", "precision")}
     known = {name: value for name, value in same.items() if value != "auto"}
-    settings = resolve(asked.model_dump() | known)
+    settings = resolve(wanted.model_dump() | known)
     try:
         return resolve_auto(settings)
     except SettingsError as error:
         raise SettingsError(
-            f"{began.path} was begun on {settings.device}, which is not to be had here: run the "
-            "study where it is, or delete that folder to have it trained anew"
+            f"{started.path} was started on {settings.device}, which is not available on this "
+            "machine: run the study where it is, or delete that folder to train it again"
         ) from error
 
 
@@ -171,16 +173,16 @@ def _train(
     if arm.forks and not trained:
         _fork(folder.job("baseline", job.seed, job.split), job, plan.round)
     data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
-    # kept by every baseline: an arm that forks may be added later
+    # every baseline keeps its checkpoint: an arm that continues from it may be added later
     trunk = arm.kind == "baseline" and plan.round < settings.epochs
     marks = (plan.round,) if trunk else ()
     asks = arm.kind == "imil" and plan.reader(arm.reader).asks == "console"
-    if trained:  # an external set has come since, or the job was killed while it looked
-        # its weights are there: none need be fetched
+    if trained:  # an external set was added, or the job was killed while it evaluated
+        # pretrained weights need not be loaded
         run = Run(run_folder, settings.model_copy(update={"weights": "none"}), data, console)
         run.net.load_state_dict(load_file(run_folder.weights))
         run.module.to(run.device)
-        _look(plan, job, run, cache)
+        _evaluate(plan, job, run, cache)
         run_folder.last.unlink(missing_ok=True)
         return
     run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
@@ -190,26 +192,26 @@ def _train(
             more: list[Callback] = []
             if arm.kind == "upweight" and store is not None:
                 keys = _keys(data, "train")
-                theirs = _reference(folder, plan, arm, job)
-                more = [Oversample(run.order, keys, store, run.name, theirs)]
+                reference = _reference(folder, plan, arm, job)
+                more = [Oversample(run.order, keys, store, run.name, reference)]
             run.train(reader, store, after_rounds=more)
     finally:
         if store is not None:
             store.close()
-    _look(plan, job, run, cache)
-    run_folder.last.unlink(missing_ok=True)  # model.safetensors holds what it learned
+    _evaluate(plan, job, run, cache)
+    run_folder.last.unlink(missing_ok=True)  # model.safetensors has the trained weights
 
 
 def _fork(trunk: Job, job: Job, epoch: int) -> None:
-    """Begin where the trunk was before the round, unless the job has begun already."""
+    """Copy the trunk's state before the round to the job, unless the job has started already."""
     if job.run.last.exists():
         return
     before = trunk.run.predictions(f"epoch-{epoch:03}", TEST).parent
-    there = job.run.predictions(f"epoch-{epoch:03}", TEST).parent
-    shutil.copytree(before, there, dirs_exist_ok=True)
+    target = job.run.predictions(f"epoch-{epoch:03}", TEST).parent
+    shutil.copytree(before, target, dirs_exist_ok=True)
     write_table(job.run.history, pd.read_csv(trunk.run.history).head(epoch))
     job.run.last.parent.mkdir(parents=True, exist_ok=True)
-    link_or_copy(trunk.run.at(epoch), job.run.last)  # last: from here on the job goes on by itself
+    link_or_copy(trunk.run.at(epoch), job.run.last)  # last: the job continues if it exists
 
 
 @contextmanager
@@ -222,7 +224,7 @@ def _reader(
     store: Store | None,
     console: Console,
 ) -> Iterator[Reader | None]:
-    """Whoever answers the job's rounds."""
+    """The reader that answers the job's rounds; None without a store."""
     if store is None:
         yield None
     elif arm.kind != "imil":
@@ -232,9 +234,9 @@ def _reader(
         first = None if answers.reader == "web" else _named(answers.reader, arm, job, run)
         if answers.asks == "web":
             with reading_room(run, store, console) as page:
-                yield page if first is None else _one_after_the_other(first, page)
+                yield page if first is None else _replay_then_ask(first, page)
         elif isinstance(first, Replay) and answers.asks:
-            yield _one_after_the_other(first, _named(answers.asks, arm, job, run))
+            yield _replay_then_ask(first, _named(answers.asks, arm, job, run))
         else:
             yield first
 
@@ -246,12 +248,12 @@ def _named(name: str, arm: Arm, job: Job, run: Run) -> Reader:
         seed=job.seed,
         data=run.data,
         folder=run.folder.cases,
-        strict=False,  # in another seed other cases come up: those of a file may all be missing
+        strict=False,  # another seed has other cases: none of them may be in the file
     )
 
 
-def _one_after_the_other(replayed: Reader, asked: Reader) -> Reader:
-    """What was read before is replayed; a person is asked the rest."""
+def _replay_then_ask(replayed: Reader, person: Reader) -> Reader:
+    """A reader that replays the cases of the file, and asks a person for the others."""
     assert isinstance(replayed, Replay)
 
     def both(cases: Sequence[Case]) -> Iterator[Reading]:
@@ -260,30 +262,30 @@ def _one_after_the_other(replayed: Reader, asked: Reader) -> Reader:
         if known:
             yield from replayed(known)
         if unknown:
-            yield from asked(unknown)
+            yield from person(unknown)
 
     return both
 
 
 def _control(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
-    theirs = _reference(folder, plan, arm, job)
+    reference = _reference(folder, plan, arm, job)
     if arm.kind == "cutout-same":
-        return RandomBox(job.seed, theirs)
+        return RandomBox(job.seed, reference)
     if arm.kind == "upweight":
-        return SkipAll(theirs)
+        return SkipAll(reference)
     if arm.kind == "imil-random":
-        return RandomSquares(seed=job.seed, reference=theirs)
-    return Inverted(reference=theirs)
+        return RandomSquares(seed=job.seed, reference=reference)
+    return Inverted(reference=reference)
 
 
 def _reference(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
-    """What the reader selected, whose control the arm is."""
+    """The squares that the reader selected for whom the arm is the control."""
     first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
     return Recorded(folder.job(first.id, job.seed, job.split).run.store)
 
 
-def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
-    """What is asked of the trained network beyond the run's own files."""
+def _evaluate(plan: Plan, job: Job, run: Run, cache: Path) -> None:
+    """Write predictions of external sets, attention in masks, and the figure's heat-maps."""
     model = run.model
     for name, external in plan.external.items():
         path = run.folder.predictions("end", f"external-{name}")
@@ -316,12 +318,12 @@ def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
 def figure_images(
     plan: Plan, split: int, keys: Sequence[str], labels: NDArray[np.int64]
 ) -> list[str]:
-    """Keys of the test images whose heat-maps are kept: drawn by the splits' seed."""
+    """Keys of the test images whose heat-maps are kept, drawn with the splits' seed."""
     rng = np.random.default_rng([plan.splits.seed, split])
     shown: list[str] = []
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels == label)
-        drawn = rng.permutation(of_class)[:SHOWN]
+        drawn = rng.permutation(of_class)[:IMAGES_PER_CLASS]
         shown += [keys[i] for i in sorted(drawn)]
     return shown
 

@@ -26,41 +26,43 @@ from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import Job, StudyFolder
 from imil.training.settings import load_config
 
-BEAT = 2.0  # seconds between looks at how far the jobs are
+POLL_SECONDS = 2.0  # between updates of the progress bar
 
 
 def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> None:
-    """Check everything that can be checked, and write down what is to be done.
+    """Check the plan and its data, and write the plan and the record of the data.
 
     Raises: SettingsError, DataError: before the first job starts.
     """
-    before = folder.facts.exists()  # written last: without it nothing was begun
-    moves: list[tuple[Path, Path]] = []
+    before = folder.facts.exists()  # written last: without it nothing was started
+    renames: list[tuple[Path, Path]] = []
     if before:
-        moves = _grown(read_plan(folder.plan), plan, folder)
+        renames = _extend(read_plan(folder.plan), plan, folder)
     elif not folder.plan.exists() and any(p.name != ".lock" for p in folder.path.iterdir()):
-        raise SettingsError(f"{folder.path} is not empty and no study: give a new folder")
+        raise SettingsError(
+            f"{folder.path} is not empty and does not contain a study: give a new folder"
+        )
     else:
-        _write(plan, folder)  # first: who is stopped before the end of the checks can start again
-    with _renamed(moves):
+        _write(plan, folder)  # first: if the checks are interrupted, the study can start again
+    with _renamed(renames):
         try:
             prepare(plan, folder, console.print, cache=cache)
         except ImilError:
             if not before:
-                folder.clear()  # nothing was trained: the next try finds it as it was
+                folder.clear()  # nothing was trained: the next attempt starts from the beginning
             raise
         _write(plan, folder)
 
 
 @contextmanager
-def _renamed(moves: Sequence[tuple[Path, Path]]) -> Iterator[None]:
-    """The folders under their new names; under the old ones again where the block fails.
+def _renamed(renames: Sequence[tuple[Path, Path]]) -> Iterator[None]:
+    """Rename folders (old, new) for the block; back to the old names if the block fails.
 
-    Else the plan in the study's folder would not know them, and ask its readers anew.
+    Otherwise the plan in the study's folder would not find them, and ask its readers again.
     """
     done: list[tuple[Path, Path]] = []
     try:
-        for old, new in moves:
+        for old, new in renames:
             if old != new and old.exists():
                 old.rename(new)
                 done.append((old, new))
@@ -76,12 +78,13 @@ def _write(plan: Plan, folder: StudyFolder) -> None:
         plan.write(half)
 
 
-def _grown(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Path]]:
-    """The folders of arms that bear another name in the new plan, as (old, new).
+def _extend(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Path]]:
+    """The folders of arms that have another name in the extended plan, as (old, new).
 
-    An arm bears its reader's name only where there are several: another has come, or gone.
+    An arm has its reader's name only if there are several readers, so the names change when a
+    second reader is added, or the second last is removed.
 
-    Raises: SettingsError: something else has changed.
+    Raises: SettingsError: the plan was not only extended.
     """
     for name in ("data", "training", "splits"):
         old, new = getattr(before, name), getattr(now, name)
@@ -89,60 +92,62 @@ def _grown(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Pat
             old, new = (one.model_copy(update={"count": 1}) for one in (old, new))
         if old != new:
             raise SettingsError(
-                f"{folder.path} holds a study with another '{name}': give another --out, or the "
-                "plan that it was begun with"
+                f"{folder.path} contains a study with another '{name}': give another --out, or the "
+                "plan that it was started with"
             )
     known = {reader.name: reader for reader in now.readers}
     for reader in before.readers:
         if known.get(reader.name, reader) != reader:
             raise SettingsError(
-                f"the reader '{reader.name}' answered otherwise in {folder.path}: give the new "
+                f"the reader '{reader.name}' has other settings in {folder.path}: give the new "
                 "reader another name"
             )
-    was = {(arm.kind, arm.reader): arm.id for arm in before.rows}
-    _check_trained(now, folder, was)
+    ids_before = {(arm.kind, arm.reader): arm.id for arm in before.rows}
+    _check_trained(now, folder, ids_before)
     return [
-        (folder.arm(was.get((arm.kind, arm.reader), arm.id)), folder.arm(arm.id))
+        (folder.arm(ids_before.get((arm.kind, arm.reader), arm.id)), folder.arm(arm.id))
         for arm in now.rows
     ]
 
 
-def _check_trained(plan: Plan, folder: StudyFolder, was: Mapping[tuple[Kind, str], str]) -> None:
-    """Refuse to take a training for what the plan asks for, where it was another.
+def _check_trained(
+    plan: Plan, folder: StudyFolder, ids_before: Mapping[tuple[Kind, str], str]
+) -> None:
+    """Refuse a plan whose settings differ from those of trainings in the folder.
 
     Args:
-        was: the ids of arms by kind and reader, before the plan grew.
-    Raises: SettingsError: a job was trained with other settings, or with another's readings.
+        ids_before: the ids of arms by kind and reader, before the plan was extended.
+    Raises: SettingsError: a job was trained with other settings, or with another reader.
     """
     for arm in plan.rows:
         for job in folder.jobs(
-            [was.get((arm.kind, arm.reader), arm.id)], plan.seeds, plan.splits.count
+            [ids_before.get((arm.kind, arm.reader), arm.id)], plan.seeds, plan.splits.count
         ):
             if not job.run.config.exists():
                 continue
-            there = load_config(job.run.config)
-            asked = plan.settings(arm, job.seed).model_dump(mode="json")
+            trained = load_config(job.run.config)
+            wanted = plan.settings(arm, job.seed).model_dump(mode="json")
             odd = next(
                 (
                     name
-                    for name, value in asked.items()
-                    # there it says what `auto` came to
-                    if value != "auto" and there.get(name, value) != value
+                    for name, value in wanted.items()
+                    # the folder has the value that `auto` was resolved to
+                    if value != "auto" and trained.get(name, value) != value
                 ),
                 "",
             )
             if odd:
                 raise SettingsError(
-                    f"{job.path} was trained with {odd.replace('_', '-')} {there[odd]}, and the "
-                    f"plan says {asked[odd]}: give another --out, or the plan as it was"
+                    f"{job.path} was trained with {odd.replace('_', '-')} {trained[odd]}, but the "
+                    f"plan has {wanted[odd]}: give another --out, or the plan as it was"
                 )
 
 
 @contextmanager
-def held(folder: StudyFolder) -> Iterator[None]:
-    """Hold the study against other processes that would run it.
+def hold(folder: StudyFolder) -> Iterator[None]:
+    """Lock the study against other processes for the block.
 
-    Raises: SettingsError: one is running it.
+    Raises: SettingsError: another process is running it.
     """
     busy = (
         f"{folder.path} is being run by another process: wait for it, or watch it with "
@@ -153,7 +158,7 @@ def held(folder: StudyFolder) -> Iterator[None]:
 
 
 @dataclass
-class Session:
+class StudyRun:
     """One call of `imil study run`."""
 
     folder: StudyFolder
@@ -165,85 +170,87 @@ class Session:
     lost: set[Job] = field(default_factory=set)
 
     def run(self, workers: Workers) -> None:
-        """Do every job that is left; `failed` holds those that could not be done.
+        """Do every job that is left; `failed` lists those that failed, with the reason.
 
         Raises: RoundPaused: a person stopped in the middle of a round.
         """
         queue = Queue(entries(self.plan, self.folder), tuple(self.plan.external))
-        for one in queue.everything:  # no other process runs this study: they were killed
+        for one in queue.entries:  # no other process runs this study: these were killed
             if one.job.state == "running":
                 one.job.mark("waiting", seconds=one.job.status.get("seconds", 0.0))
-        self._began, self._had = time.monotonic(), _epochs(queue)
-        total = sum(one.epochs for one in queue.everything)
-        if left := sum(one.job.state != "done" for one in queue.everything):
-            epochs = count(round(total - self._had), "epoch")
+        self._started, self._epochs_before = time.monotonic(), _epochs(queue)
+        total = sum(one.epochs for one in queue.entries)
+        if left := sum(one.job.state != "done" for one in queue.entries):
+            epochs = count(round(total - self._epochs_before), "epoch")
             self.console.print(
-                f"To do: {left} of {count(len(queue.everything), 'training')}, {epochs}, "
+                f"To do: {left} of {count(len(queue.entries), 'training')}, {epochs}, "
                 f"{workers.slots} at a time.",
                 soft_wrap=True,  # a line of a log is a line
             )
         running: dict[Future[str], Entry] = {}
         with self._progress() as bar:
-            task = bar.add_task("Epochs", total=total, completed=self._had, said="")
+            task = bar.add_task("Epochs", total=total, completed=self._epochs_before, jobs="")
             while queue.left or running:
                 ready = queue.ready()
-                machine = [one for one in ready if not self._asks(one)]
-                for one in machine[: workers.slots - len(running)]:
+                automatic = [one for one in ready if not self._asks_person(one)]
+                for one in automatic[: workers.slots - len(running)]:
                     queue.take(one)
                     running[workers.submit(self._task(one))] = one
-                if not running and not machine:
+                if not running and not automatic:
                     self._ask(queue, ready[0], bar)
-                done, _ = wait(running, BEAT, FIRST_COMPLETED)
+                done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
                 for future in done:
                     self._ended(queue, running.pop(future), outcome(future))
-                at = ", ".join(one.job.name for one in running.values())
-                bar.update(task, completed=_epochs(queue), said=at)
+                names = ", ".join(one.job.name for one in running.values())
+                bar.update(task, completed=_epochs(queue), jobs=names)
 
     def _ask(self, queue: Queue, one: Entry, bar: Progress) -> None:
-        """A round that a person answers, at this terminal or through the link it shows."""
+        """Do a job whose round a person answers, at this terminal or on a page that it links to."""
         bar.stop()
         queue.take(one)
         self.console.print(f"[bold]{one.job.name}[/bold] needs a reader: {one.arm.reader}.")
         torch.set_num_threads(self.threads)
-        why = work(self.folder, self.plan, one.arm, one.job, cache=self.cache, console=self.console)
-        self._ended(queue, one, why)
+        error = work(
+            self.folder, self.plan, one.arm, one.job, cache=self.cache, console=self.console
+        )
+        self._ended(queue, one, error)
         bar.start()
 
-    def _asks(self, one: Entry) -> bool:
+    def _asks_person(self, one: Entry) -> bool:
         return one.arm.kind == "imil" and bool(self.plan.reader(one.arm.reader).asks)
 
     def _task(self, one: Entry) -> Task:
         job = one.job
         return Task(self.folder.path, job.arm, job.seed, job.split, self.cache, self.threads)
 
-    def _ended(self, queue: Queue, one: Entry, why: str) -> None:
-        if why == KILLED:  # one killed process takes along what the others of its pool did
+    def _ended(self, queue: Queue, one: Entry, error: str) -> None:
+        if error == KILLED:  # a killed process ends the others of its pool too: try each once more
             if one.job not in self.lost:
                 self.lost.add(one.job)
                 queue.put_back(one)
                 return
-            one.job.mark("failed", seconds=one.job.status.get("seconds", 0.0), error=why)
-        stuck = queue.end(one, "failed" if why else "done")
-        done = sum(entry.job.state == "done" for entry in queue.everything)
-        place = f"{done} of {len(queue.everything)}"
-        if not why:
+            one.job.mark("failed", seconds=one.job.status.get("seconds", 0.0), error=error)
+        blocked = queue.end(one, "failed" if error else "done")
+        done = sum(entry.job.state == "done" for entry in queue.entries)
+        progress = f"{done} of {len(queue.entries)}"
+        if not error:
             took = duration(one.job.status["seconds"])
-            line = f"{place}: {one.job.name} done in {took}{self._left(queue)}"
+            line = f"{progress}: {one.job.name} done in {took}{self._time_left(queue)}"
             self.console.print(line, soft_wrap=True)
             return
-        self.failed.append((one, why))
-        said = f"[bold red]Failed:[/bold red] {one.job.name}: {escape(why)}"
-        self.console.print(said, highlight=False, soft_wrap=True)
-        for other in stuck:
+        self.failed.append((one, error))
+        line = f"[bold red]Failed:[/bold red] {one.job.name}: {escape(error)}"
+        self.console.print(line, highlight=False, soft_wrap=True)
+        for other in blocked:
             self.failed.append((other, f"it needs {one.job.name}"))
 
-    def _left(self, queue: Queue) -> str:
-        """How long the rest will take at the pace so far."""
+    def _time_left(self, queue: Queue) -> str:
+        """The estimated time left, by the pace so far; empty where there is none."""
         done = _epochs(queue)
-        rest = sum(one.epochs for one in queue.everything) - done
-        if done <= self._had or not rest:
+        rest = sum(one.epochs for one in queue.entries) - done
+        if done <= self._epochs_before or not rest:
             return ""
-        pace = (time.monotonic() - self._began) / (done - self._had)
+        pace = (time.monotonic() - self._started) / (done - self._epochs_before)
         return f"; about {duration(rest * pace)} left"
 
     def _progress(self) -> Progress:
@@ -252,11 +259,11 @@ class Session:
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[said]}", style="dim"),
+            TextColumn("{task.fields[jobs]}", style="dim"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
 
 
 def _epochs(queue: Queue) -> int:
-    return sum(one.epochs_done() for one in queue.everything)
+    return sum(one.epochs_done() for one in queue.entries)

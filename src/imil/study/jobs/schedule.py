@@ -1,4 +1,4 @@
-"""Which job may start: what it waits for, and what it costs."""
+"""The order of the jobs: what each needs before it may start, and how many epochs it trains."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from imil.study.study_folder import Job, State, StudyFolder
 
 @dataclass(frozen=True)
 class Entry:
-    """A job with what it waits for.
+    """A job with the jobs that it needs.
 
     Args:
         job, arm: what is trained.
-        needs: jobs that must be done before: the one whose checkpoint it goes on from, and the
-            one whose readings it is the control of.
+        needs: jobs that must be done before: the one from whose checkpoint it continues, and the
+            one whose readings a control uses.
         epochs: how many it trains itself.
-        first: the epoch from which it goes on, 0 for a training from the start.
+        first: the epoch after which it continues; 0 for a training from the start.
     """
 
     job: Job
@@ -31,24 +31,24 @@ class Entry:
     first: int
 
     def is_done(self, external: Sequence[str]) -> bool:
-        """Whether nothing is left to do: trained, and tested on all these external sets."""
+        """Whether it is trained, and has predicted all these external sets."""
         if self.job.state != "done":
             return False
         return {f"external-{name}" for name in external} <= set(self.job.sets())
 
     def epochs_done(self) -> int:
-        """How many of its epochs are trained, by its files."""
+        """How many of its epochs are trained, according to its files."""
         if self.job.state == "done":
             return self.epochs
         try:
             trained = len(pd.read_csv(self.job.run.history, usecols=["epoch"]))
-        except (OSError, ValueError):  # not begun
+        except (OSError, ValueError):  # not started
             return 0
         return min(max(trained - self.first, 0), self.epochs)
 
 
 def entries(plan: Plan, folder: StudyFolder) -> list[Entry]:
-    """Every job of the study, in the order in which they are begun."""
+    """Every job of the study, in the order in which they start."""
     return [
         _entry(plan, folder, arm, seed, split)
         for split in range(plan.splits.count)
@@ -75,24 +75,24 @@ class Queue:
     """The jobs that are left to do. Failed ones are tried again, once a session.
 
     Args:
-        everything: every job of the study, in order.
-        external: names of the sets that all of them are tested on.
+        entries: every job of the study, in order.
+        external: names of the external sets that each job predicts.
     """
 
-    def __init__(self, everything: list[Entry], external: Sequence[str]) -> None:
-        self.everything = everything
-        self._left = [one for one in everything if not one.is_done(external)]
+    def __init__(self, entries: list[Entry], external: Sequence[str]) -> None:
+        self.entries = entries
+        self._left = [one for one in entries if not one.is_done(external)]
         self._ended: dict[Job, State] = {
-            one.job: "done" for one in everything if one not in self._left
+            one.job: "done" for one in entries if one not in self._left
         }
 
     @property
     def left(self) -> int:
-        """How many are neither done nor given up."""
+        """How many are neither done, nor failed, nor blocked by one that failed."""
         return len(self._left)
 
     def ready(self) -> list[Entry]:
-        """Those whose needs are met, in order."""
+        """Those whose needed jobs are done, in order."""
         return [
             one
             for one in self._left
@@ -100,19 +100,19 @@ class Queue:
         ]
 
     def take(self, entry: Entry) -> None:
-        """It is being worked on."""
+        """Remove an entry that is being worked on."""
         self._left.remove(entry)
 
     def put_back(self, entry: Entry) -> None:
-        """It was taken and not done: it is the next."""
+        """Return an entry that was taken and not done; it is the next."""
         self._left.insert(0, entry)
 
     def end(self, entry: Entry, state: State) -> list[Entry]:
-        """It has ended; returns those that can no longer be done because of it."""
+        """Record how an entry ended; returns those that cannot be done because it failed."""
         self._ended[entry.job] = state
         if state == "done":
             return []
-        stuck = [one for one in self._left if entry.job in one.needs]
-        for one in stuck:
+        blocked = [one for one in self._left if entry.job in one.needs]
+        for one in blocked:
             self._left.remove(one)
-        return stuck  # whoever needs one of these needs this entry too
+        return blocked  # a job that needs one of these needs this entry too

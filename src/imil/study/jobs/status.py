@@ -1,4 +1,4 @@
-"""How far a study is, as tables for a terminal."""
+"""The progress of a study, as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ STATES: tuple[State, ...] = ("done", "running", "failed", "waiting")
 
 def status_table(plan: Plan, folder: StudyFolder) -> Table:
     """One line an arm: how many of its jobs are done, running, failed and waiting."""
-    everything = entries(plan, folder)
-    states = folder.states(one.job for one in everything)
+    jobs = entries(plan, folder)
+    states = folder.states(one.job for one in jobs)
     done = sum(state == "done" for state in states.values())
-    title = escape(f"{plan.name}: {done} of {len(everything)} jobs done")
+    title = escape(f"{plan.name}: {done} of {len(jobs)} jobs done")
     table = Table(title=title, title_justify="left")
     table.add_column("Arm")
-    for column in (*STATES, "epochs", "worked"):
+    for column in (*STATES, "epochs", "time"):
         table.add_column(column, justify="right")
     for arm in plan.rows:
-        of_arm = [one for one in everything if one.arm == arm]
+        of_arm = [one for one in jobs if one.arm == arm]
         counts = Counter(states[one.job] for one in of_arm)
         trained = sum(one.epochs_done() for one in of_arm)
         seconds = sum(float(one.job.status.get("seconds", 0)) for one in of_arm)
@@ -47,11 +47,11 @@ def failures(plan: Plan, folder: StudyFolder) -> list[tuple[Entry, str]]:
 
 
 def time_left(plan: Plan, folder: StudyFolder) -> float | None:
-    """Seconds of work left, by the pace of the jobs that are done; None before the first."""
-    everything = entries(plan, folder)
-    done = [one for one in everything if one.job.state == "done"]
+    """The estimated seconds of work left, by the pace of the finished jobs; None without one."""
+    jobs = entries(plan, folder)
+    done = [one for one in jobs if one.job.state == "done"]
     epochs = sum(one.epochs for one in done)
     if not epochs:
         return None
     pace = sum(float(one.job.status["seconds"]) for one in done) / epochs
-    return pace * sum(one.epochs - one.epochs_done() for one in everything)
+    return pace * sum(one.epochs - one.epochs_done() for one in jobs)

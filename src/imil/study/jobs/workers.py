@@ -1,4 +1,4 @@
-"""Where jobs are done: in processes of this machine, or on a Ray cluster."""
+"""Workers, which do the jobs: processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ KILLED = "its process was killed (out of memory?)"
 
 @dataclass(frozen=True)
 class Workers:
-    """Where tasks go.
+    """Something that does tasks.
 
     Args:
-        submit: hands a task over; the future says why it failed, or "".
-        slots: how many may be under way.
+        submit: starts a task; the future gives the reason why it failed, or "".
+        slots: how many may run at a time.
     """
 
     submit: Callable[[Task], Future[str]]
@@ -32,13 +32,13 @@ class Workers:
 
 @contextmanager
 def processes(jobs: int) -> Iterator[Workers]:
-    """So many processes of this machine. Leaving ends them."""
+    """That number of processes of this machine; they end with the block."""
     pools = [_pool(jobs)]
 
     def submit(task: Task) -> Future[str]:
         try:
             return pools[-1].submit(do, task)
-        except BrokenProcessPool:  # a worker was killed; the others went with it
+        except BrokenProcessPool:  # a worker was killed, which ends the whole pool
             pools.append(_pool(jobs))
             return pools[-1].submit(do, task)
 
@@ -50,7 +50,7 @@ def processes(jobs: int) -> Iterator[Workers]:
 
 
 def outcome(done: Future[str]) -> str:
-    """Why the task failed, or ""."""
+    """The reason why the task failed, or ""."""
     error = done.exception()
     if isinstance(error, BrokenProcessPool):
         return KILLED
@@ -60,7 +60,7 @@ def outcome(done: Future[str]) -> str:
 
 
 def threads_of(jobs: int) -> int:
-    """Threads of each process, so that all of them together have the machine."""
+    """Threads for each of `jobs` processes, so that together they use all processors."""
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
@@ -71,12 +71,12 @@ def ray_cluster(address: str, threads: int, jobs: int | None) -> Iterator[Worker
     Args:
         address: of the cluster, `auto` for the one that this machine belongs to, or `local` for
             a new one on this machine.
-        threads: processors that a task asks for; beside them a GPU, where the cluster has any.
-        jobs: how many tasks may be under way; None: as many as the cluster has room for.
-    Raises: SettingsError: Ray is not installed, there is no cluster there, or no node of it has
-        so many processors.
+        threads: processors for each task, and a GPU if the cluster has any.
+        jobs: how many tasks may run at a time; None: as many as the cluster has room for.
+    Raises: SettingsError: Ray is not installed, there is no cluster at the address, or none of
+        its nodes has so many processors.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the hospital
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no data leave the hospital
     try:
         import ray
     except ModuleNotFoundError:
@@ -104,10 +104,10 @@ def ray_cluster(address: str, threads: int, jobs: int | None) -> Iterator[Worker
         if not room:
             most = int(max(node.get("CPU", 0) for node in useful))
             raise SettingsError(
-                f"no node of the Ray cluster has {threads} processors{' beside a GPU' * gpus}: "
+                f"no node of the Ray cluster has {threads} processors{' and a GPU' * gpus}: "
                 f"give --threads {most} or less"
             )
-        # a node that is lost takes its task along; another node goes on from its checkpoint
+        # if a node is lost, another one continues its task from the checkpoint
         remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)(do)
         yield Workers(lambda task: remote.remote(task).future(), jobs or room)
     finally:
@@ -121,7 +121,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _with_parent() -> None:
-    """Ctrl-C is for the parent, which ends its children; a child whose parent died ends too."""
+    """Ignore Ctrl-C, which the parent handles, and end this process when its parent ends."""
     import signal
     import threading
 
@@ -137,7 +137,7 @@ def _end_with_parent() -> None:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """At once: a job goes on from its checkpoint."""
+    """End the processes at once: a job continues from its checkpoint later."""
     children = list((pool._processes or {}).values())
     for process in children:
         process.terminate()

@@ -54,7 +54,7 @@ def _missing(findings: Findings) -> str:
 def _annotators(findings: Findings) -> str:
     readers = []
     for session in findings.sessions:
-        kind = "simulated" if session.played else "a person"
+        kind = "simulated" if session.simulated else "a person"
         readers.append(f"{session.reader} ({kind}, {count(len(session.read), 'case')})")
     return f"Readers of the rounds: {listed(readers)}." if readers else ""
 

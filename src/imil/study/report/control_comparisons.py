@@ -10,7 +10,7 @@ from imil.study.report.findings import Findings
 from imil.study.report.number_format import difference
 from imil.study.result_rows import Group
 from imil.study.statistics import MEASURES, holm
-from imil.study.verdict import verdict
+from imil.study.statistics.verdict import verdict
 
 MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
 
@@ -45,7 +45,7 @@ def compare_with_controls(findings: Findings, group: Group) -> list[ControlCompa
     for arm in findings.imil_arms:
         controls = [control for control in findings.controls if control.reader == arm.reader]
         for measure in MAIN:
-            deltas = [group.delta(arm.id, control.id, measure).found for control in controls]
+            deltas = [group.delta(arm.id, control.id, measure).difference for control in controls]
             ps = holm([delta.p for delta in deltas])
             comparisons += [
                 ControlComparison(

@@ -16,8 +16,9 @@ from imil.study.phrases import count
 from imil.study.plan import Plan
 from imil.study.reading_records import Session, sessions
 from imil.study.result_rows import BASE, results
+from imil.study.statistics.verdict import Compared
 from imil.study.study_folder import TEST, Job, State, StudyFolder
-from imil.study.verdict import Compared
+from imil.study.study_predictions import StudyPredictions
 from imil.training.settings import TrainSettings
 
 MASKS = {"lesion_mask": "lesions", "lung_mask": "lungs"}
@@ -31,11 +32,13 @@ class Findings:
     Args:
         study, plan: the folder and its plan.
         table: `imil.study.result_rows.results`.
+        predictions: of its trainings.
     """
 
     study: StudyFolder
     plan: Plan
     table: pd.DataFrame
+    predictions: StudyPredictions
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -45,7 +48,7 @@ class Findings:
     @cached_property
     def images(self) -> pd.DataFrame:
         """Every image: key, set, label, patient, subgroups."""
-        return self.study.read_images()
+        return self.predictions.images
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -207,4 +210,5 @@ class Findings:
 
 def read_findings(study: StudyFolder, plan: Plan) -> Findings:
     """What can be reported of a study, finished or not."""
-    return Findings(study, plan, results(study, plan))
+    predictions = StudyPredictions(study, plan)
+    return Findings(study, plan, results(predictions), predictions)

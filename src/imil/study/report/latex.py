@@ -10,8 +10,8 @@ from imil.study.report.number_format import SHARES, plain, signed
 from imil.study.report.result_tables import grouped_arms
 from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
+from imil.study.statistics.verdict import CLAIMS, verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import CLAIMS, verdict
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

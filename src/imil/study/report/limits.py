@@ -12,8 +12,8 @@ from imil.study.phrases import count, listed
 from imil.study.report.findings import Findings, Row
 from imil.study.report.number_format import interval, percent, signed, value
 from imil.study.result_rows import BASE
+from imil.study.statistics.verdict import verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import verdict
 
 FEW_SEEDS = 5  # below, the variance between trainings is itself poorly known
 FEW_SPLITS = 4
@@ -198,9 +198,9 @@ def _patients(findings: Findings) -> Iterator[str]:
 
 
 def _fewer_cases(findings: Findings) -> Iterator[str]:
-    few = [session for session in findings.sessions if len(session.answers) < session.asked]
+    few = [session for session in findings.sessions if len(session.answers) < session.wanted]
     if few:
-        numbers = listed([f"{len(s.answers)} of {s.asked} to {s.reader}" for s in few])
+        numbers = listed([f"{len(s.answers)} of {s.wanted} to {s.reader}" for s in few])
         yield (
             f"Fewer outliers than requested: over all trainings {numbers} were shown, as the model "
             "made fewer mistakes."
@@ -216,13 +216,13 @@ def _readers(findings: Findings) -> Iterator[str]:
     sessions = findings.sessions
     if not sessions:
         return
-    simulated = [session.reader for session in sessions if session.played]
+    simulated = [session.reader for session in sessions if session.simulated]
     if simulated:
         yield (
             f"Simulated readers: {listed(simulated)} {'is' if len(simulated) == 1 else 'are'} "
             "simulated from the masks. This says nothing about how people read."
         )
-    people = [session.reader for session in sessions if not session.played]
+    people = [session.reader for session in sessions if not session.simulated]
     if len(sessions) == 1:
         yield (
             f"One reader: whether others would select the same squares as {sessions[0].reader} is "

@@ -126,7 +126,7 @@ def _round(findings: Findings) -> Iterator[str]:
         f"On a {settings.grid_size.replace('x', '×')} grid the reader selected the squares that "
         "the model should look at; all others were blacked out for the rest of the training."
     )
-    if any(len(session.answers) < session.asked for session in findings.sessions):
+    if any(len(session.answers) < session.wanted for session in findings.sessions):
         yield "Fewer cases were shown where the model made fewer mistakes."
     for reader in findings.plan.readers:
         kind = reader.reader.partition(":")[0]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from imil.study.phrases import listed
 from imil.study.report.findings import Findings
 from imil.study.report.number_format import percent
-from imil.study.statistics.resamples import DRAWS
-from imil.study.statistics.standard_error import AGREED, CAUTION, EXPLAINED
+from imil.study.statistics.resamples import RESAMPLES
+from imil.study.statistics.standard_error import BETWEEN_WEIGHT, NOISE_SHARE, P_DF_FACTOR
 
 
 def statistics_sentences(findings: Findings) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _measures(findings: Findings) -> str:
 def _intervals(findings: Findings) -> Iterator[str]:
     """As `imil.study.statistics.standard_error` and `wilson` compute them."""
     patients = ", all images of a patient together" if findings.split_by_patient else ""
-    resampled = f"images were resampled {DRAWS:,} times within their class{patients}"
+    resampled = f"images were resampled {RESAMPLES:,} times within their class{patients}"
     if _single_training(findings):
         yield (
             "95 % confidence intervals account for the sampling of images, not for the variation "
@@ -70,8 +70,8 @@ def _intervals(findings: Findings) -> Iterator[str]:
             f"every training, and the variance of {units} beyond what their images explain was "
             "added, with a t distribution (Obuchowski and Rockette 1995; degrees of freedom after "
             "Hillis 2007). To be conservative, only "
-            f"{percent(EXPLAINED)} of the variance that the images explain is subtracted, and "
-            f"the remainder counts {CAUTION:g} times in the degrees of freedom. So the "
+            f"{percent(NOISE_SHARE)} of the variance that the images explain is subtracted, and "
+            f"the remainder counts {BETWEEN_WEIGHT:g} times in the degrees of freedom. So the "
             "standard error is never less than that from the images alone."
         )
     yield (
@@ -84,7 +84,7 @@ def _degrees_of_freedom(findings: Findings) -> str:
     """The limit of `StandardError.p`."""
     if _single_training(findings):
         return ""
-    return f", with no more than {AGREED:g} times the degrees of freedom of the trainings"
+    return f", with no more than {P_DF_FACTOR:g} times the degrees of freedom of the trainings"
 
 
 def _combination(findings: Findings) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from imil.study.verdict import Compared, Verdict, verdict
+from imil.study.statistics.verdict import Compared, Verdict, verdict
 
 SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
 

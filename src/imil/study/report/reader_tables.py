@@ -60,12 +60,12 @@ def kappa_of_squares(agreement: Agreement | None) -> NDArray[np.float64] | None:
 
 
 def _cells(session: Session) -> list[Cell]:
-    times = [session.middle, session.total] if session.seconds else []
+    times = [session.median_seconds, session.total] if session.seconds else []
     return [
         number(f"{len(session.answers):,}"),
         number(f"{len(session.read):,}"),
         *(number(_share(n, len(session.read))) for n in session.verdicts.values()),
-        number(f"{session.selected:g}" if session.selected else "–"),
+        number(f"{session.median_squares:g}" if session.median_squares else "–"),
         *map(number, [duration(seconds) for seconds in times] or ["–", "–"]),
     ]
 
@@ -75,7 +75,7 @@ def _share(n: int, total: int) -> str:
 
 
 def _simulated(sessions: Sequence[Session]) -> list[str]:
-    names = [session.reader for session in sessions if session.played]
+    names = [session.reader for session in sessions if session.simulated]
     if not names:
         return []
     verb = "is" if len(names) == 1 else "are"

@@ -25,8 +25,8 @@ from imil.study.report.table_types import Cell, DifferenceText, EstimateText, Ta
 from imil.study.report.table_types import Row as TableRow
 from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
+from imil.study.statistics.verdict import CLAIMS, Compared, verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import CLAIMS, Compared, verdict
 
 OTHER = tuple(name for name in MEASURES if name not in MAIN)
 HOW_TO_READ = (
@@ -97,7 +97,7 @@ def networks_table(findings: Findings, units: pd.DataFrame) -> Table:
     """The tests of the trained networks: all trainings of an arm combined, and each separately.
 
     Args:
-        units: `imil.study.result_rows.of_units`, of the test set.
+        units: `imil.study.result_rows.unit_results`, of the test set.
     """
     heads = ["Arm"]
     for measure, test in (("accuracy", "McNemar"), ("auroc", "DeLong")):
@@ -199,7 +199,7 @@ def _estimate(row: Row, sd: str = "") -> EstimateText:
 
 
 def _head(measure: str) -> str:
-    arrow = "↑" if MEASURES[measure].up else "↓"
+    arrow = "↑" if MEASURES[measure].higher_is_better else "↓"
     return f"{MEASURES[measure].title}{', %' if measure in SHARES else ''} {arrow}"
 
 

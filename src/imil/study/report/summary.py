@@ -20,8 +20,8 @@ from imil.study.report.page import Block
 from imil.study.result_rows import BASE, Group
 from imil.study.statistics import power_sentence, smallest_effect
 from imil.study.statistics import ranking as rank
+from imil.study.statistics.verdict import ALPHA, CLAIMS, verdict
 from imil.study.study_folder import TEST
-from imil.study.verdict import ALPHA, CLAIMS, verdict
 
 FEW = 10  # trainings; from fewer, a standard error is itself off by a quarter
 
@@ -96,7 +96,7 @@ def minimum_detectable_difference(findings: Findings, group: Group) -> str:
         group: what each arm predicts for the test set.
     """
     others = [arm for arm in findings.plan.rows if arm.id != BASE]
-    deltas = {arm: group.delta(arm.id, BASE, "accuracy").found for arm in others}
+    deltas = {arm: group.delta(arm.id, BASE, "accuracy").difference for arm in others}
     compared = sum(not isnan(delta.p) for delta in deltas.values())
     effects = {
         arm: smallest_effect(delta, level=ALPHA / max(compared, 1)) for arm, delta in deltas.items()
@@ -139,7 +139,7 @@ def network_differences(findings: Findings, test: Group) -> str:
     if findings.paired_trainings != 1 or most > 1:
         return ""
     ranked = rank(networks)
-    if not ranked.apart:
+    if not ranked.different_neighbours:
         return ""
     return (
         "The trained networks themselves differ, by McNemar's exact test corrected for all pairs: "

@@ -45,7 +45,7 @@ from imil.study.report.summary import (
     ranking,
     summary,
 )
-from imil.study.result_rows import Group, of_units, wholes
+from imil.study.result_rows import Group, unit_results, whole_sets
 from imil.study.study_folder import TEST, StudyFolder
 
 
@@ -62,11 +62,13 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
     findings = read_findings(study, plan)
     kappa = kappa_of_squares(agreed(findings.sessions))
     loaders = loaders or plan_loaders(plan)
-    drawn, left_out = draw_all(study, plan, findings.table, loaders, kappa=kappa)
+    drawn, left_out = draw_all(
+        study, plan, findings.table, loaders, kappa=kappa, predictions=findings.predictions
+    )
     with atomic_write(study.report) as file:
         file.write_text(document(findings, drawn, left_out), encoding="utf-8")
     write_table(study.path / "table.csv", findings.table)
-    write_table(study.path / "units.csv", of_units(wholes(study, plan).values()))
+    write_table(study.path / "units.csv", unit_results(whole_sets(findings.predictions).values()))
     with atomic_write(study.path / "table.tex") as file:
         file.write_text(latex(findings), encoding="utf-8")
 
@@ -97,7 +99,7 @@ def document(findings: Findings, drawn: Sequence[Drawn], left_out: Sequence[Left
     Args:
         drawn, left_out: figures that were drawn, and those that were not, with the reason.
     """
-    test = wholes(findings.study, findings.plan)[TEST]
+    test = whole_sets(findings.predictions)[TEST]
     comparisons = compare_with_controls(findings, test)
     detectable = minimum_detectable_difference(findings, test)
     sections = [
@@ -136,6 +138,6 @@ def _results_section(findings: Findings, test: Group) -> Section:
     tables = [
         main_table(findings, TEST, "Table 1. Test set"),
         other_table(findings, TEST, "Table 2. Other measures on the test set"),
-        networks_table(findings, of_units([test])),
+        networks_table(findings, unit_results([test])),
     ]
     return Section("Results", [Block(paragraphs=[t for t in texts if t], tables=tables)])

@@ -1,6 +1,11 @@
-"""The statistics of the study bench, from predictions alone."""
+"""Statistics of a study, from the predictions of its trainings alone.
 
-from imil.study.statistics.delong import Tested, delong
+SciPy and statsmodels are used, or are the reference in the tests, where they have what is needed.
+They have no resampling of images that several trainings share, and no DeLong test; the reason for
+each function of our own stands in its file.
+"""
+
+from imil.study.statistics.delong import AurocDifference, delong
 from imil.study.statistics.estimates import (
     NO_DIFFERENCE,
     Difference,
@@ -17,12 +22,12 @@ from imil.study.statistics.ranking import Ranking, ranking
 __all__ = [
     "MEASURES",
     "NO_DIFFERENCE",
+    "AurocDifference",
     "Difference",
     "Interval",
     "Measure",
     "Ranking",
     "Spread",
-    "Tested",
     "combined",
     "delong",
     "holm",

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.errors import ShapeError
+from imil.metrics import Values
 from imil.study.statistics.measures import MEASURES, Measure
-from imil.study.statistics.resamples import DRAWS, images_of, resampled
-from imil.study.statistics.standard_error import NOT_KNOWN, StandardError, standard_error
+from imil.study.statistics.resamples import RESAMPLES, images_of, resampled
+from imil.study.statistics.standard_error import UNKNOWN_ERROR, StandardError, standard_error
 from imil.study.statistics.wilson import wilson
 from imil.study.study_folder import Predictions
 
@@ -26,8 +27,8 @@ class Interval:
     high: float
 
     @property
-    def shown(self) -> bool:
-        """Whether it excludes zero; if it does not, no difference is shown."""
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval; if it does not, no difference is shown."""
         return self.low > 0 or self.high < 0
 
 
@@ -36,20 +37,20 @@ class Difference(Interval):
     """A difference between paired arms, with what `smallest_effect` needs.
 
     Args:
-        units: in how many (seed, split) it exists.
-        off: its standard error.
+        units: for how many (seed, split) it is defined.
+        standard_error: of the difference.
     """
 
     units: int
-    off: StandardError
+    standard_error: StandardError
 
     @property
     def p(self) -> float:
-        """Two-sided p of no difference, by the interval's own error; NaN where that is NaN."""
-        return self.off.p(self.value)
+        """Two-sided p of no difference, from the interval's standard error; NaN if that is NaN."""
+        return self.standard_error.p(self.value)
 
 
-NO_DIFFERENCE = Difference(math.nan, math.nan, math.nan, 0, NOT_KNOWN)
+NO_DIFFERENCE = Difference(math.nan, math.nan, math.nan, 0, UNKNOWN_ERROR)
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,11 @@ class Spread:
     """A measure over units.
 
     Args:
-        mean: of the units.
+        mean: over the units.
         sd: standard deviation between units; NaN for one.
         interval: of the mean, for other images and other units of the same kind; with one unit
             for other images alone.
-        units: in how many (seed, split) the measure exists.
+        units: for how many (seed, split) the measure is defined.
     """
 
     mean: float
@@ -75,38 +76,40 @@ def spread(
     measure: str,
     *,
     seed: int,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     patients: Mapping[str, str] | None = None,
     splits: Sequence[int] | None = None,
 ) -> Spread:
     """Mean, standard deviation and 95 % interval of a measure over units.
 
-    How, and why so: `imil.study.statistics.standard_error`, and `wilson` for shares.
+    The method: `imil.study.statistics.standard_error`, and `wilson` for shares.
 
     Args:
         units: predictions of one arm, one for each (seed, split).
         measure: a name of `MEASURES`.
         seed: of the resamples.
-        draws: how many resamples.
+        resamples: how many.
         patients: image to patient, where known: images of a patient are resampled together.
         splits: on which split each unit was trained. If not given, units that predict the same
             images are of one split: so it is in the test set, not in an external one.
     """
-    of = MEASURES[measure]
-    values = _values(units, of)
-    kept = _there(values)
-    if not kept:
+    wanted = MEASURES[measure]
+    values = _values(units, wanted)
+    defined = _defined(values)
+    if not defined:
         return Spread(math.nan, math.nan, Interval(math.nan, math.nan, math.nan), 0)
-    clusters = _clusters(units, splits, kept)
-    units, values = [units[i] for i in kept], values[kept]
+    clusters = _clusters(units, splits, defined)
+    units, values = [units[i] for i in defined], values[defined]
     images = images_of(units, patients)
-    drawn = resampled(units, of, images, seed=seed, draws=draws)
-    error = standard_error(values, drawn, clusters, images.drawn, len(images.strata))
+    of_resamples = resampled(units, wanted, images, seed=seed, resamples=resamples)
+    error = standard_error(values, of_resamples, clusters, images.drawn, len(images.strata))
     mean, sd = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else math.nan
-    if of.share:
-        low, high = wilson(mean, error, of_images=_size(of, units), at_most=_most(of, units))
+    if wanted.share:
+        images_of_share, maximum = _images_of_share(wanted, units), _max_images(wanted, units)
+        low, high = wilson(mean, error, of_images=images_of_share, at_most=maximum)
     else:
-        low, high = max(mean - error.reach(), 0.0), min(mean + error.reach(), of.most)
+        half_width = error.half_width()
+        low, high = max(mean - half_width, 0.0), min(mean + half_width, wanted.maximum)
     return Spread(mean, sd, Interval(mean, low, high), len(values))
 
 
@@ -116,85 +119,85 @@ def paired(
     measure: str,
     *,
     seed: int,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     patients: Mapping[str, str] | None = None,
     splits: Sequence[int] | None = None,
 ) -> Difference:
     """The mean difference of a measure, arm minus base, with its 95 % interval.
 
-    How, and why so: `imil.study.statistics.standard_error`.
+    The method: `imil.study.statistics.standard_error`.
 
     Args:
-        arm, base: the i-th of both belong together: same seed, split and images.
-        measure, seed, draws, patients, splits: as for `spread`.
-    Raises: ShapeError: they do not belong together.
+        arm, base: the i-th of each are a pair: same seed, split and images.
+        measure, seed, resamples, patients, splits: as for `spread`.
+    Raises: ShapeError: they are not pairs.
     """
     check_pairs(arm, base)
-    of = MEASURES[measure]
-    values = _values(arm, of) - _values(base, of)
-    kept = _there(values)
-    if not kept:
+    wanted = MEASURES[measure]
+    values = _values(arm, wanted) - _values(base, wanted)
+    defined = _defined(values)
+    if not defined:
         return NO_DIFFERENCE
-    both = [arm[i] for i in kept] + [base[i] for i in kept]
+    both = [arm[i] for i in defined] + [base[i] for i in defined]
     images = images_of(both, patients)
-    drawn = resampled(both, of, images, seed=seed, draws=draws)
+    of_resamples = resampled(both, wanted, images, seed=seed, resamples=resamples)
     error = standard_error(
-        values[kept],
-        drawn[:, : len(kept)] - drawn[:, len(kept) :],
-        _clusters(arm, splits, kept),
+        values[defined],
+        of_resamples[:, : len(defined)] - of_resamples[:, len(defined) :],
+        _clusters(arm, splits, defined),
         images.drawn,
         len(images.strata),
-        least=_least(of, both[: len(kept)]),
+        minimum=_minimum_error(wanted, both[: len(defined)]),
     )
-    value, reach = float(values[kept].mean()), error.reach()
-    low, high = max(value - reach, -of.most), min(value + reach, of.most)
-    return Difference(value, low, high, len(kept), error)
+    value, half_width = float(values[defined].mean()), error.half_width()
+    low, high = max(value - half_width, -wanted.maximum), min(value + half_width, wanted.maximum)
+    return Difference(value, low, high, len(defined), error)
 
 
-def _values(units: Sequence[Predictions], of: Measure) -> NDArray[np.float64]:
-    return np.array([of.of(unit.probs, unit.labels) for unit in units], np.float64)
+def _values(units: Sequence[Predictions], measure: Measure) -> Values:
+    return np.array([measure.value(unit.probs, unit.labels) for unit in units], np.float64)
 
 
-def _there(values: NDArray[np.float64]) -> list[int]:
-    """The units in which the measure exists."""
+def _defined(values: Values) -> list[int]:
+    """The positions of the units for which the measure is defined."""
     return [i for i, value in enumerate(values) if math.isfinite(value)]
 
 
 def _clusters(
-    units: Sequence[Predictions], splits: Sequence[int] | None, kept: Sequence[int]
+    units: Sequence[Predictions], splits: Sequence[int] | None, defined: Sequence[int]
 ) -> NDArray[np.intp]:
-    """Which of the kept units are compared as one.
+    """The cluster of each unit for which the measure is defined, from 0.
 
-    Those of a split, or each by itself where there is only one split.
+    Its split, or each unit by itself where there is only one split.
     """
     every = list(splits) if splits is not None else [frozenset(unit.keys) for unit in units]
-    names = [every[i] for i in kept]
+    names = [every[i] for i in defined]
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
     if len(number) == 1:
         return np.arange(len(names), dtype=np.intp)
     return np.array([number[name] for name in names], np.intp)
 
 
-def _size(of: Measure, units: Sequence[Predictions]) -> float:
-    """Of how many images in a unit the measure is a share: of a class, those of the smallest."""
-    if of.share == "images":
+def _images_of_share(measure: Measure, units: Sequence[Predictions]) -> float:
+    """The mean number of images that the measure is a share of: of a class, the smallest."""
+    if measure.share == "images":
         return float(np.mean([len(unit) for unit in units]))
     return float(np.mean([np.unique(unit.labels, return_counts=True)[1].min() for unit in units]))
 
 
-def _most(of: Measure, units: Sequence[Predictions]) -> int:
-    """How many images a share can be worth; one of pairs is worth more than one of images."""
-    return sum(map(len, units)) * (2 if of.share == "pairs" else 1)
+def _max_images(measure: Measure, units: Sequence[Predictions]) -> int:
+    """The largest effective number of images of a share; a share of pairs has twice as many."""
+    return sum(map(len, units)) * (2 if measure.share == "pairs" else 1)
 
 
-def _least(of: Measure, units: Sequence[Predictions]) -> float:
-    """The standard error of a difference between shares of images is at least that of two.
+def _minimum_error(measure: Measure, units: Sequence[Predictions]) -> float:
+    """The smallest standard error of a difference between shares of images: that of two images.
 
-    Two arms that are right on the same images have no spread in any resample, but another image
-    might have told them apart. One image for either side is what Bonett and Price (2012) add.
+    Two arms that are correct on the same images do not differ in any resample, but they might
+    have differed on another image. One image for either side is what Bonett and Price (2012) add.
     """
-    counted = of.share in ("images", "class")
-    return math.sqrt(2 / len(units)) / _size(of, units) if counted else 0.0
+    counted = measure.share in ("images", "class")
+    return math.sqrt(2 / len(units)) / _images_of_share(measure, units) if counted else 0.0
 
 
 def check_pairs(arm: Sequence[Predictions], base: Sequence[Predictions]) -> None:
@@ -204,7 +207,7 @@ def check_pairs(arm: Sequence[Predictions], base: Sequence[Predictions]) -> None
     """
     if len(arm) != len(base):
         raise ShapeError(
-            f"{len(arm)} trainings of an arm and {len(base)} of the baseline are no pairs: "
+            f"{len(arm)} trainings of an arm cannot be paired with {len(base)} of the baseline: "
             "give those of the same seeds and splits"
         )
     for a, b in zip(arm, base, strict=True):

@@ -2,62 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from imil.metrics.classification import Labels, Probs
-from imil.study.statistics import weighted
-from imil.study.statistics.weighted import Counts, Values
+from imil import metrics
+from imil.metrics import Labels, Probs, Values, Weights
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One number about predictions.
+    """A metric, with what tables and statistics need to know of it.
 
     Args:
-        name: in tables.
+        name: in files.
         title: for people.
-        up: whether more is better.
-        drawn: the number of each of many resamples, from `imil.study.statistics.weighted`.
+        higher_is_better: whether a higher value is the better one.
+        metric: a function of `imil.metrics`.
         share: what it is a share of: images, those of a class, or pairs of images of two
-            classes; "" where it is no share.
-        most: the end of its range, which begins at 0.
+            classes; "" where it is not a share.
+        maximum: the end of its range, which begins at 0.
     """
 
     name: str
     title: str
-    up: bool
-    drawn: Callable[[Probs, Labels, Counts], Values]
+    higher_is_better: bool
+    metric: Callable[[Probs, Labels, Weights | None], Values]
     share: Literal["", "images", "class", "pairs"] = ""
-    most: float = 1.0
+    maximum: float = 1.0
 
-    def of(self, probs: Probs, labels: Labels) -> float:
-        """The number of the images themselves; NaN where it does not exist.
-
-        It is that of `imil.metrics.classification`, which cannot weigh images, and whose AUROC
-        divides in float32.
+    def value(self, probs: Probs, labels: Labels) -> float:
+        """The value of one training's predictions; NaN where it is not defined.
 
         Args:
             probs: (N, K), rows sum to 1.
             labels: (N,), in [0, K).
 
-        >>> MEASURES["auroc"].of(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 1]))
+        >>> import numpy as np
+        >>> MEASURES["auroc"].value(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 1]))
         1.0
         """
-        return float(self.drawn(probs, labels, np.ones((1, len(labels))))[0])
+        return float(self.metric(probs, labels, None))
 
 
 _ALL = (
-    Measure("accuracy", "Accuracy", True, weighted.accuracy, "images"),
-    Measure("auroc", "AUROC", True, weighted.auroc, "pairs"),
-    Measure("ece", "ECE", False, weighted.ece),
-    Measure("adaptive_ece", "Adaptive ECE", False, weighted.adaptive_ece),
-    Measure("brier", "Brier score", False, weighted.brier, most=2.0),
-    Measure("nll", "Negative log-likelihood", False, weighted.nll, most=np.inf),
-    Measure("sensitivity", "Sensitivity", True, weighted.sensitivity, "class"),
-    Measure("specificity", "Specificity", True, weighted.specificity, "class"),
+    Measure("accuracy", "Accuracy", True, metrics.accuracy, "images"),
+    Measure("auroc", "AUROC", True, metrics.auroc, "pairs"),
+    Measure("ece", "ECE", False, metrics.expected_calibration_error),
+    Measure("adaptive_ece", "Adaptive ECE", False, metrics.adaptive_calibration_error),
+    Measure("brier", "Brier score", False, metrics.brier_score, maximum=2.0),
+    Measure(
+        "nll",
+        "Negative log-likelihood",
+        False,
+        metrics.negative_log_likelihood,
+        maximum=math.inf,
+    ),
+    Measure("sensitivity", "Sensitivity", True, metrics.sensitivity, "class"),
+    Measure("specificity", "Specificity", True, metrics.specificity, "class"),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}

@@ -1,4 +1,8 @@
-"""How small a true difference a study would have seen."""
+"""The smallest true difference that a study would probably show.
+
+Statsmodels has the power of a t test of so many units; here the standard error has two sources, and
+other studies of the design would each estimate it again.
+"""
 
 from __future__ import annotations
 
@@ -8,49 +12,58 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import chi2, norm, t
 
+from imil.metrics import Values
+from imil.study.phrases import count
 from imil.study.statistics.estimates import Difference
 from imil.study.statistics.measures import MEASURES
+from imil.study.statistics.standard_error import StandardError
 
 POWER = 0.8
-FAR = 10.0  # times what the least lucky study needs
-STEPS = 2000  # of the integral over what a study finds its own standard error to be
+SEARCH_FACTOR = 10.0  # the search ends at so many times the largest critical difference
+STEPS = 2000  # of the integral over the standard errors that studies estimate
 
 
 def smallest_effect(difference: Difference, *, power: float = POWER, level: float = 0.05) -> float:
     """The smallest true difference that this design shows in 80 of 100 studies.
 
-    Shown is what has a p below `level`: 0.05, or that over the number of arms, where p is
-    corrected for it. From the variances that the study found: what its images, seeds and splits
-    made of it, and how differently other studies of the kind would find them, with their own
-    standard error each. NaN where there is none. It is as uncertain as those variances: with three
-    seeds, good for an order of magnitude.
+    A difference is shown if its p is below `level`: 0.05, or that over the number of arms, where
+    p is corrected for it. It is computed from the variances that this study estimated for images,
+    seeds and splits, and from how these estimates would vary between studies of the same design.
+    NaN where there is no standard error. It is as uncertain as those variances: with three seeds,
+    an order of magnitude.
 
     Args:
-        difference: from `paired`; its value plays no part.
-        power: in how many of all studies.
+        difference: from `paired`; its value is not used.
+        power: the share of all studies that show the difference.
         level: two-sided.
     """
-    off = difference.off
-    if not off.error > 0:
+    if not difference.standard_error.error > 0:
         return math.nan
-    between = (np.arange(STEPS) + 0.5) / STEPS
-    if off.sources is None:
-        error = off.error
-        # what a study takes for its standard error, over what that is
-        found = error * np.sqrt(chi2.ppf(between, off.freedom) / off.freedom)
-        needed = t.ppf(1 - level / 2, off.freedom) * found
-    else:
-        error = math.sqrt(off.sources.variance)
-        few = off.sources.clusters - 1
-        wide = max(off.sources.between, off.sources.noise) * chi2.ppf(between, few) / few
-        found, freedom = off.sources.errors(wide)
-        needed = t.ppf(1 - level / 2, np.minimum(freedom, off.sources.most_of_p)) * found
+    error, critical = _error_and_critical(difference.standard_error, level)
 
-    def seen(effect: float) -> float:
-        above, below = (effect - needed) / error, (-effect - needed) / error
+    def power_of(effect: float) -> float:
+        above, below = (effect - critical) / error, (-effect - critical) / error
         return float((norm.cdf(above) + norm.cdf(below)).mean())
 
-    return float(brentq(lambda effect: seen(effect) - power, 0, FAR * float(needed.max())))
+    end = SEARCH_FACTOR * float(critical.max())
+    return float(brentq(lambda effect: power_of(effect) - power, 0, end))
+
+
+def _error_and_critical(known: StandardError, level: float) -> tuple[float, Values]:
+    """The true standard error, and the smallest difference that each of many studies shows.
+
+    Each study estimates its own standard error; these lie at equal steps of probability.
+    """
+    probability = (np.arange(STEPS) + 0.5) / STEPS
+    sources = known.sources
+    if sources is None:
+        estimated = known.error * np.sqrt(chi2.ppf(probability, known.df) / known.df)
+        return known.error, t.ppf(1 - level / 2, known.df) * estimated
+    df = sources.clusters - 1
+    between = max(sources.between, sources.noise) * chi2.ppf(probability, df) / df
+    estimated, df_of_study = sources.errors(between)
+    quantile = t.ppf(1 - level / 2, np.minimum(df_of_study, sources.max_df_of_p))
+    return math.sqrt(sources.variance), quantile * estimated
 
 
 def power_sentence(
@@ -62,7 +75,7 @@ def power_sentence(
     arms: int = 1,
     measure: str = "accuracy",
 ) -> str:
-    """What `smallest_effect` means, in one sentence.
+    """The result of `smallest_effect` in one sentence.
 
     Args:
         effect: from `smallest_effect`.
@@ -76,18 +89,21 @@ def power_sentence(
     'With 132 test images and 3 seeds, a true difference of 6 points of accuracy would be shown in
     four of five such studies.'
     """
-    design = f"With {_count(images, 'test image')} and {_design(seeds, splits)}"
+    design = f"With {count(images, 'test image')} and {_design(seeds, splits)}"
     if math.isnan(effect):
-        return f"{design}, it cannot be told how large a difference would have been seen."
-    if effect >= MEASURES[measure].most:
+        return f"{design}, the smallest difference that would be shown cannot be computed."
+    if effect >= MEASURES[measure].maximum:
         return f"{design}, no difference of {_called(measure)} can be shown, however large."
-    said = f"{design}, a true difference of {_amount(effect, measure)} would be shown in four of"
     corrected = f", corrected for {arms} arms" if arms > 1 else ""
+    sentence = (
+        f"{design}, a true difference of {_amount(effect, measure)} would be shown in four of five "
+        f"such studies{corrected}"
+    )
     if seeds * splits > 1:
-        return f"{said} five such studies{corrected}."
+        return f"{sentence}."
     return (
-        f"{said} five such studies{corrected}, if nothing but the images were left to chance; what "
-        "another seed would change is not known and comes on top."
+        f"{sentence}, if only the images varied; the variation between seeds is not known and is "
+        "not included."
     )
 
 
@@ -98,14 +114,14 @@ def _design(seeds: int, splits: int) -> str:
 
 
 def _amount(effect: float, measure: str) -> str:
-    """The effect, rounded up: in points of a hundred where it is a share of images."""
+    """The effect, rounded up: in percentage points where it is a share of images."""
     if measure in ("accuracy", "sensitivity", "specificity"):
-        points = _up(100 * effect, 0 if effect >= 0.01 else 1)
+        points = _round_up(100 * effect, 0 if effect >= 0.01 else 1)
         return f"{points:g} {'point' if points == 1 else 'points'} of {_called(measure)}"
-    return f"{_up(effect, 2 if effect >= 0.01 else 3):g} in {_called(measure)}"
+    return f"{_round_up(effect, 2 if effect >= 0.01 else 3):g} in {_called(measure)}"
 
 
-def _up(number: float, digits: int) -> float:
+def _round_up(number: float, digits: int) -> float:
     # rounded first, so that 6.000000001 is 6
     return math.ceil(round(number * 10**digits, 6)) / 10**digits
 
@@ -113,7 +129,3 @@ def _up(number: float, digits: int) -> float:
 def _called(measure: str) -> str:
     title = MEASURES[measure].title
     return title if title.isupper() or "ECE" in title else title.lower()
-
-
-def _count(number: int, of: str) -> str:
-    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"

@@ -1,4 +1,4 @@
-"""Whether rows of a table can be ranked where every arm was trained once."""
+"""Whether the rows of a table with one training an arm can be ranked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ranking:
         order: the rows, most accurate first.
         ps: of each pair, the more accurate first: exact McNemar, Holm-adjusted over all pairs.
         images: how many were tested on.
-        level: what p has to lie below.
+        level: p below it is a difference.
     """
 
     order: tuple[str, ...]
@@ -30,22 +30,24 @@ class Ranking:
     level: float = 0.05
 
     @property
-    def apart(self) -> tuple[Pair, ...]:
+    def different_neighbours(self) -> tuple[Pair, ...]:
         """The neighbours in the order that differ."""
         return tuple(pair for pair in pairwise(self.order) if self.ps[pair] < self.level)
 
     @property
     def sentence(self) -> str:
-        """What may be said of the order, in plain words."""
+        """What can be said of the order."""
         design = f"With one seed and {self.images:,} images"
-        if not self.apart:
+        if not self.different_neighbours:
             return f"{design} these rows cannot be ranked."
-        if len(self.apart) == len(self.order) - 1:
-            said = f"{design} each of these rows differs from the next"
+        if len(self.different_neighbours) == len(self.order) - 1:
+            text = f"{design} each of these rows differs from the next"
         else:
-            named = "; ".join(f"{one} and {other}" for one, other in self.apart)
-            said = f"{design} these rows cannot be ranked, but for neighbours that differ: {named}"
-        return f"{said}. Another seed may order them otherwise."
+            pairs = "; ".join(f"{one} and {other}" for one, other in self.different_neighbours)
+            text = (
+                f"{design} these rows cannot be ranked, except for neighbours that differ: {pairs}"
+            )
+        return f"{text}. Another seed may give another order."
 
 
 def ranking(rows: Mapping[str, Predictions]) -> Ranking:
@@ -56,7 +58,7 @@ def ranking(rows: Mapping[str, Predictions]) -> Ranking:
     Raises: ShapeError: of other images.
     """
     accuracy = MEASURES["accuracy"]
-    order = sorted(rows, key=lambda row: -accuracy.of(rows[row].probs, rows[row].labels))
+    order = sorted(rows, key=lambda row: -accuracy.value(rows[row].probs, rows[row].labels))
     pairs = list(combinations(order, 2))
     ps = holm([mcnemar(rows[one], rows[other]) for one, other in pairs])
     images = len(next(iter(rows.values())))

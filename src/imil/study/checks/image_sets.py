@@ -1,4 +1,4 @@
-"""The images of a study: its data and its external sets, read and hashed, as every job will."""
+"""The image sets of a study, its data and its external sets, read and hashed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from imil.training.prepared_data import Prepared, decoded, relabelled
 from imil.training.settings import TrainSettings
 
 DATA = "data"
-MASKS = "mask_content"  # a column that images.parquet did not have at first
-OWN = ("key", "set", "split", "label", "class_name", "content", MASKS, "patient")  # its own columns
-MOST_GROUPS = 20  # different values of a subgroup column; more are no groups, but measurements
+MASKS = "mask_content"  # a column that older studies do not have in images.parquet
+RESERVED = ("key", "set", "split", "label", "class_name", "content", MASKS, "patient")
+MAX_GROUPS = 20  # different values of a subgroup column; more are measurements, not groups
 Say = Callable[[str], object]
 
 
@@ -35,13 +35,13 @@ class ImageSet:
 
     Args:
         name: `data`, or `external-NAME`.
-        images: at the training size, with their table; `bad` are those that cannot be read.
+        images: at the training size, with their table; `bad` lists unreadable files.
         contents: N SHA-256 of the files.
-        masks: N SHA-256 of what the masks' files hold, empty where an image has none; of external
-            sets no masks are used.
-        prints: what they look like, (N, P); see `imil.data.near_duplicates`.
+        masks: N SHA-256 of the mask files' content, empty where an image has none; masks of
+            external sets are not used.
+        prints: fingerprints of the images' look, (N, P); see `imil.data.near_duplicates`.
         groups: the plan's subgroup columns, N texts each; empty: not known.
-        warnings: what is odd about it, a sentence each.
+        warnings: a sentence each.
     """
 
     name: str
@@ -80,33 +80,33 @@ def read_sets(plan: Plan, *, cache: Path, say: Say) -> list[ImageSet]:
     """The data, then the external sets in the plan's order.
 
     Args:
-        cache: where decoded images are kept; the jobs find them there.
-        say: is told what takes long.
+        cache: folder of decoded images, which the jobs use too.
+        say: called with a message before long work.
     Raises: DataError, SettingsError: a set cannot be used, in one sentence.
     """
     data = _read(plan, DATA, plan.data, cache, say)
     check_masks(data.images.table)
-    found = [data]
+    sets = [data]
     for name, external in plan.external.items():
         try:
-            apart = _read(plan, f"external-{name}", external.data, cache, say)
-            found.append(_alike(apart, data))
+            other = _read(plan, f"external-{name}", external.data, cache, say)
+            sets.append(_with_classes_of(data, other))
         except DataError as error:
             raise DataError(f"the external set '{name}' cannot be used: {error}") from error
-    return found
+    return sets
 
 
 def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
     settings = plan.settings(Arm("baseline"), plan.seeds[0])
-    every = read_data(Path(data), settings.columns())
-    columns, missing = _groups(Path(data), plan.subgroups, needed=name == DATA)
-    images = _decoded(every, settings, cache, say)  # what takes minutes comes last
+    table = read_data(Path(data), settings.columns())
+    columns, missing = _subgroups(Path(data), plan.subgroups, needed=name == DATA)
+    images = _decoded(table, settings, cache, say)  # last: it takes minutes
     bad = dict(images.bad)
-    kept = [i for i, key in enumerate(every.keys) if key not in bad]
+    kept = [i for i, key in enumerate(table.keys) if key not in bad]
     contents, _ = hash_files(images.table.images, cache / "hashes.json", lambda _done, _of: None)
     if settings.image_size < SIDE:
         larger = settings.model_copy(update={"image_size": SIDE})
-        prints = fingerprints(_decoded(every, larger, cache, say).pixels)
+        prints = fingerprints(_decoded(table, larger, cache, say).pixels)
     else:
         prints = fingerprints(images.pixels)
     return ImageSet(
@@ -121,77 +121,74 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
         },
         (
             *(f"{name}: '{key}' is left out: {why}" for key, why in bad.items()),
-            *(f"{name} has no column '{one}': no subgroups of it there" for one in missing),
+            *(f"{name} has no column '{one}': it has no results by {one}" for one in missing),
         ),
     )
 
 
 def _masks(table: Table, cache: Path) -> tuple[str, ...]:
-    """What the masks of each image hold."""
-    held: list[dict[str, str]] = [{} for _ in table.keys]
-    for column, files in table.masks.items():
-        there = {i: file for i, file in enumerate(files) if file is not None}
-        hashes, _ = hash_files(list(there.values()), cache / "hashes.json", lambda _done, _of: None)
-        for i, content in zip(there, hashes, strict=True):
-            held[i][column] = content
+    """A SHA-256 over the mask files of each image; empty where it has none."""
+    by_image: list[dict[str, str]] = [{} for _ in table.keys]
+    for column, paths in table.masks.items():
+        files = {i: file for i, file in enumerate(paths) if file is not None}
+        hashes, _ = hash_files(list(files.values()), cache / "hashes.json", lambda _done, _of: None)
+        for i, content in zip(files, hashes, strict=True):
+            by_image[i][column] = content
     return tuple(
         hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest() if one else ""
-        for one in held
+        for one in by_image
     )
 
 
-def _decoded(every: Table, settings: TrainSettings, cache: Path, say: Say) -> Prepared:
-    told: list[str] = []
+def _decoded(table: Table, settings: TrainSettings, cache: Path, say: Say) -> Prepared:
+    messages = [f"Reading {len(table)} images at {settings.image_size} px, once for all jobs."]
 
     def progress(_done: int, _of: int) -> None:
-        if not told:
-            told.append(
-                f"Reading {len(every)} images at {settings.image_size} px, once for all jobs."
-            )
-            say(told[0])
+        if messages:  # once, and only where images are not in the cache
+            say(messages.pop())
 
-    return decoded(every, settings, cache=cache, progress=progress)
+    return decoded(table, settings, cache=cache, progress=progress)
 
 
-def _groups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextColumns, list[str]]:
-    """The columns of subgroups, and which of them are not there.
+def _subgroups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextColumns, list[str]]:
+    """The subgroup columns, and which of them are missing.
 
-    Raises: SettingsError: they are needed and not there, or one holds no groups.
+    Raises: SettingsError: a needed one is missing, or one has too many values.
     """
     if not wanted:
         return {}, []
-    taken = next((name for name in wanted if name in OWN), None)
-    if taken is not None:
+    reserved = next((name for name in wanted if name in RESERVED), None)
+    if reserved is not None:
         raise SettingsError(
-            f"'{taken}' cannot name a column of subgroups, for the study has its own: copy the "
-            f"column under another name, such as {taken}-group"
+            f"'{reserved}' cannot name a column of subgroups, the study uses that name itself: "
+            f"copy the column under another name, such as {reserved}-group"
         )
     names, columns = ([], {}) if data.is_dir() else read_rows(data, wanted)
     missing = [name for name in wanted if name not in columns]
     if missing and needed:
-        known = f"but {', '.join(names)}" if names else "for it is a folder: give a table"
-        raise SettingsError(f"'{data}' has no column '{missing[0]}' for subgroups, {known}")
+        reason = f"but {', '.join(names)}" if names else "it is a folder: give a table"
+        raise SettingsError(f"'{data}' has no column '{missing[0]}' for subgroups, {reason}")
     for name, cells in columns.items():
         values = {cell for cell in cells if cell}
-        if len(values) > MOST_GROUPS:
+        if len(values) > MAX_GROUPS:
             raise SettingsError(
                 f"the subgroup column '{name}' of '{data}' has {len(values)} different values: "
-                f"give one with at most {MOST_GROUPS}, such as bands of age"
+                f"give one with at most {MAX_GROUPS}, such as age bands"
             )
     return columns, missing
 
 
-def _alike(apart: ImageSet, data: ImageSet) -> ImageSet:
-    """The external set with the data's classes.
+def _with_classes_of(data: ImageSet, external: ImageSet) -> ImageSet:
+    """The external set with the data's class numbers.
 
-    Raises: DataError: it has another class.
+    Raises: DataError: it has a class that the data do not have.
     """
-    given, like = apart.images.table, data.images
-    table = relabelled(given, like)
-    absent = [name for name in like.class_names if name not in given.class_names]
+    given, classes = external.images.table, data.images.class_names
+    table = relabelled(given, data.images)
     warnings = [
-        f"{apart.name} has no image of the class '{name}': not every measure exists there"
-        for name in absent
+        f"{external.name} has no image of the class '{name}': some measures are not defined on it"
+        for name in classes
+        if name not in given.class_names
     ]
-    images = replace(apart.images, table=table)
-    return replace(apart, images=images, warnings=(*apart.warnings, *warnings))
+    images = replace(external.images, table=table)
+    return replace(external, images=images, warnings=(*external.warnings, *warnings))

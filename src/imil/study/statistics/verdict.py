@@ -1,16 +1,16 @@
-"""What a difference shows, and what it does not."""
+"""The verdict on a difference: what it shows, and what it does not."""
 
 from __future__ import annotations
 
 from math import isfinite
 from typing import Literal, Protocol
 
-from imil.study.statistics import MEASURES
+from imil.study.statistics.measures import MEASURES
 
 ALPHA = 0.05
 
 Verdict = Literal["not measured", "none shown", "one training", "not corrected", "better", "worse"]
-CLAIMS: tuple[Verdict, ...] = ("better", "worse")  # the rest claims nothing
+CLAIMS: tuple[Verdict, ...] = ("better", "worse")  # the others claim nothing
 
 
 class Compared(Protocol):
@@ -18,11 +18,11 @@ class Compared(Protocol):
 
     @property
     def measure(self) -> str:
-        """Its name."""
+        """Name of the measure."""
 
     @property
     def pairs(self) -> int:
-        """Seeds and splits that both arms have."""
+        """Number of seeds and splits that both arms have."""
 
     @property
     def diff(self) -> float:
@@ -30,23 +30,23 @@ class Compared(Protocol):
 
     @property
     def diff_low(self) -> float:
-        """Lower end."""
+        """Lower end of its 95 % interval."""
 
     @property
     def diff_high(self) -> float:
-        """Upper end."""
+        """Upper end of its 95 % interval."""
 
     @property
     def p(self) -> float:
-        """Of no difference, corrected for the number of arms; NaN where not measured."""
+        """p of no difference, corrected for the number of arms; NaN if not measured."""
 
 
 def verdict(row: Compared) -> Verdict:
-    """What a difference shows; anything but `better` and `worse` is no claim.
+    """What a difference shows; verdicts other than `better` and `worse` are not claims.
 
-    An interval that includes zero shows nothing, whatever the sign. One training each cannot tell
-    an arm from the luck of a seed, and what is gone once corrected for the number of arms is no
-    finding.
+    An interval that includes zero shows nothing, whatever the sign. With one training each, the
+    effect of an arm cannot be separated from that of a seed. A difference that is not significant
+    once corrected for the number of arms is not a finding.
     """
     if not (isfinite(row.diff_low) and isfinite(row.diff_high)):
         return "not measured"
@@ -56,4 +56,4 @@ def verdict(row: Compared) -> Verdict:
         return "one training"
     if row.p >= ALPHA:
         return "not corrected"
-    return "better" if (row.diff > 0) == MEASURES[row.measure].up else "worse"
+    return "better" if (row.diff > 0) == MEASURES[row.measure].higher_is_better else "worse"
