@@ -20,7 +20,7 @@ from PIL import Image
 from processes import command
 from terminals import IMIL, Terminal
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.importing import importing
 from imil.cli.main import app
 from imil.cli.study_command import study
@@ -222,7 +222,7 @@ BAD_FLAGS = {
     "--grid-size 65": "a grid of 65",
     "--reader psychic": "--reader is 'psychic'",
     "--reader replay:nowhere.csv": "nowhere.csv",
-    "--reader simulated:luck=1": "'luck=1' is no skill",
+    "--reader simulated:luck=1": "invalid option 'luck=1'",
     "--weights nowhere.pt": "nowhere.pt is no file",
     "--config nowhere.toml": "nowhere.toml cannot be read",
     "--imil-epoch never": "--imil-epoch",
@@ -247,12 +247,13 @@ def test_a_network_that_cannot_be_explained_is_refused_before_training(
     from torch import nn
 
     from imil.errors import SettingsError
-    from imil.training.launch import new_run, settle
+    from imil.training.launch import new_run
+    from imil.training.run_setup import set_up_run
 
     flat = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))
     monkeypatch.setattr("imil.training.run.build", lambda *_, **__: flat)
     flags = {"data": str(films), "image_size": 32, "epochs": 2, "imil_epoch": 1, "reader": reader}
-    settings, folder = settle(flags | {"batch_size": 16}, None, tmp_path / "run")
+    settings, folder = set_up_run(flags | {"batch_size": 16}, None, tmp_path / "run")
     with pytest.raises(SettingsError, match="no layer of") if refused else nullcontext():
         new_run(settings, folder, tmp_path / "cache")
     assert (tmp_path / "run").exists() is not refused
@@ -267,7 +268,7 @@ def _readings(path, *rows):
     ("row", "said"),
     [
         ("images/P00001.png,,17", "outside a 4×4 grid"),
-        ("elsewhere.png,,1", "no reading of a training image, 'elsewhere.png'"),
+        ("elsewhere.png,,1", "no reading of a training image; its first is of 'elsewhere.png'"),
         ("images/P00001.png,1,1", "no reading for the round after epoch 2, only after 1"),
     ],
 )
@@ -358,10 +359,10 @@ def _holed(name):
     [
         (
             _config("imil-epoch = [\n    2,", "imil-epoch = [\n    3,"),
-            "imil-epoch [3], and the run",
+            "imil-epoch [3], but the run",
         ),
-        (_config('optimizer = "sgd"', 'optimizer = "adam"'), "optimizer adam, and the run"),
-        (_config('model = "test_resnet"', 'model = "test_vit"'), "model test_vit, and the run"),
+        (_config('optimizer = "sgd"', 'optimizer = "adam"'), "optimizer adam, but the run"),
+        (_config('model = "test_resnet"', 'model = "test_vit"'), "model test_vit, but the run"),
         (_halved("checkpoints/last.ckpt"), "last.ckpt is damaged"),
         (_holed("checkpoints/last.ckpt"), "last.ckpt is damaged"),
         (_halved("predictions/epoch-002/train.parquet"), "train.parquet cannot be read"),
@@ -414,12 +415,12 @@ def test_names_with_brackets_are_shown_as_they_are(imil, tmp_path):
 
 
 def test_a_file_that_may_not_be_used_ends_in_one_sentence(capsys):
-    with pytest.raises(SystemExit) as ended, ending():
+    with pytest.raises(SystemExit) as ended, errors_as_exit_codes():
         raise PermissionError(13, "Permission denied", "runs/locked")
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("imil: 'runs/locked' cannot be used (Permission denied)")
-    with pytest.raises(BrokenPipeError), ending():  # of no file: not for us to explain
+    with pytest.raises(BrokenPipeError), errors_as_exit_codes():  # without a file name
         raise BrokenPipeError(32, "Broken pipe")
 
 
@@ -461,7 +462,7 @@ def test_a_folder_that_holds_a_run_is_left_as_it_is(trained, films, imil):
     run = trained[0]
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
     again = imil("train", films, *SMALL, "--reader", "simulated", "--out", run)
-    check_refused(again, "holds this run already: go on with `imil resume")
+    check_refused(again, "already holds this run: continue it with `imil resume")
     other = imil("train", films, *SMALL, "--reader", "simulated", "--seed", "3", "--out", run)
     check_refused(other, "holds a run with other settings (seed 0, now 3)")
     assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
@@ -610,7 +611,7 @@ def test_a_command_line_that_cannot_be_understood_gets_one_sentence(words, says,
     assert len(said.stderr.splitlines()) == 1
     assert said.stderr.startswith("imil: ")
     assert says in said.stderr
-    assert "--help` tells what it takes" in said.stderr
+    assert "see `imil" in said.stderr
 
 
 @pytest.mark.parametrize("words", ["", "study"])

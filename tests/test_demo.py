@@ -52,7 +52,7 @@ def test_who_stops_the_demo_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         app(["demo", "--reader", "console", "--out", str(tmp_path)])
     assert ended.value.code == 0
-    way = f"Go on with: imil resume {tmp_path}/run --cache {tmp_path}/cache"
+    way = f"Continue with: imil resume {tmp_path}/run --cache {tmp_path}/cache"
     assert way in capsys.readouterr().err
 
 

@@ -16,6 +16,7 @@ from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.regions import largest_region
 from imil.readers.simulated import Inverted, RandomSquares, Simulated
+from imil.readers.spec import ReaderSpec
 from imil.training.reader_factory import make_reader
 
 CASES = [make_case(n) for n in range(1, 21)]
@@ -157,60 +158,62 @@ def test_another_seed_or_name_is_another_reader(change):
     assert [UNSURE.squares(c) for c in CASES] != [other.squares(c) for c in CASES]
 
 
-def read_by(person, name, seed=5):
-    """What the reader that a command or a plan names says of the cases."""
+def readings_of(reader_name, reader, seed=5):
+    """The readings of the cases by the reader that a command or a plan specifies."""
     data = SimpleNamespace(
         table=SimpleNamespace(masks={"lesion_mask": ["mask.png"]}), masks=known(LESION)
     )
-    return list(make_reader(name, person=person, seed=seed, data=data, folder=Path())(CASES))
+    spec = ReaderSpec.parse(reader)
+    made = make_reader(spec, reader_name=reader_name, seed=seed, data=data, folder=Path())
+    return list(made(CASES))
 
 
-def of_person(person, name, seed=5):
-    """What it selects of them."""
-    return [reading.squares for reading in read_by(person, name, seed)]
+def squares_of(reader_name, reader, seed=5):
+    """The squares that it selects of each case."""
+    return [reading.squares for reading in readings_of(reader_name, reader, seed)]
 
 
 @pytest.mark.parametrize("name", ["simulated:miss=0.4,false=0.3", "random"])
-def test_two_players_of_a_study_do_not_share_their_dice(name):
-    assert of_person("Lee", name) == of_person("Lee", name)
-    assert of_person("Lee", name) != of_person("Kim", name)
-    assert of_person("Lee", name) != of_person("Lee", name, seed=6)
+def test_simulated_readers_of_different_names_draw_different_numbers(name):
+    assert squares_of("Lee", name) == squares_of("Lee", name)
+    assert squares_of("Lee", name) != squares_of("Kim", name)
+    assert squares_of("Lee", name) != squares_of("Lee", name, seed=6)
 
 
-def test_who_overlooks_less_does_not_overlook_the_same_squares():
+def test_a_reader_that_misses_less_does_not_miss_the_same_squares():
     little, much = (
-        of_person(who, f"simulated:miss={miss}") for who, miss in [("a", 0.3), ("b", 0.6)]
+        squares_of(who, f"simulated:miss={miss}") for who, miss in [("a", 0.3), ("b", 0.6)]
     )
     assert not all(set(few) <= set(most) for few, most in zip(much, little, strict=True))
 
 
-def test_a_player_without_a_name_of_its_own_rolls_as_the_seed_says():
+def test_a_simulated_reader_without_a_name_depends_on_the_seed_alone():
     expected = [UNSURE.squares(case) for case in CASES]
-    for person in ("reader", ""):
-        assert of_person(person, "simulated:miss=0.4,false=0.3") == expected
+    for unnamed in ("reader", ""):
+        assert squares_of(unnamed, "simulated:miss=0.4,false=0.3") == expected
 
 
 @pytest.mark.parametrize("kind", ["simulated", "random", "inverted"])
-def test_a_player_reads_under_its_own_name_and_without_one_under_its_kinds(kind):
-    assert {reading.reader for reading in read_by("hasty", f"{kind}:miss=0.3")} == {"hasty"}
-    for nobody in ("reader", ""):
-        assert {reading.reader for reading in read_by(nobody, kind)} == {kind}
+def test_a_simulated_reader_without_a_name_has_that_of_its_kind(kind):
+    assert {reading.reader for reading in readings_of("hasty", f"{kind}:miss=0.3")} == {"hasty"}
+    for unnamed in ("reader", ""):
+        assert {reading.reader for reading in readings_of(unnamed, kind)} == {kind}
 
 
-def test_under_its_own_name_a_player_answers_as_it_always_did():
-    """Studies are added to: what a name and a seed gave, they go on giving."""
+def test_the_readings_of_a_named_simulated_reader_stay_the_same():
+    """Studies are extended: a name and a seed must give the same readings in later versions."""
     seed = int.from_bytes(hashlib.sha256(b'[5, "hasty"]').digest()[:8])
     one = Simulated(masks=known(LESION), seed=seed, miss=0.4, false=0.3)
-    for name, player in (
+    for kind, reader in (
         ("simulated", one),
         ("random", RandomSquares(seed=seed, reference=one)),
         ("inverted", Inverted(reference=one)),
     ):
-        expected = [reading.squares for reading in player(CASES)]
-        assert of_person("hasty", f"{name}:miss=0.4,false=0.3") == expected
+        expected = [reading.squares for reading in reader(CASES)]
+        assert squares_of("hasty", f"{kind}:miss=0.4,false=0.3") == expected
 
 
-def test_misses_and_false_squares_come_as_often_as_said():
+def test_misses_and_false_squares_have_the_given_probability():
     cases = [make_case(1, key=f"film {n}") for n in range(2000)]
     reader = Simulated(masks=known(LESION), seed=0, threshold=0.0, miss=0.25, false=0.1)
     answers = [set(reader.squares(case)) for case in cases]
@@ -222,11 +225,11 @@ def test_misses_and_false_squares_come_as_often_as_said():
     assert added == pytest.approx(0.1, abs=0.008)
 
 
-def test_who_misses_everything_still_names_the_best_square():
+def test_a_reader_that_misses_everything_still_selects_the_best_square():
     assert squares(miss=1.0) == (1,)
 
 
-def test_who_adds_everything_names_all():
+def test_a_reader_that_adds_every_false_square_selects_all():
     assert squares(false=1.0) == tuple(range(1, 17))
 
 

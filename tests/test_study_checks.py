@@ -516,7 +516,7 @@ def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, 
     [
         ("replay:nowhere.csv", "there are no readings at"),
         ("simulated", "the data has none"),
-        ("simulated:luck=2", "the data has none"),
+        ("simulated:luck=2", "invalid option 'luck=2'"),
         ("somebody", "give console, web, simulated"),
         ("none", "leave the arm imil out"),
         ("web:8000", "'web:8000': give console, web, simulated"),

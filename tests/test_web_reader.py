@@ -172,7 +172,7 @@ def everything(cases):
 
 def test_a_program_answers_when_nobody_opens_the_page(store):
     said, samples, ended = [], Films(), []
-    web = Web(store, interval=0.02, otherwise=everything, patience=0.1, say=said.append)
+    web = Web(store, interval=0.02, fallback=everything, patience=0.1, say=said.append)
     ask(store, samples, into=ended, reader=web).join(10)
     assert ended[0].state == "applied"
     assert {one.reader for one in store.readings("films@70")} == {"program"}
@@ -181,7 +181,7 @@ def test_a_program_answers_when_nobody_opens_the_page(store):
 
 def test_no_program_answers_for_a_reader_who_is_there(store, address):
     samples, ended = Films(), []
-    web = Web(store, interval=0.02, otherwise=everything, patience=20)
+    web = Web(store, interval=0.02, fallback=everything, patience=20)
     thread = ask(store, samples, into=ended, reader=web)
     with visiting(address, link(store)) as lee:
         for case in (1, 2, 3):

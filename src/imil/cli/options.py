@@ -9,5 +9,9 @@ import typer
 
 Cache = Annotated[
     Path | None,
-    typer.Option(help="Where decoded images are kept.", show_default="the user's cache folder"),
+    typer.Option(
+        help="Folder of decoded images.",
+        show_default="the user's cache folder",
+        rich_help_panel="Output",
+    ),
 ]

@@ -17,10 +17,10 @@ from imil.data.near_duplicates import SIDE, fingerprints
 from imil.data.table import Table, check_masks, read_data
 from imil.data.table_columns import TextColumns, read_rows
 from imil.errors import DataError, SettingsError
+from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.plan import Plan
 from imil.training.prepared_data import Prepared, decoded, relabelled
-from imil.training.settings import TrainSettings
 
 DATA = "data"
 MASKS = "mask_content"  # a column that images.parquet did not have at first

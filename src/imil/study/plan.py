@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from imil.errors import SettingsError
+from imil.readers.spec import ReaderSpec
+from imil.settings import ReaderField, TrainSettings, resolve
 from imil.study.arms import MIXED, Arm, Kind, arms
-from imil.training.settings import TrainSettings, resolve
 
 FINE = "64x64"  # the grid on which the random box of cutout-same is laid
 OWN = {  # settings of a training that the plan sets itself, and where
@@ -51,15 +60,25 @@ class Reader(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-    reader: str = "simulated"
+    reader: ReaderField = ReaderSpec("simulated")
     otherwise: Literal["skip", "console", "web"] = "skip"
+
+    @field_validator("reader", mode="before")
+    @classmethod
+    def _name_reader_in_error(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            return ReaderSpec.parse(value) if isinstance(value, str) else value
+        except SettingsError as error:
+            name = info.data.get("name", value)
+            raise SettingsError(f"the reader '{name}' cannot answer: {error}") from error
 
     @property
     def asks(self) -> Literal["", "console", "web"]:
         """How a person is asked; empty where none is."""
         if self.otherwise != "skip":
             return self.otherwise
-        return self.reader if self.reader in ("console", "web") else ""  # type: ignore[return-value]
+        kind = self.reader.kind
+        return kind if kind == "console" or kind == "web" else ""
 
 
 class Splits(BaseModel):
@@ -108,7 +127,7 @@ class Plan(BaseModel):
                 f"subgroups {list(self.subgroups)} holds a column twice: give each once"
             )
         for reader in self.readers:
-            if reader.otherwise != "skip" and not reader.reader.startswith("replay:"):
+            if reader.otherwise != "skip" and reader.reader.kind != "replay":
                 raise SettingsError(
                     f"the reader '{reader.name}' has 'otherwise', which is for replay:FILE alone"
                 )
@@ -166,11 +185,11 @@ class Plan(BaseModel):
 
     def settings(self, arm: Arm, seed: int) -> TrainSettings:
         """What the arm trains with."""
-        own: dict[str, Any] = {"data": self.data, "seed": seed, "reader": "none"}
+        own: dict[str, Any] = {"data": self.data, "seed": seed, "reader": ReaderSpec("none")}
         if arm.kind in MIXED:
             own["mix"] = arm.kind
         if arm.is_control:
-            own |= {"reader": f"control:{arm.kind}", "reader_name": arm.reader}
+            own |= {"reader": ReaderSpec("control", arm.kind), "reader_name": arm.reader}
         if arm.kind == "cutout-same":
             own["grid_size"] = FINE
         if arm.kind == "imil" and arm.reader:
@@ -214,15 +233,15 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
         weights = training.get("weights")
         if isinstance(weights, str) and weights not in ("none", "imagenet"):
             training["weights"] = str((base / weights).absolute())
-    readers = values.get("readers")
-    for one in _tables(readers if isinstance(readers, list) else ()):
-        kind, _, file = str(one.get("reader", "")).partition(":")
-        if kind == "replay" and file:
-            one["reader"] = f"replay:{(base / file).absolute()}"
     try:
-        return Plan(**values)
+        plan = Plan(**values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+    readers = [
+        reader.model_copy(update={"reader": reader.reader.with_absolute_file(base)})
+        for reader in plan.readers
+    ]
+    return plan.model_copy(update={"readers": tuple(readers)})
 
 
 def _tables(values: Iterable[Any]) -> list[dict[str, Any]]:

@@ -12,11 +12,11 @@ from imil.cases import VERDICTS, Case, Reading, Round, Verdict
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.readers.replay import NOBODY
+from imil.readers.spec import SIMULATED, ReaderSpec
+from imil.run_folder import RunFolder
 from imil.store import Store
 from imil.study.plan import Plan
 from imil.study.study_folder import Job, StudyFolder
-from imil.training.reader_factory import PLAYED
-from imil.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def sessions(study: StudyFolder, plan: Plan) -> list[Session]:
             rounds, of_job = _answers(job)
             asked += sum(one.settings.num_outliers for one in rounds)
             answers += of_job
-        played = plan.reader(arm.reader).reader.partition(":")[0] in PLAYED
+        played = plan.reader(arm.reader).reader.is_simulated
         found.append(Session(arm.reader, played, asked, tuple(answers)))
     return found
 
@@ -153,9 +153,9 @@ def _played(store: Store) -> set[str]:
     named = {
         str(settings.get("reader_name"))
         for settings in (run["settings"] for run in store.runs())
-        if str(settings.get("reader")).partition(":")[0] in PLAYED
+        if "reader" in settings and ReaderSpec.parse(settings["reader"]).is_simulated
     }
-    return named | set(PLAYED)
+    return named | set(SIMULATED)
 
 
 def _answers(job: Job) -> tuple[list[Round], list[Answer]]:

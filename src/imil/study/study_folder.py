@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
-from imil.training.run_folder import RunFolder
+from imil.run_folder import RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
 HOW = ("threads", "device", "precision")  # of a training; its job's marks keep them

@@ -17,8 +17,8 @@ from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError
 from imil.images.load import load_image, load_mask
 from imil.pytorch import CorrectedDataset
-from imil.training.run_folder import RunFolder
-from imil.training.settings import TrainSettings
+from imil.run_folder import RunFolder
+from imil.settings import TrainSettings
 
 Progress = Callable[[int, int], None]
 

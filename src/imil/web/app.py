@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from imil import __version__
 from imil.errors import StoreError
+from imil.run_folder import STORE_NAME, store_path
 from imil.store import Store
 from imil.web import error_responses, sign_in, static
 from imil.web.middleware import Guard
@@ -71,9 +72,9 @@ def store_file(path: Path | str) -> Path:
     Raises: StoreError: there is none.
     """
     given = Path(path)
-    found = given / "imil.sqlite" if given.is_dir() else given
+    found = store_path(given)
     if not found.is_file():
-        raise StoreError(f"there is no store at {given}: name a run's folder or its imil.sqlite")
+        raise StoreError(f"there is no store at {given}: name a run's folder or its {STORE_NAME}")
     return found
 
 

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from imil.errors import DataError
+from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.attention_focus import summary
 from imil.study.figures.arm_rows import Rows, names, names_width, rows_of
@@ -22,7 +23,6 @@ from imil.study.figures.material import Lacking, Material
 from imil.study.figures.style import GREY, HINT, INK, Drawing, group
 from imil.study.phrases import listed
 from imil.study.study_folder import Job
-from imil.training.settings import TrainSettings
 
 MASKS = {"lesion_mask": "lesion", "lung_mask": "lung"}
 WHAT = {"energy": "Energy in the {}", "pointing": "Hottest point in the {}"}

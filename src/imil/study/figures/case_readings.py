@@ -13,7 +13,6 @@ from imil.study.arms import Arm
 from imil.study.figures.material import Material
 from imil.study.phrases import listed
 from imil.study.study_folder import Job
-from imil.training.reader_factory import PLAYED
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def _of(arm: Arm, job: Job) -> list[Read]:
 def simulated(material: Material, found: Sequence[Read]) -> str:
     """Says which of the readers are no persons, or nothing."""
     names = {one.arm.reader: None for one in found}  # in their order
-    played = [n for n in names if material.plan.reader(n).reader.partition(":")[0] in PLAYED]
+    played = [n for n in names if material.plan.reader(n).reader.is_simulated]
     if not played:
         return ""
     if len(played) == len(names):

@@ -25,6 +25,8 @@ from imil.errors import ImilError, RoundPaused, SettingsError
 from imil.images.load import load_mask
 from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
+from imil.readers.spec import ReaderSpec
+from imil.settings import TrainSettings, load_config, resolve
 from imil.store import Store
 from imil.study.arms import Arm
 from imil.study.attention_focus import write_focus
@@ -34,9 +36,9 @@ from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.device import resolve_auto
 from imil.training.prediction_files import write_parts
 from imil.training.prepared_data import Prepared, prepare, prepare_apart
-from imil.training.reader_factory import make_reader, reading_room
+from imil.training.reader_factory import make_reader
 from imil.training.run import Run
-from imil.training.settings import TrainSettings, load_config, resolve
+from imil.training.web_reader import reading_room
 
 SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
 
@@ -97,7 +99,7 @@ def work(
         return round(earlier + time.monotonic() - began, 1)
 
     try:
-        with job.run.held():
+        with job.run.locked():
             settings = plan.settings(arm, job.seed)
             how: dict[str, Any] = {}
             if not job.run.metrics.exists():
@@ -229,20 +231,20 @@ def _reader(
         yield _control(folder, plan, arm, job)
     else:
         answers = plan.reader(arm.reader)
-        first = None if answers.reader == "web" else _named(answers.reader, arm, job, run)
+        first = None if answers.reader.kind == "web" else _named(answers.reader, arm, job, run)
         if answers.asks == "web":
             with reading_room(run, store, console) as page:
                 yield page if first is None else _one_after_the_other(first, page)
         elif isinstance(first, Replay) and answers.asks:
-            yield _one_after_the_other(first, _named(answers.asks, arm, job, run))
+            yield _one_after_the_other(first, _named(ReaderSpec.parse(answers.asks), arm, job, run))
         else:
             yield first
 
 
-def _named(name: str, arm: Arm, job: Job, run: Run) -> Reader:
+def _named(spec: ReaderSpec, arm: Arm, job: Job, run: Run) -> Reader:
     return make_reader(
-        name,
-        person=arm.reader,
+        spec,
+        reader_name=arm.reader,
         seed=job.seed,
         data=run.data,
         folder=run.folder.cases,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.figures.attention_energy import read_focus
 from imil.study.phrases import count
@@ -18,7 +19,6 @@ from imil.study.reading_records import Session, sessions
 from imil.study.result_rows import BASE, results
 from imil.study.study_folder import TEST, Job, State, StudyFolder
 from imil.study.verdict import Compared
-from imil.training.settings import TrainSettings
 
 MASKS = {"lesion_mask": "lesions", "lung_mask": "lungs"}
 Row = Any  # of `itertuples`, which nothing describes

@@ -11,7 +11,6 @@ from imil.study.report.number_format import percent
 from imil.study.report.simulated_text import played
 from imil.study.statistics.resamples import DRAWS
 from imil.study.statistics.standard_error import AGREED, CAUTION, EXPLAINED
-from imil.training.reader_factory import PLAYED
 
 DONE: dict[Kind, str] = {
     "baseline": "a baseline, trained without any of what follows",
@@ -119,8 +118,8 @@ def _round(found: Findings) -> Iterator[str]:
     if any(len(one.answers) < one.asked for one in found.sessions):
         yield "Fewer cases were put where the model made fewer mistakes."
     for reader in found.plan.readers:
-        kind = reader.reader.partition(":")[0]
-        if kind in PLAYED:
+        kind = reader.reader.kind
+        if reader.reader.is_simulated:
             yield f"The reader {reader.name} was simulated: it {played(reader.reader, s)}."
         elif kind == "replay":
             rest = "left as they were"

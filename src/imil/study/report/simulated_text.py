@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from imil.grid import Grid
 from imil.readers.simulated import EVEN
+from imil.readers.spec import ReaderSpec
+from imil.settings import TrainSettings
 from imil.study.report.findings import MASKS
-from imil.training.reader_factory import skills
-from imil.training.settings import TrainSettings
 
-# what each kind of `PLAYED` makes of the squares that its skills select
+# what each kind in `SIMULATED` makes of the squares that its options select
 SELECTS = {
     "simulated": "selects {}",
     "random": "selects squares drawn at random, as many as a reader would that selects {}",
@@ -18,15 +18,14 @@ SELECTS = {
 }
 
 
-def played(reader: str, settings: TrainSettings) -> str:
+def played(reader: ReaderSpec, settings: TrainSettings) -> str:
     """What that reader does: which squares it selects, and with which faults.
 
     Args:
-        reader: as in a plan, such as `simulated:miss=0.3`; its kind is one of `PLAYED`.
+        reader: as in a plan, such as `simulated:miss=0.3`; its kind is one of `SIMULATED`.
         settings: hold the mask columns and the grid.
     """
-    kind, _, given = reader.partition(":")
-    of = skills(given)
+    of = reader.options
     region = "the largest region of " if of.get("one_region") else ""
     squares = _squares(of.get("threshold"), Grid.parse(settings.grid_size).squares)
     does = [f"{squares} {region}{_mask(settings.mask_columns)}"]
@@ -35,7 +34,7 @@ def played(reader: str, settings: TrainSettings) -> str:
     if of.get("false"):
         does.append(f"adds each other one with a probability of {of['false']:g}")
     does.append("and always selects one at least")
-    return SELECTS[kind].format(", ".join(does))
+    return SELECTS[reader.kind].format(", ".join(does))
 
 
 def _squares(threshold: float | None, squares: int) -> str:
