@@ -291,7 +291,7 @@ def test_an_external_set_with_other_classes_is_an_error(tmp_path, study):
     data = films(tmp_path / "a")
     films(tmp_path / "b", rows=[100, 101], extra={"class_name": ["normal", "nodule"]})
     said = study.refuses(data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}})
-    assert said.startswith("the external set 'b' cannot be used: the class 'nodule' is none of")
+    assert said.startswith("the external set 'b' cannot be used: unknown class 'nodule', expected")
 
 
 def test_classes_of_an_external_set_are_matched_by_name(tmp_path, study):

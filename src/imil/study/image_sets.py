@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imil.data.file_hashes import hash_files
-from imil.data.near_duplicates import SIDE, fingerprints
+from imil.data.near_duplicates import SIDE, edge_vectors
 from imil.data.table import Table, check_masks, read_data
-from imil.data.table_columns import TextColumns, read_rows
+from imil.data.table_columns import TextColumns, read_columns
 from imil.errors import DataError, SettingsError
 from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.plan import Plan
-from imil.training.prepared_data import Prepared, decoded, relabelled
+from imil.training.prepared_data import Prepared, decode_table, relabel
 
 DATA = "data"
 MASKS = "mask_content"  # a column that images.parquet did not have at first
@@ -106,9 +106,9 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
     contents, _ = hash_files(images.table.images, cache / "hashes.json", lambda _done, _of: None)
     if settings.image_size < SIDE:
         larger = settings.model_copy(update={"image_size": SIDE})
-        prints = fingerprints(_decoded(every, larger, cache, say).pixels)
+        prints = edge_vectors(_decoded(every, larger, cache, say).pixels)
     else:
-        prints = fingerprints(images.pixels)
+        prints = edge_vectors(images.pixels)
     return ImageSet(
         name,
         images,
@@ -150,7 +150,7 @@ def _decoded(every: Table, settings: TrainSettings, cache: Path, say: Say) -> Pr
             )
             say(told[0])
 
-    return decoded(every, settings, cache=cache, progress=progress)
+    return decode_table(every, settings, cache=cache, progress=progress)
 
 
 def _groups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextColumns, list[str]]:
@@ -166,7 +166,7 @@ def _groups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextCol
             f"'{taken}' cannot name a column of subgroups, for the study has its own: copy the "
             f"column under another name, such as {taken}-group"
         )
-    names, columns = ([], {}) if data.is_dir() else read_rows(data, wanted)
+    names, columns = ([], {}) if data.is_dir() else read_columns(data, wanted)
     missing = [name for name in wanted if name not in columns]
     if missing and needed:
         known = f"but {', '.join(names)}" if names else "for it is a folder: give a table"
@@ -187,7 +187,7 @@ def _alike(apart: ImageSet, data: ImageSet) -> ImageSet:
     Raises: DataError: it has another class.
     """
     given, like = apart.images.table, data.images
-    table = relabelled(given, like)
+    table = relabel(given, like)
     absent = [name for name in like.class_names if name not in given.class_names]
     warnings = [
         f"{apart.name} has no image of the class '{name}': not every measure exists there"

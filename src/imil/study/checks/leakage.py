@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.data.near_duplicates import Rows, near, same
+from imil.data.near_duplicates import Rows, find_near_duplicates, identical_files
 from imil.errors import DataError
 from imil.study.image_sets import DATA, ImageSet
 
@@ -59,7 +59,7 @@ def check_overlaps(sets: Sequence[ImageSet], splits: Splits) -> list[str]:
     Raises: DataError: the same image is trained on and tested on.
     """
     every = Everything(sets, splits)
-    pairs = [pair for rows in same(every.contents) for pair in _told(every, rows)]
+    pairs = [pair for rows in identical_files(every.contents) for pair in _told(every, rows)]
     leaks = [(i, j, why) for i, j, why in pairs if why]
     if leaks:
         named = "; ".join(
@@ -110,7 +110,7 @@ def _alike(every: Everything, sets: Sequence[ImageSet]) -> Iterator[str]:
         return every.apart(i, j) & every.differ(i, j)
 
     prints = np.concatenate([one.prints for one in sets])
-    count, most = near(prints, matter, shown=SHOWN)
+    count, most = find_near_duplicates(prints, matter, shown=SHOWN)
     if count:
         shown = ", ".join(
             f"{every.names[i]} and {every.names[j]} ({alike:.2f})" for i, j, alike in most

@@ -35,7 +35,7 @@ from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.device import resolve_auto
 from imil.training.prediction_files import write_parts
-from imil.training.prepared_data import Prepared, prepare, prepare_apart
+from imil.training.prepared_data import Prepared, prepare, prepare_external
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.web_reader import reading_room
@@ -257,8 +257,8 @@ def _one_after_the_other(replayed: Reader, asked: Reader) -> Reader:
     assert isinstance(replayed, Replay)
 
     def both(cases: Sequence[Case]) -> Iterator[Reading]:
-        known = [case for case in cases if replayed.knows(case)]
-        unknown = [case for case in cases if not replayed.knows(case)]
+        known = [case for case in cases if replayed.has_reading(case)]
+        unknown = [case for case in cases if not replayed.has_reading(case)]
         if known:
             yield from replayed(known)
         if unknown:
@@ -290,7 +290,7 @@ def _look(plan: Plan, job: Job, run: Run, cache: Path) -> None:
     for name, external in plan.external.items():
         path = run.folder.predictions("end", f"external-{name}")
         if not path.exists():
-            samples = prepare_apart(run.settings, external.data, run.data, cache=cache)
+            samples = prepare_external(run.settings, external.data, run.data, cache=cache)
             keys = [samples.key(i) for i in range(len(samples))]
             write_parts(path, keys, samples.labels, model.parts(samples))
     samples = run.samples[TEST]

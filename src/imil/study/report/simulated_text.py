@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imil.grid import Grid
-from imil.readers.simulated import EVEN
+from imil.readers.simulated import EVEN_SHARE
 from imil.readers.spec import ReaderSpec
 from imil.settings import TrainSettings
 from imil.study.report.findings import MASKS
@@ -38,7 +38,7 @@ def played(reader: ReaderSpec, settings: TrainSettings) -> str:
 
 
 def _squares(threshold: float | None, squares: int) -> str:
-    least = EVEN / squares if threshold is None else threshold
+    least = EVEN_SHARE / squares if threshold is None else threshold
     return f"the squares that hold {f'{100 * least:.3g} % or more' if least else 'any part'} of"
 
 
