@@ -77,7 +77,7 @@ def test_squares_are_selected_by_the_share_that_the_mask_covers(threshold, expec
     ("threshold", "expected"),
     [(0.1, (1, 2, 6, 16)), (0.11, (1, 2, 16)), (0.3, (1, 16)), (0.4, (1,))],
 )
-def test_squares_are_selected_by_the_share_of_the_region_they_hold(threshold, expected):
+def test_squares_are_selected_by_the_share_of_the_region_that_they_contain(threshold, expected):
     assert squares(of="region", threshold=threshold) == expected
 
 
@@ -87,7 +87,7 @@ def test_where_no_square_has_the_share_the_best_one_is_selected():
     assert squares(of="region", threshold=1.0) == (1,)
 
 
-def test_the_first_mask_that_is_there_is_used():
+def test_the_first_mask_that_is_not_empty_is_used():
     nothing = np.zeros((8, 8), bool)
     lungs = tuple(range(5, 13))
     assert squares(masks=known(LESION, LUNGS)) == (1, 2, 6, 16)
@@ -122,7 +122,7 @@ def test_the_default_is_as_fair_on_a_fine_grid():
     assert Grid(8, 8).mask(fine, 64, 64)[lungs].all()
 
 
-def test_a_mask_that_is_no_plane_is_refused():
+def test_a_mask_that_is_not_two_dimensional_is_refused():
     with pytest.raises(DataError, match=r"\(2, 2, 3\)"):
         squares(masks=known(np.ones((2, 2, 3), bool)))
 
@@ -132,7 +132,7 @@ def test_a_mask_that_is_no_plane_is_refused():
 UNSURE = Simulated(masks=known(LESION), seed=5, miss=0.4, false=0.3)
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before():
+def test_a_reading_does_not_depend_on_earlier_cases():
     forward = {r.case: r.squares for r in UNSURE(CASES)}
     backward = {r.case: r.squares for r in UNSURE(CASES[::-1])}
     alone = {c.id: next(UNSURE([c])).squares for c in CASES}
@@ -244,7 +244,7 @@ def test_settings_out_of_range_are_refused(settings):
 # --- the controls -------------------------------------------------------------------------
 
 
-def test_random_takes_as_many_squares_as_the_reference():
+def test_random_selects_as_many_squares_as_the_reference():
     reference = Simulated(masks=known(LESION), seed=5, miss=0.4, false=0.3)
     control = RandomSquares(reference=reference, seed=0)
     theirs = [reference.squares(case) for case in CASES]
@@ -253,7 +253,7 @@ def test_random_takes_as_many_squares_as_the_reference():
     assert ours != theirs
 
 
-def test_random_takes_every_square_equally_often():
+def test_random_selects_every_square_equally_often():
     control = RandomSquares(count=4, seed=0)
     cases = [make_case(1, key=f"film {n}") for n in range(4000)]
     times = np.bincount([s for c in cases for s in control.squares(c)], minlength=17)[1:]
@@ -262,14 +262,14 @@ def test_random_takes_every_square_equally_often():
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (16, 16), (99, 16)])
-def test_random_takes_a_count_as_far_as_the_grid_goes(count, expected):
+def test_random_selects_all_squares_if_the_grid_has_fewer_than_the_count(count, expected):
     assert len(RandomSquares(count=count, seed=0).squares(CASES[0])) == expected
 
 
 @pytest.mark.parametrize(
     "settings", [{}, {"count": 0}, {"count": 3, "reference": Simulated(masks=known(), seed=0)}]
 )
-def test_random_needs_one_measure_of_how_many(settings):
+def test_random_needs_either_a_reference_or_a_count(settings):
     with pytest.raises(SettingsError, match="count"):
         RandomSquares(seed=0, **settings)
 
@@ -315,7 +315,7 @@ def test_pixels_that_touch_at_a_corner_are_one_region():
     ("column", "middle", "few", "many", "held"),
     [("lesion_mask", (2, 4), 1, 6, 0.95), ("lung_mask", (7, 10), 5, 12, 0.85)],
 )
-def test_real_masks_give_a_sensible_handful_of_squares(shenzhen, column, middle, few, many, held):
+def test_real_masks_give_a_plausible_number_of_squares(shenzhen, column, middle, few, many, held):
     with (shenzhen / "manifest.csv").open(encoding="utf-8") as file:
         names = [row[column] for row in csv.DictReader(file) if row[column]][::4]
     counts, shares = [], []
