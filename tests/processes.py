@@ -1,4 +1,4 @@
-"""Real processes that start in a blink: forked from a server that has everything imported."""
+"""Real processes that start quickly: forked from a server with all modules imported."""
 
 import multiprocessing
 import os
@@ -11,8 +11,8 @@ CONTEXT.set_forkserver_preload(["imil.cli.main", "imil.training.launch"])
 
 
 @dataclass
-class Said:
-    """What a command left behind."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -20,7 +20,7 @@ class Said:
 
 
 def start(target, *args, **kwargs):
-    """The exit code of a function in a process of its own; negative if a signal ended it."""
+    """Run a function in its own process; returns the exit code, negative if a signal ended it."""
     process = CONTEXT.Process(target=target, args=args, kwargs=kwargs)
     process.start()
     process.join(240)
@@ -28,10 +28,10 @@ def start(target, *args, **kwargs):
 
 
 def command(words, cwd, *, largest_file=None, **environment):
-    """Run `imil` with these words, as a shell would; a larger file fails as on a full disk."""
+    """Run `imil` with these words, as a shell would; larger files fail as on a full disk."""
     out, err = cwd / ".stdout", cwd / ".stderr"
     code = start(_command, list(map(str, words)), cwd, environment, out, err, largest_file)
-    return Said(code, out.read_text(), err.read_text())
+    return CommandResult(code, out.read_text(), err.read_text())
 
 
 def _command(words, cwd, environment, out, err, largest_file):

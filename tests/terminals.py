@@ -20,19 +20,19 @@ class Terminal:
             os.environ.update(IMIL_CACHE=str(cwd / "cache"), COLUMNS="100", TERM="xterm")
             os.environ.pop("DISPLAY", None)
             os.execv(IMIL[0], [*IMIL, *map(str, words)])
-        self.seen = ""
+        self.output = ""
 
     def wait_for(self, text, seconds=120):
         """Read until the text appears after what was read before."""
         end = time.monotonic() + seconds
-        while text not in self.seen:
-            assert time.monotonic() < end, f"no {text!r} in {self.seen[-2000:]!r}"
+        while text not in self.output:
+            assert time.monotonic() < end, f"no {text!r} in {self.output[-2000:]!r}"
             if select.select([self.fd], [], [], 0.2)[0]:
                 try:
-                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
+                    self.output += os.read(self.fd, 65536).decode(errors="replace")
                 except OSError:  # the program has ended
-                    assert text in self.seen, self.seen[-2000:]
-        self.seen = self.seen[self.seen.index(text) + len(text) :]
+                    assert text in self.output, self.output[-2000:]
+        self.output = self.output[self.output.index(text) + len(text) :]
 
     def type(self, line):
         os.write(self.fd, f"{line}\n".encode())

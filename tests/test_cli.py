@@ -58,14 +58,14 @@ def trained(films, tmp_path_factory):
     return home / "run", said.stdout
 
 
-def test_training_ends_with_a_table_and_says_how_far_to_trust_it(trained):
+def test_training_ends_with_a_table_and_the_uncertainty(trained):
     _, said = trained
     assert "before the round after epoch 2" in said
     assert re.search(r"at the end\s+│\s+[01]\.\d{3}", said)
     assert "95 % interval" in said
 
 
-def test_a_runs_folder_explains_itself(trained):
+def test_a_run_writes_all_its_files(trained):
     run, _ = trained
     for name in (
         "config.toml",
@@ -85,7 +85,7 @@ def test_a_runs_folder_explains_itself(trained):
     assert "seed = 0" in (run / "config.toml").read_text()
 
 
-def test_metrics_agree_with_the_predictions_that_lie_beside_them(trained):
+def test_metrics_agree_with_the_prediction_files(trained):
     run, _ = trained
     metrics = json.loads((run / "metrics.json").read_text())
     for when, values in (
@@ -118,7 +118,7 @@ def test_rounds_are_shown_as_a_table(trained, imil):
     assert said.stdout.count("focus") == 4
 
 
-def test_a_finished_run_needs_no_resuming(trained, imil):
+def test_resuming_a_finished_run_does_nothing(trained, imil):
     said = imil("resume", trained[0])
     assert said.returncode == 0
     assert "is finished" in said.stdout
@@ -280,12 +280,12 @@ def test_readings_that_cannot_be_replayed_are_found_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_start_that_is_refused_takes_no_name(films, imil, tmp_path):
+def test_a_refused_start_leaves_no_folder(films, imil, tmp_path):
     check_refused(imil("train", films, *SMALL, "--reader", "psychic"), "psychic")
     assert not list((tmp_path / "runs").glob("*"))
 
 
-def test_a_file_may_name_everything_that_flags_name(films, imil, tmp_path):
+def test_a_configuration_file_may_set_everything_that_flags_set(films, imil, tmp_path):
     names = {"--imil-epoch": 'imil-epoch = "1,2"'}
     flags = dict(zip(SMALL[::2], SMALL[1::2], strict=True)) | {"--reader": "none"}
     lines = [names.get(flag, f"{flag[2:]} = {_toml(value)}") for flag, value in flags.items()]
@@ -321,7 +321,7 @@ def test_a_file_with_a_value_of_the_wrong_kind_gets_one_sentence(line, said, fil
     check_refused(imil("train", *words, "--config", "a.toml"), said)
 
 
-def test_a_run_that_was_killed_at_its_first_step_can_be_begun_again(films, imil, tmp_path):
+def test_a_run_that_was_killed_at_its_first_step_can_be_started_again(films, imil, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     (tmp_path / "run" / ".config.toml.half").write_text("data")
@@ -369,9 +369,7 @@ def _holed(name):
     ],
     ids=["round", "optimizer", "model", "checkpoint", "sector of checkpoint", "predictions"],
 )
-def test_a_run_that_was_changed_or_damaged_is_not_gone_on_with(
-    spoil, said, trained, imil, tmp_path
-):
+def test_a_run_that_was_changed_or_damaged_is_not_resumed(spoil, said, trained, imil, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(trained[0], copy)
     (copy / "metrics.json").unlink()
@@ -380,7 +378,7 @@ def test_a_run_that_was_changed_or_damaged_is_not_gone_on_with(
     check_refused(imil("resume", "run"), said)
 
 
-def test_a_checkpoint_of_another_model_is_said_where_no_store_tells(films, imil, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused_without_a_store(films, imil, tmp_path):
     words = ["train", films, *SMALL, "--reader", "none", "--out", "run"]
     assert imil(*words).returncode == 0
     (tmp_path / "run" / "metrics.json").unlink()
@@ -394,7 +392,7 @@ def test_a_training_that_diverges_stops_and_says_so(films, imil):
     check_refused(said, "training has diverged; train anew with a lower --lr")
 
 
-def test_names_with_brackets_are_shown_as_they_are(imil, tmp_path):
+def test_names_with_brackets_are_printed_unchanged(imil, tmp_path):
     films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
     table = pd.read_csv(films)
     for i, name in enumerate(table.image):
@@ -414,7 +412,7 @@ def test_names_with_brackets_are_shown_as_they_are(imil, tmp_path):
     assert "[/x]" in rounds
 
 
-def test_a_file_that_may_not_be_used_ends_in_one_sentence(capsys):
+def test_a_file_without_permission_is_one_sentence(capsys):
     with pytest.raises(SystemExit) as ended, errors_as_exit_codes():
         raise PermissionError(13, "Permission denied", "runs/locked")
     assert ended.value.code == 2
@@ -424,7 +422,7 @@ def test_a_file_that_may_not_be_used_ends_in_one_sentence(capsys):
         raise BrokenPipeError(32, "Broken pipe")
 
 
-def test_a_device_that_is_not_there_is_said_before_the_images_are_decoded(films, imil, tmp_path):
+def test_an_unavailable_device_is_refused_before_images_are_decoded(films, imil, tmp_path):
     absent = "mps" if torch.cuda.is_available() else "cuda"
     said = imil("train", films, *SMALL, "--device", absent, "--out", "run")
     check_refused(said, f"--device {absent} is not to be had here")
@@ -454,7 +452,7 @@ def test_without_a_network_imagenet_weights_are_asked_for_as_a_file(films, tmp_p
         ("rounds nowhere", "there is no store"),
     ],
 )
-def test_what_is_not_there_is_named(words, said, imil):
+def test_missing_files_are_named(words, said, imil):
     check_refused(imil(*words.split()), said)
 
 
@@ -476,12 +474,12 @@ def test_a_folder_with_something_else_in_it_is_left_alone(films, imil, tmp_path)
     check_refused(imil("train", films, *SMALL, "--out", "file"), "is a file")
 
 
-def test_a_place_that_cannot_be_written_is_named_before_training(films, imil, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_before_training(films, imil, tmp_path):
     (tmp_path / "file").write_text("x")
     check_refused(imil("train", films, *SMALL, "--reader", "none", "--out", "file/run"), "file/run")
 
 
-def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_space(
+def test_a_full_disk_is_one_sentence_and_the_run_can_be_resumed_with_more_space(
     films, imil, tmp_path
 ):
     # the checkpoint is the first file of this size; a new store and its journal have 0.6 MB
@@ -494,7 +492,7 @@ def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_spac
     assert "at the end" in said.stdout
 
 
-def test_every_kind_of_setting_goes_through_training(tmp_path, imil):
+def test_a_training_with_every_kind_of_setting_works(tmp_path, imil):
     films = write_phantoms(tmp_path / "films", n=60, size=48, seed=0)
     _table(lambda t: t.drop(columns="split"))(films)
     flags = "--model test_vit --channels 3 --precision bf16 --mix cutmix --optimizer adamw "
@@ -518,7 +516,7 @@ def check_refused(said, named):
     assert named in sentence, sentence
 
 
-def test_a_compiled_training_learns_the_same_and_says_what_auto_came_to(
+def test_a_compiled_training_learns_the_same_and_stores_what_auto_resolved_to(
     trained, films, imil, tmp_path
 ):
     words = ["train", films, *SMALL, "--reader", "simulated"]
@@ -530,7 +528,7 @@ def test_a_compiled_training_learns_the_same_and_says_what_auto_came_to(
     assert 'compile = "off"' in (tmp_path / "auto" / "config.toml").read_text()  # a short one
 
 
-def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
+def test_a_person_reads_stops_and_resumes_at_a_terminal(films, tmp_path):
     person = Terminal("train", films, *SMALL, "--out", "run", cwd=tmp_path)
     person.wait_for("ase 1 of 4")
     person.type("2 3 6 7")
@@ -570,7 +568,7 @@ def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     assert (tmp_path / "run" / "cases" / "epoch-002-case-001.png").exists()
 
 
-def test_ctrl_c_while_training_ends_with_130_and_says_how_to_go_on(films, tmp_path):
+def test_ctrl_c_while_training_exits_with_130_and_prints_how_to_resume(films, tmp_path):
     person = Terminal("train", films, *SMALL, "--epochs", "5000", "--out", "run", cwd=tmp_path)
     while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
         person.wait_for("")
@@ -605,7 +603,7 @@ STUDY = [f"study {one.name or one.callback.__name__}" for one in study.registere
         ("study run plan --jobs 0", "--jobs is '0': input should be greater than or equal to 1"),
     ],
 )
-def test_a_command_line_that_cannot_be_understood_gets_one_sentence(words, says, imil):
+def test_an_invalid_command_line_gets_one_sentence(words, says, imil):
     said = imil(*words.split())
     assert said.returncode == 2
     assert len(said.stderr.splitlines()) == 1

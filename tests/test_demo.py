@@ -24,7 +24,7 @@ def run(out, reader, film_count=60, epochs=3):
 
 
 @pytest.mark.parametrize("reader", ["simulated", "web"])
-def test_the_demo_draws_trains_asks_and_compares_in_plain_words(tmp_path, reader):
+def test_the_demo_draws_trains_holds_a_round_and_prints_a_comparison(tmp_path, reader):
     out = tmp_path / "demo"
     assert start(run, out, reader) == 0
     said = " ".join((tmp_path / "said").read_text().split())
@@ -40,7 +40,7 @@ def test_the_demo_draws_trains_asks_and_compares_in_plain_words(tmp_path, reader
     assert {r.reader for r in store.readings(held.id)} == {"simulated"}
 
 
-def test_who_stops_the_demo_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
+def test_stopping_the_demo_prints_the_command_that_continues(tmp_path, monkeypatch, capsys):
     from imil.cli.main import app
     from imil.errors import RoundPaused
     from imil.training import demo
@@ -66,7 +66,7 @@ def test_without_a_screen_or_a_terminal_the_reader_is_simulated(monkeypatch):
         assert default_reader() == "simulated"
 
 
-def test_a_seed_that_cannot_be_is_refused_before_a_film_is_drawn(tmp_path):
+def test_an_invalid_seed_is_refused_before_a_film_is_drawn(tmp_path):
     from imil.training.demo import run_demo
 
     with pytest.raises(SettingsError, match="--seed is 4294967296"):
