@@ -205,7 +205,8 @@ class StudyFolder:
 
         Raises: DataError: a file cannot be deleted.
         """
-        for path in (self.path / "jobs").glob(f"*/*/predictions/end/{of}.parquet"):
+        of_any_job = RunFolder(Path("*/*")).predictions("end", of)
+        for path in (self.path / "jobs").glob(str(of_any_job)):
             with os_errors_as_sentences(path):
                 path.unlink()
 
