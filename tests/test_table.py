@@ -162,7 +162,7 @@ def test_a_column_that_is_named_must_exist(tmp_path, columns):
 def test_files_that_are_not_tables_are_refused(tmp_path):
     assert "does not exist" in sentence(tmp_path / "films.csv")
     assert "give .csv or .parquet" in sentence(table(tmp_path, "", "films.xlsx"))
-    assert "no Parquet" in sentence(table(tmp_path, "PAR1", "films.parquet"))
+    assert "not a Parquet" in sentence(table(tmp_path, "PAR1", "films.parquet"))
     (tmp_path / "latin.csv").write_bytes("image,label\nLöwe.png,0\n".encode("latin-1"))
     assert "UTF-8" in sentence(tmp_path / "latin.csv")
 
@@ -248,7 +248,7 @@ def test_folders_without_images_are_refused(tmp_path):
     film(tmp_path / "TB/a.png")
     assert "every row has the class 'TB'" in sentence(tmp_path)
     (tmp_path / "normal").mkdir()
-    assert f"'{tmp_path / 'normal'}' holds no image" in sentence(tmp_path)
+    assert f"'{tmp_path / 'normal'}' contains no image" in sentence(tmp_path)
     table(tmp_path, "")
     assert f"give the table itself, {tmp_path / 'films.csv'}" in sentence(tmp_path)
 
