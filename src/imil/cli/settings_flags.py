@@ -1,4 +1,4 @@
-"""The flags of a command, from the fields of `TrainSettings`: help, default, range and panel."""
+"""The flags of `imil train`, from the fields of `TrainSettings`: help, default, range, panel."""
 
 from __future__ import annotations
 
@@ -48,8 +48,6 @@ def default_text(field: FieldInfo) -> str:
     """The default as one types it: `50,70` for (50, 70), `none` for ()."""
     if isinstance(field.default, tuple):
         return ",".join(map(str, field.default)) or "none"
-    if isinstance(field.default, float):
-        return f"{field.default:g}"
     return str(field.default)
 
 
@@ -99,10 +97,12 @@ def _help(field: FieldInfo) -> str:
 
 
 def _flag_type(field: FieldInfo) -> type:
-    """What the command line converts the value to; text is left to the settings' own checks."""
+    """The type that the command line converts to; text is parsed by the settings themselves."""
+    for kind in (int, float, bool):
+        if field.annotation is kind:
+            return kind
     choices = get_args(field.annotation)
-    kind = type(choices[0]) if choices and all(type(one) is int for one in choices) else None
-    return kind or (field.annotation if field.annotation in (int, float, bool) else str)  # type: ignore[return-value]
+    return int if choices and all(type(choice) is int for choice in choices) else str
 
 
 def _default(field: FieldInfo, kind: type) -> Any:

@@ -10,7 +10,7 @@ import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.importing import importing
-from imil.cli.options import Cache
+from imil.cli.options import cache_option
 
 Out = Annotated[
     Path | None,
@@ -20,6 +20,7 @@ Out = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Cache = Annotated[Path | None, cache_option(panel="Output")]
 Config = Annotated[
     Path | None,
     typer.Option(help="A TOML file with the same names as these flags; flags win."),
