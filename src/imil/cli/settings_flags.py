@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from pydantic.fields import FieldInfo
@@ -98,10 +98,10 @@ def _help(field: FieldInfo) -> str:
 
 def _flag_type(field: FieldInfo) -> type:
     """The type that the command line converts to; text is parsed by the settings themselves."""
-    for kind in (int, float, bool):
-        if field.annotation is kind:
-            return kind
-    choices = get_args(field.annotation)
+    annotation: Any = field.annotation
+    if annotation in (int, float, bool):
+        return cast(type, annotation)
+    choices = get_args(annotation)
     return int if choices and all(type(choice) is int for choice in choices) else str
 
 
