@@ -220,12 +220,12 @@ def test_bad_images_are_refused_together_in_one_sentence(tmp_path):
     data = spoiled(tmp_path)
     with pytest.raises(DataError) as caught:
         decode_images(data.select([0, 1, 2, 3]), size=32, folder=tmp_path / "cache")
-    said = str(caught.value)
-    assert said.startswith("2 of 4 images cannot be read: ")
-    assert "001.png' is damaged" in said
-    assert "003.png' is no image" in said
-    assert "--skip-bad" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith("2 of 4 images cannot be read: ")
+    assert "001.png' is damaged" in message
+    assert "003.png' is no image" in message
+    assert "--skip-bad" in message
+    assert "\n" not in message
     assert not set(names(tmp_path / "cache")) & {".npy", ".part"}
 
 
@@ -292,7 +292,7 @@ def test_of_two_processes_started_together_one_decodes_and_the_other_waits(tmp_p
     films(tmp_path, 12)
     cache, waits = tmp_path / "cache", tmp_path / "waits"
     holds_on = f"""
-def progress(done, total):  # goes on when the other has said that it waits
+def progress(done, total):  # continues when the other process has printed that it waits
     print(total - done, flush=True)
     while total - done < 12 and not Path({str(waits)!r}).exists(): time.sleep(0.05)
 """

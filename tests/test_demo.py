@@ -18,8 +18,8 @@ def run(out, reader, film_count=60, epochs=3):
 
     demo.FILMS = film_count
     demo.SETTINGS |= {"epochs": epochs, "imil_epoch": [2], "image_size": 32}
-    said = os.open(out.parent / "said", os.O_WRONLY | os.O_CREAT)
-    os.dup2(said, 1)
+    stdout = os.open(out.parent / "stdout", os.O_WRONLY | os.O_CREAT)
+    os.dup2(stdout, 1)
     demo.run_demo(reader, out, 0)
 
 
@@ -27,13 +27,13 @@ def run(out, reader, film_count=60, epochs=3):
 def test_the_demo_draws_trains_holds_a_round_and_prints_a_comparison(tmp_path, reader):
     out = tmp_path / "demo"
     assert start(run, out, reader) == 0
-    said = " ".join((tmp_path / "said").read_text().split())
-    assert "Chest films are drawn, half of them with a lesion." in said
-    assert "on 60 images (36 train, 24 test)" in said
-    assert re.search(r"Test accuracy went from 0\.\d+ before the round to 0\.\d+", said)
+    output = " ".join((tmp_path / "stdout").read_text().split())
+    assert "Chest films are drawn, half of them with a lesion." in output
+    assert "on 60 images (36 train, 24 test)" in output
+    assert re.search(r"Test accuracy went from 0\.\d+ before the round to 0\.\d+", output)
     assert (out / "run" / "cases.html").exists()
     if reader == "web":
-        assert "Nobody opened the page within 60 s" in said
+        assert "Nobody opened the page within 60 s" in output
     store = Store(out / "run" / "imil.sqlite", readonly=True)
     held = store.rounds()[0]
     assert held.cases > 0

@@ -61,7 +61,7 @@ def test_a_given_split_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("labels", "splits", "patients", "said"),
+    ("labels", "splits", "patients", "message"),
     [
         ([0, 1, 0], ["train", "train", "test"], None, "'test' has no image of the class 'class 1'"),
         ([0, 1, 0, 1], ["train"] * 4, None, "no image is in the split 'test'"),
@@ -69,8 +69,8 @@ def test_a_given_split_is_kept():
         ([0, 1, 0, 1], ["train", "train", "test", "test"], "PQPR", "'P' is in train and in test"),
     ],
 )
-def test_a_given_split_that_cannot_be_used_is_refused(labels, splits, patients, said):
-    with pytest.raises(DataError, match=said):
+def test_a_given_split_that_cannot_be_used_is_refused(labels, splits, patients, message):
+    with pytest.raises(DataError, match=message):
         split(table(labels, splits=splits, patients=patients), seed=0)
 
 

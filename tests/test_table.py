@@ -117,7 +117,7 @@ def test_rows_can_be_selected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("image,label\n", "has no row"),
@@ -146,8 +146,8 @@ def test_rows_can_be_selected(tmp_path):
         ("image,label,patient\na.png,0,P\nb.png,1,\n", "row 2 ('b.png') has no patient"),
     ],
 )  # fmt: skip
-def test_a_table_that_cannot_be_used_is_refused_with_row_and_value(tmp_path, text, said):
-    assert said in sentence(table(tmp_path, text))
+def test_a_table_that_cannot_be_used_is_refused_with_row_and_value(tmp_path, text, message):
+    assert message in sentence(table(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_a_table_that_cannot_be_used_is_refused_with_row_and_value(tmp_path, tex
     [Columns(split="fold"), Columns(patient="fold"), Columns(masks=("lung_mask", "fold"))],
 )
 def test_a_column_that_is_named_must_exist(tmp_path, columns):
-    said = sentence(table(tmp_path, "image,label\na.png,0\nb.png,1\n"), columns)
-    assert "no column 'fold' but image, label" in said
+    message = sentence(table(tmp_path, "image,label\na.png,0\nb.png,1\n"), columns)
+    assert "no column 'fold' but image, label" in message
 
 
 def test_files_that_are_not_tables_are_refused(tmp_path):
@@ -182,7 +182,7 @@ def test_a_folder_of_class_folders_is_a_table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("odd", "said"),
+    ("odd", "message"),
     [
         ("films.csv", "holds a table beside folders: give the table itself"),
         ("normal/lung_masks/a.png", "would be trained on as if it contained films"),
@@ -193,11 +193,11 @@ def test_a_folder_of_class_folders_is_a_table(tmp_path):
         ("d.dcm", "d.dcm' lies beside the folders of the classes: move it into"),
     ],
 )
-def test_files_that_would_be_mistaken_for_a_class_or_left_out_are_refused(tmp_path, odd, said):
+def test_files_that_would_be_mistaken_for_a_class_or_left_out_are_refused(tmp_path, odd, message):
     for name in ("normal/a.png", "TB/b.png", odd):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert said in sentence(tmp_path)
+    assert message in sentence(tmp_path)
 
 
 @pytest.mark.parametrize("stray", ["a.png", "test/a.png"])
@@ -284,10 +284,10 @@ def test_masks_must_exist_and_have_the_size_of_their_image(tmp_path):
     check_masks(data.select([0, 1, 4]))
     with pytest.raises(DataError) as caught:
         check_masks(data)
-    said = str(caught.value)
-    assert "2 of 4 masks in 'lung_mask'" in said
-    assert "wide.png' has 6×9 pixels, its image 6×8" in said
-    assert "gone.png' is not there" in said
+    message = str(caught.value)
+    assert "2 of 4 masks in 'lung_mask'" in message
+    assert "wide.png' has 6×9 pixels, its image 6×8" in message
+    assert "gone.png' is not there" in message
 
 
 def test_the_real_set_is_read(tmp_path, shenzhen):
