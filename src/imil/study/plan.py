@@ -52,7 +52,7 @@ class Reader(BaseModel):
 
     Args:
         name: in tables and files.
-        reader: as for `imil train --reader`: simulated with skills, replay:FILE, web, console.
+        reader: as for `imil train --reader`: simulated with options, replay:FILE, web, console.
         otherwise: what becomes of cases that a replay does not have: they are skipped, or a
             person is asked at the `console` or on a `web` page.
     """
