@@ -25,7 +25,7 @@ import PIL.Image
 from rich.table import Table as Shown
 from telling import questions, tell
 
-from imil.data.image_cache import decode
+from imil.data.image_cache import decode_images
 from imil.data.table import Table
 
 SIZE, TURNS = 224, 3
@@ -116,7 +116,7 @@ def ours(paths: list[Path]) -> tuple[float, float]:
     before = _peak()
     with tempfile.TemporaryDirectory() as cache:
         began = perf_counter()
-        decode(table, size=SIZE, folder=Path(cache))
+        decode_images(table, size=SIZE, folder=Path(cache))
         seconds = perf_counter() - began
     return seconds, _peak() - before
 

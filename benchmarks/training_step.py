@@ -136,10 +136,11 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
     import lightning.pytorch as pl
     from rich.console import Console
 
-    from imil.training.launch import settle
+    from imil.readers.spec import ReaderSpec
     from imil.training.prepared_data import prepare
     from imil.training.reader_factory import make_reader
     from imil.training.run import Run
+    from imil.training.run_setup import set_up_run
 
     class Beside(pl.Callback):
         def __init__(self, run) -> None:
@@ -158,12 +159,14 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
     flags = {"data": films, "model": model, "image_size": size, "epochs": epochs}
     flags |= {"augment": ["flip", "crop"], "imil_epoch": [ROUND], "reader": "simulated"}
     flags |= {"precision": asked}
-    settings, folder = settle(flags, None, Path(place) / "run")
+    settings, folder = set_up_run(flags, None, Path(place) / "run")
     console = Console(file=io.StringIO(), force_terminal=True)  # its bar is drawn, unseen
     folder.path.mkdir()
     data = prepare(settings, folder, cache=Path(place) / "cache", progress=lambda *_: None)
     run = Run(folder, settings, data, console)
-    reader = make_reader("simulated", person="reader", seed=0, data=data, folder=folder.cases)
+    reader = make_reader(
+        ReaderSpec("simulated"), reader_name="reader", seed=0, data=data, folder=folder.cases
+    )
     beside = Beside(run)
     run.train(reader, run.open_store(), after_rounds=[beside])
     pairs = zip(beside.limits[ROUND:], beside.spent[ROUND:], strict=True)

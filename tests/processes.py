@@ -1,4 +1,4 @@
-"""Real processes that start fast: forked from a server that has everything imported."""
+"""Real processes that start quickly: forked from a server with all modules imported."""
 
 import gc
 import multiprocessing
@@ -35,8 +35,8 @@ CONTEXT.set_forkserver_preload(  # what commands import, and late; a name that i
 
 
 @dataclass
-class Said:
-    """What a command left behind."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -97,10 +97,10 @@ def begin(words, cwd, out, **environment):
 
 
 def command(words, cwd, *, largest_file=None, **environment):
-    """Run `imil` with these words, as a shell would; a larger file fails as on a full disk."""
+    """Run `imil` with these words, as a shell would; larger files fail as on a full disk."""
     out, err = cwd / ".stdout", cwd / ".stderr"
     code = start(_command, list(map(str, words)), cwd, environment, out, err, largest_file)
-    return Said(code, out.read_text(), err.read_text())
+    return CommandResult(code, out.read_text(), err.read_text())
 
 
 def _command(words, cwd, environment, out, err, largest_file):

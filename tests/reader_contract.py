@@ -1,4 +1,4 @@
-"""What every reader keeps to, whoever it is, and cases to try it on."""
+"""The contract of every reader, and cases to test it with."""
 
 import math
 from itertools import islice
@@ -28,11 +28,11 @@ def make_case(number=1, *, key=None, run="r", epoch=70, grid=Grid(), earlier=Non
 
 
 def check_reader(make_reader, cases):
-    """The readings of a reader that keeps to the contract.
+    """Check the contract; returns the readings.
 
     Args:
-        make_reader: gives a fresh reader, so that it can be asked twice.
-        cases: what it is asked.
+        make_reader: makes a new reader, so that it can be called twice.
+        cases: to be read.
     """
     assert list(make_reader()([])) == [], "no case, no reading"
     first = next(iter(make_reader()(cases)))
@@ -41,10 +41,10 @@ def check_reader(make_reader, cases):
     readings = list(islice(make_reader()(cases), 1000))
     assert len(readings) < 1000, "a reader comes to an end"
     grids = {case.id: case.grid for case in cases}
-    assert {reading.case for reading in readings} <= set(grids), "only what was asked"
+    assert {reading.case for reading in readings} <= set(grids), "only of the given cases"
     assert len({reading.id for reading in readings}) == len(readings), "each is a new reading"
-    once = list(dict.fromkeys(reading.case for reading in readings))
-    assert once == [case.id for case in cases][: len(once)], "no case is passed over"
+    order = list(dict.fromkeys(reading.case for reading in readings))
+    assert order == [case.id for case in cases][: len(order)], "no case is left out"
     for reading in readings:
         assert reading.verdict in VERDICTS
         assert reading.checked(grids[reading.case]) == reading, "squares in order, in the grid"

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from imil.data import decoded_file
-from imil.data.image_cache import decode
+from imil.data.image_cache import decode_images
 from imil.data.table import Table, read_data
 from imil.errors import DataError
 from imil.images.load import load_image
@@ -72,13 +72,13 @@ training = types.ModuleType("imil.training")
 training.__path__ = [str(Path(imil.__file__).parent / "training")]
 sys.modules["imil.training"] = training
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_cache import decode, table
+from test_cache import decode_images, table
 data = table(sorted(Path({str(folder)!r}).glob("*.png")))
 cache = Path({str(cache)!r})
 def progress(done, total):
     print(total - done, flush=True)
 {body}
-decoded = decode(data, size=32, folder=cache, progress=progress)
+decoded = decode_images(data, size=32, folder=cache, progress=progress)
 print("done", flush=True)
 """
     return subprocess.Popen(
@@ -99,7 +99,7 @@ def names(cache):
 
 def test_images_are_decoded_once_and_then_served_from_the_file(tmp_path):
     data, steps = films(tmp_path, 5), Steps()
-    decoded = decode(data, size=32, folder=tmp_path / "cache", progress=steps)
+    decoded = decode_images(data, size=32, folder=tmp_path / "cache", progress=steps)
     assert decoded.array.shape == (5, 32, 32)
     assert decoded.array.dtype == np.uint8
     assert decoded.bad == ()
@@ -110,59 +110,59 @@ def test_images_are_decoded_once_and_then_served_from_the_file(tmp_path):
         np.testing.assert_array_equal(decoded.array[i], np.asarray(small))
 
     settled(data.images)
-    decode(data, size=32, folder=tmp_path / "cache")  # old enough: hashes are remembered
+    decode_images(data, size=32, folder=tmp_path / "cache")  # old enough: hashes are remembered
     steps.clear()
-    again = decode(data, size=32, folder=tmp_path / "cache", progress=steps)
+    again = decode_images(data, size=32, folder=tmp_path / "cache", progress=steps)
     assert steps == []
     assert again.path == decoded.path
     np.testing.assert_array_equal(again.array, decoded.array)
 
 
-def test_the_array_is_mapped_and_cannot_be_written(tmp_path):
-    array = decode(films(tmp_path, 2), size=32, folder=tmp_path / "cache").array
+def test_the_array_is_memory_mapped_and_read_only(tmp_path):
+    array = decode_images(films(tmp_path, 2), size=32, folder=tmp_path / "cache").array
     assert isinstance(array, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 0
 
 
-def test_the_name_is_the_content_and_the_settings_not_the_place(tmp_path):
+def test_the_file_is_named_by_content_and_settings_not_by_path(tmp_path):
     data, cache = films(tmp_path, 3), tmp_path / "cache"
-    first = decode(data, size=32, folder=cache).path
+    first = decode_images(data, size=32, folder=cache).path
     moved = tmp_path / "moved"
     moved.mkdir()
     copies = [moved / f"other {path.name}" for path in data.images]
     for path, copy in zip(data.images, copies, strict=True):
         copy.write_bytes(path.read_bytes())
-    assert decode(table(copies), size=32, folder=cache).path == first
-    assert decode(table(copies[::-1]), size=32, folder=cache).path != first
-    assert decode(data, size=33, folder=cache).path != first
-    assert decode(data, size=32, channels=3, folder=cache).path != first
+    assert decode_images(table(copies), size=32, folder=cache).path == first
+    assert decode_images(table(copies[::-1]), size=32, folder=cache).path != first
+    assert decode_images(data, size=33, folder=cache).path != first
+    assert decode_images(data, size=32, channels=3, folder=cache).path != first
 
 
-def test_a_changed_file_is_decoded_anew_though_its_name_size_and_date_are_the_same(tmp_path):
+def test_a_changed_file_is_decoded_again_even_with_the_same_name_size_and_date(tmp_path):
     data, cache = films(tmp_path, 2), tmp_path / "cache"
     path = data.images[0]
     PIL.Image.new("L", (40, 40), 10).save(path, compress_level=0)
     before = path.stat()
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns - 10**12))
     settled(data.images)
-    assert decode(data, size=32, folder=cache).array[0].max() == 10
+    assert decode_images(data, size=32, folder=cache).array[0].max() == 10
     PIL.Image.new("L", (40, 40), 20).save(path, compress_level=0)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns - 10**12))
     assert path.stat().st_size == before.st_size
-    assert decode(data, size=32, folder=cache).array[0].max() == 20
+    assert decode_images(data, size=32, folder=cache).array[0].max() == 20
 
 
-def test_colour_and_grey_become_what_was_asked_for(tmp_path):
+def test_images_are_converted_to_the_number_of_channels(tmp_path):
     red, grey = tmp_path / "red.png", tmp_path / "grey.png"
     PIL.Image.new("RGB", (9, 7), (200, 0, 0)).save(red)
     PIL.Image.new("L", (7, 9), 50).save(grey)
     data = table([red, grey])
-    colours = decode(data, size=8, channels=3, folder=tmp_path / "cache").array
+    colours = decode_images(data, size=8, channels=3, folder=tmp_path / "cache").array
     assert colours.shape == (2, 8, 8, 3)
     assert colours[0, 0, 0].tolist() == [200, 0, 0]
     assert (colours[1] == 50).all()
-    greys = decode(data, size=8, channels=1, folder=tmp_path / "cache").array
+    greys = decode_images(data, size=8, channels=1, folder=tmp_path / "cache").array
     assert (greys[0] == 60).all()  # 0.299 × 200 = 59.8
     assert (greys[1] == 50).all()
 
@@ -190,7 +190,7 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, monkeypatch)
         return real(image, size, channels)
 
     monkeypatch.setattr(decoded_file, "resize_to_square", look)
-    small = decode(table(paths), size=48, folder=tmp_path / "cache").array
+    small = decode_images(table(paths), size=48, folder=tmp_path / "cache").array
     assert seen == [(160, 160)] * 3, "a quarter: 48 × 3 fits into it, and not into an eighth"
     for path, one in zip(paths, small, strict=True):
         np.testing.assert_allclose(
@@ -221,40 +221,40 @@ def spoiled(folder, n=6):
 def test_bad_images_are_refused_together_in_one_sentence(tmp_path):
     data = spoiled(tmp_path)
     with pytest.raises(DataError) as caught:
-        decode(data.select([0, 1, 2, 3]), size=32, folder=tmp_path / "cache")
-    said = str(caught.value)
-    assert said.startswith("2 of 4 images cannot be read: ")
-    assert "001.png' is damaged" in said
-    assert "003.png' is not an image" in said
-    assert "--skip-bad" in said
-    assert "\n" not in said
+        decode_images(data.select([0, 1, 2, 3]), size=32, folder=tmp_path / "cache")
+    message = str(caught.value)
+    assert message.startswith("2 of 4 images cannot be read: ")
+    assert "001.png' is damaged" in message
+    assert "003.png' is not an image" in message
+    assert "--skip-bad" in message
+    assert "\n" not in message
     assert not set(names(tmp_path / "cache")) & {".npy", ".part"}
 
 
-def test_what_is_missing_is_said_before_anything_is_decoded(tmp_path):
+def test_missing_files_are_reported_before_any_image_is_decoded(tmp_path):
     data, steps = spoiled(tmp_path), Steps()
     with pytest.raises(DataError, match=r"1 of 6 images cannot be read: .*004.png' does not exist"):
-        decode(data, size=32, folder=tmp_path / "cache", progress=steps)
+        decode_images(data, size=32, folder=tmp_path / "cache", progress=steps)
     assert max(done for done, _ in steps) == 6  # hashed, none decoded
 
 
 def test_bad_images_can_be_skipped_and_are_listed(tmp_path):
     data, cache = spoiled(tmp_path), tmp_path / "cache"
-    good = decode(data.select([0, 2, 5]), size=32, folder=cache).array
+    good = decode_images(data.select([0, 2, 5]), size=32, folder=cache).array
     for _ in ("decoded", "served"):
-        decoded = decode(data, size=32, folder=cache, skip_bad=True)
+        decoded = decode_images(data, size=32, folder=cache, skip_bad=True)
         assert [key for key, _ in decoded.bad] == ["001.png", "003.png", "004.png"]
         assert "does not exist" in decoded.bad[2][1]
         np.testing.assert_array_equal(decoded.array, good)
     with pytest.raises(DataError, match="1 of 6"):
-        decode(data, size=32, folder=cache)
+        decode_images(data, size=32, folder=cache)
     with pytest.raises(DataError, match="none of the 2 images can be read"):
-        decode(data.select([1, 3]), size=32, folder=cache, skip_bad=True)
+        decode_images(data.select([1, 3]), size=32, folder=cache, skip_bad=True)
 
 
-def test_a_damaged_cache_is_made_anew(tmp_path):
+def test_a_damaged_cache_is_written_again(tmp_path):
     data, cache = films(tmp_path, 4), tmp_path / "cache"
-    decoded = decode(data, size=32, folder=cache)
+    decoded = decode_images(data, size=32, folder=cache)
     expected, path = decoded.array.copy(), decoded.path
     for file, content in [
         (path, path.read_bytes()[:-1]),
@@ -265,10 +265,10 @@ def test_a_damaged_cache_is_made_anew(tmp_path):
     ]:
         file.unlink(missing_ok=True)  # the old one is still mapped
         file.write_bytes(content)
-        np.testing.assert_array_equal(decode(data, size=32, folder=cache).array, expected)
+        np.testing.assert_array_equal(decode_images(data, size=32, folder=cache).array, expected)
 
 
-def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(tmp_path):
+def test_an_unfinished_file_of_a_killed_process_is_not_used(tmp_path):
     data, cache = films(tmp_path, 30), tmp_path / "cache"
     slow = """
 def progress(done, total):
@@ -282,19 +282,19 @@ def progress(done, total):
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors
         assert names(cache) == [".lock", ".part"]
-    other = decode(data.select([0, 1]), size=32, folder=cache)
+    other = decode_images(data.select([0, 1]), size=32, folder=cache)
     assert names(cache) == [".json", ".lock", ".lock", ".npy"]  # the leftover is gone
-    whole = decode(data, size=32, folder=cache).array
-    expected = decode(data, size=32, folder=tmp_path / "another").array
+    whole = decode_images(data, size=32, folder=cache).array
+    expected = decode_images(data, size=32, folder=tmp_path / "another").array
     np.testing.assert_array_equal(whole, expected)
     np.testing.assert_array_equal(other.array, whole[:2])
 
 
-def test_of_two_that_start_at_once_one_decodes_and_the_other_waits(tmp_path):
+def test_of_two_processes_started_together_one_decodes_and_the_other_waits(tmp_path):
     films(tmp_path, 12)
     cache, waits = tmp_path / "cache", tmp_path / "waits"
     holds_on = f"""
-def progress(done, total):  # goes on when the other has said that it waits
+def progress(done, total):  # continues when the other process has printed that it waits
     print(total - done, flush=True)
     while total - done < 12 and not Path({str(waits)!r}).exists(): time.sleep(0.05)
 """
@@ -340,7 +340,7 @@ atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert grown < n * side * side / 3  # two originals at once, in three forms each, are 24 MB
 
 
-def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path):
+def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path):
     data, cache = films(tmp_path, 12), tmp_path / "cache"
     process = script(
         tmp_path,
@@ -351,7 +351,7 @@ from imil.errors import DataError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))  # what the system then says is "too large"
 try:
-    decode(data, size=32, folder=cache)
+    decode_images(data, size=32, folder=cache)
 except DataError as error:
     print(error)
     raise SystemExit(2)
@@ -361,15 +361,15 @@ except DataError as error:
     assert process.returncode == 2, errors
     assert f"the disk of '{cache}' is full" in out
     assert names(cache) == [".lock"]
-    assert decode(data, size=32, folder=cache).array.shape == (12, 32, 32)
+    assert decode_images(data, size=32, folder=cache).array.shape == (12, 32, 32)
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path):
+def test_too_little_disk_space_is_refused_before_writing(tmp_path):
     data = films(tmp_path, 1)
     huge = table([data.images[0]] * 200_000)  # 200,000 × 100,000² bytes are 2 PB
-    from imil.data.decoded_file import Entry
+    from imil.data.decoded_file import DecodedFile
 
-    entry = Entry(huge, 100_000, 1, tmp_path / "a.npy")
+    entry = DecodedFile(huge, 100_000, 1, tmp_path / "a.npy")
     with pytest.raises(DataError, match=r"need 2000000000 MB .* MB are free.*--cache"):
         entry.write(lambda done: None, lambda bad: None)
     assert not list(tmp_path.glob("a.*"))
@@ -379,25 +379,25 @@ def test_a_cache_folder_that_cannot_be_written_is_refused(tmp_path):
     data = films(tmp_path, 2)
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "cache"):
-        with pytest.raises(DataError, match="is no folder"):
-            decode(data, size=32, folder=folder)
+        with pytest.raises(DataError, match="is not a folder"):
+            decode_images(data, size=32, folder=folder)
 
 
-def test_a_cache_that_may_only_be_read_serves_what_it_has(guarded):
+def test_a_read_only_cache_gives_the_images_that_it_has(guarded):
     data, cache = films(guarded, 2), guarded / "cache"
-    decode(data, size=32, folder=cache)
+    decode_images(data, size=32, folder=cache)
     cache.chmod(0o500)
     try:
-        assert decode(data, size=32, folder=cache).array.shape == (2, 32, 32)
+        assert decode_images(data, size=32, folder=cache).array.shape == (2, 32, 32)
         with pytest.raises(DataError, match="cannot be written"):
-            decode(data, size=33, folder=cache)
+            decode_images(data, size=33, folder=cache)
     finally:
         cache.chmod(0o700)
 
 
 def test_the_real_set_is_decoded(tmp_path, shenzhen):
     data = read_data(shenzhen / "manifest.csv")
-    decoded = decode(data, size=112, folder=tmp_path)
+    decoded = decode_images(data, size=112, folder=tmp_path)
     assert decoded.array.shape == (662, 112, 112)
     assert decoded.path.stat().st_size < 662 * 112**2 + 1000
     assert json.loads(decoded.path.with_suffix(".json").read_text())["images"] == 662

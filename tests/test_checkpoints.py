@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from imil.errors import DataError
+from imil.run_folder import RunFolder
 from imil.training import checkpoints, throttle
 from imil.training.checkpoints import Checkpoints, Writer
-from imil.training.run_folder import RunFolder
 from imil.training.throttle import LONGEST, SHARE, Throttle
 
 

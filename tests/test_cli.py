@@ -18,7 +18,7 @@ from PIL import Image
 from processes import command
 from terminals import IMIL, Terminal
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.importing import importing
 from imil.cli.main import app
 from imil.cli.study_command import study
@@ -49,21 +49,21 @@ def run(home, *words, **more):
 
 @pytest.fixture(scope="module")
 def trained(films, tmp_path_factory):
-    """A run that went through, and what it said."""
+    """The folder of a finished run, and its output."""
     home = tmp_path_factory.mktemp("trained")
-    said = run(home, "train", films, *SMALL, "--reader", "simulated", "--out", "run")
-    assert said.returncode == 0, said.stderr
-    return home / "run", said.stdout
+    result = run(home, "train", films, *SMALL, "--reader", "simulated", "--out", "run")
+    assert result.returncode == 0, result.stderr
+    return home / "run", result.stdout
 
 
-def test_training_ends_with_a_table_and_says_how_far_to_trust_it(trained):
-    _, said = trained
-    assert "before the round after epoch 2" in said
-    assert re.search(r"at the end\s+│\s+[01]\.\d{3}", said)
-    assert "95 % confidence interval" in said
+def test_training_ends_with_a_table_and_the_uncertainty(trained):
+    _, output = trained
+    assert "before the round after epoch 2" in output
+    assert re.search(r"at the end\s+│\s+[01]\.\d{3}", output)
+    assert "95 % confidence interval" in output
 
 
-def test_a_runs_folder_explains_itself(trained):
+def test_a_run_writes_all_its_files(trained):
     run, _ = trained
     for name in (
         "config.toml",
@@ -83,7 +83,7 @@ def test_a_runs_folder_explains_itself(trained):
     assert "seed = 0" in (run / "config.toml").read_text()
 
 
-def test_metrics_agree_with_the_predictions_that_lie_beside_them(trained):
+def test_metrics_agree_with_the_prediction_files(trained):
     run, _ = trained
     metrics = json.loads((run / "metrics.json").read_text())
     for when, values in (
@@ -110,29 +110,29 @@ def test_the_rounds_outliers_are_the_most_confident_mistakes_of_the_predictions(
 
 def test_rounds_are_shown_as_a_table(trained, imil):
     run, _ = trained
-    said = imil("rounds", run)
-    assert said.returncode == 0
-    assert "round after epoch 2: 4 of 4 cases read, applied, grid 4×4" in said.stdout
-    assert said.stdout.count("focus") == 4
+    result = imil("rounds", run)
+    assert result.returncode == 0
+    assert "round after epoch 2: 4 of 4 cases read, applied, grid 4×4" in result.stdout
+    assert result.stdout.count("focus") == 4
 
 
-def test_a_finished_run_needs_no_resuming(trained, imil):
-    said = imil("resume", trained[0])
-    assert said.returncode == 0
-    assert "is finished" in said.stdout
+def test_resuming_a_finished_run_does_nothing(trained, imil):
+    result = imil("resume", trained[0])
+    assert result.returncode == 0
+    assert "is finished" in result.stdout
 
 
 def test_the_same_command_gives_the_same_numbers(trained, films, imil, tmp_path):
-    said = imil("train", films, *SMALL, "--reader", "simulated", "--out", "run")
-    assert said.returncode == 0
+    result = imil("train", films, *SMALL, "--reader", "simulated", "--out", "run")
+    assert result.returncode == 0
     for name in ("metrics.json", "history.csv", "model.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (trained[0] / name).read_bytes(), name
 
 
 def test_a_run_can_be_replayed_from_its_store(trained, films, imil, tmp_path):
     store = trained[0] / "imil.sqlite"
-    said = imil("train", films, *SMALL, "--reader", f"replay:{store}", "--out", "run")
-    assert said.returncode == 0, said.stderr
+    result = imil("train", films, *SMALL, "--reader", f"replay:{store}", "--out", "run")
+    assert result.returncode == 0, result.stderr
     assert (tmp_path / "run/model.safetensors").read_bytes() == (
         trained[0] / "model.safetensors"
     ).read_bytes()
@@ -208,10 +208,10 @@ def test_bad_data_gets_one_sentence_before_training_and_changes_nothing(what, im
 def test_unreadable_images_can_be_skipped_and_are_listed(imil, tmp_path):
     films = write_phantoms(tmp_path / "films", n=44, size=48, seed=0)
     _cut(films.parent / pd.read_csv(films).image[3])
-    said = imil("train", films, *SMALL, "--reader", "none", "--skip-bad", "--out", "run")
-    assert said.returncode == 0, said.stderr
-    assert "Left out: images/P00004.png" in said.stdout
-    assert "43 images" in said.stdout
+    result = imil("train", films, *SMALL, "--reader", "none", "--skip-bad", "--out", "run")
+    assert result.returncode == 0, result.stderr
+    assert "Left out: images/P00004.png" in result.stdout
+    assert "43 images" in result.stdout
 
 
 BAD_FLAGS = {
@@ -220,7 +220,7 @@ BAD_FLAGS = {
     "--grid-size 65": "a grid of 65",
     "--reader psychic": "--reader is 'psychic'",
     "--reader replay:nowhere.csv": "nowhere.csv",
-    "--reader simulated:luck=1": "'luck=1' is no skill",
+    "--reader simulated:luck=1": "invalid option 'luck=1'",
     "--weights nowhere.pt": "nowhere.pt is no file",
     "--config nowhere.toml": "nowhere.toml cannot be read",
     "--imil-epoch never": "--imil-epoch",
@@ -245,12 +245,13 @@ def test_a_network_that_cannot_be_explained_is_refused_before_training(
     from torch import nn
 
     from imil.errors import SettingsError
-    from imil.training.launch import new_run, settle
+    from imil.training.launch import new_run
+    from imil.training.run_setup import set_up_run
 
     flat = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))
     monkeypatch.setattr("imil.training.run.build", lambda *_, **__: flat)
     flags = {"data": str(films), "image_size": 32, "epochs": 2, "imil_epoch": 1, "reader": reader}
-    settings, folder = settle(flags | {"batch_size": 16}, None, tmp_path / "run")
+    settings, folder = set_up_run(flags | {"batch_size": 16}, None, tmp_path / "run")
     with pytest.raises(SettingsError, match="no layer of") if refused else nullcontext():
         new_run(settings, folder, tmp_path / "cache")
     assert (tmp_path / "run").exists() is not refused
@@ -262,34 +263,36 @@ def _readings(path, *rows):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("images/P00001.png,,17", "outside a 4×4 grid"),
-        ("elsewhere.png,,1", "no reading of a training image, 'elsewhere.png'"),
+        ("elsewhere.png,,1", "no reading of a training image; its first is of 'elsewhere.png'"),
         ("images/P00001.png,1,1", "no reading for the round after epoch 2, only after 1"),
     ],
 )
 def test_readings_that_cannot_be_replayed_are_found_before_training(
-    row, said, films, imil, tmp_path
+    row, message, films, imil, tmp_path
 ):
     file = _readings(tmp_path / "readings.csv", row)
-    check_refused(imil("train", films, *SMALL, "--reader", f"replay:{file}", "--out", "run"), said)
+    check_refused(
+        imil("train", films, *SMALL, "--reader", f"replay:{file}", "--out", "run"), message
+    )
     assert not (tmp_path / "run").exists()
 
 
-def test_a_start_that_is_refused_takes_no_name(films, imil, tmp_path):
+def test_a_refused_start_leaves_no_folder(films, imil, tmp_path):
     check_refused(imil("train", films, *SMALL, "--reader", "psychic"), "psychic")
     assert not list((tmp_path / "runs").glob("*"))
 
 
-def test_a_file_may_name_everything_that_flags_name(films, imil, tmp_path):
+def test_a_configuration_file_may_set_everything_that_flags_set(films, imil, tmp_path):
     names = {"--imil-epoch": 'imil-epoch = "1,2"'}
     flags = dict(zip(SMALL[::2], SMALL[1::2], strict=True)) | {"--reader": "none"}
     lines = [names.get(flag, f"{flag[2:]} = {_toml(value)}") for flag, value in flags.items()]
     lines += [f'data = "{films}"', 'out = "there"', 'cache = "kept"', "skip-bad = true"]
     (tmp_path / "a.toml").write_text("\n".join(lines))
-    said = imil("train", "--config", "a.toml", "--no-skip-bad")
-    assert said.returncode == 0, said.stderr
+    result = imil("train", "--config", "a.toml", "--no-skip-bad")
+    assert result.returncode == 0, result.stderr
     config = tomllib.loads((tmp_path / "there" / "config.toml").read_text())
     assert config["imil-epoch"] == [1, 2]
     assert config["skip-bad"] is False
@@ -303,7 +306,7 @@ def _toml(value):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("data = 5", "--data is 5"),
         ('data = ["a.csv"]', "--data is ['a.csv']"),
@@ -312,18 +315,20 @@ def _toml(value):
         ("out = 5", "--out is 5"),
     ],
 )
-def test_a_file_with_a_value_of_the_wrong_kind_gets_one_sentence(line, said, films, imil, tmp_path):
+def test_a_file_with_a_value_of_the_wrong_kind_gets_one_sentence(
+    line, message, films, imil, tmp_path
+):
     (tmp_path / "a.toml").write_text(line)
     words = [] if "data" in line else [films]
-    check_refused(imil("train", *words, "--config", "a.toml"), said)
+    check_refused(imil("train", *words, "--config", "a.toml"), message)
 
 
-def test_a_run_that_was_killed_at_its_first_step_can_be_begun_again(films, imil, tmp_path):
+def test_a_run_that_was_killed_at_its_first_step_can_be_started_again(films, imil, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").touch()
     (tmp_path / "run" / ".config.toml.half").write_text("data")
-    said = imil("train", films, *SMALL, "--reader", "none", "--out", "run")
-    assert said.returncode == 0, said.stderr
+    result = imil("train", films, *SMALL, "--reader", "none", "--out", "run")
+    assert result.returncode == 0, result.stderr
 
 
 def _config(*change):
@@ -352,32 +357,30 @@ def _holed(name):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (
             _config("imil-epoch = [\n    2,", "imil-epoch = [\n    3,"),
-            "imil-epoch [3], and the run",
+            "imil-epoch [3], but the run",
         ),
-        (_config('optimizer = "sgd"', 'optimizer = "adam"'), "optimizer adam, and the run"),
-        (_config('model = "test_resnet"', 'model = "test_vit"'), "model test_vit, and the run"),
+        (_config('optimizer = "sgd"', 'optimizer = "adam"'), "optimizer adam, but the run"),
+        (_config('model = "test_resnet"', 'model = "test_vit"'), "model test_vit, but the run"),
         (_halved("checkpoints/last.ckpt"), "last.ckpt is damaged"),
         (_holed("checkpoints/last.ckpt"), "last.ckpt is damaged"),
         (_halved("predictions/epoch-002/train.parquet"), "train.parquet cannot be read"),
     ],
     ids=["round", "optimizer", "model", "checkpoint", "sector of checkpoint", "predictions"],
 )
-def test_a_run_that_was_changed_or_damaged_is_not_gone_on_with(
-    spoil, said, trained, imil, tmp_path
-):
+def test_a_run_that_was_changed_or_damaged_is_not_resumed(spoil, message, trained, imil, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(trained[0], copy)
     (copy / "metrics.json").unlink()
     shutil.copy(copy / "checkpoints" / "epoch-002.ckpt", copy / "checkpoints" / "last.ckpt")
     spoil(copy)
-    check_refused(imil("resume", "run"), said)
+    check_refused(imil("resume", "run"), message)
 
 
-def test_a_checkpoint_of_another_model_is_said_where_no_store_tells(films, imil, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused_without_a_store(films, imil, tmp_path):
     words = ["train", films, *SMALL, "--reader", "none", "--out", "run"]
     assert imil(*words).returncode == 0
     (tmp_path / "run" / "metrics.json").unlink()
@@ -387,11 +390,11 @@ def test_a_checkpoint_of_another_model_is_said_where_no_store_tells(films, imil,
 
 def test_a_training_that_diverges_stops_and_says_so(films, imil):
     words = ["--reader", "none", "--lr", "100", "--momentum", "0.99", "--epochs", "60"]
-    said = imil("train", films, *SMALL, *words, "--model", "test_vit", "--out", "run")
-    check_refused(said, "training has diverged; train anew with a lower --lr")
+    result = imil("train", films, *SMALL, *words, "--model", "test_vit", "--out", "run")
+    check_refused(result, "training has diverged; train anew with a lower --lr")
 
 
-def test_names_with_brackets_are_shown_as_they_are(imil, tmp_path):
+def test_names_with_brackets_are_printed_unchanged(imil, tmp_path):
     films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
     table = pd.read_csv(films)
     for i, name in enumerate(table.image):
@@ -402,48 +405,48 @@ def test_names_with_brackets_are_shown_as_they_are(imil, tmp_path):
     table.to_csv(films, index=False)
     _cut(films.parent / table.image[3])
     words = ["--reader", "simulated", "--skip-bad", "--out", "run[old]"]
-    said = imil("train", films, *SMALL, *words)
-    assert said.returncode == 0, said.stderr
+    result = imil("train", films, *SMALL, *words)
+    assert result.returncode == 0, result.stderr
     for shown in ("P00004[left].png", "Everything is in run[old]", "[/x]"):
-        assert shown in said.stdout
+        assert shown in result.stdout
     rounds = imil("rounds", "run[old]").stdout
     assert rounds.count("[left].png") == 4
     assert "[/x]" in rounds
 
 
-def test_a_file_that_may_not_be_used_ends_in_one_sentence(capsys):
-    with pytest.raises(SystemExit) as ended, ending():
+def test_a_file_without_permission_is_one_sentence(capsys):
+    with pytest.raises(SystemExit) as ended, errors_as_exit_codes():
         raise PermissionError(13, "Permission denied", "runs/locked")
     assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("imil: 'runs/locked' cannot be used (Permission denied)")
-    with pytest.raises(BrokenPipeError), ending():  # of no file: not for us to explain
+    message = capsys.readouterr().err
+    assert message.startswith("imil: 'runs/locked' cannot be used (Permission denied)")
+    with pytest.raises(BrokenPipeError), errors_as_exit_codes():  # without a file name
         raise BrokenPipeError(32, "Broken pipe")
 
 
-def test_a_device_that_is_not_there_is_said_before_the_images_are_decoded(films, imil, tmp_path):
+def test_an_unavailable_device_is_refused_before_images_are_decoded(films, imil, tmp_path):
     absent = "mps" if torch.cuda.is_available() else "cuda"
-    said = imil("train", films, *SMALL, "--device", absent, "--out", "run")
-    check_refused(said, f"--device {absent} is not to be had here")
-    assert "cpu" in said.stderr
+    result = imil("train", films, *SMALL, "--device", absent, "--out", "run")
+    check_refused(result, f"--device {absent} is not to be had here")
+    assert "cpu" in result.stderr
     assert not list((tmp_path / "cache").rglob("*.npy"))
-    said = imil("train", films, *SMALL, "--device", "cpu", "--reader", "none", "--out", "run")
-    assert said.returncode == 0, said.stderr
+    result = imil("train", films, *SMALL, "--device", "cpu", "--reader", "none", "--out", "run")
+    assert result.returncode == 0, result.stderr
 
 
 def test_without_a_network_imagenet_weights_are_asked_for_as_a_file(films, tmp_path):
-    said = subprocess.run(
+    result = subprocess.run(
         [*IMIL, "train", films, *SMALL, "--weights", "imagenet", "--out", "run"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")},
     )
-    check_refused(said, "without a network, give --weights FILE")
+    check_refused(result, "without a network, give --weights FILE")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("train", "data is missing"),
         ("train nowhere.csv", "nowhere.csv"),
@@ -451,15 +454,15 @@ def test_without_a_network_imagenet_weights_are_asked_for_as_a_file(films, tmp_p
         ("rounds nowhere", "there is no store"),
     ],
 )
-def test_what_is_not_there_is_named(words, said, imil):
-    check_refused(imil(*words.split()), said)
+def test_missing_files_are_named(words, message, imil):
+    check_refused(imil(*words.split()), message)
 
 
 def test_a_folder_that_holds_a_run_is_left_as_it_is(trained, films, imil):
     run = trained[0]
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
     again = imil("train", films, *SMALL, "--reader", "simulated", "--out", run)
-    check_refused(again, "holds this run already: go on with `imil resume")
+    check_refused(again, "already holds this run: continue it with `imil resume")
     other = imil("train", films, *SMALL, "--reader", "simulated", "--seed", "3", "--out", run)
     check_refused(other, "holds a run with other settings (seed 0, now 3)")
     assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.name != ".lock"}
@@ -473,12 +476,12 @@ def test_a_folder_with_something_else_in_it_is_left_alone(films, imil, tmp_path)
     check_refused(imil("train", films, *SMALL, "--out", "file"), "is a file")
 
 
-def test_a_place_that_cannot_be_written_is_named_before_training(films, imil, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_before_training(films, imil, tmp_path):
     (tmp_path / "file").write_text("x")
     check_refused(imil("train", films, *SMALL, "--reader", "none", "--out", "file/run"), "file/run")
 
 
-def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_space(
+def test_a_full_disk_is_one_sentence_and_the_run_can_be_resumed_with_more_space(
     films, imil, tmp_path
 ):
     # the checkpoint is the first file of this size; a new store and its journal have 0.6 MB
@@ -486,36 +489,36 @@ def test_a_full_disk_ends_in_one_sentence_and_the_run_goes_on_when_there_is_spac
     check_refused(
         run(tmp_path, *words, largest_file=1_400_000), "cannot be written (File too large)"
     )
-    said = imil("resume", "run")
-    assert said.returncode == 0, said.stderr
-    assert "at the end" in said.stdout
+    result = imil("resume", "run")
+    assert result.returncode == 0, result.stderr
+    assert "at the end" in result.stdout
 
 
-def test_every_kind_of_setting_goes_through_training(tmp_path, imil):
+def test_a_training_with_every_kind_of_setting_works(tmp_path, imil):
     films = write_phantoms(tmp_path / "films", n=60, size=48, seed=0)
     _table(lambda t: t.drop(columns="split"))(films)
     flags = "--model test_vit --channels 3 --precision bf16 --mix cutmix --optimizer adamw "
     flags += "--augment flip,crop"
     more = "--val-share 0.2 --grid-size 4x6 --imil-epoch 1,2 --reader random"
-    said = imil("train", films, *SMALL, *flags.split(), *more.split(), "--out", "run")
-    assert said.returncode == 0, said.stderr
+    result = imil("train", films, *SMALL, *flags.split(), *more.split(), "--out", "run")
+    assert result.returncode == 0, result.stderr
     history = pd.read_csv(tmp_path / "run" / "history.csv")
     assert {"train_loss", "val_loss", "val_accuracy"} <= set(history)
     rounds = Store(tmp_path / "run" / "imil.sqlite", readonly=True).rounds()
     assert [(r.epoch, str(r.settings.grid)) for r in rounds] == [(1, "4×6"), (2, "4×6")]
 
 
-def check_refused(said, named):
+def check_refused(result, named):
     """Exit code 2, one sentence on standard error that names the trouble, no traceback."""
-    assert said.returncode == 2, said.stderr + said.stdout
-    assert "Traceback" not in said.stderr
-    sentence = said.stderr.strip()
+    assert result.returncode == 2, result.stderr + result.stdout
+    assert "Traceback" not in result.stderr
+    sentence = result.stderr.strip()
     assert sentence.startswith("imil: ")
     assert len(sentence.splitlines()) == 1
     assert named in sentence, sentence
 
 
-def test_a_compiled_training_learns_the_same_and_says_what_auto_came_to(
+def test_a_compiled_training_learns_the_same_and_stores_what_auto_resolved_to(
     trained, films, imil, tmp_path
 ):
     words = ["train", films, *SMALL, "--reader", "simulated"]
@@ -527,7 +530,7 @@ def test_a_compiled_training_learns_the_same_and_says_what_auto_came_to(
     assert 'compile = "off"' in (tmp_path / "auto" / "config.toml").read_text()  # a short one
 
 
-def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
+def test_a_person_reads_stops_and_resumes_at_a_terminal(films, tmp_path):
     person = Terminal("train", films, *SMALL, "--out", "run", cwd=tmp_path)
     person.wait_for("ase 1 of 4")
     person.type("2 3 6 7")
@@ -566,7 +569,7 @@ def test_a_person_answers_stops_and_goes_on_at_a_terminal(films, tmp_path):
     assert (tmp_path / "run" / "cases" / "epoch-002-case-001.png").exists()
 
 
-def test_ctrl_c_while_training_ends_with_130_and_says_how_to_go_on(films, tmp_path):
+def test_ctrl_c_while_training_exits_with_130_and_prints_how_to_resume(films, tmp_path):
     person = Terminal("train", films, *SMALL, "--epochs", "5000", "--out", "run", cwd=tmp_path)
     while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
         assert person.read(), person.seen
@@ -600,21 +603,21 @@ STUDY = [f"study {one.name or one.callback.__name__}" for one in study.registere
         ("study run plan --jobs 0", "--jobs is '0': input should be greater than or equal to 1"),
     ],
 )
-def test_a_command_line_that_cannot_be_understood_gets_one_sentence(words, says, imil):
-    said = imil(*words.split())
-    assert said.returncode == 2
-    assert len(said.stderr.splitlines()) == 1
-    assert said.stderr.startswith("imil: ")
-    assert says in said.stderr
-    assert "--help` tells what it takes" in said.stderr
+def test_an_invalid_command_line_gets_one_sentence(words, says, imil):
+    result = imil(*words.split())
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("imil: ")
+    assert says in result.stderr
+    assert "see `imil" in result.stderr
 
 
 @pytest.mark.parametrize("words", ["", "study"])
 def test_a_command_alone_shows_its_help(words, imil):
-    said = imil(*words.split())
-    assert said.returncode == 2
-    assert "Usage" in said.stdout
-    assert not said.stderr
+    result = imil(*words.split())
+    assert result.returncode == 2
+    assert "Usage" in result.stdout
+    assert not result.stderr
 
 
 def test_the_module_is_the_command():
@@ -624,10 +627,10 @@ def test_the_module_is_the_command():
 
 @pytest.mark.parametrize("command", ALONE + STUDY)
 def test_every_command_has_help_with_an_example(command, imil):
-    said = imil(*command.split(), "--help")
-    assert said.returncode == 0
-    assert "Example" in said.stdout
-    assert f"imil {command}" in said.stdout.split("Example")[1]
+    result = imil(*command.split(), "--help")
+    assert result.returncode == 0
+    assert "Example" in result.stdout
+    assert f"imil {command}" in result.stdout.split("Example")[1]
 
 
 def test_help_loads_no_framework(imil):
@@ -636,8 +639,8 @@ def test_help_loads_no_framework(imil):
         "try: app(['train', '--help'])\nexcept SystemExit: pass\n"
         "print({'torch', 'lightning', 'pandas', 'timm'} & set(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert said.stdout.strip().endswith("set()")
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout.strip().endswith("set()")
 
 
 def test_garbage_is_looked_for_again_after_imports_even_those_that_fail():
@@ -662,8 +665,8 @@ def test_what_training_imports_brings_no_signal_processing_statistics_or_drawing
         "names = ('torchmetrics', 'scipy.signal', 'scipy.stats', 'matplotlib')\n"
         "print(*(name in sys.modules for name in names))"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert said.stdout.split() == ["True", "False", "False", "False"], said.stderr
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout.split() == ["True", "False", "False", "False"], result.stderr
 
 
 def test_a_metric_that_was_imported_so_measures_and_does_not_draw():
@@ -675,9 +678,9 @@ def test_a_metric_that_was_imported_so_measures_and_does_not_draw():
         "try: metric.plot()\nexcept ModuleNotFoundError as error: print(error)\n"
         "from imil.training.training_curve import Figure\nprint(Figure().axes)"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    average, refused, axes = said.stdout.splitlines() or ["", said.stderr, ""]
-    assert "matplotlib" in refused, said.stderr
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    average, refused, axes = result.stdout.splitlines() or ["", result.stderr, ""]
+    assert "matplotlib" in refused, result.stderr
     assert (average, axes) == ("1.5", "[]")
 
 
@@ -694,5 +697,5 @@ def test_a_library_that_uses_signal_processing_gets_it(use):
 
 
 def test_the_installed_command_runs():
-    said = subprocess.run([*IMIL, "--version"], capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"imil \d+\.\d+\.\d+", said.stdout.strip())
+    result = subprocess.run([*IMIL, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"imil \d+\.\d+\.\d+", result.stdout.strip())

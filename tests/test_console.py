@@ -91,7 +91,7 @@ def test_keeps_the_contract_of_readers(tmp_path):
         ("  16 ", (16,)),
     ],
 )
-def test_squares_are_taken_as_a_person_writes_them(tmp_path, typed, squares):
+def test_squares_are_parsed_as_a_person_writes_them(tmp_path, typed, squares):
     assert answer_to(tmp_path, typed, "") == [("#1", "focus", squares)]
 
 
@@ -122,12 +122,12 @@ def test_no_reason_is_asked_where_no_square_was_chosen(tmp_path):
     assert "because" not in person.text
 
 
-def test_what_cannot_be_shown_or_stored_is_taken_out_of_a_reason(tmp_path):
+def test_control_characters_are_removed_from_a_reason(tmp_path):
     [reading] = Person("1", "a\x1b[31m b\udce9 c").read(tmp_path, CASES[:1])
     assert reading.reason == "a [31m b  c"
 
 
-def test_the_seconds_of_each_case_are_its_own(tmp_path):
+def test_the_time_is_measured_per_case(tmp_path):
     # 1.5 s a line: squares and reason; a typing error, then skip
     readings = Person("1", "", "17", "s").read(tmp_path, CASES[:2])
     assert [reading.seconds for reading in readings] == [3.0, 3.0]
@@ -151,7 +151,7 @@ SENSELESS = [
 
 
 @pytest.mark.parametrize("typed", SENSELESS)
-def test_senseless_input_gets_one_line_and_the_question_again(tmp_path, typed):
+def test_invalid_input_gets_one_line_and_the_question_again(tmp_path, typed):
     plain, person = Person("s"), Person(typed, "s")
     assert answers(person.read(tmp_path, CASES[:1])) == [("#1", "skip", ())]
     plain.read(tmp_path, CASES[:1])
@@ -163,12 +163,12 @@ def test_senseless_input_gets_one_line_and_the_question_again(tmp_path, typed):
     assert [*person.screen[: question + 1], *person.screen[question + 3 :]] == plain.screen
 
 
-def test_bytes_that_are_no_text_are_asked_for_again(tmp_path):
+def test_a_line_that_cannot_be_decoded_is_asked_for_again(tmp_path):
     bad = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
     assert answer_to(tmp_path, bad, "s") == [("#1", "skip", ())]
 
 
-def test_help_is_there_at_each_question(tmp_path):
+def test_help_is_available_at_each_question(tmp_path):
     person = Person("?", "1", "?", "", "?", "")
     assert answers(person.read(tmp_path, CASES[:1])) == [("#1", "focus", (1,))]
     assert HELP in person.screen
@@ -210,7 +210,7 @@ def test_undo_at_the_reason_goes_back_to_the_squares(tmp_path):
     assert answer_to(tmp_path, "1", "u", "2", "") == [("#1", "focus", (2,))]
 
 
-def test_a_single_letter_is_no_reason(tmp_path):
+def test_a_single_letter_is_not_accepted_as_a_reason(tmp_path):
     [reading] = Person("1", "s", "a real one").read(tmp_path, CASES[:1])
     assert reading.reason == "a real one"
 
@@ -242,7 +242,7 @@ def test_ctrl_c_is_not_swallowed(tmp_path):
         next(reader)
 
 
-def test_a_reading_is_handed_over_before_the_next_case_is_touched(tmp_path):
+def test_a_reading_is_yielded_before_the_next_case_is_shown(tmp_path):
     person = Person("s", "s")
     reader = person.console(tmp_path)(CASES)
     next(reader)
@@ -285,7 +285,7 @@ def test_nothing_but_a_path_is_wider_than_the_terminal(tmp_path):
     assert max(map(len, lines)) < 80
 
 
-def test_no_letter_is_too_much_for_a_plain_terminal(tmp_path, monkeypatch):
+def test_characters_that_the_terminal_cannot_show_are_replaced(tmp_path, monkeypatch):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", screen)
     case = replace(CASES[0], class_names=("normal", "结核"))
@@ -312,7 +312,7 @@ def test_without_a_desktop_the_picture_is_only_named(monkeypatch):
 
 @pytest.mark.process
 @pytest.mark.parametrize("works", [True, False])
-def test_a_desktop_s_viewer_is_started_and_never_waited_for(tmp_path, monkeypatch, works):
+def test_the_desktop_viewer_is_started_without_waiting_for_it(tmp_path, monkeypatch, works):
     viewer = tmp_path / "xdg-open"
     viewer.write_text(
         f'#!/bin/sh\necho "$1" > "{tmp_path}/opened.tmp"\n'
@@ -370,7 +370,7 @@ def stored(tmp_path):
         store.close()
 
 
-def test_a_program_at_a_pipe_goes_on_where_the_input_ended(tmp_path):
+def test_a_program_at_a_pipe_continues_where_the_input_ended(tmp_path):
     pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
     with program(tmp_path, **pipe) as first:
         out, _ = first.communicate("2 3\nThe reason.\n")

@@ -21,22 +21,22 @@ def run(out, reader, film_count=60, epochs=3):
     reader_factory.Web = partial(reader_factory.Web, patience=1)
     demo.FILMS = film_count
     demo.SETTINGS |= {"epochs": epochs, "imil_epoch": [2], "image_size": 32}
-    said = os.open(out.parent / "said", os.O_WRONLY | os.O_CREAT)
-    os.dup2(said, 1)
+    stdout = os.open(out.parent / "stdout", os.O_WRONLY | os.O_CREAT)
+    os.dup2(stdout, 1)
     demo.run_demo(reader, out, 0)
 
 
 @pytest.mark.parametrize("reader", ["simulated", "web"])
-def test_the_demo_draws_trains_asks_and_compares_in_plain_words(tmp_path, reader):
+def test_the_demo_draws_trains_holds_a_round_and_prints_a_comparison(tmp_path, reader):
     out = tmp_path / "demo"
     assert start(run, out, reader) == 0
-    said = " ".join((tmp_path / "said").read_text().split())
-    assert "Chest films are drawn, half of them with a lesion." in said
-    assert "on 60 images (36 train, 24 test)" in said
-    assert re.search(r"Test accuracy went from 0\.\d+ before the round to 0\.\d+", said)
+    output = " ".join((tmp_path / "stdout").read_text().split())
+    assert "Chest films are drawn, half of them with a lesion." in output
+    assert "on 60 images (36 train, 24 test)" in output
+    assert re.search(r"Test accuracy went from 0\.\d+ before the round to 0\.\d+", output)
     assert (out / "run" / "cases.html").exists()
     if reader == "web":
-        assert "Nobody opened the page within 1 s" in said
+        assert "Nobody opened the page within 1 s" in output
         assert Web.patience == 60, "seconds, a minute as the demo says"
     store = Store(out / "run" / "imil.sqlite", readonly=True)
     held = store.rounds()[0]
@@ -44,7 +44,7 @@ def test_the_demo_draws_trains_asks_and_compares_in_plain_words(tmp_path, reader
     assert {r.reader for r in store.readings(held.id)} == {"simulated"}
 
 
-def test_who_stops_the_demo_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
+def test_stopping_the_demo_prints_the_command_that_continues(tmp_path, monkeypatch, capsys):
     from imil.cli.main import app
     from imil.errors import RoundPaused
     from imil.training import demo
@@ -56,7 +56,7 @@ def test_who_stops_the_demo_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         app(["demo", "--reader", "console", "--out", str(tmp_path)])
     assert ended.value.code == 0
-    way = f"Go on with: imil resume {tmp_path}/run --cache {tmp_path}/cache"
+    way = f"Continue with: imil resume {tmp_path}/run --cache {tmp_path}/cache"
     assert way in capsys.readouterr().err
 
 
@@ -70,7 +70,7 @@ def test_without_a_screen_or_a_terminal_the_reader_is_simulated(monkeypatch):
         assert default_reader() == "simulated"
 
 
-def test_a_seed_that_cannot_be_is_refused_before_a_film_is_drawn(tmp_path):
+def test_an_invalid_seed_is_refused_before_a_film_is_drawn(tmp_path):
     from imil.training.demo import run_demo
 
     with pytest.raises(SettingsError, match="--seed is 4294967296"):

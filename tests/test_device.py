@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from imil.settings import resolve
 from imil.training.device import has_bfloat16, precision, resolve_auto
-from imil.training.settings import resolve
 
 CPU = torch.device("cpu")
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from imil.errors import DataError
+from imil.run_folder import RunFolder
 from imil.training.prediction_files import (
     read_parts,
     read_predictions,
@@ -14,7 +15,6 @@ from imil.training.prediction_files import (
     write_predictions,
 )
 from imil.training.run import Run
-from imil.training.run_folder import RunFolder
 
 KEYS = [f"film {i}" for i in range(5)]
 LABELS = np.array([0, 1, 2, 0, 1])

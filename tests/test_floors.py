@@ -27,6 +27,11 @@ FLOORS = {
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,
+    **dict.fromkeys(["atomic_files", "round_options"], 0.5),
+    "run_folder": 0.6,
+    "phantom": 1.5,
+    "data": 2.5,
+    **dict.fromkeys(["metrics", "settings"], 4.5),  # settings know readers
     "__main__": 7,  # python -m imil
 }
 # Lightning's floor lies above the others of floor 4, but these stay strangers to it

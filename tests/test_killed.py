@@ -76,13 +76,14 @@ def run(films, out, point=None, *, resumes=False, epochs=4, rounds=(2, 3), rarel
         _at([point], lambda _point: os.kill(os.getpid(), signal.SIGKILL))
     torch.set_num_threads(1)
     os.chdir(out.parent)
-    from imil.training.launch import continue_run, new_run, settle
+    from imil.training.launch import new_run, resume_run
+    from imil.training.run_setup import set_up_run
 
     cache = out.parent / "cache"
     if resumes:
-        continue_run(out, None, cache)
+        resume_run(out, None, cache)
         return
-    settings, folder = settle(
+    settings, folder = set_up_run(
         {
             "data": str(films),
             "model": "test_resnet",

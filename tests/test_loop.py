@@ -13,7 +13,7 @@ from imil.cases import Reading
 from imil.errors import DataError, RoundPaused, SettingsError
 from imil.outliers import choose, mistakes
 from imil.pytorch import IMIL, CorrectedDataset, Foreseen, TorchModel
-from imil.pytorch.callback import check_epochs
+from imil.round_options import check_epochs
 from imil.store import Store
 
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
 from imil.training import batches
-from imil.training.launch import settle
 from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.run_setup import set_up_run
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def run(tmp_path):
     films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
     flags = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 2}
     flags |= {"batch_size": 16, "device": "cpu", "reader": "none", "val_share": 0.2}
-    settings, folder = settle(flags, None, tmp_path / "run")
+    settings, folder = set_up_run(flags, None, tmp_path / "run")
     folder.path.mkdir()
     data = prepare(settings, folder, cache=tmp_path / "cache", progress=lambda *_: None)
     return Run(folder, settings, data, Console(quiet=True))

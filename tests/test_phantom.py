@@ -45,7 +45,7 @@ def lettered(image):
 
 @pytest.mark.parametrize("size", [32, 65, 256])
 @pytest.mark.parametrize(("depth", "kind"), [(8, np.uint8), (16, np.uint16)])
-def test_image_and_masks_have_the_size_and_depth_asked_for(size, depth, kind):
+def test_image_and_masks_have_the_given_size_and_depth(size, depth, kind):
     for phantom in pair(size=size, depth=depth):
         assert phantom.image.shape == phantom.lung.shape == phantom.lesion.shape == (size, size)
         assert phantom.image.dtype == kind
@@ -92,7 +92,7 @@ def test_a_lesion_brightens_the_lung_and_less_so_when_it_is_difficult():
     assert hard > 0
 
 
-def test_no_two_phantoms_are_alike():
+def test_no_two_phantoms_are_equal():
     images = [draw(0, np.random.default_rng(seed), size=48).image for seed in range(8)]
     assert len({image.tobytes() for image in images}) == 8
 
@@ -149,13 +149,13 @@ def test_masks_are_black_and_white_and_as_large_as_the_image(tmp_path):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_files_hold_the_depth_asked_for(tmp_path, depth):
+def test_files_have_the_given_depth(tmp_path, depth):
     manifest = write_phantoms(tmp_path / "set", n=4, size=64, seed=4, depth=depth)
     image = pixels(manifest, rows_of(manifest)[0])
     assert (image.max() > 255) == (depth == 16)
 
 
-def test_the_letter_goes_with_the_label_as_often_as_asked_and_not_at_all_in_the_test(tmp_path):
+def test_the_letter_matches_the_label_as_often_as_given_and_is_random_in_the_test_split(tmp_path):
     manifest = write_phantoms(tmp_path / "set", n=40, size=256, seed=5, letter=0.9, test=0.5)
     agrees = Counter()
     for row in rows_of(manifest):
@@ -182,7 +182,7 @@ def test_the_same_seed_writes_the_same_bytes_and_another_seed_others(tmp_path):
     assert fingerprint(tmp_path / "a") != fingerprint(tmp_path / "c")
 
 
-def test_an_empty_folder_is_filled_and_a_full_one_is_left_alone(tmp_path):
+def test_an_empty_folder_is_used_and_any_other_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     write_phantoms(tmp_path / "empty", n=4, size=32, seed=0)
     (tmp_path / "full").mkdir()

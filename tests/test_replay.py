@@ -49,7 +49,7 @@ def test_keeps_the_contract_of_readers(tmp_path):
     assert len(readings) == len(CASES)
 
 
-def test_a_csv_is_answered_as_written(tmp_path):
+def test_the_readings_of_a_csv_are_replayed(tmp_path):
     first, second, third, _ = replay(table(tmp_path, TABLE))(CASES)
     assert content([first, second, third]) == [
         ("r@70#1", "anna", "focus", (2, 3, 6, 7), 'The letter, "L"', 12.5, None),
@@ -64,7 +64,7 @@ def test_a_case_that_the_file_does_not_have_is_skipped_and_the_reason_given(tmp_
     assert "readings.csv" in last.reason
 
 
-def test_the_least_a_table_needs_is_key_and_squares(tmp_path):
+def test_only_key_and_squares_are_required(tmp_path):
     path = table(tmp_path, "squares,key\nall,film-1\n")
     assert next(replay(path)(CASES)).squares == tuple(range(1, 17))
 
@@ -78,7 +78,7 @@ def test_the_least_a_table_needs_is_key_and_squares(tmp_path):
     ],
     ids=["semicolons and empty rows", "byte order mark", "quoted"],
 )
-def test_what_spreadsheets_write_is_read(tmp_path, text, encoding):
+def test_tables_written_by_spreadsheets_are_read(tmp_path, text, encoding):
     path = table(tmp_path, text, encoding=encoding)
     assert next(replay(path)(CASES)).squares == (2, 3)
 
@@ -125,7 +125,7 @@ def test_a_file_about_other_rounds_says_how_to_use_it(tmp_path):
         next(replay(path)(CASES))
 
 
-def test_what_is_left_of_a_round_may_all_be_missing_from_the_file(tmp_path):
+def test_the_open_cases_of_a_resumed_round_may_all_be_missing_from_the_file(tmp_path):
     [reading] = replay(table(tmp_path, TABLE))(CASES[3:])
     assert reading.verdict == "skip"
 
@@ -174,10 +174,10 @@ def test_the_only_reader_need_not_be_named(tmp_path, text):
     assert next(replay(table(tmp_path, text), reader="somebody else")(CASES)).squares == (1,)
 
 
-def test_a_skip_of_an_earlier_replay_is_no_reading(tmp_path):
+def test_a_skip_of_an_earlier_replay_is_not_a_reading(tmp_path):
     path = table(tmp_path, f"key,squares,verdict,reader\nfilm-1,1,,Lee\nfilm-2,,skip,{NOBODY}\n")
     reader = replay(path, reader="A")
-    assert [reader.knows(case) for case in CASES[:2]] == [True, False]
+    assert [reader.has_reading(case) for case in CASES[:2]] == [True, False]
 
 
 def test_a_square_outside_the_grid_of_its_case_names_the_row(tmp_path):
@@ -228,8 +228,8 @@ def test_a_bad_row_is_named_with_its_value_before_training_starts(tmp_path, row,
         ("a.csv", b"", "no column 'key'"),
         ("a.csv", b"key,verdict\nx,skip\n", "no column 'squares'"),
         ("a.csv", b"key,squares\n\xff\xfe,1\n", "UTF-8"),
-        ("a.csv", b"key,squares\n" + b"x" * 200_000 + b",1\n", "no CSV"),
-        ("a.json", b"{", "no JSON"),
+        ("a.csv", b"key,squares\n" + b"x" * 200_000 + b",1\n", "not a valid CSV"),
+        ("a.json", b"{", "not valid JSON"),
         ("a.json", b'{"key": "x"}', "list"),
         ("a.json", b'["x"]', "list"),
         ("a.json", b'[{"key": 7, "squares": "1"}]', "entry 1"),
@@ -237,19 +237,23 @@ def test_a_bad_row_is_named_with_its_value_before_training_starts(tmp_path, row,
         ("a.json", b'[{"key": "x", "squares": [1.5]}]', "'1.5'"),
         ("a.json", b'[{"key": "x", "squares": {"a": 1}}]', "squares"),
         ("a.json", b'[{"key": "x", "squares": "1", "verdict": ["skip"]}]', "verdict"),
-        ("a.csv", b"key,squares\nx,2,3,6,7\n", "row 2 has 5 cells .* names 2 columns: put cells"),
+        (
+            "a.csv",
+            b"key,squares\nx,2,3,6,7\n",
+            "row 2 has 5 cells, .* names 2 columns: quote cells",
+        ),
         ("a.csv", b"key,squares,squares\nx,2,9\n", "two columns 'squares'"),
         ("a.xlsx", b"PK\x03\x04", r"\.csv"),
         ("a.sqlite", b"SQLite format 3\0 and no more", "store"),
     ],
 )
-def test_a_file_that_holds_no_readings_is_one_sentence(tmp_path, name, data, says):
+def test_a_file_without_valid_readings_is_an_error(tmp_path, name, data, says):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ImilError, match=says):
         replay(tmp_path / name)
 
 
-def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no readings at"):
         replay(tmp_path / "nowhere.csv")
 
@@ -283,7 +287,7 @@ ROUNDS = (
 
 
 @pytest.mark.parametrize("name", ["", "imil.sqlite"], ids=["folder", "file"])
-def test_a_store_is_answered_with_the_standing_readings_of_the_same_round(tmp_path, store, name):
+def test_the_current_readings_of_a_store_are_replayed_in_the_same_round(tmp_path, store, name):
     add_run(store, "old", *ROUNDS)
     reader = replay(tmp_path / name)
     after_50 = list(reader([make_case(n, run="new", epoch=50) for n in range(1, 5)]))
@@ -294,7 +298,7 @@ def test_a_store_is_answered_with_the_standing_readings_of_the_same_round(tmp_pa
     assert (after_50[1].reader, after_50[1].reason, after_50[1].seconds) == ("anna", "why 2", 2 / 3)
 
 
-def test_two_readers_of_a_room_are_told_apart(tmp_path, store):
+def test_two_readers_of_a_reading_room_are_distinguished(tmp_path, store):
     add_run(store, "old", (70, [(1, "focus", (1,)), (2, "focus", (2,))]))
     store.add(Reading("old@70#1", "ben", "focus", (9,), "later than anna"))
     anna, ben = (list(replay(tmp_path, reader=name)(CASES)) for name in ("anna", "ben"))
@@ -313,7 +317,7 @@ def test_of_several_runs_one_must_be_named(tmp_path, store):
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.json"])
-def test_what_is_written_is_replayed_as_it_was_stored(tmp_path, store, name):
+def test_written_readings_are_replayed_as_they_were_stored(tmp_path, store, name):
     add_run(store, "old", *ROUNDS)
     assert write_readings(tmp_path / name, store, "old") == 5
     for epoch in (50, 70):

@@ -15,12 +15,12 @@ from imil.outliers import choose, mistakes
 from imil.phantom.dataset import write_phantoms
 from imil.pytorch import TorchModel
 from imil.pytorch import model as torch_model
-from imil.training.launch import settle
+from imil.run_folder import RunFolder
 from imil.training.prediction_files import read_parts, read_predictions
 from imil.training.prepared_data import prepare
 from imil.training.rounded import write_rounded
 from imil.training.run import Run
-from imil.training.run_folder import RunFolder
+from imil.training.run_setup import set_up_run
 
 
 class Samples:
@@ -224,7 +224,7 @@ def test_a_round_of_such_a_training_takes_its_heat_maps_from_there(tmp_path, mon
     films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
     flags = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 2}
     flags |= {"batch_size": 16, "device": "cpu", "reader": "random", "imil_epoch": 1}
-    settings, folder = settle({**flags, "precision": "bf16"}, None, tmp_path / "run")
+    settings, folder = set_up_run({**flags, "precision": "bf16"}, None, tmp_path / "run")
     folder.path.mkdir()
     data = prepare(settings, folder, cache=tmp_path / "cache", progress=lambda *_: None)
     looked, made = [], []

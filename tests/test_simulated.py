@@ -14,6 +14,7 @@ from reader_contract import check_reader, make_case
 from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.simulated import Inverted, RandomSquares, Simulated, largest_region
+from imil.readers.spec import ReaderSpec
 from imil.training.reader_factory import make_reader
 
 CASES = [make_case(n) for n in range(1, 21)]
@@ -74,7 +75,7 @@ def test_squares_are_selected_by_the_share_that_the_mask_covers(threshold, expec
     ("threshold", "expected"),
     [(0.1, (1, 2, 6, 16)), (0.11, (1, 2, 16)), (0.3, (1, 16)), (0.4, (1,))],
 )
-def test_squares_are_selected_by_the_share_of_the_region_they_hold(threshold, expected):
+def test_squares_are_selected_by_the_share_of_the_region_that_they_contain(threshold, expected):
     assert squares(of="region", threshold=threshold) == expected
 
 
@@ -84,7 +85,7 @@ def test_where_no_square_has_the_share_the_best_one_is_selected():
     assert squares(of="region", threshold=1.0) == (1,)
 
 
-def test_the_first_mask_that_is_there_is_used():
+def test_the_first_mask_that_is_not_empty_is_used():
     nothing = np.zeros((8, 8), bool)
     lungs = tuple(range(5, 13))
     assert squares(masks=known(LESION, LUNGS)) == (1, 2, 6, 16)
@@ -119,7 +120,7 @@ def test_the_default_is_as_fair_on_a_fine_grid():
     assert Grid(8, 8).mask(fine, 64, 64)[lungs].all()
 
 
-def test_a_mask_that_is_no_plane_is_refused():
+def test_a_mask_that_is_not_two_dimensional_is_refused():
     with pytest.raises(DataError, match=r"\(2, 2, 3\)"):
         squares(masks=known(np.ones((2, 2, 3), bool)))
 
@@ -129,7 +130,7 @@ def test_a_mask_that_is_no_plane_is_refused():
 UNSURE = Simulated(masks=known(LESION), seed=5, miss=0.4, false=0.3)
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before():
+def test_a_reading_does_not_depend_on_earlier_cases():
     forward = {r.case: r.squares for r in UNSURE(CASES)}
     backward = {r.case: r.squares for r in UNSURE(CASES[::-1])}
     alone = {c.id: next(UNSURE([c])).squares for c in CASES}
@@ -155,60 +156,62 @@ def test_another_seed_or_name_is_another_reader(change):
     assert [UNSURE.squares(c) for c in CASES] != [other.squares(c) for c in CASES]
 
 
-def read_by(person, name, seed=5):
-    """What the reader that a command or a plan names says of the cases."""
+def readings_of(reader_name, reader, seed=5):
+    """The readings of the cases by the reader that a command or a plan specifies."""
     data = SimpleNamespace(
         table=SimpleNamespace(masks={"lesion_mask": ["mask.png"]}), masks=known(LESION)
     )
-    return list(make_reader(name, person=person, seed=seed, data=data, folder=Path())(CASES))
+    spec = ReaderSpec.parse(reader)
+    made = make_reader(spec, reader_name=reader_name, seed=seed, data=data, folder=Path())
+    return list(made(CASES))
 
 
-def of_person(person, name, seed=5):
-    """What it selects of them."""
-    return [reading.squares for reading in read_by(person, name, seed)]
+def squares_of(reader_name, reader, seed=5):
+    """The squares that it selects of each case."""
+    return [reading.squares for reading in readings_of(reader_name, reader, seed)]
 
 
 @pytest.mark.parametrize("name", ["simulated:miss=0.4,false=0.3", "random"])
-def test_two_players_of_a_study_do_not_share_their_dice(name):
-    assert of_person("Lee", name) == of_person("Lee", name)
-    assert of_person("Lee", name) != of_person("Kim", name)
-    assert of_person("Lee", name) != of_person("Lee", name, seed=6)
+def test_simulated_readers_of_different_names_draw_different_numbers(name):
+    assert squares_of("Lee", name) == squares_of("Lee", name)
+    assert squares_of("Lee", name) != squares_of("Kim", name)
+    assert squares_of("Lee", name) != squares_of("Lee", name, seed=6)
 
 
-def test_who_overlooks_less_does_not_overlook_the_same_squares():
+def test_a_reader_that_misses_less_does_not_miss_the_same_squares():
     little, much = (
-        of_person(who, f"simulated:miss={miss}") for who, miss in [("a", 0.3), ("b", 0.6)]
+        squares_of(who, f"simulated:miss={miss}") for who, miss in [("a", 0.3), ("b", 0.6)]
     )
     assert not all(set(few) <= set(most) for few, most in zip(much, little, strict=True))
 
 
-def test_a_player_without_a_name_of_its_own_rolls_as_the_seed_says():
+def test_a_simulated_reader_without_a_name_depends_on_the_seed_alone():
     expected = [UNSURE.squares(case) for case in CASES]
-    for person in ("reader", ""):
-        assert of_person(person, "simulated:miss=0.4,false=0.3") == expected
+    for unnamed in ("reader", ""):
+        assert squares_of(unnamed, "simulated:miss=0.4,false=0.3") == expected
 
 
 @pytest.mark.parametrize("kind", ["simulated", "random", "inverted"])
-def test_a_player_reads_under_its_own_name_and_without_one_under_its_kinds(kind):
-    assert {reading.reader for reading in read_by("hasty", f"{kind}:miss=0.3")} == {"hasty"}
-    for nobody in ("reader", ""):
-        assert {reading.reader for reading in read_by(nobody, kind)} == {kind}
+def test_a_simulated_reader_without_a_name_has_that_of_its_kind(kind):
+    assert {reading.reader for reading in readings_of("hasty", f"{kind}:miss=0.3")} == {"hasty"}
+    for unnamed in ("reader", ""):
+        assert {reading.reader for reading in readings_of(unnamed, kind)} == {kind}
 
 
-def test_under_its_own_name_a_player_answers_as_it_always_did():
-    """Studies are added to: what a name and a seed gave, they go on giving."""
+def test_the_readings_of_a_named_simulated_reader_stay_the_same():
+    """Studies are extended: a name and a seed must give the same readings in later versions."""
     seed = int.from_bytes(hashlib.sha256(b'[5, "hasty"]').digest()[:8])
     one = Simulated(masks=known(LESION), seed=seed, miss=0.4, false=0.3)
-    for name, player in (
+    for kind, reader in (
         ("simulated", one),
         ("random", RandomSquares(seed=seed, reference=one)),
         ("inverted", Inverted(reference=one)),
     ):
-        expected = [reading.squares for reading in player(CASES)]
-        assert of_person("hasty", f"{name}:miss=0.4,false=0.3") == expected
+        expected = [reading.squares for reading in reader(CASES)]
+        assert squares_of("hasty", f"{kind}:miss=0.4,false=0.3") == expected
 
 
-def test_misses_and_false_squares_come_as_often_as_said():
+def test_misses_and_false_squares_have_the_given_probability():
     cases = [make_case(1, key=f"film {n}") for n in range(2000)]
     reader = Simulated(masks=known(LESION), seed=0, threshold=0.0, miss=0.25, false=0.1)
     answers = [set(reader.squares(case)) for case in cases]
@@ -220,11 +223,11 @@ def test_misses_and_false_squares_come_as_often_as_said():
     assert added == pytest.approx(0.1, abs=0.008)
 
 
-def test_who_misses_everything_still_names_the_best_square():
+def test_a_reader_that_misses_everything_still_selects_the_best_square():
     assert squares(miss=1.0) == (1,)
 
 
-def test_who_adds_everything_names_all():
+def test_a_reader_that_adds_every_false_square_selects_all():
     assert squares(false=1.0) == tuple(range(1, 17))
 
 
@@ -239,7 +242,7 @@ def test_settings_out_of_range_are_refused(settings):
 # --- the controls -------------------------------------------------------------------------
 
 
-def test_random_takes_as_many_squares_as_the_reference():
+def test_random_selects_as_many_squares_as_the_reference():
     reference = Simulated(masks=known(LESION), seed=5, miss=0.4, false=0.3)
     control = RandomSquares(reference=reference, seed=0)
     theirs = [reference.squares(case) for case in CASES]
@@ -248,7 +251,7 @@ def test_random_takes_as_many_squares_as_the_reference():
     assert ours != theirs
 
 
-def test_random_takes_every_square_equally_often():
+def test_random_selects_every_square_equally_often():
     control = RandomSquares(count=4, seed=0)
     cases = [make_case(1, key=f"film {n}") for n in range(4000)]
     times = np.bincount([s for c in cases for s in control.squares(c)], minlength=17)[1:]
@@ -257,14 +260,14 @@ def test_random_takes_every_square_equally_often():
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (16, 16), (99, 16)])
-def test_random_takes_a_count_as_far_as_the_grid_goes(count, expected):
+def test_random_selects_all_squares_if_the_grid_has_fewer_than_the_count(count, expected):
     assert len(RandomSquares(count=count, seed=0).squares(CASES[0])) == expected
 
 
 @pytest.mark.parametrize(
     "settings", [{}, {"count": 0}, {"count": 3, "reference": Simulated(masks=known(), seed=0)}]
 )
-def test_random_needs_one_measure_of_how_many(settings):
+def test_random_needs_either_a_reference_or_a_count(settings):
     with pytest.raises(SettingsError, match="count"):
         RandomSquares(seed=0, **settings)
 
@@ -305,7 +308,7 @@ def test_of_two_equally_large_regions_the_upper_one_is_taken():
     ("column", "middle", "few", "many", "held"),
     [("lesion_mask", (2, 4), 1, 6, 0.95), ("lung_mask", (7, 10), 5, 12, 0.85)],
 )
-def test_real_masks_give_a_sensible_handful_of_squares(shenzhen, column, middle, few, many, held):
+def test_real_masks_give_a_plausible_number_of_squares(shenzhen, column, middle, few, many, held):
     with (shenzhen / "manifest.csv").open(encoding="utf-8") as file:
         names = [row[column] for row in csv.DictReader(file) if row[column]][::4]
     counts, shares = [], []

@@ -41,7 +41,7 @@ def test_the_papers_662_films_become_530_and_132():
     assert counts(table(SHENZHEN), drawn)["test", 1] == 67
 
 
-def test_validation_is_drawn_beside_testing():
+def test_a_validation_split_is_drawn_as_well():
     drawn = split(table(SHENZHEN), test=0.2, val=0.1, seed=0)
     assert Counter(drawn) == {"train": 464, "val": 66, "test": 132}  # 66.2 and 132.4
 
@@ -61,7 +61,7 @@ def test_a_given_split_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("labels", "splits", "patients", "said"),
+    ("labels", "splits", "patients", "message"),
     [
         ([0, 1, 0], ["train", "train", "test"], None, "'test' has no image of the class 'class 1'"),
         ([0, 1, 0, 1], ["train"] * 4, None, "no image is in the split 'test'"),
@@ -69,8 +69,8 @@ def test_a_given_split_is_kept():
         ([0, 1, 0, 1], ["train", "train", "test", "test"], "PQPR", "'P' is in train and in test"),
     ],
 )
-def test_a_given_split_that_cannot_be_used_is_refused(labels, splits, patients, said):
-    with pytest.raises(DataError, match=said):
+def test_a_given_split_that_cannot_be_used_is_refused(labels, splits, patients, message):
+    with pytest.raises(DataError, match=message):
         split(table(labels, splits=splits, patients=patients), seed=0)
 
 
@@ -135,7 +135,7 @@ def test_no_patient_is_in_two_splits_and_the_counts_are_near(films, seed):
     assert abs(found["val"] - 0.15 * len(data)) <= 0.5001
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_splits_are_read_back_as_they_were_written(tmp_path):
     data = table([0, 0, 1, 1], keys=["a,b.png", "ü.png", 'q".png', "d.png"])
     drawn = split(data, test=0.5, seed=0)
     write_splits(tmp_path / "splits.csv", data, drawn)
@@ -145,12 +145,12 @@ def test_what_is_written_is_read_again(tmp_path):
     assert read_splits(tmp_path / "splits.csv", turned) == drawn[::-1]
 
 
-def test_data_that_changed_since_is_refused(tmp_path):
+def test_data_that_changed_since_the_split_are_refused(tmp_path):
     data = table([0, 0, 1, 1])
     path = tmp_path / "splits.csv"
     write_splits(path, data, ("train", "test", "train", "test"))
     for other in (data.select([0, 1, 2]), table([0, 0, 1, 1, 1]), table([0, 1, 1, 1])):
-        with pytest.raises(DataError, match="1 images are new, gone or labelled otherwise, '000"):
+        with pytest.raises(DataError, match="1 images were added, removed or relabelled, '000"):
             read_splits(path, other)
     for damaged in ("", "key,label\na,0\n", "key,label,split\n0000.png,0,tra", "\xff"):
         path.write_text(damaged, encoding="latin-1")

@@ -295,7 +295,10 @@ def test_an_external_set_with_other_classes_is_an_error(tmp_path, study):
     message = study.refuses(
         data, DataError, external={"b": {"data": str(tmp_path / "b/films.csv")}}
     )
-    assert message.startswith("the external set 'b' cannot be used: the class 'nodule' is none of")
+    expected = "the external set 'b' cannot be used: unknown class 'nodule', expected"
+    assert message.startswith(expected)
+        "the external set 'b' cannot be used: unknown class 'nodule', expected"
+    )
 
 
 def test_classes_of_an_external_set_are_matched_by_name(tmp_path, study):
@@ -520,7 +523,7 @@ def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, 
     [
         ("replay:nowhere.csv", "there are no readings at"),
         ("simulated", "the data has none"),
-        ("simulated:luck=2", "the data has none"),
+        ("simulated:luck=2", "invalid option 'luck=2'"),
         ("somebody", "give console, web, simulated"),
         ("none", "leave out the arm imil"),
         ("web:8000", "'web:8000': give console, web, simulated"),

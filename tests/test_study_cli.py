@@ -64,7 +64,7 @@ def test_init_writes_a_plan_and_never_over_a_file(place):
     assert 'data = "scans.csv"' in plan
     again = command(["study", *words], place)
     assert again.returncode == 2
-    assert again.stderr == "imil: mine.toml is there already: give another --out\n"
+    assert again.stderr == "imil: mine.toml already exists: give another --out\n"
     assert (place / "mine.toml").read_text("utf-8") == plan
 
 

@@ -40,7 +40,7 @@ def test_each_arm_trains_with_what_makes_it_that_arm():
     found = plan(arms=["baseline", "mixup", "imil"], readers=[LEE], training={"lr": 0.1})
     baseline, mixup, imil = (found.settings(arm, 7) for arm in found.rows)
     assert (baseline.mix, mixup.mix, imil.mix) == ("none", "mixup", "none")
-    assert (baseline.reader, mixup.reader, imil.reader) == ("none", "none", "web")
+    assert [str(one.reader) for one in (baseline, mixup, imil)] == ["none", "none", "web"]
     assert imil.reader_name == "Lee"
     assert {settings.lr for settings in (baseline, mixup, imil)} == {0.1}
     assert {settings.seed for settings in (baseline, mixup, imil)} == {7}
@@ -64,7 +64,7 @@ def test_paths_are_taken_from_the_plans_folder():
     assert found.external["b"].data == "/studies/../b.csv"
     assert found.external["c"].data == "/c.csv"
     assert found.training["weights"] == "/studies/w.safetensors"
-    assert [reader.reader for reader in found.readers] == [
+    assert [str(reader.reader) for reader in found.readers] == [
         "replay:/studies/runs/lee",
         "simulated",
     ]
@@ -109,7 +109,7 @@ def test_a_control_allows_one_round_only():
     [
         ({"seed": 3}, "unknown setting 'seed' in the plan"),
         ({"splits": {"counts": 3}}, "unknown setting 'splits.counts' in the plan"),
-        ({"training": {"colour": 3}}, "'colour'"),
+        ({"training": {"colour": 3}}, "unknown setting 'colour'"),
         ({"training": {"lr": -1}}, "--lr is -1"),
         ({"training": {"grid-size": 33, "image-size": 32}}, "squares without a pixel"),
         (

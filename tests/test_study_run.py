@@ -22,6 +22,7 @@ from terminals import Terminal
 from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
 from imil.pytorch import TorchModel
+from imil.settings import load_config
 from imil.store import Store
 from imil.study.arms import CONTROLS, Arm
 from imil.study.jobs.workers import ray_cluster
@@ -32,7 +33,6 @@ from imil.training.classifier import EpochOrder
 from imil.training.device import resolve_auto
 from imil.training.prepared_data import prepare
 from imil.training.run import Run
-from imil.training.settings import load_config
 
 ARMS = ["baseline", "mixup", "imil", *CONTROLS]
 ALIKE = ("--threads", "1")  # as many in every training, or the last bits differ
@@ -141,11 +141,12 @@ def readings(job):
 def alone(place, out, reader):
     """A training of its own, as `imil train` does it, with one thread."""
     torch.set_num_threads(1)
-    from imil.training.launch import new_run, settle
+    from imil.training.launch import new_run
+    from imil.training.run_setup import set_up_run
 
     flags = {"data": str(place / "films/manifest.csv"), "model": "test_resnet", "image_size": 32}
     flags |= {"epochs": 4, "batch_size": 16, "lr": 0.05, "imil_epoch": 2, "num_outliers": 4}
-    settings, folder = settle(flags | {"reader": reader}, None, out)
+    settings, folder = set_up_run(flags | {"reader": reader}, None, out)
     new_run(settings, folder, place / "cache")
 
 

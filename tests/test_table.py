@@ -53,7 +53,7 @@ def test_a_csv_becomes_a_table(tmp_path):
     assert data.masks == {"lung_mask": (tmp_path / "masks/a.png", None, None)}
 
 
-def test_what_is_optional_may_be_absent(tmp_path):
+def test_optional_columns_may_be_missing(tmp_path):
     data = read_data(table(tmp_path, "image,label\na.png,0\nb.png,1\n"))
     assert (data.splits, data.patients, data.masks) == (None, None, {})
     assert data.class_names == ("0", "1")
@@ -79,7 +79,7 @@ def test_a_spreadsheet_may_write_semicolons_tabs_and_a_byte_order_mark(tmp_path,
     assert read_data(table(tmp_path, text)).keys == ("a.png", "b.png")
 
 
-def test_parquet_says_the_same_as_csv(tmp_path):
+def test_parquet_and_csv_give_the_same_table(tmp_path):
     frame = pd.DataFrame(
         {
             "image": ["a.png", "b.png", "c.png"],
@@ -117,7 +117,7 @@ def test_rows_can_be_selected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("image,label\n", "has no row"),
@@ -125,44 +125,44 @@ def test_rows_can_be_selected(tmp_path):
         ("image,label,label\na.png,0,1\n", "two columns 'label'"),
         ("image,label\na.png,0\nb.png,1,2\n", "line 3"),
         ("image,label\na.png,0\nb.png\n", "line 3"),
-        ('image,label\n"a.png,0\n', "is no CSV"),
-        ("image,label\na.png,0\n,1\n", "row 2 names no image"),
-        ("image,label\na.png,0\nb.png,1\n./a.png,1\n", "row 3 ('a.png') names the same"),
+        ('image,label\n"a.png,0\n', "is not a valid CSV file"),
+        ("image,label\na.png,0\n,1\n", "row 2 has no image"),
+        ("image,label\na.png,0\nb.png,1\n./a.png,1\n", "row 3 ('a.png') has the same"),
         ("image,label\na.png,0\nb.png,\n", "row 2 ('b.png') has no label"),
         ("image,label\na.png,0\nb.png,NaN\n", "row 2 ('b.png') has no label"),
         ("image,label\na.png,0\nb.png,0.5\n", "row 2 ('b.png') has the label '0.5'"),
         ("image,label\na.png,0\nb.png,-1\n", "row 2 ('b.png') has the label '-1'"),
         ("image,label\na.png,0\nb.png,1e999\n", "row 2 ('b.png') has the label '1e999'"),
         ("image,label\na.png,0\nb.png,TB\n", "row 2 ('b.png') has the label 'TB'"),
-        ("image,label\na.png,0\nb.png,2\n", "no row has the label 1 (there are 0, 2)"),
-        ("image,label\na.png,1\nb.png,2\n", "no row has the label 0 (there are 1, 2)"),
-        ("image,label\na.png,1\nb.png,1\n", "every row is of the class '1'"),
-        ("image,label\na.png,TB\nb.png,TB\n", "every row is of the class 'TB'"),
+        ("image,label\na.png,0\nb.png,2\n", "no row has the label 1 (the labels are 0, 2)"),
+        ("image,label\na.png,1\nb.png,2\n", "no row has the label 0 (the labels are 1, 2)"),
+        ("image,label\na.png,1\nb.png,1\n", "every row has the class '1'"),
+        ("image,label\na.png,TB\nb.png,TB\n", "every row has the class 'TB'"),
         ("image,label,class_name\na.png,0,x\nb.png,1,y\nc.png,1,z\n", "'y' in row 2 ('b.png') and"),
-        ("image,label,class_name\na.png,0,x\nb.png,1,x\n", "'x' is the name of the labels 0 and 1"),
+        ("image,label,class_name\na.png,0,x\nb.png,1,x\n", "0 and 1 have the same class name"),
         ("image,label,class_name\na.png,0,x\nb.png,1,\n", "row 2 ('b.png') has no class name"),
         ("image,label,split\na.png,0,train\nb.png,1,holdout\n", "row 2 ('b.png') has the split"),
         ("image,label,split\na.png,0,train\nb.png,1,\n", "row 2 ('b.png') has no split"),
         ("image,label,patient\na.png,0,P\nb.png,1,\n", "row 2 ('b.png') has no patient"),
     ],
 )  # fmt: skip
-def test_a_table_that_cannot_be_used_is_refused_with_row_and_value(tmp_path, text, said):
-    assert said in sentence(table(tmp_path, text))
+def test_a_table_that_cannot_be_used_is_refused_with_row_and_value(tmp_path, text, message):
+    assert message in sentence(table(tmp_path, text))
 
 
 @pytest.mark.parametrize(
     "columns",
     [Columns(split="fold"), Columns(patient="fold"), Columns(masks=("lung_mask", "fold"))],
 )
-def test_a_column_that_was_asked_for_must_be_there(tmp_path, columns):
-    said = sentence(table(tmp_path, "image,label\na.png,0\nb.png,1\n"), columns)
-    assert "no column 'fold' but image, label" in said
+def test_a_column_that_is_named_must_exist(tmp_path, columns):
+    message = sentence(table(tmp_path, "image,label\na.png,0\nb.png,1\n"), columns)
+    assert "no column 'fold' but image, label" in message
 
 
-def test_files_that_are_no_table_are_refused(tmp_path):
-    assert "is not there" in sentence(tmp_path / "films.csv")
+def test_files_that_are_not_tables_are_refused(tmp_path):
+    assert "does not exist" in sentence(tmp_path / "films.csv")
     assert "give .csv or .parquet" in sentence(table(tmp_path, "", "films.xlsx"))
-    assert "no Parquet" in sentence(table(tmp_path, "PAR1", "films.parquet"))
+    assert "not a Parquet" in sentence(table(tmp_path, "PAR1", "films.parquet"))
     (tmp_path / "latin.csv").write_bytes("image,label\nLöwe.png,0\n".encode("latin-1"))
     assert "UTF-8" in sentence(tmp_path / "latin.csv")
 
@@ -182,22 +182,22 @@ def test_a_folder_of_class_folders_is_a_table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("odd", "said"),
+    ("odd", "message"),
     [
         ("films.csv", "holds a table beside folders: give the table itself"),
-        ("normal/lung_masks/a.png", "would be trained on as if it held films"),
-        ("masks/a.png", "would be trained on as if it held films"),
+        ("normal/lung_masks/a.png", "would be trained on as if it contained films"),
+        ("masks/a.png", "would be trained on as if it contained films"),
         ("train/normal/a.png", "lies beside the split 'train'"),
-        ("normal/b.bmp", "b.bmp' is no .png, .jpg, .jpeg, .tif, .tiff: save it"),
-        ("c.jpg", "c.jpg' lies beside folders of images, in none of them: move it into"),
-        ("d.dcm", "d.dcm' lies beside folders of images, in none of them: move it into"),
+        ("normal/b.bmp", "b.bmp' has an unsupported format: save it as one of .png"),
+        ("c.jpg", "c.jpg' lies beside the folders of the classes: move it into"),
+        ("d.dcm", "d.dcm' lies beside the folders of the classes: move it into"),
     ],
 )
-def test_what_would_be_taken_for_a_class_or_left_out_is_refused(tmp_path, odd, said):
+def test_files_that_would_be_mistaken_for_a_class_or_left_out_are_refused(tmp_path, odd, message):
     for name in ("normal/a.png", "TB/b.png", odd):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert said in sentence(tmp_path)
+    assert message in sentence(tmp_path)
 
 
 @pytest.mark.parametrize("stray", ["a.png", "test/a.png"])
@@ -205,7 +205,7 @@ def test_images_beside_the_classes_of_a_split_are_refused(tmp_path, stray):
     for name in ("train/TB/a.png", "train/normal/b.png", "test/TB/c.png", stray):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert "a.png' lies beside folders of images, in none of them" in sentence(tmp_path)
+    assert "a.png' lies beside the folders of the classes" in sentence(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["R\udcf6ntgen.png", "a\rb.png", "a\nb.png"])
@@ -213,7 +213,7 @@ def test_a_file_name_that_no_table_can_hold_is_refused(tmp_path, name):
     for film in ("TB/a.png", f"normal/{name}"):
         (tmp_path / film).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / film).touch()
-    assert "is not in UTF-8, or has a line break: rename file or folder" in sentence(tmp_path)
+    assert "is not UTF-8, or has a line break: rename the file or folder" in sentence(tmp_path)
 
 
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
@@ -224,7 +224,7 @@ def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
 
 
 def test_a_zero_byte_in_a_path_is_refused(tmp_path):
-    assert "row 1 names 'a\\x00.png'" in sentence(table(tmp_path, "image,label\na\0.png,0\n"))
+    assert "1 has the path 'a\\x00.png'" in sentence(table(tmp_path, "image,label\na\0.png,0\n"))
 
 
 def test_class_folders_whose_names_are_numbers_are_names(tmp_path):
@@ -246,9 +246,9 @@ def test_class_folders_may_lie_in_folders_of_splits(tmp_path):
 def test_folders_without_images_are_refused(tmp_path):
     assert "no folder of images for each class" in sentence(tmp_path)
     film(tmp_path / "TB/a.png")
-    assert "every row is of the class 'TB'" in sentence(tmp_path)
+    assert "every row has the class 'TB'" in sentence(tmp_path)
     (tmp_path / "normal").mkdir()
-    assert f"'{tmp_path / 'normal'}' holds no image" in sentence(tmp_path)
+    assert f"'{tmp_path / 'normal'}' contains no image" in sentence(tmp_path)
     table(tmp_path, "")
     assert f"give the table itself, {tmp_path / 'films.csv'}" in sentence(tmp_path)
 
@@ -272,7 +272,7 @@ def test_a_film_without_a_label_in_its_name_is_refused(tmp_path):
     assert "CHNCXR_0001_0_mask.png' is not named as" in sentence(tmp_path)
 
 
-def test_masks_must_be_there_and_as_large_as_their_image(tmp_path):
+def test_masks_must_exist_and_have_the_size_of_their_image(tmp_path):
     for name in "abcde":
         film(tmp_path / f"{name}.png")
     film(tmp_path / "fits.png")
@@ -284,10 +284,10 @@ def test_masks_must_be_there_and_as_large_as_their_image(tmp_path):
     check_masks(data.select([0, 1, 4]))
     with pytest.raises(DataError) as caught:
         check_masks(data)
-    said = str(caught.value)
-    assert "2 of 4 masks in 'lung_mask'" in said
-    assert "wide.png' has 6×9 pixels, its image 6×8" in said
-    assert "gone.png' does not exist" in said
+    message = str(caught.value)
+    assert "2 of 4 masks in 'lung_mask'" in message
+    assert "wide.png' has 6×9 pixels, its image 6×8" in message
+    assert "gone.png' does not exist" in message
 
 
 def test_the_real_set_is_read(tmp_path, shenzhen):

@@ -178,7 +178,7 @@ def read_all(cases):
 
 def test_the_simulated_reader_reads_when_nobody_opens_the_page(store):
     lines, samples, results = [], Films(), []
-    web = Web(store, interval=0.02, otherwise=read_all, patience=0.1, say=lines.append)
+    web = Web(store, interval=0.02, fallback=read_all, patience=0.1, say=lines.append)
     start_round(store, samples, results=results, reader=web).join()
     assert results[0].state == "applied"
     assert {one.reader for one in store.readings("films@70")} == {"program"}
@@ -187,7 +187,7 @@ def test_the_simulated_reader_reads_when_nobody_opens_the_page(store):
 
 def test_the_simulated_reader_does_not_read_when_the_page_is_open(store, address):
     samples, results = Films(), []
-    web = Web(store, interval=0.02, otherwise=read_all, patience=3600)
+    web = Web(store, interval=0.02, fallback=read_all, patience=3600)
     thread = start_round(store, samples, results=results, reader=web)
     with visiting(address, link(store)) as lee:
         for case in (1, 2, 3):

@@ -20,7 +20,13 @@ from imil.cases import Reader, RoundSettings  # noqa: E402
 from imil.errors import SettingsError  # noqa: E402
 from imil.grid import Grid  # noqa: E402
 from imil.pytorch import CorrectedDataset, TorchModel  # noqa: E402
-from imil.pytorch.callback import Predicted, check_epochs  # noqa: E402
+from imil.pytorch.callback import Predicted  # noqa: E402
+from imil.round_options import (  # noqa: E402
+    GRID_SIZE,
+    IMIL_EPOCH,
+    NUM_OUTLIERS,
+    check_epochs,
+)
 from imil.rounds import Say  # noqa: E402
 from imil.store import Store  # noqa: E402
 
@@ -46,9 +52,9 @@ class IMIL(Callback):
         *,
         store: Store | Path | str,
         run: str = "run",
-        imil_epoch: int | Sequence[int] = 70,
-        num_outliers: int = 20,
-        grid_size: int | str | Grid = 4,
+        imil_epoch: int | Sequence[int] = IMIL_EPOCH,
+        num_outliers: int = NUM_OUTLIERS,
+        grid_size: int | str | Grid = GRID_SIZE,
         layer: str | None = None,
         batch_size: int = 64,
         say: Say = print,

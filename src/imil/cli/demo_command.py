@@ -1,4 +1,4 @@
-"""`imil demo`: the whole of it in three minutes, with films that it draws itself."""
+"""`imil demo`: a training with a round, in three minutes, on drawn films."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.importing import importing
 
 
@@ -23,23 +23,23 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Folder for everything.", show_default="runs/demo")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Every random choice comes from it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
 ) -> None:
     """Train a small model on drawn chest films, correct it in one round, and compare.
 
-    Needs no data and no network. In the drawn films a corner letter goes with the class in 85 %
-    of those to train on and in half of those to test on: a shortcut. Who answers the round shows
-    the model where to look instead.
+    Needs no data and no network connection. In the drawn films a corner letter matches the class
+    in 85 % of the training films and in half of the test films: a shortcut. The reader shows the
+    model where to look instead.
 
     [bold]Example[/bold]
 
         imil demo --reader simulated
     """
-    with ending():
+    with errors_as_exit_codes():
         with importing():
-            from imil.training.demo import default_reader, free_folder, run_demo
+            from imil.training.demo import default_reader, run_demo, unused_folder
 
-        folder = out or free_folder()
+        folder = out or unused_folder()
         run, cache = (shlex.quote(str(folder / name)) for name in ("run", "cache"))
-        with ending(f"imil resume {run} --cache {cache}"):
+        with errors_as_exit_codes(f"imil resume {run} --cache {cache}"):
             run_demo(reader or default_reader(), folder, seed)

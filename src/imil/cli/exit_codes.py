@@ -1,6 +1,6 @@
-"""How a command ends: 0, 2 with one sentence for bad input, 130 when interrupted.
+"""Exit codes: 0; 2 with one sentence for bad input; 130 when interrupted.
 
-`imil study run` ends with 1 where a training failed.
+`imil study run` exits with 1 where a training failed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from imil.errors import ImilError, RoundPaused
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-# a command line that cannot be understood; the library's own class of it has moved before
+# a command line that cannot be parsed; the library has moved this class before
 UsageError: Any = typer.BadParameter.__base__
 
 
 @contextmanager
-def ending(how_to_go_on: str = "") -> Iterator[None]:
-    """Turn errors into one sentence and the right exit code.
+def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
+    """Turn errors into one sentence and an exit code.
 
     Args:
-        how_to_go_on: a command that continues, said when a person stops the work.
+        resume_command: the command that continues, printed when a person stops the work.
     """
-    hint = f" Go on with: {how_to_go_on}" if how_to_go_on else ""
+    hint = f" Continue with: {resume_command}" if resume_command else ""
     try:
         yield
     except RoundPaused as pause:
@@ -38,44 +38,45 @@ def ending(how_to_go_on: str = "") -> Iterator[None]:
         print(f"imil: {error}", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from None
     except OSError as error:
-        if error.errno == errno.ENOSPC and error.filename is None:  # of what is printed
-            print(f"imil: {error.strerror}: make room.{hint}", file=sys.stderr)
+        if error.errno == errno.ENOSPC and error.filename is None:  # standard output
+            print(f"imil: {error.strerror}: free some space.{hint}", file=sys.stderr)
             raise SystemExit(BAD_INPUT) from None
-        if error.filename is None:  # of no file: a closed pipe, a network
+        if error.filename is None:  # not a file: a closed pipe, a network
             raise
-        why = f"'{error.filename}' cannot be used ({error.strerror})"
-        print(f"imil: {why}: check its permissions and the free space", file=sys.stderr)
+        reason = f"'{error.filename}' cannot be used ({error.strerror})"
+        print(f"imil: {reason}: check its permissions and the free space", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from None
     except KeyboardInterrupt:
-        print(f"\nInterrupted; everything answered so far is stored.{hint}", file=sys.stderr)
+        print(f"\nInterrupted; every reading so far is stored.{hint}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
 
 
-def misunderstood(error: Any, words: Sequence[str]) -> str:
-    """What is wrong with a command line, in one sentence; nothing where help was shown instead.
+def usage_message(error: Any, words: Sequence[str]) -> str:
+    """What is wrong with a command line, in one sentence; empty where help was shown instead.
 
     Args:
         error: a `UsageError`.
         words: the command line without the program's name.
     """
-    said = error.format_message().strip().rstrip(".")
-    if not said:
+    message = error.format_message().strip().rstrip(".")
+    if not message:
         return ""
     options: Sequence[str] = getattr(getattr(error, "param", None), "opts", ())
     value = next(filter(None, (_value(option, words) for option in options)), None)
     if value is not None:
-        said = f"{options[0]} is {value!r}: {error.message.partition(',')[0].rstrip('.').lower()}"
+        reason = error.message.partition(",")[0].rstrip(".").lower()
+        message = f"{options[0]} is {value!r}: {reason}"
     else:
-        said = said[0].lower() + said[1:]
+        message = message[0].lower() + message[1:]
     command = error.ctx.command_path if error.ctx else "imil"
-    join = "" if said.endswith("?") else ";"
-    return f"imil: {said}{join} `{command} --help` tells what it takes"
+    separator = "" if message.endswith("?") else ";"
+    return f"imil: {message}{separator} see `{command} --help`"
 
 
 def _value(option: str, words: Sequence[str]) -> str | None:
-    """What was given with an option, last time."""
-    for word, after in reversed(list(zip(words, [*words[1:], None], strict=True))):
-        name, has, value = word.partition("=")
+    """The value last given with an option."""
+    for word, following in reversed(list(zip(words, [*words[1:], None], strict=True))):
+        name, has_value, value = word.partition("=")
         if name == option:
-            return value if has else after
+            return value if has_value else following
     return None

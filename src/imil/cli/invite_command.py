@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 
 
 def invite(
@@ -16,25 +16,21 @@ def invite(
     ],
     name: Annotated[
         str | None,
-        typer.Argument(help="Who is invited; their readings carry the name.", show_default=False),
+        typer.Argument(help="Name of the reader, stored with the readings.", show_default=False),
     ] = None,
-    days: Annotated[int, typer.Option(help="Until the link expires.")] = 30,
+    days: Annotated[int, typer.Option(help="Days until the link expires.")] = 30,
     url: Annotated[
         str | None,
-        typer.Option(help="Where the reading room is; where it was served last if not given."),
+        typer.Option(help="Address of the reading room; the one served last if not given."),
     ] = None,
     run: Annotated[
         str | None, typer.Option(help="Which run of the store; the newest if not given.")
     ] = None,
-    owner: Annotated[
-        bool, typer.Option("--owner", help="Make a link to the lobby as well, not only to read.")
-    ] = False,
-    revoke: Annotated[
-        str | None, typer.Option(help="Make every link of this person useless, at once.")
-    ] = None,
-    show: Annotated[bool, typer.Option("--list", help="Show every link that was given.")] = False,
+    owner: Annotated[bool, typer.Option("--owner", help="Make a link to the lobby, too.")] = False,
+    revoke: Annotated[str | None, typer.Option(help="Revoke every link of this reader.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="List all links.")] = False,
 ) -> None:
-    """Invite a reader to the reading room: prints a link for this person alone.
+    """Invite a reader to the reading room: prints a link for this reader only.
 
     The link is shown once; the store keeps only a hash of it.
 
@@ -44,7 +40,7 @@ def invite(
 
         imil invite runs/films-resnet18 --revoke "Dr. Lee"
     """
-    with ending():
+    with errors_as_exit_codes():
         from imil.web.serve_commands import invite_to_run, list_links, revoke_links
 
         if revoke is not None:

@@ -1,25 +1,49 @@
-"""`imil`: every command, and nothing heavy until one of them runs."""
+"""`imil`: all commands; frameworks are imported only when one of them runs."""
 
 from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from imil import __version__
 from imil.cli.demo_command import demo
-from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, misunderstood
+from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
 from imil.cli.invite_command import invite
 from imil.cli.resume_command import resume
 from imil.cli.rounds_command import rounds
 from imil.cli.serve_command import serve
 from imil.cli.study_command import study
-from imil.cli.train_command import train
+from imil.cli.train_command import train, train_without_settings
+
+
+class CommandGroup(TyperGroup):
+    """The commands of `imil`; the flags of `imil train` are made only when it runs.
+
+    They come from the settings, whose import takes as long as the rest of `imil --help`.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, the command, and the words that are left for it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _train_command() if name == "train" else command, rest
+
+
+def _train_command() -> Any:
+    from imil.cli.settings_flags import add_settings_flags
+
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    alone.command("train")(add_settings_flags(train))
+    return typer.main.get_command(alone)
+
 
 app = typer.Typer(
     name="imil",
-    help="Train an image classifier, and let a reader show it where to look.",
+    cls=CommandGroup,
+    help="Train an image classifier, and let a reader correct what it looks at.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,15 +54,16 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def version(
-    show: bool = typer.Option(False, "--version", help="Say which version this is, and stop."),
+    show: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
-    """Train an image classifier, and let a reader show it where to look."""
+    """Train an image classifier, and let a reader correct what it looks at."""
     if show:
         typer.echo(f"imil {__version__}")
         raise typer.Exit
 
 
-for command in (train, resume, rounds, serve, invite, demo):
+app.command("train")(train_without_settings)
+for command in (resume, rounds, serve, invite, demo):
     app.command(command.__name__)(command)
 app.add_typer(study)
 
@@ -46,13 +71,14 @@ app.add_typer(study)
 def main() -> None:
     """The console script."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # a link in a log is for now, not for the end; no letter may end what an old terminal shows
+        # lines appear in a log as they are printed, and a letter that an old terminal cannot
+        # show is escaped
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except UsageError as error:
-        if sentence := misunderstood(error, sys.argv[1:]):
-            print(sentence, file=sys.stderr)
+        if message := usage_message(error, sys.argv[1:]):
+            print(message, file=sys.stderr)
         code = BAD_INPUT
     except typer.Abort:
         code = INTERRUPTED

@@ -1,4 +1,4 @@
-"""`imil resume`: go on where a run was stopped, whatever stopped it."""
+"""`imil resume`: continue a run that was stopped or that crashed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.importing import importing
 from imil.cli.options import Cache
 
@@ -20,16 +20,16 @@ def resume(
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Go on with a run that was stopped: by you, or by a crash.
+    """Continue a run that was stopped, by you or by a crash.
 
-    Training goes on from the last checkpoint, a round from its first unread case.
+    Training continues from the last checkpoint, a round from its first unread case.
 
     [bold]Example[/bold]
 
         imil resume runs/films-resnet18
     """
-    with ending(f"imil resume {shlex.quote(str(run))}"):
+    with errors_as_exit_codes(f"imil resume {shlex.quote(str(run))}"):
         with importing():
-            from imil.training.launch import continue_run
+            from imil.training.launch import resume_run
 
-        continue_run(run, reader, cache)
+        resume_run(run, reader, cache)

@@ -1,4 +1,4 @@
-"""`imil rounds`: what was asked and what was answered."""
+"""`imil rounds`: the cases of a run, and their readings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 
 
 def rounds(
@@ -21,15 +21,16 @@ def rounds(
 
         imil rounds runs/films-resnet18
     """
-    with ending():
+    with errors_as_exit_codes():
         from rich.console import Console
 
+        from imil.run_folder import store_path
         from imil.store import Store
         from imil.training.terminal_tables import round_tables
 
-        store = Store(run / "imil.sqlite" if run.is_dir() else run, readonly=True)
+        store = Store(store_path(run), readonly=True)
         console = Console()
         if not store.rounds():
-            console.print(f"No round was held in {run} so far.")
+            console.print(f"No round has been held in {run}.")
         for table in round_tables(store):
             console.print(table)

@@ -1,4 +1,4 @@
-"""`imil serve`: the reading room of a run, on its own."""
+"""`imil serve`: the reading room of a run, without a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 
 
 def serve(
@@ -31,10 +31,12 @@ def serve(
     ] = False,
     behind_proxy: Annotated[
         bool,
-        typer.Option("--behind-proxy", help="Believe a proxy in front about who visits, and how."),
+        typer.Option(
+            "--behind-proxy", help="Trust a proxy's headers for client address and scheme."
+        ),
     ] = False,
     public_url: Annotated[
-        str | None, typer.Option(help="The address people use, if a proxy gives it another.")
+        str | None, typer.Option(help="The address that readers use, if a proxy changes it.")
     ] = None,
     protocol: Annotated[
         str | None,
@@ -46,7 +48,7 @@ def serve(
 ) -> None:
     """Open the reading room of a run, in which radiologists read its cases in a browser.
 
-    It may run beside the training or after it, and be stopped and started at will: they meet in
+    It may run beside the training or after it, and be stopped and started at any time: both use
     the run's store.
 
     [bold]Examples[/bold]
@@ -55,7 +57,7 @@ def serve(
 
         imil serve runs/films-resnet18 --host 0.0.0.0 --tls-cert room.pem --tls-key room.key
     """
-    with ending():
+    with errors_as_exit_codes():
         from imil.web.serve_commands import serve_run
         from imil.web.server import ServerConfig
 

@@ -1,4 +1,4 @@
-"""`imil study`: arms, controls and readers compared, from a plan to a report."""
+"""`imil study`: compare arms, controls and readers, from a plan to a report."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from imil.cli.exit_codes import ending
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.importing import importing
 from imil.cli.options import Cache
 
-FAILED = 1  # some jobs could not be done; the others were
+FAILED = 1  # exit code: some jobs failed; the others are done
 
 study = typer.Typer(
     name="study",
@@ -36,37 +36,37 @@ def init(
         ),
     ],
     data: Annotated[
-        str, typer.Option(help="The table or folder of images that the plan is to name.")
+        str, typer.Option(help="Table or folder of images, as written into the plan.")
     ] = "films.csv",
     out: Annotated[
         Path | None, typer.Option(help="The plan's file; must be new.", show_default="NAME.toml")
     ] = None,
 ) -> None:
-    """Write a plan to start from. It is a text file with comments: change what you like.
+    """Write a plan to start from: a text file with comments, to be edited.
 
     [bold]Example[/bold]
 
         imil study init quick --data films.csv
     """
-    with ending():
+    with errors_as_exit_codes():
         from imil.errors import SettingsError
-        from imil.study.plan_templates import init as template
+        from imil.study.plan_templates import init as plan_text
 
         path = out or Path(f"{name}.toml")
-        text = template(name, data)
+        text = plan_text(name, data)
         if path.exists():
-            raise SettingsError(f"{path} is there already: give another --out")
+            raise SettingsError(f"{path} already exists: give another --out")
         try:
-            written = text.encode()
+            content = text.encode()
         except UnicodeEncodeError as error:
             raise SettingsError(f"--data {data!a} is not in UTF-8: rename it") from error
         try:
-            path.write_bytes(written)
+            path.write_bytes(content)
         except OSError as error:
             raise SettingsError(
                 f"{path} cannot be written ({error.strerror}): give another --out"
             ) from error
-        typer.echo(f"{path} is written. Look through it, then: imil study run {path}")
+        typer.echo(f"{path} is written. Check it, then run: imil study run {path}")
 
 
 @study.command()
@@ -75,24 +75,24 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the study; new, or the one to go on with.", show_default="studies/PLAN"
+            help="Folder of the study; new, or one to continue.", show_default="studies/PLAN"
         ),
     ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Trainings at the same time.",
-            show_default="1; with --ray as many as there is room for",
+            help="Number of trainings at the same time.",
+            show_default="1; with --ray as many as the cluster allows",
         ),
     ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Processor threads of each training. Equal seeds give equal numbers, bit for "
-            "bit, only with equally many.",
-            show_default="processors / jobs",
+            help="CPU threads per training. The same seed gives the same numbers, bit for bit, "
+            "only with the same number of threads.",
+            show_default="CPUs / jobs",
         ),
     ] = None,
     ray: Annotated[
@@ -106,13 +106,13 @@ def run(
 ) -> None:
     """Train every arm with every seed on every split, then write the report.
 
-    Stop whenever you like: the same command goes on, and nothing that is done is done again.
+    Stop whenever you like: the same command continues, and finished trainings are not repeated.
 
     [bold]Example[/bold]
 
         imil study run quick.toml --jobs 2
     """
-    with ending():
+    with errors_as_exit_codes():
         from rich.console import Console
 
         with importing():
@@ -123,25 +123,25 @@ def run(
             from imil.study.study_folder import StudyFolder
 
         console = Console()
-        read = read_plan(plan)
+        study_plan = read_plan(plan)
         path = (out or Path("studies") / plan.stem).absolute()
-        folder = StudyFolder(path)
-        where = cache_folder(cache)
-        given = {"jobs": jobs, "threads": threads, "ray": ray, "cache": cache}
+        folder, images = StudyFolder(path), cache_folder(cache)
+        options = {"jobs": jobs, "threads": threads, "ray": ray, "cache": cache}
         words = ["imil", "study", "run", str(plan), "--out", str(path)]
-        for name, value in given.items():
+        for name, value in options.items():
             words += [] if value is None else [f"--{name}", str(value)]
-        again = shlex.join(words)
-        with ending(again), hold(folder):
-            begin(read, folder, where, console)
-            each = threads or threads_of(jobs or 1)
-            session = StudyRun(folder, read, where, each, console)
-            with processes(jobs or 1) if ray is None else ray_cluster(ray, each, jobs) as workers:
+        same_command = shlex.join(words)
+        with errors_as_exit_codes(same_command), hold(folder):
+            begin(study_plan, folder, images, console)
+            per_job = threads or threads_of(jobs or 1)
+            session = StudyRun(folder, study_plan, images, per_job, console)
+            pool = processes(jobs or 1) if ray is None else ray_cluster(ray, per_job, jobs)
+            with pool as workers:
                 session.run(workers)
             _report(folder.path)
         if session.failed:
             print(
-                f"{len(session.failed)} jobs were not done; try again with: {again}",
+                f"{len(session.failed)} jobs failed; try again with: {same_command}",
                 file=sys.stderr,
             )
             raise SystemExit(FAILED)
@@ -149,13 +149,13 @@ def run(
 
 @study.command()
 def status(study: Study) -> None:
-    """Show how far a study is, also while it runs.
+    """Show the progress of a study, also while it runs.
 
     [bold]Example[/bold]
 
         imil study status studies/quick
     """
-    with ending():
+    with errors_as_exit_codes():
         from rich.console import Console
         from rich.markup import escape
 
@@ -167,23 +167,23 @@ def status(study: Study) -> None:
         folder, console = StudyFolder(study), Console()
         plan = read_plan(folder.plan)
         console.print(status_table(plan, folder))
-        for entry, why in failures(plan, folder):
-            said = f"[red]Failed:[/red] {entry.job.name}: {escape(why)}"
-            console.print(said, highlight=False)
-        left = time_left(plan, folder)
-        if left:
-            console.print(f"About {duration(left)} of work left.")
+        for entry, reason in failures(plan, folder):
+            line = f"[red]Failed:[/red] {entry.job.name}: {escape(reason)}"
+            console.print(line, highlight=False)
+        seconds = time_left(plan, folder)
+        if seconds:
+            console.print(f"About {duration(seconds)} of work left.")
 
 
 @study.command()
 def report(study: Study) -> None:
-    """Write the tables, the figures and report.html anew, from what is stored.
+    """Write the tables, the figures and report.html again, from the stored results.
 
     [bold]Example[/bold]
 
         imil study report studies/quick
     """
-    with ending():
+    with errors_as_exit_codes():
         _report(study)
 
 
@@ -198,14 +198,14 @@ def compare(
 
         imil study compare studies/small studies/small-momentum
     """
-    with ending():
+    with errors_as_exit_codes():
         from rich.console import Console
 
-        from imil.study.compare import compare as compared
+        from imil.study.compare import compare as compare_studies
         from imil.study.study_folder import StudyFolder
 
         console = Console()
-        for part in compared(StudyFolder(a), StudyFolder(b)):
+        for part in compare_studies(StudyFolder(a), StudyFolder(b)):
             console.print(part)
 
 
@@ -224,7 +224,7 @@ def reader(
 
         imil study reader runs/films-resnet18
     """
-    with ending():
+    with errors_as_exit_codes():
         from rich.console import Console
 
         from imil.study.reader_sessions import session

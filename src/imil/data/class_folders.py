@@ -1,4 +1,4 @@
-"""Folders of images, as the columns that a table of them would have."""
+"""Folders of images, read as the columns of a table."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from imil.data.table_columns import TextColumns
 from imil.errors import DataError
 from imil.images.load import SUFFIXES
 
-# images that are not read: who has them beside others should know
-OTHERS = (".bmp", ".dcm", ".gif", ".jp2", ".nii", ".npy", ".webp")
-# a set that was divided before us: one word for each way to write it
+# image formats that are not supported: an error, lest they be left out silently
+UNSUPPORTED = (".bmp", ".dcm", ".gif", ".jp2", ".nii", ".npy", ".webp")
+# names of split folders, and of splits in a table
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -22,58 +22,66 @@ SPLITS = {
     "testing": "test",
 }
 # Shenzhen: CHNCXR_0001_0.png; Montgomery: MCUCXR_0001_0.png; the last digit is the label
-FILM = re.compile(r"(CHN|MCU)CXR_\d{4}_([01])", re.IGNORECASE)
+FILM_NAME = re.compile(r"(CHN|MCU)CXR_\d{4}_([01])", re.IGNORECASE)
 FILM_CLASSES = ("normal", "TB")
 
 
-def read_folder(folder: Path) -> TextColumns:
+def read_class_folders(folder: Path) -> TextColumns:
     """The columns `image` (paths from the folder), `label`, `class_name`, perhaps `split`.
 
     Args:
         folder: with a folder of images for each class; or with such folders in folders named
             train, val and test; or as Shenzhen and Montgomery are distributed (`CXR_png/`).
-    Raises: DataError: it holds none of these, or something that would be taken for a class or
-        left out without a word.
+    Raises: DataError: it holds none of these, or something that would be mistaken for a class or
+        left out silently.
     """
     for films in (folder / "CXR_png", folder):
         if films.name == "CXR_png" and films.is_dir():
-            return _films(films, folder)
-    inside = _folders(folder)
-    splits = [sub for sub in inside if sub.name.lower() in SPLITS]
+            return _film_columns(films, folder)
+    subfolders = _subfolders(folder)
+    splits = [sub for sub in subfolders if sub.name.lower() in SPLITS]
     if splits:
-        odd = next((sub for sub in inside if sub not in splits), None)
-        if odd is not None:
-            raise DataError(
-                f"'{odd}' lies beside the split '{splits[0].name}': take it out, or give a table"
-            )
-        for outer in (folder, *splits):
-            _refuse_images(outer)
-        return _columns(
-            folder, [(SPLITS[sub.name.lower()], c) for sub in splits for c in _folders(sub)]
-        )
-    if inside and (tables := _tables(folder)):
+        return _columns(folder, _classes_in_splits(folder, subfolders, splits))
+    if subfolders and (tables := _tables(folder)):
         raise DataError(
             f"'{folder}' holds a table beside folders: give the table itself, {tables[0]}, or "
             "move it elsewhere if each folder is a class"
         )
-    if inside:
-        _refuse_images(folder)
-    return _columns(folder, [("", sub) for sub in inside])
+    if subfolders:
+        _refuse_loose_images(folder)
+    return _columns(folder, [("", sub) for sub in subfolders])
+
+
+def _classes_in_splits(
+    folder: Path, subfolders: list[Path], splits: list[Path]
+) -> list[tuple[str, Path]]:
+    """The split and the folder of each class in each split folder."""
+    other = next((sub for sub in subfolders if sub not in splits), None)
+    if other is not None:
+        raise DataError(
+            f"'{other}' lies beside the split '{splits[0].name}': move it elsewhere, or give a "
+            "table"
+        )
+    for outer in (folder, *splits):
+        _refuse_loose_images(outer)
+    return [(SPLITS[sub.name.lower()], one) for sub in splits for one in _subfolders(sub)]
 
 
 def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
-    """One row an image, by split and class folder."""
+    """One row per image, by split and class folder."""
     if not classes:
-        raise DataError(f"'{folder}' has no folder of images for each class{_hint(folder)}")
-    number = {name: i for i, name in enumerate(sorted({sub.name for _, sub in classes}))}
+        raise DataError(f"'{folder}' has no folder of images for each class{_table_hint(folder)}")
+    label_of = {name: i for i, name in enumerate(sorted({sub.name for _, sub in classes}))}
     columns: TextColumns = {"image": [], "label": [], "class_name": [], "split": []}
     for split, sub in classes:
         images = _images(sub)
         if not images:
             kinds = ", ".join(SUFFIXES)
-            raise DataError(f"the class folder '{sub}' holds no image ({kinds}){_hint(folder)}")
+            raise DataError(
+                f"the class folder '{sub}' contains no image ({kinds}){_table_hint(folder)}"
+            )
         for image in images:
-            cells = (image.relative_to(folder).as_posix(), str(number[sub.name]), sub.name, split)
+            cells = (image.relative_to(folder).as_posix(), str(label_of[sub.name]), sub.name, split)
             for name, cell in zip(columns, cells, strict=True):
                 columns[name].append(cell)
     if not any(columns["split"]):
@@ -81,24 +89,28 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
     return columns
 
 
-def _refuse_images(folder: Path) -> None:
-    """Raises: DataError: images lie beside its folders, and would be left out."""
+def _refuse_loose_images(folder: Path) -> None:
+    """Raises: DataError: images lie beside the folders, and would be left out."""
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in (*SUFFIXES, *OTHERS) and not _hidden(path):
+        if (
+            path.is_file()
+            and path.suffix.lower() in (*SUFFIXES, *UNSUPPORTED)
+            and not _is_hidden(path)
+        ):
             raise DataError(
-                f"'{path}' lies beside folders of images, in none of them: move it into the folder "
-                "of its class, or take it out"
+                f"'{path}' lies beside the folders of the classes: move it into the folder of its "
+                "class, or elsewhere"
             )
 
 
-def _films(films: Path, folder: Path) -> TextColumns:
-    """The Shenzhen or Montgomery set; the file's name carries the label."""
+def _film_columns(films: Path, folder: Path) -> TextColumns:
+    """The Shenzhen or Montgomery set, whose file names contain the label."""
     images = _images(films)
     if not images:
-        raise DataError(f"'{films}' holds no image: unpack the whole download")
+        raise DataError(f"'{films}' contains no image: unpack the whole download")
     columns: TextColumns = {"image": [], "label": [], "class_name": []}
     for image in images:
-        match = FILM.fullmatch(image.stem)
+        match = FILM_NAME.fullmatch(image.stem)
         if not match:
             raise DataError(
                 f"'{image}' is not named as the Shenzhen and Montgomery films are "
@@ -110,30 +122,31 @@ def _films(films: Path, folder: Path) -> TextColumns:
     return columns
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(sub for sub in folder.iterdir() if sub.is_dir() and not _hidden(sub))
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(sub for sub in folder.iterdir() if sub.is_dir() and not _is_hidden(sub))
 
 
 def _images(folder: Path) -> list[Path]:
-    """Every image in it, however deep; not what computers leave there (`._a.png`, Thumbs.db)."""
+    """Every image in it, at any depth, without hidden files (`._a.png`)."""
     if "mask" in folder.name.lower():
         raise DataError(
-            f"'{folder}' would be trained on as if it held films: move the masks elsewhere, or "
-            "give a table that names them in a column"
+            f"'{folder}' would be trained on as if it contained films: move the masks elsewhere, "
+            "or give a table that names them in a column"
         )
-    inside = sorted(path for path in folder.iterdir() if not _hidden(path))
-    found: list[Path] = []
-    for path in inside:
-        if path.suffix.lower() in OTHERS:
+    entries = sorted(path for path in folder.iterdir() if not _is_hidden(path))
+    images: list[Path] = []
+    for path in entries:
+        if path.suffix.lower() in UNSUPPORTED:
             raise DataError(
-                f"'{path}' is no {', '.join(SUFFIXES)}: save it as one of these, or take it out"
+                f"'{path}' has an unsupported format: save it as one of {', '.join(SUFFIXES)}, or "
+                "move it elsewhere"
             )
         if path.suffix.lower() in SUFFIXES and path.is_file():
             _check_name(path)
-            found.append(path)
-        elif path.is_dir() and not path.is_symlink():  # a link may lead in a circle
-            found += _images(path)
-    return found
+            images.append(path)
+        elif path.is_dir() and not path.is_symlink():  # a link may form a cycle
+            images += _images(path)
+    return images
 
 
 def _check_name(path: Path) -> None:
@@ -141,21 +154,21 @@ def _check_name(path: Path) -> None:
     name = str(path)
     try:
         name.encode()
-        good = not any(end in name for end in "\r\n")
-    except UnicodeEncodeError:  # of an archive in another encoding
-        good = False
-    if not good:
+        is_valid = not any(end in name for end in "\r\n")
+    except UnicodeEncodeError:  # from an archive in another encoding
+        is_valid = False
+    if not is_valid:
         raise DataError(
-            f"the name {name!a} is not in UTF-8, or has a line break: rename file or folder"
+            f"the name {name!a} is not UTF-8, or has a line break: rename the file or folder"
         )
 
 
-def _hidden(path: Path) -> bool:
+def _is_hidden(path: Path) -> bool:
     return path.name.startswith((".", "__"))
 
 
-def _hint(folder: Path) -> str:
-    """What was perhaps meant."""
+def _table_hint(folder: Path) -> str:
+    """The end of a message, where the folder holds a table that may have been meant."""
     tables = _tables(folder)
     return f": give the table itself, {tables[0]}" if tables else ""
 

@@ -1,4 +1,4 @@
-"""One file of decoded images: `.npy` the pixels, `.json` what it is, `.part` half written."""
+"""A file of decoded images: `.npy` the pixels, `.json` their description, `.part` unfinished."""
 
 from __future__ import annotations
 
@@ -21,108 +21,110 @@ from imil.images.load import load_image
 from imil.images.resize import REDUCING_GAP, resize_to_square
 from imil.threads import in_order
 
-Bad = tuple[tuple[str, str], ...]
+Unreadable = tuple[tuple[str, str], ...]  # key and error message of each image
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedImages:
     """Images at the training size.
 
     Args:
         array: read-only uint8 (M, S, S) or (M, S, S, 3), mapped from the file: the images that
             can be read, in the table's order.
-        bad: key and sentence of each image that cannot be read, in the table's order.
+        bad: key and error message of each image that cannot be read, in the table's order.
         path: the file.
     """
 
     array: NDArray[np.uint8]
-    bad: Bad
+    bad: Unreadable
     path: Path
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """Where the images of a table lie at one size; `path` is the file of pixels."""
+class DecodedFile:
+    """The file of a table's images at one size; `path` is that of the pixels."""
 
     table: Table
     size: int
     channels: int
     path: Path
 
-    def read(self) -> Decoded | None:
-        """What was decoded before; None if it is not there, incomplete, or no longer true."""
+    def read(self) -> DecodedImages | None:
+        """The images that were decoded before; None if missing, incomplete or out of date."""
         try:
             rows = json.loads(self._description.read_text(encoding="utf-8"))["bad"]
             array = np.load(self.path, mmap_mode="r")
-            bad = tuple((self.table.keys[i], fault(self.table.images[i])) for i in rows)
+            bad = tuple((self.table.keys[i], read_error(self.table.images[i])) for i in rows)
         except (OSError, ValueError, LookupError, TypeError, EOFError):
             return None
-        # what can be read by now was not bad, but out of reach for a while
-        is_true = all(sentence for _, sentence in bad)
-        whole = self._shape(len(self.table) - len(bad))
-        if not is_true or array.shape != whole or array.dtype != np.uint8:
+        # an image that can be read now was only unavailable for a while
+        still_unreadable = all(message for _, message in bad)
+        shape = self._shape(len(self.table) - len(bad))
+        if not still_unreadable or array.shape != shape or array.dtype != np.uint8:
             return None
-        return Decoded(array, bad, self.path)
+        return DecodedImages(array, bad, self.path)
 
-    def write(self, progress: Callable[[int], None], refuse: Callable[[Bad], None]) -> Decoded:
-        """Decode every image into a new file, which takes its place when it is complete.
+    def write(
+        self, progress: Callable[[int], None], check: Callable[[Unreadable], None]
+    ) -> DecodedImages:
+        """Decode every image into a new file, which replaces the old one when it is complete.
 
         Args:
-            progress: is told how many images have been decoded.
-            refuse: is given what cannot be read, and raises if that is too much.
-        Raises: DataError: the disk has no room. OSError: it cannot be written. Either way, and
-            if the process is interrupted, nothing half-made is left.
+            progress: is called with the number of images decoded so far.
+            check: is called with the unreadable images, and raises if there are too many.
+        Raises: DataError: not enough disk space. OSError: it cannot be written. Either way, and
+            if the process is interrupted, no unfinished file is left.
         """
-        self._check_room()
+        self._check_disk_space()
         part = self.path.with_suffix(".part")
         try:
             with part.open("wb") as file:
-                self._head(file, len(self.table))
-                bad = self._rows(file, progress)
-                refuse(tuple((self.table.keys[i], sentence) for i, sentence in bad.items()))
+                self._write_header(file, len(self.table))
+                bad = self._write_images(file, progress)
+                unreadable = tuple((self.table.keys[i], message) for i, message in bad.items())
+                check(unreadable)
                 file.seek(0)
-                self._head(file, len(self.table) - len(bad))
-                _settle(file)
-            self._describe(list(bad))
+                self._write_header(file, len(self.table) - len(bad))
+                _flush_to_disk(file)
+            self._write_description(list(bad))
             part.replace(self.path)
         finally:
             part.unlink(missing_ok=True)
-        sentences = tuple((self.table.keys[i], sentence) for i, sentence in bad.items())
-        return Decoded(np.load(self.path, mmap_mode="r"), sentences, self.path)
+        return DecodedImages(np.load(self.path, mmap_mode="r"), unreadable, self.path)
 
     @property
     def _description(self) -> Path:
         return self.path.with_suffix(".json")
 
     def _shape(self, images: int) -> tuple[int, ...]:
-        one = (self.size, self.size)
-        return (images, *one) if self.channels == 1 else (images, *one, self.channels)
+        shape = (images, self.size, self.size)
+        return shape if self.channels == 1 else (*shape, self.channels)
 
-    def _check_room(self) -> None:
+    def _check_disk_space(self) -> None:
         needed = int(np.prod(self._shape(len(self.table))))
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
             raise DataError(
                 f"{len(self.table)} images at {self.size}×{self.size} need {needed / 1e6:.0f} MB "
                 f"in '{self.path.parent}', where {free / 1e6:.0f} MB are free: "
-                "free some, or name another folder with --cache"
+                "free some space, or name another folder with --cache"
             )
 
-    def _head(self, file: IO[bytes], images: int) -> None:
-        """The head of a .npy file; NumPy makes it equally long for any number of images."""
+    def _write_header(self, file: IO[bytes], images: int) -> None:
+        """Write the header of a .npy file; NumPy makes it equally long for any number of images."""
         shape = self._shape(images)
         np.lib.format.write_array_header_1_0(
             file, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
 
-    def _rows(self, file: IO[bytes], progress: Callable[[int], None]) -> dict[int, str]:
-        """Write the images that can be read; row and sentence of those that cannot.
+    def _write_images(self, file: IO[bytes], progress: Callable[[int], None]) -> dict[int, str]:
+        """Write the images that can be read; returns row and error message of the others.
 
-        Written, not mapped: on a full disk, writing to mapped memory ends the process.
+        Not through a memory map: on a full disk, writing to mapped memory kills the process.
         """
         bad: dict[int, str] = {}
-        work = partial(_decoded, size=self.size, channels=self.channels)
-        for i, image in enumerate(in_order(work, self.table.images)):
+        decode = partial(_decode, size=self.size, channels=self.channels)
+        for i, image in enumerate(in_order(decode, self.table.images)):
             if isinstance(image, str):
                 bad[i] = image
             else:
@@ -130,8 +132,8 @@ class Entry:
             progress(i + 1)
         return bad
 
-    def _describe(self, bad: list[int]) -> None:
-        what = {
+    def _write_description(self, bad: list[int]) -> None:
+        description = {
             "size": self.size,
             "channels": self.channels,
             "images": len(self.table),
@@ -140,15 +142,15 @@ class Entry:
         part = self.path.with_suffix(".json.part")
         try:
             with part.open("wb") as file:
-                file.write(json.dumps(what).encode())
-                _settle(file)
+                file.write(json.dumps(description).encode())
+                _flush_to_disk(file)
             part.replace(self._description)
         finally:
             part.unlink(missing_ok=True)
 
 
-def fault(path: Path) -> str:
-    """Why the image cannot be read, in a sentence; nothing if it can."""
+def read_error(path: Path) -> str:
+    """Why the image cannot be read, in a sentence; empty if it can."""
     try:
         load_image(path)
     except DataError as error:
@@ -156,10 +158,10 @@ def fault(path: Path) -> str:
     return ""
 
 
-def _decoded(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
-    """The image at the training size, or why it cannot be read."""
+def _decode(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
+    """The image at the training size, or the error message if it cannot be read."""
     try:
-        # what is averaged over boxes here need not be averaged over boxes there
+        # the loader may reduce the image by averaging boxes of pixels, as `resize_to_square` would
         return resize_to_square(
             load_image(path, at_least=ceil(REDUCING_GAP * size)), size, channels
         )
@@ -167,7 +169,7 @@ def _decoded(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
         return str(error)
 
 
-def _settle(file: IO[bytes]) -> None:
-    """On the disk, not only handed to the system."""
+def _flush_to_disk(file: IO[bytes]) -> None:
+    """Write the file to the disk, not only to the system's buffers."""
     file.flush()
     os.fsync(file.fileno())

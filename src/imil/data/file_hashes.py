@@ -1,4 +1,4 @@
-"""What files contain, as hashes, remembered: an unchanged file is not read at every start."""
+"""Hashes of files, kept in an index: an unchanged file is not read again at every start."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ import filelock
 
 from imil.threads import in_order
 
-JUST_NOW = 2_000_000_000  # ns; within a tick of the file system a file may change twice
+RECENT = 2_000_000_000  # ns; a file may change twice within one time stamp of the file system
 
 
 def hash_files(
     paths: Sequence[Path], index: Path, progress: Callable[[int, int], None]
 ) -> tuple[list[str], int]:
-    """SHA-256 of each file, "" where it cannot be read; and how many had to be read for it.
+    """SHA-256 of each file, "" where it cannot be read; and how many files had to be read.
 
     Args:
         paths: the files.
-        index: a JSON file that remembers the hash of each path, size and times of change.
-            It is made anew where it is damaged; where it cannot be written, it is not.
-        progress: is told how many files have been read, and how many must be.
+        index: a JSON file with the hash of each path, size and time of change. It is replaced
+            if it is damaged, and left out if it cannot be written.
+        progress: is called with the number of files read so far, and of files to read.
     """
     names = [str(path.absolute()) for path in paths]
-    states = [_state(path) for path in paths]
-    known = _remembered(index)
+    states = [_file_state(path) for path in paths]
+    known = _load_index(index)
     hashes = {
         name: known[name][1]
         for name, state in zip(names, states, strict=True)
         if name in known and known[name][0] == state
     }
     unread = [i for i, name in enumerate(names) if name not in hashes]
-    for done, (i, found) in enumerate(
+    for done, (i, digest) in enumerate(
         zip(unread, in_order(_sha256, [paths[i] for i in unread]), strict=True), start=1
     ):
-        hashes[names[i]] = found
+        hashes[names[i]] = digest
         progress(done, len(unread))
-    settled = time.time_ns() - JUST_NOW
-    fresh = {
+    before = time.time_ns() - RECENT
+    new = {
         names[i]: (states[i], hashes[names[i]])
         for i in unread
-        if hashes[names[i]] and states[i][2] < settled
+        if hashes[names[i]] and states[i][2] < before
     }
-    if fresh:
-        _remember(index, fresh)
+    if new:
+        _update_index(index, new)
     return [hashes[name] for name in names], len(unread)
 
 
-def _state(path: Path) -> list[int]:
-    """Size, and when content and entry last changed; a copy may keep the first of the times."""
+def _file_state(path: Path) -> list[int]:
+    """Size, and the times of change of content and entry; a copy may keep the first of them."""
     with suppress(OSError):
-        found = path.stat()
-        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+        status = path.stat()
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     return [0, 0, 0]
 
 
@@ -69,12 +69,12 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def _remembered(index: Path) -> dict[str, Any]:
-    """Name -> (state, hash); nothing where the file is missing or damaged."""
+def _load_index(index: Path) -> dict[str, Any]:
+    """Name -> (state, hash); empty where the file is missing or damaged."""
     with suppress(OSError, ValueError):
-        found = json.loads(index.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(map(_is_entry, found.values())):
-            return found
+        entries = json.loads(index.read_text(encoding="utf-8"))
+        if isinstance(entries, dict) and all(map(_is_entry, entries.values())):
+            return entries
     return {}
 
 
@@ -82,10 +82,10 @@ def _is_entry(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2
 
 
-def _remember(index: Path, fresh: dict[str, Any]) -> None:
-    """Add to the file, unless it cannot be written or somebody else is writing it."""
+def _update_index(index: Path, new: dict[str, Any]) -> None:
+    """Add to the index, unless it cannot be written or another process is writing it."""
     part = index.with_suffix(".part")
     with suppress(OSError, filelock.Timeout):
         with filelock.FileLock(index.with_suffix(".lock")).acquire(timeout=0):
-            part.write_text(json.dumps(_remembered(index) | fresh), encoding="utf-8")
+            part.write_text(json.dumps(_load_index(index) | new), encoding="utf-8")
             part.replace(index)

@@ -1,7 +1,7 @@
-"""Images decoded once to the training size, and then served from a file mapped into memory.
+"""Images decoded once to the training size, and then read from a file mapped into memory.
 
-The file is named by the content of its originals and by the settings, appears complete or not
-at all, and never changes. One process writes it, while others that want the same wait.
+The file is named by the content of its originals and by the settings, is written completely or
+not at all, and never changes. One process writes it, while others that need the same wait.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from imil.data.decoded_file import Bad, Decoded, Entry, fault
+from imil.data.decoded_file import DecodedFile, DecodedImages, Unreadable, read_error
 from imil.data.file_hashes import hash_files
 from imil.data.table import Table
 from imil.errors import DataError
 
-FORMAT = 2  # to be raised when the same originals would decode to other pixels
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORMAT = 2  # to be increased when the same originals decode to other pixels
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
-def cache_folder(given: Path | None) -> Path:
-    """Where decoded images are kept: as given, as IMIL_CACHE says, or in the user's cache."""
-    return given or Path(os.environ.get("IMIL_CACHE") or platformdirs.user_cache_path("imil"))
+def cache_folder(path: Path | None) -> Path:
+    """The folder of decoded images: this one, IMIL_CACHE, or the user's cache folder."""
+    return path or Path(os.environ.get("IMIL_CACHE") or platformdirs.user_cache_path("imil"))
 
 
-def decode(
+def decode_images(
     table: Table,
     *,
     size: int,
@@ -43,42 +43,41 @@ def decode(
     folder: Path,
     skip_bad: bool = False,
     progress: Progress | None = None,
-) -> Decoded:
-    """The table's images at S × S, from the cache if they are there.
+) -> DecodedImages:
+    """The table's images at S × S, from the cache if they are in it.
 
-    Memory: one original a thread (at most 8 threads), whatever their number and size. The
-    result is mapped: N × S² bytes that the system may drop and read again.
+    Memory: one original per thread (at most 8 threads), whatever their number and size. The
+    result is memory-mapped: N × S² bytes that the system may drop and read again.
 
     Args:
         size: S, in pixels; the aspect ratio is not kept.
         channels: 1 is grey, 3 is colour.
-        folder: where decoded images are kept; it is made.
-        skip_bad: leave out what cannot be read, and list it.
-        progress: is told how many steps are done, and of how many. A step is a file to read
-            whose content is not known yet, or an image to decode; where there is nothing to
-            do, it is not called.
+        folder: of the cache; it is created.
+        skip_bad: leave out images that cannot be read, and list them.
+        progress: is called with the number of steps done, and of all steps. A step is a file to
+            hash or an image to decode; where there is nothing to do, it is not called.
     Raises: DataError: images cannot be read (how many, and the first three), the disk is
         full, or the folder cannot be written.
     """
-    tell = _nothing if progress is None else progress
-    refuse = partial(_refuse, total=len(table), skip_bad=skip_bad)
+    report = _no_progress if progress is None else progress
+    check = partial(_check_unreadable, total=len(table), skip_bad=skip_bad)
     with _disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         hashes, read = hash_files(
-            table.images, folder / "hashes.json", lambda done, of: tell(done, of + len(table))
+            table.images, folder / "hashes.json", lambda done, all_: report(done, all_ + len(table))
         )
-        refuse(_out_of_reach(table, hashes))
-        entry = Entry(table, size, channels, folder / f"{_name(hashes, size, channels)}.npy")
-        decoded = entry.read()
+        check(_unreadable_files(table, hashes))
+        file = DecodedFile(table, size, channels, folder / f"{_name(hashes, size, channels)}.npy")
+        decoded = file.read()
         if decoded is None:
-            with _lock(entry.path):
-                decoded = entry.read()  # whoever held the lock may have made it
+            with _lock(file.path):
+                decoded = file.read()  # another process may have written it
                 if decoded is None:
-                    _remove_leftovers(folder, entry.path.stem)
-                    decoded = entry.write(lambda done: tell(read + done, read + len(table)), refuse)
+                    _remove_unfinished(folder, file.path.stem)
+                    decoded = file.write(lambda done: report(read + done, read + len(table)), check)
     if read:
-        tell(read + len(table), read + len(table))
-    refuse(decoded.bad)
+        report(read + len(table), read + len(table))
+    check(decoded.bad)
     return decoded
 
 
@@ -87,29 +86,29 @@ def _name(hashes: Sequence[str], size: int, channels: int) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()[:32]
 
 
-def _out_of_reach(table: Table, hashes: Sequence[str]) -> Bad:
-    """Key and sentence of the files that could not even be hashed."""
+def _unreadable_files(table: Table, hashes: Sequence[str]) -> Unreadable:
+    """Key and error message of the files that could not be hashed."""
     return tuple(
-        (key, fault(path) or f"'{path}' could not be read")
-        for key, path, found in zip(table.keys, table.images, hashes, strict=True)
-        if not found
+        (key, read_error(path) or f"'{path}' could not be read")
+        for key, path, digest in zip(table.keys, table.images, hashes, strict=True)
+        if not digest
     )
 
 
-def _refuse(bad: Bad, *, total: int, skip_bad: bool) -> None:
-    first = "; ".join(sentence for _, sentence in bad[:3])
+def _check_unreadable(bad: Unreadable, *, total: int, skip_bad: bool) -> None:
+    first = "; ".join(message for _, message in bad[:3])
     if len(bad) == total:
         raise DataError(f"none of the {total} images can be read: {first}")
     if bad and not skip_bad:
         raise DataError(
             f"{len(bad)} of {total} images cannot be read: {first}; "
-            "put them right, or go on without them with --skip-bad"
+            "repair them, or leave them out with --skip-bad"
         )
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Held by one process at a time; the system frees it when the process dies."""
+    """Hold a lock that one process has at a time; the system releases it when the process dies."""
     lock = filelock.FileLock(path.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
@@ -122,11 +121,11 @@ def _lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _remove_leftovers(folder: Path, mine: str) -> None:
-    """What dead processes left half written; whoever is alive holds the lock of what he writes."""
+def _remove_unfinished(folder: Path, own: str) -> None:
+    """Delete unfinished files of dead processes; a live one holds the lock of its file."""
     for part in folder.glob("*.part"):
         name = part.name.split(".")[0]
-        if name == mine:
+        if name == own:
             part.unlink(missing_ok=True)
             continue
         with suppress(filelock.Timeout):
@@ -136,18 +135,18 @@ def _remove_leftovers(folder: Path, mine: str) -> None:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """What the disk refuses, in a sentence."""
-    elsewhere = "name another folder with --cache"
+    """Turn errors of the disk into one sentence."""
+    remedy = "name another folder with --cache"
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise DataError(f"the disk of '{folder}' is full: free some, or {elsewhere}") from error
+        if error.errno in DISK_FULL:
+            raise DataError(f"the disk of '{folder}' is full: free space, or {remedy}") from error
         if isinstance(error, FileExistsError | NotADirectoryError):
-            raise DataError(f"'{folder}' is no folder: {elsewhere}") from error
-        why = error.strerror or error
-        raise DataError(f"'{folder}' cannot be written ({why}): {elsewhere}") from error
+            raise DataError(f"'{folder}' is not a folder: {remedy}") from error
+        reason = error.strerror or error
+        raise DataError(f"'{folder}' cannot be written ({reason}): {remedy}") from error
 
 
-def _nothing(done: int, total: int) -> None:
+def _no_progress(done: int, total: int) -> None:
     pass

@@ -1,4 +1,4 @@
-"""Labels as a table writes them, to numbers from 0 and the names of the classes."""
+"""Labels of a table, converted to numbers from 0 and class names."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def read_labels(
     Numbers stay as they are and must be 0 to K - 1; names are numbered in sorted order.
 
     Args:
-        cells: N labels as text; "" is none.
-        names: the class names of the rows, where there is such a column.
-        row: how row i is called in a message.
-    Raises: DataError: a label is no class, there is one class only, or a class has two names.
+        cells: N labels as text; "" is missing.
+        names: the class name of each row, if there is such a column.
+        row: the name of row i in a message.
+    Raises: DataError: a label is invalid, there is only one class, or a class has two names.
     """
     for i, cell in enumerate(cells):
         if not cell:
-            raise DataError(f"{row(i)} has no label: give it one, or take the row out")
+            raise DataError(f"{row(i)} has no label: add one, or remove the row")
     if any(map(NUMBER.fullmatch, cells)):
         numbers = [_number(cell, row(i)) for i, cell in enumerate(cells)]
-        called = {number: str(number) for number in numbers}
+        name_of = {number: str(number) for number in numbers}
     else:
-        called = dict(enumerate(sorted(set(cells))))
-        numbered = {name: number for number, name in called.items()}
-        numbers = [numbered[cell] for cell in cells]
+        name_of = dict(enumerate(sorted(set(cells))))
+        number_of = {name: number for number, name in name_of.items()}
+        numbers = [number_of[cell] for cell in cells]
     if names is not None:
-        called = _pairs(numbers, cells, names, row)
-    _check_numbers(sorted(called), called)
-    return np.array(numbers, np.int64), tuple(called[i] for i in range(len(called)))
+        name_of = _class_names(numbers, cells, names, row)
+    _check_numbers(sorted(name_of), name_of)
+    return np.array(numbers, np.int64), tuple(name_of[i] for i in range(len(name_of)))
 
 
 def _number(cell: str, row: str) -> int:
@@ -49,37 +49,37 @@ def _number(cell: str, row: str) -> int:
     return int(value)
 
 
-def _check_numbers(present: list[int], called: dict[int, str]) -> None:
+def _check_numbers(present: list[int], name_of: dict[int, str]) -> None:
     if len(present) == 1:
-        raise DataError(f"every row is of the class '{called[present[0]]}': give two or more")
+        raise DataError(f"every row has the class '{name_of[present[0]]}': give two or more")
     gap = next((i for i, number in enumerate(present) if i != number), None)
     if gap is not None:
-        some = ", ".join(map(str, present[:6])) + (", …" if len(present) > 6 else "")
+        first = ", ".join(map(str, present[:6])) + (", …" if len(present) > 6 else "")
         raise DataError(
-            f"no row has the label {gap} (there are {some}): "
+            f"no row has the label {gap} (the labels are {first}): "
             "number the classes from 0 without a gap, or use names"
         )
 
 
-def _pairs(
+def _class_names(
     numbers: Sequence[int], cells: Sequence[str], names: Sequence[str], row: Callable[[int], str]
 ) -> dict[int, str]:
-    """The one name of each class, and no name twice."""
+    """The name of each class; each class has one name, and each name is of one class."""
     first: dict[int, int] = {}  # class -> the row that named it
-    owner: dict[str, int] = {}
+    class_of: dict[str, int] = {}
     for i, (number, name) in enumerate(zip(numbers, names, strict=True)):
         if not name:
-            raise DataError(f"{row(i)} has no class name: give it one, or drop the column")
+            raise DataError(f"{row(i)} has no class name: add one, or remove the column")
         j = first.setdefault(number, i)
         if names[j] != name:
             raise DataError(
-                f"the label {cells[i]} is called '{names[j]}' in {row(j)} and '{name}' in "
+                f"the label {cells[i]} has the class name '{names[j]}' in {row(j)} and '{name}' in "
                 f"{row(i)}: give each class one name"
             )
-        if owner.setdefault(name, number) != number:
-            other = cells[first[owner[name]]]
+        if class_of.setdefault(name, number) != number:
+            other = cells[first[class_of[name]]]
             raise DataError(
-                f"'{name}' is the name of the labels {other} and {cells[i]}: "
-                "give each class a name of its own"
+                f"the labels {other} and {cells[i]} have the same class name '{name}': "
+                "give each class its own name"
             )
     return {number: names[i] for number, i in first.items()}

@@ -1,4 +1,4 @@
-"""Which images train, validate and test: given, or drawn by patient and class."""
+"""The split into train, val and test: given by the table, or drawn by patient and class."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ from imil.data.table import Table
 from imil.errors import DataError, SettingsError
 
 SPLITS = ("train", "val", "test")
-HEAD = ("key", "label", "split")
+HEADER = ("key", "label", "split")
 
 
 def split(table: Table, *, test: float = 0.2, val: float = 0.0, seed: int) -> tuple[str, ...]:
-    """`train`, `val` or `test` for each image; as the table says, if it does.
+    """`train`, `val` or `test` for each image; as in the table, if it has splits.
 
-    Otherwise drawn: no patient in two splits, each class in the same proportion, and of N
+    Otherwise random: no patient in two splits, each class in the same proportion, and of N
     images N × share in all (half up), as nearly as whole patients allow. A class that has
     enough images is in every split. The same keys, patients and seed give the same split,
     whatever the order of the rows.
 
     Args:
         test: share of the images, in (0, 1) (paper 3.3.1: 132 of 662).
-        val: share of the images, in [0, 1); 0 is none.
+        val: share of the images, in [0, 1).
         seed: 0 or more.
     Raises:
         SettingsError: the shares leave nothing to train on.
         DataError: a class is missing from a split, or a patient is in two.
     """
     if table.splits is not None:
-        _check(table, table.splits)
+        _check_splits(table, table.splits)
         return table.splits
     if not (test > 0 and val >= 0 and test + val < 1):
         raise SettingsError(
-            f"shares of {test:g} for testing and {val:g} for validation are not possible: "
-            "give more than 0 for testing, and less than 1 in all"
+            f"shares of {test:g} for testing and {val:g} for validation are out of range: "
+            "give more than 0 for testing, and less than 1 in total"
         )
     drawn = _draw(table, {"test": test, "val": val}, np.random.default_rng(seed))
-    _check(table, drawn)
+    _check_splits(table, drawn)
     return drawn
 
 
 def write_splits(path: Path, table: Table, splits: Sequence[str]) -> None:
-    """Write key, label and split of each image as CSV, all or nothing."""
-    half_written = path.with_name(f".{path.name}.part")
+    """Write key, label and split of each image as CSV, completely or not at all."""
+    unfinished = path.with_name(f".{path.name}.part")
     try:
-        with half_written.open("w", newline="", encoding="utf-8") as file:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
             lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(HEAD)
+            lines.writerow(HEADER)
             lines.writerows(zip(table.keys, table.labels.tolist(), splits, strict=True))
             file.flush()
             os.fsync(file.fileno())
-        half_written.replace(path)
+        unfinished.replace(path)
     except OSError as error:
         raise DataError(f"'{path}' cannot be written: {error.strerror or error}") from error
 
 
 def read_splits(path: Path, table: Table) -> tuple[str, ...]:
-    """The split of each image of the table, from what `write_splits` wrote.
+    """The split of each image of the table, from the file of `write_splits`.
 
-    Raises: DataError: the file is damaged, or the table has other images or labels by now.
+    Raises: DataError: the file is damaged, or the table's images or labels have changed.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -73,9 +73,7 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
         for _, name in written.values():
             SPLITS.index(name)
     except (OSError, ValueError, csv.Error, KeyError) as error:
-        raise DataError(
-            f"'{path}' is not there or is damaged: it lists each image's split"
-        ) from error
+        raise DataError(f"'{path}' is missing or damaged: it lists each image's split") from error
     now = dict(zip(table.keys, map(str, table.labels.tolist()), strict=True))
     changed = [
         key
@@ -84,67 +82,67 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
     ]
     if changed:
         raise DataError(
-            f"the data has changed since '{path}' was written: {len(changed)} images are new, "
-            f"gone or labelled otherwise, '{changed[0]}' the first; put them back, or start anew"
+            f"the data has changed since '{path}' was written: {len(changed)} images were "
+            f"added, removed or relabelled, '{changed[0]}' the first; restore them, or train again"
         )
     return tuple(written[key][1] for key in table.keys)
 
 
 def find_patient_leak(table: Table, splits: Sequence[str]) -> tuple[str, str, str] | None:
-    """The first patient who is in two splits, and these; None where there is none.
+    """The first patient who is in two splits, with the two; None if there is none.
 
     Args:
-        table: of N images, with their patients or without.
-        splits: N names.
+        table: of N images, with or without patients.
+        splits: the split of each, N.
     """
-    where: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for patient, name in zip(table.patients or (), splits, strict=False):
-        if where.setdefault(patient, name) != name:
-            return patient, where[patient], name
+        if split_of.setdefault(patient, name) != name:
+            return patient, split_of[patient], name
     return None
 
 
-def _check(table: Table, splits: Sequence[str]) -> None:
-    """Every class is in every split, there is something to train and to test on, and no leak."""
+def _check_splits(table: Table, splits: Sequence[str]) -> None:
+    """Raises: DataError: a split or a class in it is missing, or a patient is in two splits."""
     for name in ("train", "test"):
         if name not in splits:
-            raise DataError(f"no image is in the split '{name}': give train and test at least")
+            raise DataError(f"no image is in the split '{name}': give at least train and test")
     count = Counter(zip(splits, table.labels.tolist(), strict=True))
     for name in (name for name in SPLITS if name in splits):
-        for label, called in enumerate(table.class_names):
+        for label, class_name in enumerate(table.class_names):
             if not count[name, label]:
                 raise DataError(
-                    f"the split '{name}' has no image of the class '{called}': "
-                    "give every split some of each class"
+                    f"the split '{name}' has no image of the class '{class_name}': "
+                    "give every split images of each class"
                 )
     if leak := find_patient_leak(table, splits):
-        patient, one, other = leak
+        patient, first, second = leak
         raise DataError(
-            f"the patient '{patient}' is in {one} and in {other}: "
+            f"the patient '{patient}' is in {first} and in {second}: "
             "give all images of a patient the same split"
         )
 
 
 def _draw(table: Table, shares: dict[str, float], rng: np.random.Generator) -> tuple[str, ...]:
-    """A split in which each patient goes one way."""
-    patients, owner = np.unique(np.asarray(table.patients or table.keys), return_inverse=True)
+    """A random split in which all images of a patient are together."""
+    patients, patient_of = np.unique(np.asarray(table.patients or table.keys), return_inverse=True)
     images = np.zeros((len(patients), len(table.class_names)), np.int64)  # of each class
-    np.add.at(images, (owner, table.labels), 1)
+    np.add.at(images, (patient_of, table.labels), 1)
     shuffled = rng.permutation(len(patients))
-    where = np.full(len(patients), "train", object)
+    split_of = np.full(len(patients), "train", object)
     for name, share in shares.items():
-        target = _apportioned(images.sum(axis=0), share) if share else 0 * images[0]
-        free = [int(i) for i in shuffled if where[i] == "train"]
-        where[_chosen(images, free, target)] = name
-    return tuple(where[owner])
+        target = _allocate(images.sum(axis=0), share) if share else 0 * images[0]
+        free = [int(i) for i in shuffled if split_of[i] == "train"]
+        split_of[_choose_patients(images, free, target)] = name
+    return tuple(split_of[patient_of])
 
 
-def _apportioned(sizes: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Images of each class so that all are share × N, half up: by largest remainders.
+def _allocate(sizes: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """The number of images of each class, share × N in total (half up): largest remainders.
 
-    A class of two images or more gets one at least.
+    A class of two or more images gets at least one.
 
-    >>> _apportioned(np.array([326, 336]), 0.2).tolist()
+    >>> _allocate(np.array([326, 336]), 0.2).tolist()
     [65, 67]
     """
     exact = sizes * share
@@ -158,11 +156,13 @@ def _apportioned(sizes: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     return parts
 
 
-def _chosen(images: NDArray[np.int64], free: list[int], target: NDArray[np.int64]) -> list[int]:
-    """Patients of `free`, in whose order they are drawn, that have the target's images together.
+def _choose_patients(
+    images: NDArray[np.int64], free: list[int], target: NDArray[np.int64]
+) -> list[int]:
+    """Patients of `free`, taken in its order, whose images add up to the target.
 
-    Patients are taken while they fit. If some class is then off, patients are added, taken
-    out or exchanged as long as that brings the counts nearer to the target.
+    Patients are taken while they fit. If the count of a class is then wrong, patients are added,
+    removed or exchanged as long as that brings the counts closer to the target.
     """
     chosen, missing = [], target.copy()
     for patient in free:
@@ -172,33 +172,34 @@ def _chosen(images: NDArray[np.int64], free: list[int], target: NDArray[np.int64
     while missing.any():
         taken = set(chosen)
         rest = [patient for patient in free if patient not in taken]
-        out, into = _best_move(images, chosen, rest, missing)
-        if out is None and into is None:
+        removed, added = _best_exchange(images, chosen, rest, missing)
+        if removed is None and added is None:
             break
-        chosen = [patient for patient in chosen if patient != out]
-        chosen += [] if into is None else [into]
+        chosen = [patient for patient in chosen if patient != removed]
+        chosen += [] if added is None else [added]
         missing = target - images[chosen].sum(axis=0)
     return chosen
 
 
-def _best_move(
+def _best_exchange(
     images: NDArray[np.int64], chosen: list[int], rest: list[int], missing: NDArray[np.int64]
 ) -> tuple[int | None, int | None]:
-    """Whom to take out and whom to take in; None is nobody. Both None: nothing gets better."""
-    # patients with the same images are alike: the first of each kind stands for all
-    outs: list[int | None] = [None, *_first_of_kind(images, chosen)]
-    intos: list[int | None] = [None, *_first_of_kind(images, rest)]
+    """The patients to remove and to add; None is nobody. Both None: no exchange improves it."""
+    # patients with the same counts are interchangeable: try the first of each
+    to_remove: list[int | None] = [None, *_first_with_counts(images, chosen)]
+    to_add: list[int | None] = [None, *_first_with_counts(images, rest)]
     none = np.zeros((1, images.shape[1]), np.int64)
-    left = np.concatenate([none, images[[i for i in outs if i is not None]]])
-    came = np.concatenate([none, images[[i for i in intos if i is not None]]])
-    off = missing + left[:, None] - came[None]  # (outs, intos, classes)
-    distance = np.abs(off).sum(axis=2) + 2 * np.abs(off.sum(axis=2))  # the total weighs more
+    lost = np.concatenate([none, images[[i for i in to_remove if i is not None]]])
+    gained = np.concatenate([none, images[[i for i in to_add if i is not None]]])
+    error = missing + lost[:, None] - gained[None]  # (to_remove, to_add, classes)
+    distance = np.abs(error).sum(axis=2) + 2 * np.abs(error.sum(axis=2))  # the total weighs more
     i, j = np.unravel_index(int(distance.argmin()), distance.shape)
-    return (outs[i], intos[j]) if distance[i, j] < distance[0, 0] else (None, None)
+    return (to_remove[i], to_add[j]) if distance[i, j] < distance[0, 0] else (None, None)
 
 
-def _first_of_kind(images: NDArray[np.int64], patients: list[int]) -> list[int]:
-    kinds: dict[tuple[int, ...], int] = {}
+def _first_with_counts(images: NDArray[np.int64], patients: list[int]) -> list[int]:
+    """The first patient with each combination of images per class."""
+    first: dict[tuple[int, ...], int] = {}
     for patient in patients:
-        kinds.setdefault(tuple(images[patient].tolist()), patient)
-    return list(kinds.values())
+        first.setdefault(tuple(images[patient].tolist()), patient)
+    return list(first.values())

@@ -1,4 +1,4 @@
-"""The table of images: which file is which class, split and patient, and where its masks are."""
+"""The table of images: class, split, patient and masks of each file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.data.class_folders import SPLITS, read_folder
+from imil.data.class_folders import SPLITS, read_class_folders
 from imil.data.labels import read_labels
-from imil.data.table_columns import TextColumns, read_rows
+from imil.data.table_columns import TextColumns, read_columns
 from imil.errors import DataError
 from imil.images.load import check_end, image_size
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns. A column that has its default name need not be there.
+    """The names of the columns. Those with their default name are optional, but for two.
 
     Args:
-        image: paths, absolute or from the table's folder. Always needed.
-        label: whole numbers from 0, or names. Always needed.
+        image: paths, absolute or relative to the table's folder. Required.
+        label: whole numbers from 0, or names. Required.
         split: train, val or test.
-        patient: whoever the image is of; no patient is in two splits.
-        class_name: the name that goes with the label.
-        masks: paths of masks, the best first; a cell may be empty.
+        patient: identifies the patient; no patient is in two splits.
+        class_name: the name of the label.
+        masks: paths of masks, best first; a cell may be empty.
     """
 
     image: str = "image"
@@ -50,8 +50,8 @@ class Table:
         images: N files.
         labels: int64 (N,), in [0, K).
         class_names: K names; the i-th belongs to label i.
-        splits: `train`, `val` or `test` of each image, if that was given.
-        patients: the patient of each image, if that was given.
+        splits: `train`, `val` or `test` of each image, or None.
+        patients: the patient of each image, or None.
         masks: for each mask column, best first, N files or None.
     """
 
@@ -68,7 +68,7 @@ class Table:
         return len(self.keys)
 
     def select(self, indices: Sequence[int]) -> Table:
-        """The table of these rows alone, in this order; classes stay as they are."""
+        """The table of these rows only, in this order; the classes stay the same."""
         rows = [int(i) for i in indices]
         return Table(
             keys=tuple(self.keys[i] for i in rows),
@@ -82,59 +82,60 @@ class Table:
 
 
 def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
-    """The table that a file or folder describes. No image is opened; `decode` does that.
+    """The table that a file or folder describes. No image is opened; `decode_images` does that.
 
     Args:
         path: a CSV or Parquet table, a folder of class folders (also within folders named
             train, val and test), or the Shenzhen or Montgomery folder as distributed.
-        columns: their names in a table; a folder needs none.
-    Raises: DataError: what is there cannot be used, in one sentence.
+        columns: the names of the table's columns; ignored for a folder.
+    Raises: DataError: the data cannot be used, in one sentence.
     """
     path = Path(path)
     if path.is_dir():
         try:
-            return _table(read_folder(path), path, DEFAULT)
+            return _table(read_class_folders(path), path, DEFAULT)
         except OSError as error:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     wanted = {name for field in fields(columns) for name in _names(columns, field.name)}
-    there, cells = read_rows(path, wanted)
+    present, cells = read_columns(path, wanted)
     for field in fields(columns):
-        always = field.name in ("image", "label")
+        required = field.name in ("image", "label")
         for name in _names(columns, field.name):
-            if name not in there and (always or name not in _names(DEFAULT, field.name)):
+            if name not in present and (required or name not in _names(DEFAULT, field.name)):
                 raise DataError(
-                    f"'{path}' has no column '{name}' but {', '.join(there)}: "
+                    f"'{path}' has no column '{name}' but {', '.join(present)}: "
                     f"name the right one with --{_flag(field.name)}"
                 )
     return _table(cells, path.parent, columns, source=f"'{path}'")
 
 
 def check_masks(table: Table) -> None:
-    """Nothing, if every mask is there, whole and as large as its image, by the files' ends.
+    """Check that every mask exists, is complete and has the size of its image.
 
-    An image that cannot be read is passed over here: `decode` says so.
+    Only the headers and the ends of the files are read. Images that cannot be read are ignored
+    here: `decode_images` reports them.
 
-    Raises: DataError: masks are missing, cut short or of another size: how many, and the first
+    Raises: DataError: masks are missing, truncated or of another size: how many, and the first
         three.
     """
     for column, files in table.masks.items():
-        faults = [
-            fault
+        errors = [
+            error
             for image, mask in zip(table.images, files, strict=True)
-            if mask is not None and (fault := _mask_fault(image, mask))
+            if mask is not None and (error := _mask_error(image, mask))
         ]
-        if faults:
-            masks = sum(mask is not None for mask in files)
+        if errors:
+            count = sum(mask is not None for mask in files)
             raise DataError(
-                f"{len(faults)} of {masks} masks in '{column}' cannot be used: "
-                + "; ".join(faults[:3])
+                f"{len(errors)} of {count} masks in '{column}' cannot be used: "
+                + "; ".join(errors[:3])
             )
 
 
-def _mask_fault(image: Path, mask: Path) -> str:
-    """What is wrong with a mask, or nothing."""
+def _mask_error(image: Path, mask: Path) -> str:
+    """What is wrong with a mask; empty if nothing is."""
     try:
-        found = image_size(mask)
+        size = image_size(mask)
         check_end(mask)
     except DataError as error:
         return str(error)
@@ -142,9 +143,9 @@ def _mask_fault(image: Path, mask: Path) -> str:
         expected = image_size(image)
     except DataError:
         return ""
-    if found == expected:
+    if size == expected:
         return ""
-    return f"'{mask}' has {found[0]}×{found[1]} pixels, its image {expected[0]}×{expected[1]}"
+    return f"'{mask}' has {size[0]}×{size[1]} pixels, its image {expected[0]}×{expected[1]}"
 
 
 def _names(columns: Columns, field: str) -> tuple[str, ...]:
@@ -157,10 +158,10 @@ def _flag(field: str) -> str:
 
 
 def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -> Table:
-    """The table from text, checked."""
+    """The table from its cells, checked."""
     images = cells[columns.image]
     if not images:
-        raise DataError(f"{source or base} has no row: give at least one image of each class")
+        raise DataError(f"{source or base} has no rows: give at least one image of each class")
     keys = _keys(images)
 
     def row(i: int) -> str:
@@ -182,12 +183,14 @@ def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -
 
 
 def _keys(cells: Sequence[str]) -> tuple[str, ...]:
-    """Paths with `/`, as another computer writes them too, and no `./` or `a/../`."""
+    """Paths with `/` on every system, without `./` and `a/../`."""
     for i, cell in enumerate(cells):
         if not cell:
-            raise DataError(f"row {i + 1} names no image: give its path, or take the row out")
+            raise DataError(f"row {i + 1} has no image: add its path, or remove the row")
         if "\0" in cell:
-            raise DataError(f"row {i + 1} names {cell!r}: a path holds no zero byte; save it anew")
+            raise DataError(
+                f"row {i + 1} has the path {cell!r} with a zero byte: rewrite the table"
+            )
     return tuple(map(_posix, cells))
 
 
@@ -199,13 +202,13 @@ def _check_unique(keys: Sequence[str], row: Callable[[int], str]) -> None:
     first: dict[str, int] = {}
     for i, key in enumerate(keys):
         if first.setdefault(key, i) != i:
-            raise DataError(f"{row(i)} names the same image as row {first[key] + 1}: keep one")
+            raise DataError(f"{row(i)} has the same image as row {first[key] + 1}: keep one")
 
 
 def _split(cell: str, row: str) -> str:
     if cell.lower() not in SPLITS:
-        what = f"the split '{cell}'" if cell else "no split"
-        raise DataError(f"{row} has {what}: give train, val or test")
+        value = f"the split '{cell}'" if cell else "no split"
+        raise DataError(f"{row} has {value}: give train, val or test")
     return SPLITS[cell.lower()]
 
 
@@ -213,7 +216,7 @@ def _patients(cells: Sequence[str], row: Callable[[int], str]) -> Sequence[str]:
     for i, cell in enumerate(cells):
         if not cell:
             raise DataError(
-                f"{row(i)} has no patient: give one in every row, or none with another column name"
+                f"{row(i)} has no patient: add one in every row, or rename the column to ignore it"
             )
     return cells
 

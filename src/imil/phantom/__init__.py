@@ -1,1 +1,1 @@
-"""Phantoms: chest films drawn by imil, to try everything without any patient."""
+"""Phantoms: synthetic chest films, to try everything without patient data."""

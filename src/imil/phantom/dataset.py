@@ -1,8 +1,8 @@
-"""Phantoms: chest-film-like images drawn by us, to try everything without any patient's film.
+"""A data set of phantoms: synthetic chest films, to try everything without patient data.
 
 Two classes, "normal" and "lesion", with masks of the lungs and of the lesions. A corner letter
-can be made to go with the label, as the markers of two hospitals would: a shortcut that a model
-may learn in place of the lesions, and that fails in the test split.
+can be correlated with the label, as the markers of two hospitals would be: a shortcut that a model
+may learn instead of the lesions, and that fails in the test split.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imil.phantom.film import Depth, Letter, Phantom, draw
 __all__ = ["CLASS_NAMES", "LETTERS", "Phantom", "draw", "write_phantoms"]
 
 CLASS_NAMES = ("normal", "lesion")
-LETTERS: tuple[Letter, Letter] = ("R", "L")  # what a letter that goes with the label says
+LETTERS: tuple[Letter, Letter] = ("R", "L")  # the letter that matches each label
 COLUMNS = ("image", "label", "class_name", "split", "patient", "lung_mask", "lesion_mask")
 
 
@@ -38,41 +38,40 @@ def write_phantoms(
     depth: Depth = 8,
     difficulty: float = 0.5,
 ) -> Path:
-    """The manifest of a new folder of phantoms: the same seed, the same bytes.
+    """Write a folder of phantoms; returns its manifest. The same seed gives the same bytes.
 
-    The folder appears when it is complete, or not at all.
+    The folder is written completely or not at all.
 
     Args:
-        folder: where to; must not exist, or be empty.
-        n: number of images, one a patient, half of them with lesions.
+        folder: must be new or empty.
+        n: number of images, one per patient, half of them with lesions.
         size: pixels of a side, 32 to 4096.
-        seed: decides everything.
-        letter: share of the training images whose letter goes with the label, in [0, 1]; in
-            the test split it is one half, so the letter says nothing there. None: no letters.
+        seed: of everything.
+        letter: share of the training images whose letter matches the label, in [0, 1]; in the
+            test split it is one half, so the letter carries no information. None: no letters.
         test: share of the images of each class in the test split, in [0, 1).
         depth: bits of a pixel, 8 or 16.
-        difficulty: of seeing the lesions, 0 large and dense to 1 small and faint.
+        difficulty: of seeing the lesions, 0 (large and dense) to 1 (small and faint).
     Raises:
         SettingsError: a setting is out of range.
         DataError: the folder is not empty, or cannot be written.
     """
     _check(n, size, seed, letter, test, depth, difficulty)
     folder = Path(folder).resolve()
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         if folder.exists() and any(folder.iterdir()):
-            raise DataError(f"'{folder}' is not empty: name a new folder for the phantoms")
-        _fill(
-            part, _plan(n, test, letter, np.random.default_rng(seed)), seed, size, depth, difficulty
-        )
+            raise DataError(f"'{folder}' is not empty: give a new folder for the phantoms")
+        plan = _plan(n, test, letter, np.random.default_rng(seed))
+        _draw_images(unfinished, plan, seed, size, depth, difficulty)
         if folder.exists():
             folder.rmdir()
-        part.rename(folder)
+        unfinished.rename(folder)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"phantoms cannot be written to '{folder}': {reason}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return folder / "manifest.csv"
 
 
@@ -88,11 +87,11 @@ def _check(
     if n < 4:
         raise SettingsError(f"{n} phantoms are too few: give 4 or more")
     if not 32 <= size <= 4096:
-        raise SettingsError(f"a phantom of {size} pixels is not possible: give 32 to 4096")
+        raise SettingsError(f"size is {size} pixels: give 32 to 4096")
     if seed < 0:
         raise SettingsError(f"seed is {seed}: give 0 or more")
     if depth not in (8, 16):
-        raise SettingsError(f"a depth of {depth} bits is not possible: give 8 or 16")
+        raise SettingsError(f"depth is {depth} bits: give 8 or 16")
     for name, share in (("letter", letter), ("difficulty", difficulty), ("test", test)):
         if share is not None and not 0 <= share <= 1:
             raise SettingsError(f"{name} is {share}: give a number from 0 to 1")
@@ -101,7 +100,7 @@ def _check(
 
 
 class _Row(NamedTuple):
-    """What is decided about an image before it is drawn."""
+    """An image to be drawn."""
 
     number: int
     label: int
@@ -110,7 +109,7 @@ class _Row(NamedTuple):
 
 
 def _plan(n: int, test: float, letter: float | None, rng: np.random.Generator) -> list[_Row]:
-    """The images in mixed order: both classes, splits and letters in exact shares."""
+    """The images in random order: classes, splits and letters in exact shares."""
     plan: list[tuple[int, str, Letter | None]] = []
     for label in (0, 1):
         of_class = (n + label) // 2
@@ -119,14 +118,14 @@ def _plan(n: int, test: float, letter: float | None, rng: np.random.Generator) -
             ("train", of_class - for_test, letter),
             ("test", for_test, 0.5),
         ):
-            agree = round((share or 0) * count)
-            own, other = LETTERS[label], LETTERS[1 - label]
-            letters = [own] * agree + [other] * (count - agree)
+            matching = round((share or 0) * count)
+            match, other = LETTERS[label], LETTERS[1 - label]
+            letters = [match] * matching + [other] * (count - matching)
             plan += [(label, split, None if letter is None else text) for text in letters]
-    return [_Row(place + 1, *plan[i]) for place, i in enumerate(rng.permutation(n))]
+    return [_Row(number, *plan[i]) for number, i in enumerate(rng.permutation(n), start=1)]
 
 
-def _fill(
+def _draw_images(
     folder: Path, plan: list[_Row], seed: int, size: int, depth: Depth, difficulty: float
 ) -> None:
     """Draw and write every image with its masks, then the manifest."""
@@ -137,14 +136,14 @@ def _fill(
         table.writeheader()
         for row in plan:
             rng = np.random.default_rng((seed, row.number))
-            drawn = draw(
+            phantom = draw(
                 row.label, rng, size=size, letter=row.letter, depth=depth, difficulty=difficulty
             )
-            table.writerow(_write(folder, row, drawn))
+            table.writerow(_write_image(folder, row, phantom))
 
 
-def _write(folder: Path, row: _Row, drawn: Phantom) -> dict[str, str | int]:
-    """Write one image and its masks; its line of the manifest."""
+def _write_image(folder: Path, row: _Row, phantom: Phantom) -> dict[str, str | int]:
+    """Write one image and its masks; returns its row of the manifest."""
     patient = f"P{row.number:05}"
     line: dict[str, str | int] = {
         "image": f"images/{patient}.png",
@@ -155,10 +154,10 @@ def _write(folder: Path, row: _Row, drawn: Phantom) -> dict[str, str | int]:
         "lung_mask": f"lung_masks/{patient}.png",
         "lesion_mask": f"lesion_masks/{patient}.png" if row.label else "",
     }
-    Image.fromarray(drawn.image).save(folder / f"images/{patient}.png")
-    _save_mask(drawn.lung, folder / f"lung_masks/{patient}.png")
+    Image.fromarray(phantom.image).save(folder / f"images/{patient}.png")
+    _save_mask(phantom.lung, folder / f"lung_masks/{patient}.png")
     if row.label:
-        _save_mask(drawn.lesion, folder / f"lesion_masks/{patient}.png")
+        _save_mask(phantom.lesion, folder / f"lesion_masks/{patient}.png")
     return line
 
 

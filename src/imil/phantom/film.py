@@ -1,4 +1,4 @@
-"""One phantom: a drawn chest, exposed on a film, with the masks of its lungs and lesions."""
+"""One phantom: a synthetic chest film with the masks of its lungs and lesions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from imil.cases import Image as Pixels
-from imil.phantom.chest import Plane, any_build, canvas, chest
+from imil.phantom.chest import Plane, canvas, chest, random_anatomy
 from imil.phantom.lungs import lesion, texture, vessels
 
 Letter = Literal["L", "R"]
@@ -22,7 +22,7 @@ class Phantom(NamedTuple):
     Attributes:
         image: (H, W), uint8 or uint16.
         lung: (H, W), True in the lungs.
-        lesion: (H, W), True in a lesion; nowhere True in class normal.
+        lesion: (H, W), True in a lesion; all False in class normal.
     """
 
     image: Pixels
@@ -42,34 +42,35 @@ def draw(
     """One phantom.
 
     Args:
-        label: 0 normal, 1 with one to three lesions.
-        rng: decides everything else; the same state draws the same image.
+        label: 0 for normal, 1 for one to three lesions.
+        rng: for everything else; the same state gives the same image.
         size: pixels of a side, 32 to 4096.
-        letter: marker in the upper corner: "R" on the film's left, "L" on its right.
+        letter: marker in an upper corner: "R" on the film's left, "L" on its right.
         depth: bits of a pixel, 8 or 16.
-        difficulty: of seeing the lesions, 0 large and dense to 1 small and faint.
+        difficulty: of seeing the lesions, 0 (large and dense) to 1 (small and faint).
     """
-    body = chest(any_build(rng), size)
+    body = chest(random_anatomy(rng), size)
     density = body.density + body.lungs * rng.uniform(0.7, 1.3) * vessels(size, rng)
     density += (0.012 + 0.010 * body.lungs) * texture(size, rng)
     shape = np.zeros_like(body.lungs)
     lesions = np.zeros_like(body.lungs)
     for _ in range(int(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15))) if label else 0):
-        one, strength = lesion(body.lungs, size, difficulty, rng)
-        shape, lesions = np.maximum(shape, one), np.maximum(lesions, strength * one)
-    place = _pose(size, rng)
-    film = _film(_placed(density + lesions, size, place), rng)
+        outline, strength = lesion(body.lungs, size, difficulty, rng)
+        shape = np.maximum(shape, outline)
+        lesions = np.maximum(lesions, strength * outline)
+    transform = _random_transform(size, rng)
+    film = _expose(_apply(transform, density + lesions, size), rng)
     if letter:
         film = np.maximum(film, rng.uniform(0.85, 1) * _marker(letter, size, rng))
-    lung = _placed(body.lungs, size, place) > 0.5
-    mask = _placed(shape, size, place) > 0.3
-    kind = np.uint8 if depth == 8 else np.uint16
-    image = np.rint(film * (2**depth - 1)).astype(kind)
+    lung = _apply(transform, body.lungs, size) > 0.5
+    mask = _apply(transform, shape, size) > 0.3
+    dtype = np.uint8 if depth == 8 else np.uint16
+    image = np.rint(film * (2**depth - 1)).astype(dtype)
     return Phantom(image, lung, mask & lung)
 
 
-def _pose(size: int, rng: np.random.Generator) -> tuple[float, ...]:
-    """Where each pixel of the film lies on the canvas: turned, nearer or farther, shifted."""
+def _random_transform(size: int, rng: np.random.Generator) -> tuple[float, ...]:
+    """An affine map from pixels of the film to the canvas: rotation, scale, shift."""
     angle, zoom = np.clip(rng.normal(0, 0.022, 2), -0.06, 0.06)
     shift = np.clip(rng.normal(0, 0.012, 2), -0.03, 0.03) * size
     cos, sin = (1 + zoom) * np.cos(angle), (1 + zoom) * np.sin(angle)
@@ -79,17 +80,17 @@ def _pose(size: int, rng: np.random.Generator) -> tuple[float, ...]:
     return (cos, -sin, x, sin, cos, y)
 
 
-def _placed(plane: Plane, size: int, place: tuple[float, ...]) -> Plane:
-    """The plane as it lies on the film, (size, size)."""
+def _apply(transform: tuple[float, ...], plane: Plane, size: int) -> Plane:
+    """The transformed plane on the film, (size, size)."""
     picture = Image.fromarray(np.ascontiguousarray(plane, np.float32))
-    placed = picture.transform(
-        (size, size), Image.Transform.AFFINE, place, Image.Resampling.BILINEAR
+    film = picture.transform(
+        (size, size), Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR
     )
-    return np.asarray(placed, np.float32)
+    return np.asarray(film, np.float32)
 
 
-def _film(density: Plane, rng: np.random.Generator) -> Plane:
-    """The exposed film, in [0, 1]: a soft curve, another exposure each time, and grain."""
+def _expose(density: Plane, rng: np.random.Generator) -> Plane:
+    """The exposed film, in [0, 1]: a soft response curve, a random exposure, and grain."""
     exposure, contrast = rng.normal(1, 0.07), rng.normal(1.15, 0.10)
     grain = rng.standard_normal(density.shape, np.float32) * rng.uniform(0.008, 0.022)
     bright = np.maximum(density - 0.04, 0) ** contrast
@@ -99,21 +100,21 @@ def _film(density: Plane, rng: np.random.Generator) -> Plane:
 
 def _marker(letter: Letter, size: int, rng: np.random.Generator) -> Plane:
     """A lead letter in the upper corner of its side, in [0, 1], (size, size)."""
-    fine = 4  # drawn larger, for smooth edges
-    high = rng.uniform(0.065, 0.085) * size * fine
-    wide, thick = 0.6 * high, max(1, round(0.17 * high))
-    top = rng.uniform(0.03, 0.06) * size * fine
-    side = rng.uniform(0.05, 0.10) * size * fine
-    left = side if letter == "R" else size * fine - side - wide
-    picture = Image.new("L", (size * fine, round(0.2 * size) * fine))
+    scale = 4  # drawn larger, for smooth edges
+    height = rng.uniform(0.065, 0.085) * size * scale
+    width, thick = 0.6 * height, max(1, round(0.17 * height))
+    top = rng.uniform(0.03, 0.06) * size * scale
+    side = rng.uniform(0.05, 0.10) * size * scale
+    left = side if letter == "R" else size * scale - side - width
+    picture = Image.new("L", (size * scale, round(0.2 * size) * scale))
     pen = ImageDraw.Draw(picture)
-    pen.line([left, top, left, top + high], 255, thick)
+    pen.line([left, top, left, top + height], 255, thick)
     if letter == "L":
-        pen.line([left, top + high, left + wide, top + high], 255, thick)
+        pen.line([left, top + height, left + width, top + height], 255, thick)
     else:
-        bowl = (left - wide, top, left + wide, top + 0.55 * high)
+        bowl = (left - width, top, left + width, top + 0.55 * height)
         pen.arc(bowl, -90, 90, 255, thick)
-        pen.line([left, top + 0.5 * high, left + wide, top + high], 255, thick)
+        pen.line([left, top + 0.5 * height, left + width, top + height], 255, thick)
     small = picture.resize((size, round(0.2 * size)), Image.Resampling.BOX)
     film = np.zeros((size, size), np.float32)
     film[: small.height] = np.asarray(small, np.float32) / 255

@@ -9,7 +9,6 @@ for epoch in range(100):
 
 from __future__ import annotations
 
-import operator
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from imil.grid import Grid
 from imil.outliers import ROUNDING
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.model import TorchModel
+from imil.round_options import GRID_SIZE, IMIL_EPOCH, NUM_OUTLIERS, check_epochs
 from imil.rounds import Say, restore, run_round
 from imil.store import Store
 
@@ -89,9 +89,9 @@ class IMIL:
         *,
         store: Store | Path | str,
         run: str = "run",
-        imil_epoch: int | Sequence[int] = 70,
-        num_outliers: int = 20,
-        grid_size: int | str | Grid = 4,
+        imil_epoch: int | Sequence[int] = IMIL_EPOCH,
+        num_outliers: int = NUM_OUTLIERS,
+        grid_size: int | str | Grid = GRID_SIZE,
         layer: str | None = None,
         batch_size: int = 64,
         say: Say = print,
@@ -209,25 +209,6 @@ class _Seen:
 def _are_probabilities(part: NDArray[np.float64]) -> bool:
     # what is no number is named by the choice
     return not (part < 0).any() and not (np.abs(part.sum(axis=1) - 1) > ROUNDING).any()
-
-
-def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:
-    """The epochs in order, each once. Raises: SettingsError: none, or one is less than 1."""
-    try:
-        given = imil_epoch if isinstance(imil_epoch, Iterable) else (imil_epoch,)
-        epochs = tuple(map(operator.index, given))
-    except TypeError as error:
-        raise SettingsError(
-            f"imil_epoch is {imil_epoch!r}: give a whole number such as 70, or several"
-        ) from error
-    if not epochs:
-        raise SettingsError("imil_epoch names no epoch: give one, or several")
-    for epoch in epochs:
-        if epoch < 1:
-            raise SettingsError(
-                f"imil_epoch {epoch} is not possible: it counts completed epochs, from 1"
-            )
-    return tuple(sorted(set(epochs)))
 
 
 def versions() -> dict[str, Any]:

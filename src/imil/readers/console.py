@@ -17,7 +17,7 @@ from imil.readers.picture_viewer import open_picture
 
 Step = Literal["next", "undo", "quit"]
 
-WIDTH = 79  # of a terminal of 80 columns
+WIDTH = 79  # characters; one less than a terminal of 80 columns
 VERDICTS: dict[str, Verdict] = {
     "s": "skip",
     "skip": "skip",
@@ -26,46 +26,46 @@ VERDICTS: dict[str, Verdict] = {
     "n": "not assessable",
     "not assessable": "not assessable",
 }
-UNDO, QUIT, ASKS_HELP = ("u", "undo"), ("q", "quit"), ("?", "h", "help")
+UNDO, QUIT, SHOW_HELP = ("u", "undo"), ("q", "quit"), ("?", "h", "help")
 HELP = """\
   Which squares should the model look at to get this case right? All others
-  will be black when it trains on.
+  will be blacked out when training continues.
     2 3 6 7   these squares        5-8   a range        all   the whole image
     s         skip: the image stays as it is
-    w         wrong label: the ground truth is not true
-    n         not assessable: nobody could read this image
-    u         undo: back to the previous case, to answer it again
-    q         save and stop; what you answered is stored, the rest waits
+    w         wrong label: the ground truth is wrong
+    n         not assessable: the image cannot be read
+    u         undo: back to the previous case, to change your answer
+    q         save and stop; your answers are stored, the rest stays open
     ?         this help
-  After the squares you may give your reason; there, u goes back to the squares."""
+  After the squares you may give a reason; at that question, u goes back to the
+  squares."""
 FORM = """\
-  Why? One sentence, Enter for none. The usual form: "The model was focused on
-  ... so I switched the focus towards ..."\
+  Why? One sentence, or Enter for none. The usual form: "The model was focused
+  on ... so I switched the focus towards ..."\
 """
-NO_REASON = "  a reason is a sentence: write one, or Enter for none (u: back to the squares)"
+INVALID_REASON = "  type a sentence, or Enter for none (u: back to the squares)"
 
 
 def _show_text(text: str) -> None:
-    """Write a line; letters that the terminal does not have become question marks."""
-    letters = sys.stdout.encoding or "ascii"
-    sys.stdout.write(text.encode(letters, "replace").decode(letters) + "\n")
+    """Write a line; characters that the terminal cannot show become question marks."""
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 
 class Console:
     """A person at a terminal, who sees a picture and types the squares and a reason.
 
-    A reading is yielded as soon as it is complete. `u` goes back as many cases as one likes,
-    and a new answer is a new reading. Ctrl-C is not caught: what was answered is stored by then.
+    A reading is yielded as soon as it is complete. `u` goes back any number of cases, and a new
+    answer is a new reading. Ctrl-C is not caught: earlier answers are stored by then.
 
     Args:
         reader: the person's name.
-        folder: takes one PNG per case, such as `epoch-070-case-007.png`; made if
-            missing.
-        ask: puts a question and returns the answer; EOFError means `q`.
-        say: shows a text.
-        show: opens a picture; None: it is only named.
-        clock: seconds, for the time that a case takes.
+        folder: for one PNG per case, such as `epoch-070-case-007.png`; created if missing.
+        ask: prints a question and returns the answer; EOFError means `q`.
+        say: prints a text.
+        show: opens a picture; None: only its path is printed.
+        clock: current time in seconds, for the time per case.
     Source: paper 3.1, steps 5-7; the form of the reason: 3.3.5.
     """
 
@@ -87,119 +87,122 @@ class Console:
         if cases:
             self._say(
                 f"\n{len(cases)} {'case' if len(cases) == 1 else 'cases'} to read. "
-                "Type ? for help, q to stop: every answer is kept at once."
+                "Type ? for help, q to stop; every answer is stored at once."
             )
-        given: dict[str, Reading] = {}
-        at = 0
-        while at < len(cases):
-            case = cases[at]
-            self._present(case, max(c.number for c in cases), given.get(case.id))
-            reading, step = self._answer(case, given.get(case.id), first=at == 0)
+        answers: dict[str, Reading] = {}
+        position = 0
+        while position < len(cases):
+            case = cases[position]
+            previous = answers.get(case.id)
+            self._show_case(case, max(c.number for c in cases), previous)
+            reading, step = self._read_case(case, previous, first=position == 0)
             if reading:
-                given[case.id] = reading
+                answers[case.id] = reading
                 yield reading
             if step == "quit":
-                self._say(f"\nStopped. {len(given)} of {len(cases)} answered and stored.")
+                self._say(f"\nStopped. {len(answers)} of {len(cases)} answered and stored.")
                 return
-            at += -1 if step == "undo" else 1
-            if at == len(cases) and self._takes_back(case):
-                at -= 1
+            position += -1 if step == "undo" else 1
+            if position == len(cases) and self._wants_undo(case):
+                position -= 1
 
-    def _present(self, case: Case, total: int, given: Reading | None) -> None:
-        """Draw, write and open the picture; say what the case is."""
-        epoch = epoch_of(case)  # a later round must not write over an earlier one's pictures
-        of_round = "" if epoch is None else f"epoch-{epoch:03d}-"
-        path = self.folder / f"{of_round}case-{case.number:03d}.png"
+    def _show_case(self, case: Case, total: int, previous: Reading | None) -> None:
+        """Draw, write and open the picture; print what is known about the case."""
+        epoch = epoch_of(case)  # the pictures of different rounds must not overwrite each other
+        prefix = "" if epoch is None else f"epoch-{epoch:03d}-"
+        path = self.folder / f"{prefix}case-{case.number:03d}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            case_panel(case).save(path, compress_level=1)  # thrice as fast: a person waits
+            case_panel(case).save(path, compress_level=1)  # a person is waiting
         except OSError as error:
             raise DataError(
                 f"the picture {path} cannot be written ({error.strerror or error}): "
-                "free some space or give another folder; every answer so far is stored"
+                "free some space, or give another folder; every answer so far is stored"
             ) from error
         self._say(f"\ncase {case.number} of {total}")
-        self._fact("predicted", f"{case.predicted_name} ({percent(case.confidence)})")
-        self._fact("ground truth", case.true_name)
+        self._print_fact("predicted", f"{case.predicted_name} ({percent(case.confidence)})")
+        self._print_fact("ground truth", case.true_name)
         if case.earlier:
-            self._fact("earlier round", squares_as_text(case.earlier))
-        if given:
-            self._fact("your answer", f"{_in_words(given)} (Enter keeps it)")
-        self._say(f"  {'picture':<14} {path}")  # never broken: a path can be clicked
+            self._print_fact("earlier round", squares_as_text(case.earlier))
+        if previous:
+            self._print_fact("your answer", f"{_answer_text(previous)} (Enter keeps it)")
+        self._say(f"  {'picture':<14} {path}")  # not wrapped, so that a terminal makes a link of it
         if self._show:
             self._show(path)
 
-    def _fact(self, name: str, value: str) -> None:
+    def _print_fact(self, name: str, value: str) -> None:
         self._say(textwrap.fill(f"  {name:<14} {value}", WIDTH, subsequent_indent=" " * 17))
 
-    def _answer(
-        self, case: Case, given: Reading | None, *, first: bool
+    def _read_case(
+        self, case: Case, previous: Reading | None, *, first: bool
     ) -> tuple[Reading | None, Step]:
-        """The reading, if there is one, and where to go from here."""
-        began = self._clock()
+        """The reading, if there is one, and the next step."""
+        start = self._clock()
 
         def reading(verdict: Verdict, squares: tuple[int, ...] = (), reason: str = "") -> Reading:
-            took = self._clock() - began
-            return Reading(case.id, self.reader, verdict, squares, reason, took).checked(case.grid)
+            seconds = self._clock() - start
+            answer = Reading(case.id, self.reader, verdict, squares, reason, seconds)
+            return answer.checked(case.grid)
 
         while True:
-            said = self._line(f"  squares 1-{case.grid.squares}> ")
-            word = "q" if said is None else " ".join(said.lower().split())
+            line = self._input_line(f"  squares 1-{case.grid.squares}> ")
+            word = "q" if line is None else " ".join(line.lower().split())
             if word in QUIT:
                 return None, "quit"
             if word in UNDO and not first:
                 return None, "undo"
             if word in VERDICTS:
                 return reading(VERDICTS[word]), "next"
-            if not word and given:
+            if not word and previous:
                 return None, "next"
-            squares = self._squares(case, word)
+            squares = self._parse_squares(case, word)
             if squares:
-                reason, step = self._reason()
-                if step != "undo":  # there it goes back to the squares
+                reason, step = self._ask_reason()
+                if step != "undo":  # undo goes back to the squares
                     return reading("focus", squares, reason), step
 
-    def _squares(self, case: Case, word: str) -> tuple[int, ...]:
-        """The squares that are meant; none, after help or one line, if the input is another."""
+    def _parse_squares(self, case: Case, word: str) -> tuple[int, ...]:
+        """The squares that were typed; none, after the help or an error, if there are none."""
         try:
-            squares = () if word in (*ASKS_HELP, *UNDO) else case.grid.read(word)
+            squares = () if word in (*SHOW_HELP, *UNDO) else case.grid.read(word)
         except SquareError as error:
             self._say(_one_line(str(error)))
             return ()
-        if word in ASKS_HELP:
+        if word in SHOW_HELP:
             self._say(HELP)
         elif word in UNDO:
-            self._say("  this is the first case here: there is none before it to go back to")
+            self._say("  this is the first case: there is no previous one to go back to")
         elif not squares:
             self._say("  no square given: type squares such as 2 3 6 7, s to skip, ? for help")
         return squares
 
-    def _reason(self) -> tuple[str, Step]:
-        """The reader's sentence, or nothing, and where to go from here."""
+    def _ask_reason(self) -> tuple[str, Step]:
+        """The reader's sentence, or "", and the next step."""
         self._say(FORM)
         while True:
-            said = self._line("  because> ")
-            word = "q" if said is None else said.lower()
+            line = self._input_line("  because> ")
+            word = "q" if line is None else line.lower()
             if word in UNDO:
                 return "", "undo"
-            if said is None or word in QUIT:
+            if line is None or word in QUIT:
                 return "", "quit"
             if len(word) != 1 and word != "help":
-                return said, "next"
-            self._say(NO_REASON)
+                return line, "next"
+            self._say(INVALID_REASON)
 
-    def _takes_back(self, last: Case) -> bool:
+    def _wants_undo(self, last: Case) -> bool:
         """Whether the person goes back to the last case before the round is closed."""
         while True:
-            said = self._line(f"\nThat was the last case. Enter: done, u: back to {last.number}> ")
-            if not said or said.lower() in QUIT:
+            prompt = f"\nThat was the last case. Enter: done, u: back to case {last.number}> "
+            line = self._input_line(prompt)
+            if not line or line.lower() in QUIT:
                 return False
-            if said.lower() in UNDO:
+            if line.lower() in UNDO:
                 return True
-            self._say(_one_line(f"'{said}' is neither Enter nor u"))
+            self._say(_one_line(f"invalid answer '{line}': press Enter, or type u"))
 
-    def _line(self, prompt: str) -> str | None:
-        """What was typed, without what cannot be shown or stored; None at the end of input."""
+    def _input_line(self, prompt: str) -> str | None:
+        """The line typed, without control characters; None at the end of input."""
         while True:
             try:
                 typed = self._ask(prompt)
@@ -210,12 +213,12 @@ class Console:
                     raise
                 return None  # standard input was closed before the command began
             except UnicodeDecodeError:
-                self._say("  that line holds bytes that are no text: type it again")
+                self._say("  the line contains invalid characters: type it again")
                 continue
             return "".join(c if c.isprintable() else " " for c in typed).strip()
 
 
-def _in_words(reading: Reading) -> str:
+def _answer_text(reading: Reading) -> str:
     return squares_as_text(reading.squares) if reading.squares else reading.verdict
 
 

@@ -1,4 +1,4 @@
-"""The desktop's own picture viewer."""
+"""Opening a picture in the desktop's viewer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threading import Thread
 
 
 def open_picture(path: Path) -> None:
-    """Open the picture with the desktop's viewer, if there is a desktop. Never fails."""
+    """Open the picture in the desktop's viewer, if there is a desktop; errors are ignored."""
     if sys.platform == "win32":
         try:
             os.startfile(path)
@@ -28,7 +28,7 @@ def _start(command: Sequence[str]) -> None:
     if shutil.which(command[0]) is None:
         return
     try:
-        # its own session: Ctrl-C at the question must not close the picture
+        # in its own session: Ctrl-C at the terminal must not close the picture
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -38,4 +38,4 @@ def _start(command: Sequence[str]) -> None:
         )
     except OSError:
         return
-    Thread(target=process.wait, daemon=True).start()  # some viewers stay; none is waited for
+    Thread(target=process.wait, daemon=True).start()  # collect its exit status

@@ -1,15 +1,15 @@
-"""Readings as a table that people can open: CSV or JSON, one row per reading.
+"""Readings as a CSV or JSON table, one row per reading.
 
 | column | |
 |---|---|
-| `key` | the sample's key; the only one that is needed besides `squares` |
+| `key` | the sample's key; required, as is `squares` |
 | `epoch` | completed epochs at the round; empty: any round |
 | `verdict` | `focus` (also if empty), `skip`, `wrong label`, `not assessable` |
 | `squares` | `2 3 6 7`, ranges such as `5-8`, `all`; in JSON a list as well |
-| `squares_before` | those chosen before the model's opinion was shown, `none` if none was |
-| `reason`, `seconds`, `reader` | may be missing |
+| `squares_before` | those selected before the model's opinion was shown, or `none` |
+| `reason`, `seconds`, `reader` | optional |
 
-Where a sample is read twice in a round, the last row counts. Other columns are passed over.
+Where a sample has several rows for a round, the last one counts. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ COLUMNS = (
     "reader",
 )
 NONE = "none"
-UNNAMED = "replay"  # who has read, where the table does not say
-LARGEST = Grid(MOST, MOST)  # what a row is checked against before its case is known
+UNNAMED = "replay"  # the reader of rows without one
+LARGEST = Grid(MOST, MOST)  # rows are checked against it before the grid of the case is known
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Row:
 
         Raises: DataError: a square lies outside the case's grid.
         """
-        squares, before = self.on(case.grid)
+        squares, before = self.squares_on(case.grid)
         return Reading(
             case.id, self.reader, self.verdict, squares, self.reason, self.seconds, before
         )
 
-    def on(self, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """The squares on that grid, and those chosen before the model's opinion was shown.
+    def squares_on(self, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """The squares on that grid, and those selected before the model's opinion was shown.
 
         Raises: DataError: one lies outside the grid.
         """
@@ -81,33 +81,33 @@ class Row:
 def load_rows(path: Path) -> list[Row]:
     """The rows of a CSV or JSON file, in order.
 
-    Raises: DataError: it cannot be read, or a row makes no sense.
+    Raises: DataError: it cannot be read, or a row is invalid.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # line ends in a reason stay as they are
+        text = path.read_bytes().decode("utf-8-sig")  # keeps the line breaks in a reason
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise DataError(f"the readings {path} cannot be read: {why}") from error
+        cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise DataError(f"the readings {path} cannot be read: {cause}") from error
     entries = _json(path, text) if path.suffix.lower() == ".json" else _csv(path, text)
     return [_row(entry, place) for place, entry in entries]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write the rows as JSON if the file is named so, else as CSV.
+    """Write the rows as JSON if the file is named .json, else as CSV.
 
     Raises: DataError: the file cannot be written.
     """
     entries = [{name: getattr(row, name) for name in COLUMNS} for row in rows]
-    for entry in entries:  # asked, but none chosen, is not the same as not asked
+    for entry in entries:  # no square selected differs from not asked
         entry["squares_before"] = NONE if entry["squares_before"] == "" else entry["squares_before"]
     if path.suffix.lower() == ".json":
         text = json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
     else:
-        page = io.StringIO(newline="")
-        table = csv.DictWriter(page, COLUMNS)
+        buffer = io.StringIO(newline="")
+        table = csv.DictWriter(buffer, COLUMNS)
         table.writeheader()
         table.writerows(entries)
-        text = page.getvalue()
+        text = buffer.getvalue()
     try:
         path.write_bytes(text.encode())
     except OSError as error:
@@ -117,33 +117,33 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def squares_text(squares: Sequence[object]) -> str:
-    """The squares one by one: a spreadsheet would take a range such as 5-8 for a date."""
+    """The squares one by one: a spreadsheet would read a range such as 5-8 as a date."""
     return " ".join(map(str, squares))
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     first = next(iter(text.splitlines()), "")
-    # spreadsheets of many countries write semicolons
+    # spreadsheets write semicolons in many countries
     delimiter = ";" if first.count(";") > first.count(",") else ","
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
-        raise DataError(f"the readings {path} are no CSV table: {error}") from error
+        raise DataError(f"the readings {path} are not a valid CSV table: {error}") from error
     names = [name.strip() for name in lines[0]] if lines else []
     for name in names:
         if name and names.count(name) > 1:
-            raise DataError(f"the readings {path} have two columns '{name}': leave one of them")
-    for needed in ("key", "squares"):
-        if needed not in names:
+            raise DataError(f"the readings {path} have two columns '{name}': remove one of them")
+    for required in ("key", "squares"):
+        if required not in names:
             raise DataError(
-                f"the readings {path} have no column '{needed}': "
+                f"the readings {path} have no column '{required}': "
                 "give at least key,squares in the first row"
             )
-    for number, line in enumerate(lines[1:], start=2):  # as a spreadsheet counts: 1 is the head
+    for number, line in enumerate(lines[1:], start=2):  # the header is row 1
         if any(line[len(names) :]):
             raise DataError(
-                f"{path}, row {number} has {len(line)} cells where the first row names "
-                f"{len(names)} columns: put cells with commas in quotes"
+                f"{path}, row {number} has {len(line)} cells, but the first row names "
+                f"{len(names)} columns: quote cells that contain commas"
             )
         if any(line):
             yield f"{path}, row {number}", dict(zip(names, line, strict=False))
@@ -153,9 +153,9 @@ def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     try:
         entries = json.loads(text)
     except ValueError as error:
-        raise DataError(f"the readings {path} are no JSON: {error}") from error
+        raise DataError(f"the readings {path} are not valid JSON: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise DataError(f"the readings {path} are no JSON list of objects with key and squares")
+        raise DataError(f"the readings {path} are not a JSON list of objects with key and squares")
     for number, entry in enumerate(entries, start=1):
         yield f"{path}, entry {number}", entry
 
@@ -167,7 +167,7 @@ def _row(entry: Mapping[str, object], place: str) -> Row:
     verdict = _verdict(entry.get("verdict"), place)
     squares = _squares(entry.get("squares"), place)
     if verdict == "focus" and not squares:
-        raise DataError(f"{place}: no square is given for '{key}': give some, or the verdict skip")
+        raise DataError(f"{place}: no squares for '{key}': give some, or the verdict skip")
     before = entry.get("squares_before")
     return Row(
         key=key,
@@ -188,11 +188,11 @@ def _verdict(value: object, place: str) -> Verdict:
     for verdict in VERDICTS:
         if value == verdict:
             return verdict
-    raise DataError(f"{place}: '{value}' is no verdict: give one of {', '.join(VERDICTS)}")
+    raise DataError(f"{place}: invalid verdict '{value}': give one of {', '.join(VERDICTS)}")
 
 
 def _squares(value: object, place: str) -> str:
-    """The text of the squares; empty if there is none."""
+    """The squares as text; empty if there are none."""
     if isinstance(value, list):
         value = squares_text(value)
     text = "" if value in (None, NONE) else str(value).strip()
@@ -222,7 +222,7 @@ def _seconds(value: object, place: str) -> float:
 
 
 def _number(value: object) -> float | None:
-    """The finite number that is meant, or None."""
+    """The value as a finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

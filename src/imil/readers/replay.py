@@ -1,4 +1,4 @@
-"""Readings that were given before: from a table, or from another run's store."""
+"""The replay reader: earlier readings, from a table or from another run's store."""
 
 from __future__ import annotations
 
@@ -11,121 +11,123 @@ from imil.errors import DataError
 from imil.grid import Grid
 from imil.readers.epoch import epoch_of
 from imil.readers.reading_table import UNNAMED, Row, load_rows, squares_text, write_rows
+from imil.run_folder import STORE_NAME, store_path
 from imil.store import Store
 
-NOBODY = "nobody"  # who "reads" a case of which the file has no reading
-STORE = "imil.sqlite"  # in the folder of a run
-MAGIC = b"SQLite format 3\0"
+NOBODY = "nobody"  # the reader of a case that the file has no reading of
+SQLITE_HEADER = b"SQLite format 3\0"
 TABLES = (".csv", ".json")
 
 
 def replay(
     path: Path | str, *, run: str | None = None, reader: str | None = None, strict: bool = True
 ) -> Replay:
-    """A reader that answers as the file does.
+    """A reader that gives the readings of a file.
 
     A case is matched by its sample and, where the file has epochs, by the epoch of its round.
-    A case that the file does not have is skipped by `NOBODY`, with a reason that says so.
+    A case without a reading is skipped by the reader `NOBODY`, with a reason that says so.
 
     Args:
         path: CSV or JSON (see `imil.readers.reading_table`), a store, or the folder of a run.
         run: which run of a store; None: the only one.
-        reader: whose readings, where the file has those of several; None: everybody's. The name
-            as it is there, or with - for what a study's names cannot hold: Dr-Lee for Dr. Lee.
-        strict: whether the reader raises a DataError where a round begins and the file has none
-            of its cases; else all are skipped.
+        reader: whose readings to use, where the file has several readers; None: all. The name as
+            in the file, or with - for characters that names in a study cannot have: Dr-Lee for
+            Dr. Lee.
+        strict: whether to raise a DataError at the start of a round if the file has none of its
+            cases; otherwise all are skipped.
     Raises:
-        DataError: there is no such file, a row makes no sense, or several have read and it is
-            not clear which of them is meant.
+        DataError: the file does not exist, a row is invalid, or there are several readers and it
+            is unclear which one is meant.
         StoreError: the store cannot be opened.
     """
-    path = Path(path)
-    path = path / STORE if path.is_dir() else path
+    path = store_path(Path(path))
     if not path.is_file():
         raise DataError(f"there are no readings at {path}: name a CSV, a JSON or a run's folder")
     if _is_store(path):
-        rows = _stored(path, run)
+        rows = _load_stored_rows(path, run)
     elif path.suffix.lower() in TABLES:
         rows = load_rows(path)
     else:
-        raise DataError(f"{path} is no file of readings: give a .csv, a .json or a run's {STORE}")
-    given = [row for row in rows if row.reader != NOBODY]
-    return Replay(path, given if reader is None else _of(reader, given, path), strict=strict)
+        raise DataError(
+            f"{path} is not a file of readings: give a .csv, a .json or a run's {STORE_NAME}"
+        )
+    rows = [row for row in rows if row.reader != NOBODY]
+    return Replay(path, rows if reader is None else _rows_of(reader, rows, path), strict=strict)
 
 
 def write_readings(path: Path | str, store: Store, run: str) -> int:
-    """How many readings of the run were written, as JSON or CSV by the file's name.
+    """Write the readings of the run as JSON or CSV, by the file's name; returns their number.
 
-    All of them, oldest first, those that were changed later included: `replay` of the file
-    answers as the run's readers did.
+    All of them, oldest first, including those that were changed later: `replay` of the file gives
+    the same readings as the run's readers.
 
     Raises: DataError: the store has no such run, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in TABLES:
         raise DataError(f"readings cannot be written to {path}: name a .csv or a .json")
-    _known_run(store, run)
-    rows = _rows(store, store.rounds(run))
+    _check_run(store, run)
+    rows = _store_rows(store, store.rounds(run))
     write_rows(path, rows)
     return len(rows)
 
 
 class Replay:
-    """Answers as the rows of a file do; made by `replay`."""
+    """A reader that gives the readings of rows; made by `replay`."""
 
     def __init__(self, path: Path, rows: Sequence[Row], *, strict: bool) -> None:
         self.path, self._strict = path, strict
-        self._at = {(row.key, row.epoch): row for row in rows}  # the last of a sample counts
-        self._last = {row.key: row for row in rows}
+        self._by_round = {(row.key, row.epoch): row for row in rows}  # the last one counts
+        self._by_key = {row.key: row for row in rows}
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """The readings that count: one per sample and round."""
-        return tuple(self._at.values())
+        return tuple(self._by_round.values())
 
     def usable(self, epochs: Collection[int], grid: Grid) -> list[Row]:
-        """The readings for rounds after these epochs: what would stop a round is found before.
+        """The readings for rounds after these epochs, checked before the rounds begin.
 
-        Raises: DataError: there is none, or squares lie outside the grid.
+        Raises: DataError: there are none, or squares lie outside the grid.
         """
         rows = [row for row in self.rows if row.epoch is None or row.epoch in epochs]
         if not rows:
-            there = sorted({row.epoch for row in self.rows if row.epoch is not None})
-            only = f"only after {', '.join(map(str, there))}" if there else "nor any other"
+            present = sorted({row.epoch for row in self.rows if row.epoch is not None})
+            only = f"only after {', '.join(map(str, present))}" if present else "nor any other"
             raise DataError(
                 f"{self.path} has no reading for the round after epoch "
                 f"{', '.join(map(str, sorted(epochs)))}, {only}: leave the column epoch out to "
                 "use them in any round"
             )
         for row in rows:
-            row.on(grid)
+            row.squares_on(grid)
         return rows
 
-    def knows(self, case: Case) -> bool:
+    def has_reading(self, case: Case) -> bool:
         """Whether the file has a reading of the case."""
         return self._row(case) is not None
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """One reading per case, in order."""
-        found = [self._row(case) for case in cases]
-        # later on, what is left of a round may well be the cases that the file does not have
-        if self._strict and any(case.number == 1 for case in cases) and not any(found):
-            raise DataError(self._nothing(cases[0]))
-        for case, row in zip(cases, found, strict=True):
+        rows = [self._row(case) for case in cases]
+        # in a resumed round, the open cases may well be those that the file has no reading of
+        if self._strict and any(case.number == 1 for case in cases) and not any(rows):
+            raise DataError(self._no_reading_message(cases[0]))
+        for case, row in zip(cases, rows, strict=True):
             yield row.reading(case) if row else self._skip(case)
 
     def _row(self, case: Case) -> Row | None:
         epoch = epoch_of(case)
         if epoch is None:
-            return self._last.get(case.key)
-        return self._at.get((case.key, epoch)) or self._at.get((case.key, None))
+            return self._by_key.get(case.key)
+        return self._by_round.get((case.key, epoch)) or self._by_round.get((case.key, None))
 
     def _skip(self, case: Case) -> Reading:
         return Reading(case.id, NOBODY, "skip", reason=f"{self.path.name} has no reading of it")
 
-    def _nothing(self, case: Case) -> str:
-        epochs = sorted({epoch for _, epoch in self._at if epoch is not None})
-        if not any(row_key == case.key for row_key, _ in self._at) or not epochs:
+    def _no_reading_message(self, case: Case) -> str:
+        epochs = sorted({epoch for _, epoch in self._by_round if epoch is not None})
+        if not any(row_key == case.key for row_key, _ in self._by_round) or not epochs:
             return (
                 f"{self.path} has no reading of any case of this round (the first is "
                 f"'{case.key}'): give the readings of the same samples"
@@ -137,40 +139,40 @@ class Replay:
         )
 
 
-def _of(reader: str, rows: Sequence[Row], path: Path) -> Sequence[Row]:
-    """The rows of that reader; all of them where no two readers are named."""
+def _rows_of(reader: str, rows: Sequence[Row], path: Path) -> Sequence[Row]:
+    """The rows of that reader; all rows if fewer than two readers are named."""
     names = sorted({row.reader for row in rows} - {UNNAMED})
     if len(names) < 2:
         return rows
-    plain = [name for name in names if re.sub(r"[^A-Za-z0-9_-]+", "-", name) == reader]
-    theirs = [reader] if reader in names else plain
-    if len(theirs) != 1:
+    similar = [name for name in names if re.sub(r"[^A-Za-z0-9_-]+", "-", name) == reader]
+    matches = [reader] if reader in names else similar
+    if len(matches) != 1:
         raise DataError(
-            f"{path} has readings of {', '.join(names)}, and it is not clear which of them "
-            f"'{reader}' is: give the reader one of these names (imil train: --reader-name)"
+            f"{path} has readings of {', '.join(names)}, and none of them matches "
+            f"'{reader}': give the reader one of these names (imil train: --reader-name)"
         )
-    return [row for row in rows if row.reader == theirs[0]]
+    return [row for row in rows if row.reader == matches[0]]
 
 
 def _is_store(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+        return file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
 
-def _stored(path: Path, run: str | None) -> list[Row]:
+def _load_stored_rows(path: Path, run: str | None) -> list[Row]:
     store = Store(path, readonly=True)
     try:
         names = [str(row["name"]) for row in store.runs()]
         if run is None and len(names) > 1:
             raise DataError(f"{path} has the runs {', '.join(names)}: name one of them")
         if run is not None:
-            _known_run(store, run)
-        return _rows(store, store.rounds(run))
+            _check_run(store, run)
+        return _store_rows(store, store.rounds(run))
     finally:
         store.close()
 
 
-def _known_run(store: Store, run: str) -> None:
+def _check_run(store: Store, run: str) -> None:
     names = [str(row["name"]) for row in store.runs()]
     if run not in names:
         raise DataError(
@@ -178,7 +180,7 @@ def _known_run(store: Store, run: str) -> None:
         )
 
 
-def _rows(store: Store, rounds: Sequence[Round]) -> list[Row]:
+def _store_rows(store: Store, rounds: Sequence[Round]) -> list[Row]:
     """Every reading of the rounds, oldest first."""
     rows = []
     for round_ in rounds:

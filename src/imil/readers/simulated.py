@@ -1,4 +1,4 @@
-"""Readers that need no person: one that knows the masks, and two that control for it."""
+"""Simulated readers: one that knows the masks, and two that are controls for it."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from imil.errors import DataError, SettingsError
 from imil.readers.epoch import epoch_of
 
 Masks = Callable[[str], Sequence[NDArray[np.bool_] | None]]
-EVEN = 0.8  # of what a square would hold if the region were spread evenly over the image
-NO_MASK = "no mask shows where to look"
+EVEN_SHARE = 0.8  # of the share of a square if the region covered the image evenly
+NO_MASK = "the image has no mask"
 NO_SQUARES = "the reference selects no square"
 
 
 class Reference(Protocol):
-    """Whoever a control is compared with."""
+    """A reader that a control is compared with."""
 
     def squares(self, case: Case) -> tuple[int, ...]:
-        """The squares it selects of the case; none where it selects none."""
+        """The squares that it selects in the case; empty where it selects none."""
 
 
 class Simulated:
     """A reader that selects the squares in which the sample's mask lies.
 
-    What it answers depends on the seed, its name, the sample and the epoch of the round alone,
-    so a resumed round and a second run get the same answers. At least one square is selected
-    wherever the mask has a pixel: the one with the greatest share, if no other is.
+    Its readings depend only on the seed, its name, the sample and the epoch of the round, so a
+    resumed round and a second run get the same readings. At least one square is selected wherever
+    the mask has a pixel: the one with the greatest share, if no other is.
 
     On Shenzhen at 4×4 the default selects 3 squares of a lesion (median; 1 to 6 in nine of ten)
-    that hold 99 % of it, and 8 to 9 squares of the lungs that hold 91 %.
+    that contain 99 % of it, and 8 to 9 squares of the lungs that contain 91 %.
 
     Args:
         masks: sample key -> masks in order of preference, such as lesion, then lungs; (H, W) of
-            any size. None or an empty mask: not there. Nothing at all: the case is skipped.
+            any size. None or an empty mask: the next one is used. No mask at all: the case is
+            skipped.
         of: whether the threshold is a share of the region that lies in the square, or of the
             square that the region covers.
         threshold: a square with at least this share is selected, in [0, 1]. None: 0.05 of the
-            square; 0.8 / number of squares of the region (0.05 at 4×4, as fair at any grid).
+            square; 0.8 / number of squares of the region (0.05 at 4×4, scaled to other grids).
         miss: probability that a selected square is left out.
         false: probability that another square is added.
-        one_region: attend to the largest connected region only.
+        one_region: use only the largest connected region.
         seed: of misses and false squares.
-        name: who is said to have read.
+        name: the reader's name in the readings.
     Raises: SettingsError: a share or probability outside [0, 1].
     Source: stands in for the reader of paper 3.1, step 6.
     """
@@ -80,22 +81,22 @@ class Simulated:
             yield _reading(case, self.name, self.squares(case), NO_MASK)
 
     def squares(self, case: Case) -> tuple[int, ...]:
-        """The squares it selects; none if there is no mask."""
+        """The squares that it selects; empty if there is no mask."""
         shares = self._shares(case)
         if shares is None:
             return ()
-        chosen = (shares >= self._least(case)) & (shares > 0)
+        selected = (shares >= self._min_share(case)) & (shares > 0)
         best = int(shares.argmax())
-        chosen[best] |= not chosen.any()
-        dice = _rng(self.seed, self.name, case).random(len(shares))
-        chosen = np.where(chosen, dice >= self.miss, dice < self.false)
-        chosen[best] |= not chosen.any()
-        return _numbered(chosen)
+        selected[best] |= not selected.any()
+        draws = _rng(self.seed, self.name, case).random(len(shares))
+        selected = np.where(selected, draws >= self.miss, draws < self.false)
+        selected[best] |= not selected.any()
+        return _square_numbers(selected)
 
     def _shares(self, case: Case) -> NDArray[np.float64] | None:
-        """Of each square, or of the region in each square; None if there is no mask."""
-        there = (m for m in map(_plane, self.masks(case.key)) if m is not None)
-        mask = next(there, None)
+        """The share of each square, or of the region in it; None if there is no mask."""
+        usable = (mask for mask in map(_check_mask, self.masks(case.key)) if mask is not None)
+        mask = next(usable, None)
         if mask is None:
             return None
         if self.one_region:
@@ -105,20 +106,20 @@ class Simulated:
         squares = case.grid.labels(*mask.shape)[mask] - 1
         return np.bincount(squares, minlength=case.grid.squares) / squares.size
 
-    def _least(self, case: Case) -> float:
+    def _min_share(self, case: Case) -> float:
         if self.threshold is not None:
             return self.threshold
-        return 0.05 if self.of == "square" else EVEN / case.grid.squares
+        return 0.05 if self.of == "square" else EVEN_SHARE / case.grid.squares
 
 
 class RandomSquares:
-    """The control that selects as many squares as the reference would, but anywhere.
+    """The control that selects as many squares as the reference, at random.
 
     Args:
         seed: of the draw.
-        reference: the reader whose number of squares is taken; where it skips, so does this.
-        count: the number of squares instead; all of them if the grid has fewer.
-        name: who is said to have read.
+        reference: the reader whose number of squares is used; where it skips, so does this.
+        count: the number of squares instead; all squares if the grid has fewer.
+        name: the reader's name in the readings.
     Raises: SettingsError: not exactly one of reference and count, or a count below 1.
     """
 
@@ -142,7 +143,7 @@ class RandomSquares:
             yield _reading(case, self.name, self.squares(case), NO_SQUARES)
 
     def squares(self, case: Case) -> tuple[int, ...]:
-        """The squares it selects; none where the reference selects none."""
+        """The squares that it selects; empty where the reference selects none."""
         count = self.count or 0
         if self.reference is not None:
             count = len(self.reference.squares(case))
@@ -151,12 +152,12 @@ class RandomSquares:
 
 
 class Inverted:
-    """The control that selects exactly the squares that the reference would not.
+    """The control that selects exactly the squares that the reference does not.
 
     Args:
-        reference: the reader that is contradicted; where it skips or selects every square,
-            this skips.
-        name: who is said to have read.
+        reference: the reader that is inverted; where it skips or selects every square, this
+            skips.
+        name: the reader's name in the readings.
     """
 
     def __init__(self, *, reference: Reference, name: str = "inverted") -> None:
@@ -165,17 +166,17 @@ class Inverted:
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """One reading per case, in order."""
         for case in cases:
-            theirs = self.reference.squares(case)
-            rest = sorted(set(range(1, case.grid.squares + 1)) - set(theirs)) if theirs else ()
-            why = "the reference selects every square" if theirs else NO_SQUARES
-            yield _reading(case, self.name, tuple(rest), why)
+            selected = self.reference.squares(case)
+            others = set(range(1, case.grid.squares + 1)) - set(selected) if selected else ()
+            reason = "the reference selects every square" if selected else NO_SQUARES
+            yield _reading(case, self.name, tuple(sorted(others)), reason)
 
 
-def _reading(case: Case, reader: str, squares: tuple[int, ...], otherwise: str) -> Reading:
-    """`focus` on the squares, or `skip` with the reason if there is none."""
+def _reading(case: Case, reader: str, squares: tuple[int, ...], skip_reason: str) -> Reading:
+    """`focus` on the squares, or `skip` with the reason if there are none."""
     if squares:
         return Reading(case.id, reader, "focus", squares)
-    return Reading(case.id, reader, "skip", reason=otherwise)
+    return Reading(case.id, reader, "skip", reason=skip_reason)
 
 
 def largest_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -197,8 +198,8 @@ def largest_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == sizes.argmax())
 
 
-def _plane(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """The mask, or None if it has no pixel."""
+def _check_mask(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """The mask as bool, or None if it is empty."""
     if mask is None or not mask.any():
         return None
     if mask.ndim != 2:
@@ -206,15 +207,15 @@ def _plane(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     return mask.astype(bool, copy=False)
 
 
-def _numbered(chosen: NDArray[np.bool_]) -> tuple[int, ...]:
-    return tuple(int(i) + 1 for i in np.flatnonzero(chosen))
+def _square_numbers(selected: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(i) + 1 for i in np.flatnonzero(selected))
 
 
 def _rng(seed: int, name: str, case: Case) -> np.random.Generator:
-    """Randomness of this reader on this sample in this round, whatever was asked before.
+    """The generator of this reader for this sample in this round, independent of other cases.
 
-    The epoch stands for the round: the run's name would give every run other answers.
+    The epoch identifies the round: with the run's name, every run would get other readings.
     """
     epoch = epoch_of(case)
-    what = json.dumps([seed, name, case.key, case.id if epoch is None else epoch])
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(what.encode()).digest()[:16]))
+    identity = json.dumps([seed, name, case.key, case.id if epoch is None else epoch])
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(identity.encode()).digest()[:16]))

@@ -1,4 +1,4 @@
-"""The reader at a web page: nothing but the store lies between the training and the page."""
+"""The reader at a web page: training and page exchange cases and readings through the store."""
 
 from __future__ import annotations
 
@@ -11,59 +11,61 @@ from imil.store import Store
 from imil.store.clock import now
 from imil.store.invitations import visited
 
-INTERVAL = 0.5  # seconds between two looks into the store
+POLL_INTERVAL = 0.5  # seconds
 
 
 @dataclass
 class Web:
-    """Readings that a page puts into the store, until the round is closed there.
+    """Readings that a page writes into the store, until the round is closed there.
 
     The page or the owner closes the round; that all cases are read is not enough, for a
     reading may still be changed. Interrupting leaves the round open and loses nothing.
 
     Args:
         store: the store that the page writes to.
-        interval: seconds between two looks into it.
-        otherwise: answers if nobody opens the page within `patience`.
+        interval: seconds between two queries of it.
+        fallback: answers if nobody opens the page within `patience`.
         patience: seconds until then.
-        say: takes a line for the person who is watching.
-        keep_up: called at each look; it may raise where nobody can answer any more.
+        say: prints a line.
+        keep_up: called at each query; it may raise if nobody can answer any more.
     """
 
     store: Store
-    interval: float = INTERVAL
-    otherwise: Reader | None = None
+    interval: float = POLL_INTERVAL
+    fallback: Reader | None = None
     patience: float = 60.0
     say: Callable[[str], None] = lambda _line: None
     keep_up: Callable[[], None] = lambda: None
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
-        """Readings as they come; they are in the store already, so adding them again is free."""
+        """Readings as they come; each is in the store already, and adding it again does nothing."""
         if not cases:
             return
         round_ = self.store.round_of(cases[0])
-        if self.otherwise is not None and not self._somebody(round_.run):
-            yield from self.otherwise(cases)
+        if self.fallback is not None and not self._opened_in_time(round_.run):
+            yield from self.fallback(cases)
             return
         done = 0
         while True:
             # the state first: what is read after it was stored before the round closed
-            still_open = self.store.round_of(cases[0]).state == "open"
-            found = self.store.readings(round_.id)
-            yield from found[done:]
-            done = len(found)
-            if not still_open:
+            is_open = self.store.round_of(cases[0]).state == "open"
+            readings = self.store.readings(round_.id)
+            yield from readings[done:]
+            done = len(readings)
+            if not is_open:
                 return
             self.keep_up()
             time.sleep(self.interval)
 
-    def _somebody(self, run: str) -> bool:
-        """Whether the page is opened in time."""
-        began = now()
-        until = time.monotonic() + self.patience
-        while time.monotonic() < until:
-            if visited(self.store, run, began):
+    def _opened_in_time(self, run: str) -> bool:
+        """Whether somebody opens the page within `patience`."""
+        start = now()
+        deadline = time.monotonic() + self.patience
+        while time.monotonic() < deadline:
+            if visited(self.store, run, start):
                 return True
-            time.sleep(min(self.interval, 0.5))
-        self.say(f"Nobody opened the page within {self.patience:.0f} s: a program answers instead.")
+            time.sleep(min(self.interval, POLL_INTERVAL))
+        self.say(
+            f"Nobody opened the page within {self.patience:.0f} s: a simulated reader answers."
+        )
         return False

@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from imil.errors import SettingsError
+from imil.readers.spec import ReaderSpec
+from imil.settings import ReaderField, TrainSettings, resolve
 from imil.study.arms import MIXED, Arm, Kind, arms
-from imil.training.settings import TrainSettings, resolve
 
 RANDOM_BOX_GRID = "64x64"  # of cutout-same, whose box is laid on squares
 SET_BY_PLAN = {  # settings of a training that the plan sets itself, and where
@@ -51,15 +60,25 @@ class Reader(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-    reader: str = "simulated"
+    reader: ReaderField = ReaderSpec("simulated")
     otherwise: Literal["skip", "console", "web"] = "skip"
+
+    @field_validator("reader", mode="before")
+    @classmethod
+    def _name_reader_in_error(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            return ReaderSpec.parse(value) if isinstance(value, str) else value
+        except SettingsError as error:
+            name = info.data.get("name", value)
+            raise SettingsError(f"the reader '{name}' cannot answer: {error}") from error
 
     @property
     def asks(self) -> Literal["", "console", "web"]:
         """Where a person is asked; empty if no person is."""
         if self.otherwise != "skip":
             return self.otherwise
-        return self.reader if self.reader in ("console", "web") else ""  # type: ignore[return-value]
+        kind = self.reader.kind
+        return kind if kind == "console" or kind == "web" else ""
 
 
 class Splits(BaseModel):
@@ -108,7 +127,7 @@ class Plan(BaseModel):
                 f"subgroups {list(self.subgroups)} contains a column twice: give each once"
             )
         for reader in self.readers:
-            if reader.otherwise != "skip" and not reader.reader.startswith("replay:"):
+            if reader.otherwise != "skip" and reader.reader.kind != "replay":
                 raise SettingsError(
                     f"the reader '{reader.name}' has 'otherwise', which only replay:FILE takes: "
                     "take it out"
@@ -166,11 +185,11 @@ class Plan(BaseModel):
 
     def settings(self, arm: Arm, seed: int) -> TrainSettings:
         """The training settings of an arm with a seed."""
-        values: dict[str, Any] = {"data": self.data, "seed": seed, "reader": "none"}
+        values: dict[str, Any] = {"data": self.data, "seed": seed, "reader": ReaderSpec("none")}
         if arm.kind in MIXED:
             values["mix"] = arm.kind
         if arm.is_control:
-            values |= {"reader": f"control:{arm.kind}", "reader_name": arm.reader}
+            values |= {"reader": ReaderSpec("control", arm.kind), "reader_name": arm.reader}
         if arm.kind == "cutout-same":
             values["grid_size"] = RANDOM_BOX_GRID
         if arm.kind == "imil" and arm.reader:
@@ -214,15 +233,15 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
         weights = training.get("weights")
         if isinstance(weights, str) and weights not in ("none", "imagenet"):
             training["weights"] = str((base / weights).absolute())
-    readers = values.get("readers")
-    for one in _tables(readers if isinstance(readers, list) else ()):
-        kind, _, file = str(one.get("reader", "")).partition(":")
-        if kind == "replay" and file:
-            one["reader"] = f"replay:{(base / file).absolute()}"
     try:
-        return Plan(**values)
+        plan = Plan(**values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+    readers = [
+        reader.model_copy(update={"reader": reader.reader.with_absolute_file(base)})
+        for reader in plan.readers
+    ]
+    return plan.model_copy(update={"readers": tuple(readers)})
 
 
 def _tables(values: Iterable[Any]) -> list[dict[str, Any]]:

@@ -12,11 +12,11 @@ from imil.cases import VERDICTS, Case, Reading, Round, Verdict
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.readers.replay import NOBODY
+from imil.readers.spec import SIMULATED, ReaderSpec
+from imil.run_folder import RunFolder
 from imil.store import Store
 from imil.study.plan import Plan
 from imil.study.study_folder import Job, StudyFolder
-from imil.training.reader_factory import PLAYED
-from imil.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def sessions(study: StudyFolder, plan: Plan) -> list[Session]:
             rounds, of_job = _answers(job)
             wanted += sum(one.settings.num_outliers for one in rounds)
             answers += of_job
-        simulated = plan.reader(arm.reader).reader.partition(":")[0] in PLAYED
+        simulated = plan.reader(arm.reader).reader.is_simulated
         result.append(Session(arm.reader, simulated, wanted, tuple(answers)))
     return result
 
@@ -155,9 +155,9 @@ def _simulated(store: Store) -> set[str]:
     named = {
         str(settings.get("reader_name"))
         for settings in (run["settings"] for run in store.runs())
-        if str(settings.get("reader")).partition(":")[0] in PLAYED
+        if "reader" in settings and ReaderSpec.parse(settings["reader"]).is_simulated
     }
-    return named | set(PLAYED)
+    return named | set(SIMULATED)
 
 
 def _answers(job: Job) -> tuple[list[Round], list[Answer]]:

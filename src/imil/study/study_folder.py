@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
-from imil.training.run_folder import RunFolder
+from imil.run_folder import RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
 TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
@@ -205,7 +205,8 @@ class StudyFolder:
 
         Raises: DataError: a file cannot be deleted.
         """
-        for path in (self.path / "jobs").glob(f"*/*/predictions/end/{of}.parquet"):
+        of_any_job = RunFolder(Path("*/*")).predictions("end", of)
+        for path in (self.path / "jobs").glob(str(of_any_job)):
             with os_errors_as_sentences(path):
                 path.unlink()
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from imil.atomic_files import write_table
 from imil.cases import Reading
 from imil.errors import SettingsError
-from imil.training.run_folder import RunFolder
+from imil.run_folder import RunFolder
 from imil.training.throttle import Throttle
 
 

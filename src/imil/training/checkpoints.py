@@ -15,7 +15,7 @@ from torch import Tensor
 
 from imil.atomic_files import atomic_write, link_or_copy
 from imil.errors import ImilError
-from imil.training.run_folder import RunFolder
+from imil.run_folder import RunFolder
 from imil.training.throttle import Throttle
 
 

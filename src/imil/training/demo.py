@@ -1,4 +1,4 @@
-"""What `imil demo` does: draw films with a shortcut in them, train, correct, compare."""
+"""`imil demo`: draw films with a shortcut in them, train, correct, compare."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from rich.console import Console
 from imil.cases import Reader
 from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
+from imil.readers.spec import ReaderSpec
+from imil.run_folder import RunFolder
+from imil.settings import resolve
 from imil.store import Store
 from imil.training.launch import new_run
-from imil.training.reader_factory import make_reader, reading_room
+from imil.training.reader_factory import make_reader
 from imil.training.run import Run
-from imil.training.run_folder import RunFolder
-from imil.training.settings import resolve
+from imil.training.web_reader import reading_room
 
 FILMS, SIDE, TEST = 500, 128, 0.4
 LETTER = 0.85  # share of the training films whose corner letter goes with the label
-DIFFICULTY = 0.1  # of seeing the lesions: they are large and dense, and yet the letter is easier
+DIFFICULTY = 0.1  # of seeing the lesions: large and dense, but the letter is still easier
 SETTINGS: dict[str, Any] = {
     "model": "test_resnet",
     "image_size": SIDE,
@@ -35,10 +37,10 @@ SETTINGS: dict[str, Any] = {
 }
 STORY = (
     "Chest films are drawn, half of them with a lesion. In the training films a letter in the "
-    f"corner goes with the label in {LETTER:.0%} of the cases, a shortcut; in the test films it "
-    "says nothing. A small model trains. Halfway, the films that it gets most confidently wrong "
-    "are shown to a reader, who selects the squares that the model should look at; the rest goes "
-    "black, and training goes on."
+    f"corner matches the label in {LETTER:.0%} of the cases, a shortcut; in the test films it "
+    "carries no information. A small model trains. Halfway, the films that it gets most "
+    "confidently wrong are shown to a reader, who selects the squares that the model should look "
+    "at; the rest is blacked out, and training continues."
 )
 READERS = {
     "console": "You are the reader. '?' shows what you can type.",
@@ -49,16 +51,16 @@ READERS = {
 
 
 def default_reader() -> str:
-    """Who can be asked on this machine: a person in a browser, at a terminal, or nobody."""
+    """The reader that this machine allows: a person in a browser or at a terminal, or a program."""
     if _has_browser():
         return "web"
     return "console" if sys.stdin.isatty() and sys.stdout.isatty() else "simulated"
 
 
 def run_demo(reader: str, out: Path, seed: int) -> dict[str, Any]:
-    """Draw, train, ask, compare, and say so in plain words; returns the metrics.
+    """Draw, train, hold a round, and print the comparison; returns the metrics.
 
-    Raises: SettingsError: the folder is not new; there is no such reader, or the seed is out of
+    Raises: SettingsError: the folder is not new, the reader is unknown, or the seed is out of
         range.
     """
     console = Console()
@@ -78,29 +80,33 @@ def run_demo(reader: str, out: Path, seed: int) -> dict[str, Any]:
     )
     settings = settings.model_copy(update={"data": str(films.absolute())})
     metrics = new_run(settings, RunFolder(out / "run"), out / "cache", room=_room)
-    console.print(_verdict(metrics))
+    console.print(_comparison(metrics))
     return metrics
 
 
 def _room(run: Run, store: Store, console: Console) -> AbstractContextManager[Reader]:
-    """The reading room in the person's own browser, with a simulated reader in reserve."""
-    reserve = make_reader(
-        "simulated", person="", seed=run.settings.seed, data=run.data, folder=run.folder.cases
+    """The reading room in the person's own browser, with a simulated reader as fallback."""
+    fallback = make_reader(
+        ReaderSpec("simulated"),
+        reader_name="",
+        seed=run.settings.seed,
+        data=run.data,
+        folder=run.folder.cases,
     )
-    return reading_room(run, store, console, otherwise=reserve, show=webbrowser.open)
+    return reading_room(run, store, console, fallback=fallback, open_link=webbrowser.open)
 
 
 def _has_browser() -> bool:
-    screen = sys.platform in ("darwin", "win32") or any(
+    has_screen = sys.platform in ("darwin", "win32") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
     try:
-        return screen and webbrowser.get() is not None
+        return has_screen and webbrowser.get() is not None
     except webbrowser.Error:
         return False
 
 
-def _verdict(metrics: dict[str, Any]) -> str:
+def _comparison(metrics: dict[str, Any]) -> str:
     """What one run with one seed shows, and what it does not."""
     before = metrics["rounds"][0]["before"]["test"] if metrics["rounds"] else None
     if before is None:
@@ -109,13 +115,13 @@ def _verdict(metrics: dict[str, Any]) -> str:
     return (
         f"Test accuracy went from {before['accuracy']:.3f} before the round to "
         f"{metrics['end']['test']['accuracy']:.3f} at the end ({change:+.3f}). Some of that is "
-        "the training that went on: `imil demo --reader none` shows how much, and other seeds "
+        "the training that continued: `imil demo --reader none` shows how much, and other seeds "
         "show how much is chance."
     )
 
 
-def free_folder() -> Path:
-    """runs/demo, or the first free runs/demo-2, -3 …"""
+def unused_folder() -> Path:
+    """runs/demo, or the first of runs/demo-2, -3 … that does not exist."""
     parent = Path("runs")
     number, path = 1, parent / "demo"
     while path.exists():

@@ -11,7 +11,7 @@ import torch
 
 from imil.errors import SettingsError
 from imil.pytorch.out_of_memory import ran_out
-from imil.training.settings import TrainSettings
+from imil.settings import TrainSettings
 
 
 def training_device(asked: str) -> torch.device:

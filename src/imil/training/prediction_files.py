@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from imil.atomic_files import atomic_write, write_json
 from imil.errors import DataError
 from imil.metrics import evaluate
-from imil.training.run_folder import RunFolder
+from imil.run_folder import RunFolder
 
 
 def write_predictions(

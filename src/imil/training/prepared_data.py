@@ -1,4 +1,4 @@
-"""From a table or folder of images to corrected training samples and a test set, in memory."""
+"""The images of a run: read, split and decoded, as samples of each split."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Image
-from imil.data.image_cache import decode
+from imil.data.image_cache import decode_images
 from imil.data.splits import read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError
 from imil.images.load import load_image, load_mask
 from imil.pytorch import CorrectedDataset
-from imil.training.run_folder import RunFolder
-from imil.training.settings import TrainSettings
+from imil.run_folder import RunFolder
+from imil.settings import TrainSettings
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Every image at the training size, and which split it is in."""
+    """Every image at the training size, and its split."""
 
     table: Table
     pixels: NDArray[np.uint8]  # (N, S, S) or (N, S, S, 3), usually mapped from the cache's file
     split_of: tuple[str, ...]
-    bad: tuple[tuple[str, str], ...]  # key and reason of what was left out
+    bad: tuple[tuple[str, str], ...]  # key and error message of the images left out
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -85,12 +85,14 @@ class Pixels:
         return self.pixels[self.rows[i]], int(self.labels[i])
 
 
-def decoded(table: Table, settings: TrainSettings, *, cache: Path, progress: Progress) -> Prepared:
-    """The images of a table that can be read, at the training size and in no split yet.
+def decode_table(
+    table: Table, settings: TrainSettings, *, cache: Path, progress: Progress
+) -> Prepared:
+    """The images of a table that can be read, at the training size, not yet split.
 
-    Raises: DataError: an image cannot be read, unless those are to be skipped.
+    Raises: DataError: an image cannot be read, unless `skip_bad` is set.
     """
-    found = decode(
+    images = decode_images(
         table,
         size=settings.image_size,
         channels=settings.channels,
@@ -98,37 +100,38 @@ def decoded(table: Table, settings: TrainSettings, *, cache: Path, progress: Pro
         skip_bad=settings.skip_bad,
         progress=progress,
     )
-    bad = {key for key, _ in found.bad}
+    bad = {key for key, _ in images.bad}
     table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
-    return Prepared(table, found.array, ("",) * len(table), found.bad)
+    return Prepared(table, images.array, ("",) * len(table), images.bad)
 
 
-def prepare_apart(
-    settings: TrainSettings, data: str, like: Prepared, *, cache: Path
+def prepare_external(
+    settings: TrainSettings, data: str, classes_of: Prepared, *, cache: Path
 ) -> CorrectedDataset:
-    """The images of another table at the same size, never split and never trained on.
+    """The images of an external table, which are never split and never trained on.
 
-    Raises: DataError: it cannot be read, or it has a class that `like` does not have.
+    Raises: DataError: it cannot be read, or it has a class that `classes_of` does not have.
     """
     table = read_data(Path(data), settings.columns())
-    read = decoded(table, settings, cache=cache, progress=lambda _done, _total: None)
-    apart = replace(read, table=relabelled(read.table, like), split_of=("apart",) * len(read.table))
-    return apart.samples("apart")
+    images = decode_table(table, settings, cache=cache, progress=lambda _done, _total: None)
+    table = relabel(images.table, classes_of)
+    external = replace(images, table=table, split_of=("external",) * len(table))
+    return external.samples("external")
 
 
-def relabelled(table: Table, like: Prepared) -> Table:
-    """The table with the labels of the other's classes, which are matched by name.
+def relabel(table: Table, classes_of: Prepared) -> Table:
+    """The table with the labels of the other data, whose classes are matched by name.
 
-    Raises: DataError: a class is not among them.
+    Raises: DataError: the other data do not have a class of the table.
     """
-    strange = [name for name in table.class_names if name not in like.class_names]
-    if strange:
+    unknown = [name for name in table.class_names if name not in classes_of.class_names]
+    if unknown:
         raise DataError(
-            f"the class '{strange[0]}' is none of {', '.join(like.class_names)}: give the "
+            f"unknown class '{unknown[0]}', expected {', '.join(classes_of.class_names)}: give the "
             "classes of both tables the same names"
         )
-    labels = np.array([like.class_names.index(name) for name in table.class_names], np.int64)
-    return replace(table, labels=labels[table.labels], class_names=like.class_names)
+    labels = np.array([classes_of.class_names.index(name) for name in table.class_names], np.int64)
+    return replace(table, labels=labels[table.labels], class_names=classes_of.class_names)
 
 
 def to_pixels(image: NDArray[np.uint8]) -> torch.Tensor:
@@ -140,13 +143,13 @@ def to_pixels(image: NDArray[np.uint8]) -> torch.Tensor:
 def prepare(
     settings: TrainSettings, folder: RunFolder, *, cache: Path, progress: Progress
 ) -> Prepared:
-    """Read, split and decode. A run that has its split written keeps it.
+    """Read, decode and split the images. A run whose split is written already keeps it.
 
-    Raises: DataError: whatever is wrong with the data, before any training.
+    Raises: DataError: the data cannot be used.
     """
     table = read_data(Path(settings.data), settings.columns())
-    read = decoded(table, settings, cache=cache, progress=progress)
-    table = read.table
+    images = decode_table(table, settings, cache=cache, progress=progress)
+    table = images.table
     check_masks(table)
     if folder.splits.exists():
         split_of = read_splits(folder.splits, table)
@@ -155,4 +158,4 @@ def prepare(
             table, test=settings.test_share, val=settings.val_share, seed=settings.seed
         )
         write_splits(folder.splits, table, split_of)
-    return replace(read, split_of=split_of)
+    return replace(images, split_of=split_of)

@@ -21,6 +21,8 @@ from imil.lightning import IMIL
 from imil.metrics import accuracy, evaluate, negative_log_likelihood
 from imil.pytorch import Foreseen, TorchModel
 from imil.pytorch.callback import versions
+from imil.run_folder import RunFolder
+from imil.settings import TrainSettings
 from imil.store import Store
 from imil.store.run_progress import Progress
 from imil.training.augment import augment
@@ -37,8 +39,6 @@ from imil.training.prediction_files import read_parts, read_predictions, write_m
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
 from imil.training.rounded import write_rounded
-from imil.training.run_folder import RunFolder
-from imil.training.settings import TrainSettings
 
 LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Run:
         if not self.settings.low_memory:
             keep_freed_memory()
         self.device = training_device(self.settings.device)
-        asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
+        asked = self.settings.imil_epoch if self.settings.reader.kind != "none" else ()
         self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
         self.marks = tuple(sorted({*self.marks, *self.rounds}))
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
@@ -150,7 +150,7 @@ class Run:
     def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
         def ask(cases: Any) -> Any:
             bar.hide()  # the reader has the screen
-            if self.at_terminal or self.settings.reader == "console":
+            if self.at_terminal or self.settings.reader.kind == "console":
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 

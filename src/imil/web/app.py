@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from imil import __version__
 from imil.errors import StoreError
+from imil.run_folder import STORE_NAME, store_path
 from imil.store import Store
 from imil.web import error_responses, sign_in
 from imil.web.middleware import SecurityMiddleware
@@ -72,10 +73,9 @@ def find_store(path: Path | str) -> Path:
 
     Raises: StoreError: there is none.
     """
-    path = Path(path)
-    file = path / "imil.sqlite" if path.is_dir() else path
+    file = store_path(Path(path))
     if not file.is_file():
-        raise StoreError(f"no store at {path}: give a run's folder or its imil.sqlite")
+        raise StoreError(f"no store at {path}: give a run's folder or its {STORE_NAME}")
     return file
 
 

@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imil.data.file_hashes import hash_files
-from imil.data.near_duplicates import SIDE, fingerprints
+from imil.data.near_duplicates import SIDE, edge_vectors
 from imil.data.table import Table, check_masks, read_data
-from imil.data.table_columns import TextColumns, read_rows
+from imil.data.table_columns import TextColumns, read_columns
 from imil.errors import DataError, SettingsError
+from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.plan import Plan
-from imil.training.prepared_data import Prepared, decoded, relabelled
-from imil.training.settings import TrainSettings
+from imil.training.prepared_data import Prepared, decode_table, relabel
 
 DATA = "data"
 MASKS = "mask_content"  # a column that older studies do not have in images.parquet
@@ -106,9 +106,9 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
     contents, _ = hash_files(images.table.images, cache / "hashes.json", lambda _done, _of: None)
     if settings.image_size < SIDE:
         larger = settings.model_copy(update={"image_size": SIDE})
-        prints = fingerprints(_decoded(table, larger, cache, say).pixels)
+        prints = edge_vectors(_decoded(table, larger, cache, say).pixels)
     else:
-        prints = fingerprints(images.pixels)
+        prints = edge_vectors(images.pixels)
     return ImageSet(
         name,
         images,
@@ -147,7 +147,7 @@ def _decoded(table: Table, settings: TrainSettings, cache: Path, say: Say) -> Pr
         if messages:  # once, and only where images are not in the cache
             say(messages.pop())
 
-    return decoded(table, settings, cache=cache, progress=progress)
+    return decode_table(table, settings, cache=cache, progress=progress)
 
 
 def _subgroups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[TextColumns, list[str]]:
@@ -163,7 +163,7 @@ def _subgroups(data: Path, wanted: Sequence[str], *, needed: bool) -> tuple[Text
             f"'{reserved}' cannot name a column of subgroups, the study uses that name itself: "
             f"copy the column under another name, such as {reserved}-group"
         )
-    names, columns = ([], {}) if data.is_dir() else read_rows(data, wanted)
+    names, columns = ([], {}) if data.is_dir() else read_columns(data, wanted)
     missing = [name for name in wanted if name not in columns]
     if missing and needed:
         reason = f"but {', '.join(names)}" if names else "it is a folder: give a table"
@@ -184,7 +184,7 @@ def _with_classes_of(data: ImageSet, external: ImageSet) -> ImageSet:
     Raises: DataError: it has a class that the data do not have.
     """
     given, classes = external.images.table, data.images.class_names
-    table = relabelled(given, data.images)
+    table = relabel(given, data.images)
     warnings = [
         f"{external.name} has no image of the class '{name}': some measures are not defined on it"
         for name in classes

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.data.near_duplicates import Rows, near, same
+from imil.data.near_duplicates import Rows, find_near_duplicates, identical_files
 from imil.errors import DataError
 from imil.study.checks.image_sets import DATA, ImageSet
 
@@ -59,7 +59,7 @@ def check_overlaps(sets: Sequence[ImageSet], splits: Splits) -> list[str]:
     Raises: DataError: the same image is trained on and tested on.
     """
     images = AllImages(sets, splits)
-    pairs = [_worst_pair(images, rows) for rows in same(images.contents)]
+    pairs = [_worst_pair(images, rows) for rows in identical_files(images.contents)]
     leaks = [(i, j, why) for i, j, why in pairs if why]
     if leaks:
         named = "; ".join(
@@ -109,7 +109,7 @@ def _near_duplicates(images: AllImages, sets: Sequence[ImageSet]) -> Iterator[st
         return images.leak(i, j) & images.differ(i, j)
 
     prints = np.concatenate([one.prints for one in sets])
-    count, closest = near(prints, wanted, shown=IN_WARNING)
+    count, closest = find_near_duplicates(prints, wanted, shown=IN_WARNING)
     if count:
         names = ", ".join(
             f"{images.names[i]} and {images.names[j]} ({similarity:.2f})"

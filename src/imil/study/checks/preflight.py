@@ -22,6 +22,7 @@ from imil.atomic_files import os_errors_as_sentences, write_json, write_table
 from imil.data.splits import find_patient_leak, read_splits, split, write_splits
 from imil.errors import DataError, SettingsError
 from imil.pytorch.callback import versions
+from imil.run_folder import STORE_NAME
 from imil.study.arms import Arm
 from imil.study.checks.image_sets import MASKS, ImageSet, Say, read_sets
 from imil.study.checks.leakage import check_overlaps
@@ -198,7 +199,7 @@ def _check_answers(
     """
     for arm in (arm for arm in plan.rows if arm.kind == "imil" and arm.reader in now):
         changed = before.get(arm.reader, now[arm.reader]) != now[arm.reader]
-        if changed and any(folder.arm(arm.id).glob("*/imil.sqlite")):
+        if changed and any(folder.arm(arm.id).glob(f"*/{STORE_NAME}")):
             raise SettingsError(
                 f"the readings that '{arm.reader}' replays have changed since an arm of "
                 f"{folder.path} was trained with them: restore them, or give the new ones to a "

@@ -15,7 +15,8 @@ from imil.study.arms import Arm
 from imil.study.checks.leakage import Splits
 from imil.study.plan import Plan, Reader
 from imil.training.prepared_data import Prepared
-from imil.training.reader_factory import check_web, make_reader
+from imil.training.reader_factory import make_reader
+from imil.training.web_reader import check_web_installed
 
 
 def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:
@@ -59,12 +60,12 @@ def hash_replays(plan: Plan, data: Prepared) -> dict[str, str]:
 def _make(reader: Reader, data: Prepared) -> object:
     """The reader; None if it is the web page."""
     if reader.asks == "web":
-        check_web()
-    if reader.reader == "web":
+        check_web_installed()
+    if reader.reader.kind == "web":
         return None
-    if reader.reader == "none":
-        raise SettingsError("reader is none: give a reader, or leave out the arm imil")
-    return make_reader(reader.reader, person=reader.name, seed=0, data=data, folder=Path())
+    if reader.reader.kind == "none":
+        raise SettingsError("reader is none: name one, or leave the arm imil out")
+    return make_reader(reader.reader, reader_name=reader.name, seed=0, data=data, folder=Path())
 
 
 def _same_answers(replayed: Mapping[str, Replay]) -> Iterator[str]:

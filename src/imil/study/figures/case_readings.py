@@ -13,7 +13,6 @@ from imil.study.arms import Arm
 from imil.study.figures.figure_inputs import FigureInputs
 from imil.study.phrases import listed
 from imil.study.study_folder import Job
-from imil.training.reader_factory import PLAYED
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def _job_readings(arm: Arm, job: Job) -> list[CaseReading]:
 def simulated_sentence(inputs: FigureInputs, readings: Sequence[CaseReading]) -> str:
     """Which of the readers are simulated, or nothing."""
     names = list(dict.fromkeys(one.arm.reader for one in readings))
-    simulated = [n for n in names if inputs.plan.reader(n).reader.partition(":")[0] in PLAYED]
+    simulated = [n for n in names if inputs.plan.reader(n).reader.is_simulated]
     if not simulated:
         return ""
     if len(simulated) == len(names):

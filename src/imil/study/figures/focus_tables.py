@@ -8,9 +8,9 @@ from math import ceil
 import pandas as pd
 
 from imil.errors import DataError
+from imil.settings import TrainSettings
 from imil.study.attention_focus import summary
 from imil.study.study_folder import Job
-from imil.training.settings import TrainSettings
 
 STRIDE = 32  # pixels of the image per value of a ResNet's last feature map (He et al. 2015)
 

@@ -25,6 +25,8 @@ from imil.errors import ImilError, RoundPaused, SettingsError
 from imil.images.load import load_mask
 from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
+from imil.readers.spec import ReaderSpec
+from imil.settings import TrainSettings, load_config, resolve
 from imil.store import Store
 from imil.study.arms import Arm
 from imil.study.attention_focus import write_focus
@@ -33,10 +35,10 @@ from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.device import resolve_auto
 from imil.training.prediction_files import write_parts
-from imil.training.prepared_data import Prepared, prepare, prepare_apart
-from imil.training.reader_factory import make_reader, reading_room
+from imil.training.prepared_data import Prepared, prepare, prepare_external
+from imil.training.reader_factory import make_reader
 from imil.training.run import Run
-from imil.training.settings import TrainSettings, load_config, resolve
+from imil.training.web_reader import reading_room
 
 IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
 
@@ -97,7 +99,7 @@ def work(
         return round(earlier + time.monotonic() - start, 1)
 
     try:
-        with job.run.held():
+        with job.run.locked():
             settings = plan.settings(arm, job.seed)
             how: dict[str, Any] = {}
             if not job.run.metrics.exists():
@@ -231,20 +233,20 @@ def _reader(
         yield _control(folder, plan, arm, job)
     else:
         answers = plan.reader(arm.reader)
-        first = None if answers.reader == "web" else _named(answers.reader, arm, job, run)
+        first = None if answers.reader.kind == "web" else _named(answers.reader, arm, job, run)
         if answers.asks == "web":
             with reading_room(run, store, console) as page:
                 yield page if first is None else _replay_then_ask(first, page)
         elif isinstance(first, Replay) and answers.asks:
-            yield _replay_then_ask(first, _named(answers.asks, arm, job, run))
+            yield _replay_then_ask(first, _named(ReaderSpec.parse(answers.asks), arm, job, run))
         else:
             yield first
 
 
-def _named(name: str, arm: Arm, job: Job, run: Run) -> Reader:
+def _named(spec: ReaderSpec, arm: Arm, job: Job, run: Run) -> Reader:
     return make_reader(
-        name,
-        person=arm.reader,
+        spec,
+        reader_name=arm.reader,
         seed=job.seed,
         data=run.data,
         folder=run.folder.cases,
@@ -257,8 +259,8 @@ def _replay_then_ask(replayed: Reader, person: Reader) -> Reader:
     assert isinstance(replayed, Replay)
 
     def both(cases: Sequence[Case]) -> Iterator[Reading]:
-        known = [case for case in cases if replayed.knows(case)]
-        unknown = [case for case in cases if not replayed.knows(case)]
+        known = [case for case in cases if replayed.has_reading(case)]
+        unknown = [case for case in cases if not replayed.has_reading(case)]
         if known:
             yield from replayed(known)
         if unknown:
@@ -290,7 +292,7 @@ def _evaluate(plan: Plan, job: Job, run: Run, cache: Path) -> None:
     for name, external in plan.external.items():
         path = run.folder.predictions("end", f"external-{name}")
         if not path.exists():
-            samples = prepare_apart(run.settings, external.data, run.data, cache=cache)
+            samples = prepare_external(run.settings, external.data, run.data, cache=cache)
             keys = [samples.key(i) for i in range(len(samples))]
             write_parts(path, keys, samples.labels, model.parts(samples))
     samples = run.samples[TEST]

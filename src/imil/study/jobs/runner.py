@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imil.atomic_files import atomic_write, locked
 from imil.errors import ImilError, SettingsError
+from imil.settings import load_config
 from imil.study.arms import Kind
 from imil.study.checks.preflight import prepare
 from imil.study.jobs.job import Task, work
@@ -24,7 +25,6 @@ from imil.study.jobs.workers import KILLED, Workers, outcome
 from imil.study.phrases import count, duration
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import Job, StudyFolder
-from imil.training.settings import load_config
 
 POLL_SECONDS = 2.0  # between updates of the progress bar
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.figures.focus_tables import read_focus
 from imil.study.phrases import count
@@ -19,7 +20,6 @@ from imil.study.result_rows import BASE, results
 from imil.study.statistics.verdict import Compared
 from imil.study.study_folder import TEST, Job, State, StudyFolder
 from imil.study.study_predictions import StudyPredictions
-from imil.training.settings import TrainSettings
 
 MASKS = {"lesion_mask": "lesions", "lung_mask": "lungs"}
 Row = Any  # of `itertuples`, which nothing describes

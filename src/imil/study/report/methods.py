@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imil.grid import Grid
-from imil.readers.simulated import EVEN
+from imil.readers.simulated import EVEN_SHARE
+from imil.readers.spec import ReaderSpec
+from imil.settings import TrainSettings
 from imil.study.arms import Kind
 from imil.study.phrases import count, listed
 from imil.study.report.findings import MASKS, Findings
 from imil.study.report.methods_statistics import statistics_sentences
-from imil.training.reader_factory import PLAYED, skills
-from imil.training.settings import TrainSettings
 
 ARMS: dict[Kind, str] = {
     "baseline": "a baseline, trained without any of the following",
@@ -129,8 +129,8 @@ def _round(findings: Findings) -> Iterator[str]:
     if any(len(session.answers) < session.wanted for session in findings.sessions):
         yield "Fewer cases were shown where the model made fewer mistakes."
     for reader in findings.plan.readers:
-        kind = reader.reader.partition(":")[0]
-        if kind in PLAYED:
+        kind = reader.reader.kind
+        if reader.reader.is_simulated:
             behaviour = simulated_behaviour(reader.reader, settings)
             yield f"The reader {reader.name} was simulated: it {behaviour}."
         elif kind == "replay":
@@ -191,15 +191,14 @@ def _software(findings: Findings) -> Iterator[str]:
     )
 
 
-def simulated_behaviour(reader: str, settings: TrainSettings) -> str:
+def simulated_behaviour(reader: ReaderSpec, settings: TrainSettings) -> str:
     """What a simulated reader does: which squares it selects, and with which errors.
 
     Args:
-        reader: as in a plan, such as `simulated:miss=0.3`; its kind is one of `PLAYED`.
+        reader: as in a plan, such as `simulated:miss=0.3`; its kind is one of `SIMULATED`.
         settings: have the mask columns and the grid.
     """
-    kind, _, options = reader.partition(":")
-    given = skills(options)
+    given = reader.options
     region = "the largest region of " if given.get("one_region") else ""
     squares = _squares(given.get("threshold"), Grid.parse(settings.grid_size).squares)
     parts = [f"{squares} {region}{_mask(settings.mask_columns)}"]
@@ -208,11 +207,11 @@ def simulated_behaviour(reader: str, settings: TrainSettings) -> str:
     if given.get("false"):
         parts.append(f"adds each other one with a probability of {given['false']:g}")
     parts.append("and always selects at least one")
-    return SELECTIONS[kind].format(", ".join(parts))
+    return SELECTIONS[reader.kind].format(", ".join(parts))
 
 
 def _squares(threshold: float | None, squares: int) -> str:
-    least = EVEN / squares if threshold is None else threshold
+    least = EVEN_SHARE / squares if threshold is None else threshold
     share = f"{100 * least:.3g} % or more" if least else "any part"
     return f"the squares that contain {share} of"
 

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where."""
+"""The folder of a run: the name of every file in it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from imil.atomic_files import locked
+STORE_NAME = "imil.sqlite"
+CONFIG_NAME = "config.toml"
+LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run; each explains itself (see docs/run-folder.md)."""
+    """The files of a run (see docs/run-folder.md)."""
 
     path: Path
 
@@ -24,12 +26,12 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """Resolved settings, seed included."""
-        return self.path / "config.toml"
+        return self.path / CONFIG_NAME
 
     @property
     def store(self) -> Path:
         """Rounds, cases and readings."""
-        return self.path / "imil.sqlite"
+        return self.path / STORE_NAME
 
     @property
     def splits(self) -> Path:
@@ -57,7 +59,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """Test metrics before each round and at the end; written last, so its sign of an end."""
+        """Test metrics before each round and at the end; written last: it marks a finished run."""
         return self.path / "metrics.json"
 
     def predictions(self, when: str, split: str) -> Path:
@@ -66,7 +68,7 @@ class RunFolder:
 
     @property
     def cases(self) -> Path:
-        """One PNG a case, for the console."""
+        """One PNG per case, for the console."""
         return self.path / "cases"
 
     @property
@@ -79,23 +81,36 @@ class RunFolder:
         """The training curve."""
         return self.path / "curve.png"
 
+    @property
+    def has_files(self) -> bool:
+        """Whether it holds more than what a run leaves that is killed at its first step."""
+        leftovers = (LOCK_NAME, f".{CONFIG_NAME}.half")
+        return any(path.name not in leftovers for path in self.path.iterdir())
+
     def clear(self) -> None:
-        """Take back what was written before training started."""
+        """Delete what was written before training started."""
         for path in (self.config, self.splits):
             path.unlink(missing_ok=True)
 
-    def leave(self) -> None:
-        """Take the folder back too, if there is nothing in it."""
-        (self.path / ".lock").unlink(missing_ok=True)
+    def remove_if_empty(self) -> None:
+        """Delete the folder too, if there is nothing in it but the lock."""
+        (self.path / LOCK_NAME).unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder against other processes.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder against other processes.
 
         Raises: SettingsError, DataError: another process has it, or it cannot be written.
         """
+        from imil.atomic_files import locked  # here: a reader of the folder needs no lock
+
         busy = f"{self.path} is in use by another imil process: wait for it, or give another --out"
         with locked(self.path, busy):
             yield
+
+
+def store_path(path: Path) -> Path:
+    """The store that a person means by a run's folder, or by the store itself."""
+    return RunFolder(path).store if path.is_dir() else path

@@ -1,0 +1,313 @@
+"""The settings of one training, each declared once: flag, name in a file, default, range, help.
+
+The flags of `imil train`, the names in a TOML file and `config.toml` all come from the fields of
+`TrainSettings`. It imports no framework and no NumPy, so that `imil train --help` is quick.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from imil.errors import SettingsError
+from imil.readers.spec import ReaderSpec
+from imil.round_options import GRID_SIZE, IMIL_EPOCH, NUM_OUTLIERS, check_epochs
+
+if TYPE_CHECKING:
+    from imil.data.table import Columns
+
+Panel = Literal["Data", "Model", "Training", "Round"]
+Mix = Literal["none", "mixup", "cutmix", "cutout"]
+Augment = Literal["flip", "crop"]
+NO_PATH = ("none", "imagenet")  # weights that are not a file
+
+
+def _parse_reader(value: object) -> ReaderSpec:
+    if not isinstance(value, str | ReaderSpec):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return ReaderSpec.parse(value)
+
+
+# a reader that is written, in files and in the store, as the text that it was parsed from
+ReaderField = Annotated[
+    ReaderSpec, PlainValidator(_parse_reader), PlainSerializer(str, return_type=str)
+]
+
+
+def _setting(panel: Panel, default: Any, help_: str, example: str, **limits: Any) -> Any:
+    """A field: the panel of `--help` that lists it, its help, and an example of its value."""
+    return Field(
+        default,
+        description=help_,
+        examples=[example],
+        json_schema_extra={"panel": panel},
+        **limits,
+    )
+
+
+class TrainSettings(BaseModel):
+    """One training. Every default that the paper gives is the paper's (section 3.3.2).
+
+    Raises: SettingsError, from `resolve`: a value is out of range, or a name is unknown.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str = _setting(
+        "Data",
+        ...,
+        "A table of images (CSV or Parquet), a folder with one folder per class, or the "
+        "Shenzhen or Montgomery folder as it is distributed.",
+        "films.csv",
+    )
+    test_share: float = _setting(
+        "Data", 0.2, "Share of the images held out for testing.", "0.25", gt=0, lt=1
+    )
+    val_share: float = _setting(
+        "Data", 0.0, "Share of the images held out for validation.", "0.1", ge=0, lt=1
+    )
+    skip_bad: bool = _setting("Data", False, "Leave out unreadable images, and list them.", "true")
+    image_column: str = _setting("Data", "image", "Column of image paths.", "file")
+    label_column: str = _setting("Data", "label", "Column of labels.", "finding")
+    split_column: str = _setting(
+        "Data", "split", "Column of train, val, test, if there is one.", "fold"
+    )
+    patient_column: str = _setting(
+        "Data",
+        "patient",
+        "Column of patients, if there is one: no patient is in two splits.",
+        "patient_id",
+    )
+    class_name_column: str = _setting(
+        "Data", "class_name", "Column of class names, if there is one.", "diagnosis"
+    )
+    mask_columns: tuple[str, ...] = _setting(
+        "Data",
+        ("lesion_mask", "lung_mask"),
+        "Columns of mask files for the simulated reader, best first.",
+        "lesion_mask,lung_mask",
+    )
+
+    model: str = _setting("Model", "resnet50", "Any model that timm has.", "resnet18")
+    weights: str = _setting(
+        "Model",
+        "none",
+        "Initial weights: none (random), imagenet (needs a network connection), or a file.",
+        "resnet50.safetensors",
+    )
+    image_size: int = _setting(
+        "Model", 224, "Height and width of the model's input, in pixels.", "112", ge=16, le=4096
+    )
+    channels: Literal[1, 3] = _setting("Model", 1, "1 for grey images, 3 for colour.", "3")
+
+    epochs: int = _setting("Training", 100, "Passes over the training set.", "50", ge=1, le=100_000)
+    batch_size: int = _setting("Training", 64, "Images per step.", "32", ge=2, le=65_536)
+    optimizer: Literal["sgd", "adam", "adamw"] = _setting(
+        "Training", "sgd", "Optimizer: sgd, adam or adamw.", "adam"
+    )
+    lr: float = _setting(
+        "Training", 0.001, "Learning rate.", "0.01", gt=0, le=100, allow_inf_nan=False
+    )
+    momentum: float = _setting("Training", 0.0, "Momentum of SGD.", "0.9", ge=0, lt=1)
+    augment: tuple[Augment, ...] = _setting(
+        "Training", (), "Random changes of each image: flip, crop or flip,crop.", "flip,crop"
+    )
+    mix: Mix = _setting(
+        "Training", "none", "Mixing of images: none, mixup, cutmix or cutout.", "mixup"
+    )
+    seed: int = _setting("Training", 0, "Seed of every random choice.", "1", ge=0, le=2**32 - 1)
+    precision: Literal["auto", "32", "bf16"] = _setting(
+        "Training", "auto", "auto (bfloat16 where the hardware has it), 32 or bf16.", "bf16"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
+        "Training", "auto", "Where to train: auto (a GPU if there is one), cpu, cuda or mps.", "cpu"
+    )
+    compile: Literal["off", "on", "auto"] = _setting(
+        "Training",
+        "off",
+        "Compile the training step: off, on, or auto (measured first, where the run is long "
+        "enough; the last bits of its numbers depend on the outcome).",
+        "on",
+    )
+    low_memory: bool = _setting(
+        "Training",
+        False,
+        "Free memory after each step (a third less of it on a CPU), and hold no images on a GPU; "
+        "slower.",
+        "true",
+    )
+
+    imil_epoch: tuple[int, ...] = _setting(
+        "Round",
+        (IMIL_EPOCH,),
+        "Hold a round after this many epochs; several as 50,70,90.",
+        "50,70,90",
+    )
+    num_outliers: int = _setting(
+        "Round",
+        NUM_OUTLIERS,
+        "Number of mistakes shown to the reader in a round.",
+        "10",
+        ge=1,
+        le=1_000_000,
+    )
+    grid_size: str = _setting(
+        "Round",
+        f"{GRID_SIZE}x{GRID_SIZE}",
+        "Squares per side, or rows x columns, such as 4x6.",
+        "4x6",
+    )
+    reader: ReaderField = _setting(
+        "Round",
+        ReaderSpec("console"),
+        "Who reads: console (you, here), web (a page; its link is printed), simulated (from the "
+        "mask columns), random or inverted (controls), replay:FILE (CSV, JSON or another run's "
+        "store), none.",
+        "simulated:miss=0.2",
+    )
+    reader_name: str = _setting(
+        "Round",
+        "reader",
+        "Name stored with readings from the console or a simulated reader; for a replay with "
+        "several readers, the one to use. A simulated reader without a name gets that of its kind.",
+        "Dr. Lee",
+        min_length=1,
+        max_length=100,
+    )
+    protocol: Literal["paper", "blind-first"] = _setting(
+        "Round",
+        "paper",
+        "In the reading room: paper, or blind-first (the model's opinion is shown after your own).",
+        "blind-first",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_bool(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name not in ("low_memory", "skip_bad"):
+            text = str(value).lower()
+            raise SettingsError(f"--{flag_name(str(info.field_name))} is {text}: give a value")
+        return value
+
+    @field_validator("imil_epoch", "augment", "mask_columns", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):  # as on the command line
+            return [word.strip() for word in value.split(",") if word.strip()]
+        return (value,) if type(value) is int else value
+
+    @field_validator("imil_epoch")
+    @classmethod
+    def _sort_epochs(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return check_epochs(value)
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:
+        return () if value in ("none", ["none"]) else value
+
+    @field_validator("grid_size", mode="before")
+    @classmethod
+    def _parse_grid(cls, value: Any) -> str:
+        from imil.grid import Grid  # here: it needs NumPy
+
+        grid = Grid.parse(value)
+        return f"{grid.rows}x{grid.cols}"
+
+    def check_grid(self) -> None:
+        """Apart from the other checks: a control lays its box on a finer grid than any reader's.
+
+        Raises: SettingsError: the grid has a square without a pixel.
+        """
+        rows, columns = map(int, self.grid_size.split("x"))
+        if max(rows, columns) > self.image_size:
+            raise SettingsError(
+                f"--grid-size {self.grid_size} has squares without a pixel at --image-size "
+                f"{self.image_size}: give a coarser grid, or a larger image"
+            )
+
+    def columns(self) -> Columns:
+        """The names of the table's columns."""
+        from imil.data.table import Columns  # here: it needs NumPy
+
+        return Columns(
+            image=self.image_column,
+            label=self.label_column,
+            split=self.split_column,
+            patient=self.patient_column,
+            class_name=self.class_name_column,
+            masks=self.mask_columns,
+        )
+
+    def with_absolute_paths(self, base: Path) -> TrainSettings:
+        """The same settings, relative paths taken from the folder `base`: `resume` may be run
+        from any folder.
+        """
+        paths: dict[str, Any] = {
+            "data": str((base / self.data).absolute()),
+            "reader": self.reader.with_absolute_file(base),
+        }
+        if self.weights not in NO_PATH:
+            paths["weights"] = str((base / self.weights).absolute())
+        return self.model_copy(update=paths)
+
+    def write(self, path: Path) -> None:
+        """Write the resolved settings as TOML, under the names of the flags."""
+        values = {flag_name(name): value for name, value in self.model_dump(mode="json").items()}
+        path.write_bytes(tomli_w.dumps(values).encode())
+
+
+def resolve(values: Mapping[str, Any]) -> TrainSettings:
+    """The settings with the defaults filled in.
+
+    Raises: SettingsError: a name is unknown, or a value is out of range.
+    """
+    try:
+        return TrainSettings(**values)
+    except ValidationError as error:
+        raise SettingsError(_message(error)) from None
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """The values of a TOML file, under the names of the settings.
+
+    Raises: SettingsError: it cannot be read, or is not TOML.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def flag_name(name: str) -> str:
+    """The name of a setting as a flag and in a file: `image-size` for `image_size`."""
+    return name.replace("_", "-")
+
+
+def _message(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = flag_name(str(first["loc"][0])) if first["loc"] else "setting"
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(map(flag_name, TrainSettings.model_fields))
+        return f"unknown setting '{name}': give one of {known}"
+    if first["type"] == "missing":
+        return f"{name} is missing: name a table of images or a folder"
+    return f"--{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
