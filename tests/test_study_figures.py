@@ -50,6 +50,8 @@ from imil.study.report.loaders import loaders as loaders_of
 from imil.study.study_folder import Predictions
 from imil.training.prediction_files import write_predictions
 
+pytestmark = pytest.mark.figures
+
 ROUND, EPOCHS = 7, 10
 KINDS = ("baseline", "mixup", "imil", "imil-random")
 READERS = ("Lee", "Novak")

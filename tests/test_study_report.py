@@ -29,6 +29,8 @@ from imil.study.report.versus import versus
 from imil.study.report.write import document
 from imil.study.result_rows import wholes
 
+pytestmark = pytest.mark.figures
+
 HOSTILE = '<script>alert(1)</script> & "friends" </style><img src=https://evil.example/x>'
 SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
 MAIN = ("accuracy", "auroc", "ece")
