@@ -17,9 +17,9 @@ demo: setup
 test: setup
 	@$(PYTEST) -m "not slow" $(FLAGS)
 
-# no process starts and no browser
+# for the inner loop: no process starts, no browser, and no figures or report of a study
 test-fast: setup
-	@$(PYTEST) -m "not slow and not process and not browser" $(FLAGS)
+	@$(PYTEST) -m "not slow and not process and not browser and not figures" $(FLAGS)
 
 # the slow ones too, as CI does
 test-all: setup

@@ -1,5 +1,6 @@
 """Real processes that start quickly: forked from a server with all modules imported."""
 
+import atexit
 import gc
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from multiprocessing import forkserver, reduction
 
+_forked = []
 _real_context = multiprocessing.get_context
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(  # what commands import, and late; a name that is gone is left out
@@ -71,7 +73,16 @@ def fork(target, *args, **kwargs):
     known = {name: server.get(name) for name in ("_forkserver_address", "_forkserver_authkey")}
     process = CONTEXT.Process(target=_begin, args=(known, target, args, kwargs))
     process.start()
+    _forked.append(process)
     return process
+
+
+@atexit.register
+def _end_all():
+    """A test that failed may leave one that waits for a person, and Python would wait for it."""
+    for process in _forked:
+        if process.is_alive():
+            process.kill()
 
 
 def _begin(server, target, args, kwargs):

@@ -52,6 +52,8 @@ from imil.study.report.write import plan_loaders
 from imil.study.study_folder import Predictions
 from imil.training.prediction_files import write_predictions
 
+pytestmark = pytest.mark.figures
+
 ROUND, EPOCHS = 7, 10
 KINDS = ("baseline", "mixup", "imil", "imil-random")
 READERS = ("Lee", "Novak")

@@ -27,6 +27,8 @@ from imil.study.report.summary import minimum_detectable_difference
 from imil.study.report.write import document
 from imil.study.result_rows import whole_sets
 
+pytestmark = pytest.mark.figures
+
 HOSTILE = '<script>alert(1)</script> & "friends" </style><img src=https://evil.example/x>'
 SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
 MAIN = ("accuracy", "auroc", "ece")
