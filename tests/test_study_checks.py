@@ -297,8 +297,6 @@ def test_an_external_set_with_other_classes_is_an_error(tmp_path, study):
     )
     expected = "the external set 'b' cannot be used: unknown class 'nodule', expected"
     assert message.startswith(expected)
-        "the external set 'b' cannot be used: unknown class 'nodule', expected"
-    )
 
 
 def test_classes_of_an_external_set_are_matched_by_name(tmp_path, study):
