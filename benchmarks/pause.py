@@ -25,6 +25,7 @@ from time import perf_counter
 import numpy as np
 import torch
 from decoding import draw
+from imil.training.rounded import write_rounded
 from rich.table import Table
 from telling import questions, tell
 from torch import Tensor
@@ -44,7 +45,6 @@ from imil.training.mixes import mix
 from imil.training.network import build
 from imil.training.prediction_files import read_parts, write_parts
 from imil.training.prepared_data import Pixels, to_pixels
-from imil.training.rounded import write_rounded
 
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
 LARGER = 256  # films in a batch

@@ -25,6 +25,7 @@ from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
 from imil.metrics.classification import auroc, expected_calibration_error
+from imil.predictions import Predictions as SetPredictions
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -110,7 +111,8 @@ def learned(study, plan):
         end = 0.6 if job.arm == "baseline" else 0.9
         for when, truth in (("end", end), (f"epoch-{ROUND:03}", 0.1)):
             probs = np.where(np.eye(2)[labels] > 0, truth, 1 - truth)
-            write_predictions(job.run.predictions(when, "train"), list(split["key"]), labels, probs)
+            predictions = SetPredictions(probs, labels, list(split["key"]))
+            write_predictions(job.run.predictions(when, "train"), predictions)
 
 
 def made(folder, **asked):

@@ -124,7 +124,7 @@ def test_a_control_is_about_the_cases_of_one_round():
         ({"training": {"imil-epoch": 5, "imil_epoch": 6}}, "[training] holds 'imil_epoch' twice"),
         ({"training": {"weights": 3}}, "--weights is 3: input should be a valid string"),
         ({"training": {"test-share": 0.1}}, "[training] holds 'test_share'"),
-        ({"training": {"imil-epoch": []}}, "imil_epoch names no epoch"),
+        ({"training": {"imil-epoch": []}}, "imil_epoch is empty"),
         ({"training": 3}, "training is 3: write [training] above its lines"),
         ({"training": [{}]}, "training is [{}]: write [training] above"),
         ({"arms": "baseline"}, "arms is 'baseline': give a list, such as ["),

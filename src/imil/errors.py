@@ -30,7 +30,7 @@ class StoreError(ImilError):
     """The store cannot be opened, read or written."""
 
 
-class Missing(StoreError):
+class NotFound(StoreError):
     """What was asked for is not, or no longer, in the store."""
 
 

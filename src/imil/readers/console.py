@@ -12,7 +12,6 @@ from typing import Literal
 from imil.cases import Case, Reading, Verdict
 from imil.errors import DataError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
-from imil.readers.epoch import epoch_of
 from imil.readers.picture_viewer import open_picture
 
 Step = Literal["next", "undo", "quit"]
@@ -107,9 +106,8 @@ class Console:
 
     def _present(self, case: Case, total: int, given: Reading | None) -> None:
         """Draw, write and open the picture; say what the case is."""
-        epoch = epoch_of(case)  # a later round must not write over an earlier one's pictures
-        of_round = "" if epoch is None else f"epoch-{epoch:03d}-"
-        path = self.folder / f"{of_round}case-{case.number:03d}.png"
+        # the epoch, so that a later round does not overwrite an earlier one's pictures
+        path = self.folder / f"epoch-{case.epoch:03d}-case-{case.number:03d}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             case_panel(case).save(path, compress_level=1)  # thrice as fast: a person waits

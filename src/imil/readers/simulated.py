@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
 from imil.errors import DataError, SettingsError
-from imil.readers.epoch import epoch_of
 from imil.readers.regions import largest_region
 
 Masks = Callable[[str], Sequence[NDArray[np.bool_] | None]]
@@ -197,6 +196,5 @@ def _rng(seed: int, name: str, case: Case) -> np.random.Generator:
 
     The epoch stands for the round: the run's name would give every run other answers.
     """
-    epoch = epoch_of(case)
-    what = json.dumps([seed, name, case.key, case.id if epoch is None else epoch])
+    what = json.dumps([seed, name, case.key, case.epoch])
     return np.random.default_rng(int.from_bytes(hashlib.sha256(what.encode()).digest()[:16]))

@@ -14,7 +14,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from sqlalchemy import RowMapping
 
-from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings
+from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
 
 Row = dict[str, Any]
 FAST = 2  # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
@@ -54,6 +54,7 @@ def _little(array: NDArray[Any]) -> memoryview:
 
 def case_row(round_id: str, case: Case, image: str) -> Row:
     """The row of a case; `image` is the name of its image."""
+    predicted = case.cam_predicted.astype(np.float32)
     return {
         "id": case.id,
         "round": round_id,
@@ -63,21 +64,27 @@ def case_row(round_id: str, case: Case, image: str) -> Row:
         "predicted": case.predicted,
         "confidence": case.confidence,
         "image": image,
-        "cam_shape": list(case.cam_predicted.shape),
-        "cam_predicted": deflate(case.cam_predicted.astype(np.float32)),
+        "cam_shape": list(predicted.shape),
+        "cam_predicted": deflate(predicted),
         "cam_true": deflate(case.cam_true.astype(np.float32)),
         "earlier": None if case.earlier is None else list(case.earlier),
     }
 
 
-def case_of(row: RowMapping, image: Callable[[str], Image]) -> Case:
-    """The case of a row that was joined with its round's settings and its run's classes."""
+def case_of(
+    row: RowMapping, image: Callable[[str], Image], heat_map: Callable[[str, Which], HeatMap]
+) -> Case:
+    """The case of a row that was joined with its round and its run's class names.
 
-    def cam(name: str) -> HeatMap:
-        return inflate(row[name], "float32", row["cam_shape"])
-
+    Args:
+        image: returns an image by its name, when it is looked at.
+        heat_map: returns a heat-map by the case's id, when it is looked at.
+    """
     return Case(
         id=row["id"],
+        run=row["run"],
+        epoch=row["epoch"],
+        round=row["round"],
         number=row["number"],
         key=row["key"],
         label=row["label"],
@@ -85,9 +92,8 @@ def case_of(row: RowMapping, image: Callable[[str], Image]) -> Case:
         confidence=row["confidence"],
         class_names=tuple(row["class_names"]),
         grid=RoundSettings.from_dict(row["settings"]).grid,
-        cam_predicted=cam("cam_predicted"),
-        cam_true=cam("cam_true"),
         load_image=partial(image, row["image"]),
+        load_heat_map=partial(heat_map, row["id"]),
         earlier=None if row["earlier"] is None else tuple(row["earlier"]),
     )
 

@@ -14,8 +14,8 @@ from weakref import finalize
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from imil.cases import Case, Image, Reading, Round, RoundSettings, State
-from imil.errors import Missing, StoreBusy, StoreError
+from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
+from imil.errors import NotFound, StoreBusy, StoreError
 from imil.store import schema
 from imil.store.database import BUSY, WAYS_OUT, connect, transaction
 from imil.store.reading_insert import keep
@@ -153,14 +153,14 @@ class Store:
             return [round_of(row) for row in rows.mappings()]
 
     def round_of(self, case: Case) -> Round:
-        """The round that a case belongs to, in its state now."""
-        query = select(schema.cases.c.round).where(schema.cases.c.id == case.id)
-        with self.read() as db:
-            round_id = db.execute(query).scalar_one_or_none()
-        found = [r for r in self.rounds() if r.id == round_id]
-        if not found:
-            raise StoreError(f"there is no case '{case.id}' in {self.path}")
-        return found[0]
+        """The round that a case belongs to, in its state now.
+
+        Raises: NotFound: the store does not have it.
+        """
+        round_ = self.find_round(case.run, case.epoch)
+        if round_ is None:
+            raise NotFound(f"{self.path} has no round of case '{case.id}'")
+        return round_
 
     def mark(self, round_: Round, state: State) -> Round:
         """The round in its new state: `closed` (no more readings) or `applied`."""
@@ -174,16 +174,19 @@ class Store:
         return replace(round_, state=state)
 
     def cases(self, round_id: str) -> list[Case]:
-        """The cases of a round in reading order; images are read when they are looked at."""
+        """The cases of a round in reading order; images and heat-maps are read when looked at."""
+        case, round_ = schema.cases.c, schema.rounds.c
+        columns = [one for one in case if one.name not in ("cam_predicted", "cam_true")]
         query = (
-            select(schema.cases, schema.rounds.c.settings, schema.runs.c.class_names)
-            .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
-            .join(schema.runs, schema.runs.c.name == schema.rounds.c.run)
-            .where(schema.cases.c.round == round_id)
-            .order_by(schema.cases.c.number)
+            select(*columns, round_.run, round_.epoch, round_.settings, schema.runs.c.class_names)
+            .join(schema.rounds, round_.id == case.round)
+            .join(schema.runs, schema.runs.c.name == round_.run)
+            .where(case.round == round_id)
+            .order_by(case.number)
         )
         with self.read() as db:
-            return [case_of(row, self.image) for row in db.execute(query).mappings()]
+            rows = db.execute(query).mappings()
+            return [case_of(row, self.image, self.heat_map) for row in rows]
 
     def unread(self, round_id: str) -> list[Case]:
         """The cases of a round that have no reading yet, in reading order."""
@@ -193,14 +196,28 @@ class Store:
     def image(self, sha256: str) -> Image:
         """An image as it was shown, pixel for pixel.
 
-        Raises: Missing: there is none of that name.
+        Raises: NotFound: there is none of that name.
         """
         with self.read() as db:
             query = select(schema.images).where(schema.images.c.sha256 == sha256)
             row = db.execute(query).mappings().one_or_none()
         if row is None:
-            raise Missing(f"the store {self.path} has no image {sha256[:12]}…")
+            raise NotFound(f"the store {self.path} has no image {sha256[:12]}…")
         return inflate(row["pixels"], row["dtype"], row["shape"])
+
+    def heat_map(self, case_id: str, which: Which) -> HeatMap:
+        """A case's heat-map of the predicted or of the true class.
+
+        Raises: NotFound: there is no such case.
+        """
+        case = schema.cases.c
+        column = case.cam_predicted if which == "predicted" else case.cam_true
+        query = select(column.label("data"), case.cam_shape).where(case.id == case_id)
+        with self.read() as db:
+            row = db.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(f"the store {self.path} has no case '{case_id}'")
+        return inflate(row.data, "float32", row.cam_shape)
 
     def add(self, reading: Reading) -> None:
         """Store a reading; it is on disk when this returns. The same id is stored once.

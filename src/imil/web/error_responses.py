@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from imil.errors import ImilError, Missing, RoundClosed, SettingsError, SquareError, StoreError
+from imil.errors import ImilError, NotFound, RoundClosed, SettingsError, SquareError, StoreError
 from imil.store.invitations import LinkOver, NoEntry
 from imil.store.reading_insert import IdTaken
 
@@ -28,7 +28,7 @@ SAID: dict[int, str] = {
 STATUS: dict[type[ImilError], int] = {
     LinkOver: 410,
     NoEntry: 404,
-    Missing: 404,
+    NotFound: 404,
     RoundClosed: 409,
     IdTaken: 409,
     SquareError: 422,
@@ -36,7 +36,7 @@ STATUS: dict[type[ImilError], int] = {
 }
 # for errors whose own words name paths or ids
 OURS: dict[type[ImilError], str] = {
-    Missing: "This image is not, or no longer, in the store: skip the case and tell the owner.",
+    NotFound: "This image is not, or no longer, in the store: skip the case and tell the owner.",
     RoundClosed: "This round is closed: it takes no more readings, and those sent before count.",
 }
 

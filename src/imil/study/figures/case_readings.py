@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from imil.cases import Case, Image, Reading, Round
-from imil.errors import Missing
+from imil.errors import NotFound
 from imil.store import Store
 from imil.study.arms import Arm
 from imil.study.figures.material import Material
@@ -64,10 +64,10 @@ def simulated(material: Material, found: Sequence[Read]) -> str:
 def film(read: Read) -> Image:
     """The image as the reader saw it.
 
-    Raises: Missing: the store no longer has the case.
+    Raises: NotFound: the store no longer has the case.
     """
     with closing(Store(read.job.run.store, readonly=True)) as store:
         for case in store.cases(read.round.id):
             if case.id == read.case.id:
                 return case.image
-    raise Missing(f"case '{read.case.id}' is no longer in {read.job.run.store}: do the job again")
+    raise NotFound(f"case '{read.case.id}' is no longer in {read.job.run.store}: do the job again")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from imil.cases import RoundSettings
-from imil.errors import Missing, SquareError
+from imil.errors import NotFound, SquareError
 from imil.fills import Fill, fill
 from imil.grid import MOST, Grid
 from imil.images.resize import squash
@@ -47,7 +47,7 @@ def image(sha256: Sha256, request: Request) -> Response:
         return Response(status_code=304, headers={"ETag": f'"{sha256}"', "Cache-Control": FOREVER})
     found = room_queries.image(store, who.run, sha256)
     if found is None:
-        raise Missing(f"the store has no image {sha256[:12]}…")
+        raise NotFound(f"the store has no image {sha256[:12]}…")
     return raw(request, found, sha256)
 
 
