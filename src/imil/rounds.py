@@ -156,7 +156,7 @@ def _explain(
 
 def _summary(epoch: int, predictions: Predictions, cases: int, num_outliers: int) -> str:
     """One line: how many mistakes the model makes, and how many cases the round has."""
-    wrong, _ = mistakes(predictions.probs, predictions.labels, predictions.keys)
+    wrong = mistakes(predictions.probs, predictions.labels, predictions.keys)
     text = (
         f"Round after epoch {epoch}: the model gets {len(wrong)} of {len(predictions)} "
         "training images wrong"
