@@ -163,7 +163,7 @@ def test_a_changed_answer_is_a_new_reading_and_the_newest_counts(store, held):
     store.add(Reading("r@3#1", "Lee", "focus", (1,)))
     store.add(Reading("r@3#1", "Lee", "skip"))
     assert [r.verdict for r in store.readings(held.id)] == ["focus", "skip"]
-    assert store.standing(held.id)["r@3#1"].verdict == "skip"
+    assert store.newest_readings(held.id)["r@3#1"].verdict == "skip"
 
 
 @pytest.mark.parametrize("change", ["UPDATE readings SET reason = 'x'", "DELETE FROM readings"])
@@ -318,7 +318,7 @@ def test_a_file_that_is_not_a_store_is_refused_and_not_touched(tmp_path):
         raw.execute("CREATE TABLE recipes (name)")
     for path in (text, other):
         before = path.read_bytes()
-        with pytest.raises(StoreError, match="is no imil store"):
+        with pytest.raises(StoreError, match="is not an imil store"):
             Store(path)
         assert path.read_bytes() == before
 
@@ -328,7 +328,7 @@ def test_opening_a_missing_store_for_reading_does_not_create_it(tmp_path):
         Store(tmp_path / "none.sqlite", readonly=True)
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "no folder" / "imil.sqlite")
-    with pytest.raises(StoreError, match="is a folder: name a file in it"):
+    with pytest.raises(StoreError, match="is a folder: give a file in it"):
         Store(tmp_path)
 
 

@@ -16,7 +16,6 @@ from imil.readers.web_page import Web
 from imil.rounds import run_round
 from imil.store import Store
 from imil.store.clock import now
-from imil.store.reading_insert import keep
 from imil.store.run_progress import Progress
 
 
@@ -197,7 +196,7 @@ def test_no_case_no_reading(store):
 
 
 def test_a_training_gives_signs_of_life_while_it_is_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr("imil.store.run_progress.BEAT", 0.05)
+    monkeypatch.setattr("imil.store.run_progress.HEARTBEAT", 0.05)
     store = make_store(tmp_path)
     progress = Progress(store)
     progress.report("films", state="running", epoch=1, epochs=5)
@@ -234,7 +233,7 @@ def test_writes_of_many_threads_are_each_stored_once_or_refused_alone(tmp_path):
     def write(reading):
         start.wait()
         try:
-            store.together(lambda db: keep(db, reading))
+            store.add(reading)
         except SquareError:
             refused.append(reading.id)
 
@@ -258,7 +257,7 @@ def test_writes_that_meet_a_locked_store_all_fail_and_nothing_is_half_stored(tmp
     def write(i):
         reading = Reading(case="films@70#1", reader=f"r{i}", verdict="focus", squares=(6,))
         try:
-            store.together(lambda db: keep(db, reading))
+            store.add(reading)
         except StoreBusy:
             failed.append(i)
 

@@ -102,7 +102,7 @@ def test_a_page_beside_the_training_answers_its_round(films, tmp_path):
     assert process.wait(120) == 0
     assert "at the end" in (tmp_path / "said").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
-    standing = store.standing(store.rounds()[0].id)
+    standing = store.newest_readings(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6, 7), (6, 7), (10,)]
 
 
@@ -124,7 +124,7 @@ def test_a_reading_room_that_dies_is_back_before_the_reader_is_through(films, tm
     assert visitor.post(f"/api/rounds/{held['id']}/finish", json={}).status_code == 200
     assert process.wait(120) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
-    standing = store.standing(store.rounds()[0].id)
+    standing = store.newest_readings(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
 
 

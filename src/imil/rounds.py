@@ -98,7 +98,7 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
     Raises: DataError: the training set no longer has a sample of that key.
     """
     positions = {samples.key(i): i for i in range(len(samples))}
-    readings = store.standing(round_.id)
+    readings = store.newest_readings(round_.id)
     for case in store.cases(round_.id):
         reading = readings.get(case.id)
         if reading is not None and reading.verdict == "focus":

@@ -1,4 +1,4 @@
-"""Between the types of `imil.cases` and the rows of the tables."""
+"""Conversion between the types of `imil.cases` and rows of the tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAST = 2  # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an 
 
 def deflate(array: NDArray[Any]) -> bytes:
     """Raw little-endian values, row by row, deflated."""
-    return isal_zlib.compress(_little(array), FAST)
+    return isal_zlib.compress(_little_endian(array), FAST)
 
 
 def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
@@ -33,10 +33,10 @@ def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
 
 
 def image_row(image: Image) -> Row:
-    """The row of an image; its name is the hash of what it is."""
+    """The row of an image; its name is the hash of dtype, shape and values."""
     head = json.dumps([image.dtype.name, list(image.shape)]).encode()
     name = hashlib.sha256(head)
-    name.update(_little(image))
+    name.update(_little_endian(image))
     return {
         "sha256": name.hexdigest(),
         "dtype": image.dtype.name,
@@ -47,8 +47,8 @@ def image_row(image: Image) -> Row:
     }
 
 
-def _little(array: NDArray[Any]) -> memoryview:
-    """The raw little-endian values, row by row; not copied where they lie so already."""
+def _little_endian(array: NDArray[Any]) -> memoryview:
+    """The raw little-endian values, row by row; copied only where they are not so already."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data
 
 

@@ -43,7 +43,7 @@ def cases_page(store: Store, run: str, path: Path) -> None:
         run: name of the run.
         path: an HTML file, replaced whole; the PNG has the same name.
     """
-    rounds = [(r, store.cases(r.id), store.standing(r.id)) for r in store.rounds(run)]
+    rounds = [(r, store.cases(r.id), store.newest_readings(r.id)) for r in store.rounds(run)]
     body = "\n".join(_round(*one) for one in rounds) or "<p>No round was held.</p>"
     with atomic_write(path) as half:
         half.write_text(PAGE.format(run=html.escape(run), body=body), encoding="utf-8")

@@ -352,5 +352,5 @@ def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
 
 
 def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
-    verdicts = [reading.verdict for reading in store.standing(round_id).values()]
+    verdicts = [reading.verdict for reading in store.newest_readings(round_id).values()]
     return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}

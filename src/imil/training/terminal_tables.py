@@ -44,7 +44,7 @@ def how_sure(metrics: dict[str, Any]) -> str:
 def round_tables(store: Store) -> Iterator[Table]:
     """One table a round: its cases and the readings that count."""
     for round_ in store.rounds():
-        standing = store.standing(round_.id)
+        standing = store.newest_readings(round_.id)
         cases = store.cases(round_.id)
         table = Table(
             title=f"{escape(round_.run)}, round after epoch {round_.epoch}: {len(standing)} of "

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from imil.errors import ImilError, NotFound, RoundClosed, SettingsError, SquareError, StoreError
-from imil.store.invitations import LinkOver, NoEntry
+from imil.store.invitations import LinkExpired, UnknownLink
 from imil.store.reading_insert import IdTaken
 
 log = logging.getLogger("imil.web")
@@ -26,8 +26,8 @@ SAID: dict[int, str] = {
     405: "This address cannot be used in this way: reload the page.",
 }
 STATUS: dict[type[ImilError], int] = {
-    LinkOver: 410,
-    NoEntry: 404,
+    LinkExpired: 410,
+    UnknownLink: 404,
     NotFound: 404,
     RoundClosed: 409,
     IdTaken: 409,

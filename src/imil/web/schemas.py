@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from imil.cases import State, Verdict
 from imil.grid import MOST
-from imil.store.invitations import LONGEST, NAME, Kind
+from imil.store.invitations import MAX_DAYS, MAX_NAME, Kind
 from imil.store.run_progress import Protocol
 
 REASON = 2_000  # characters
@@ -58,8 +58,8 @@ class GivenLook(Given):
 class GivenInvitation(Given):
     """For whom a link shall be made, and for how long."""
 
-    name: Annotated[str, Field(min_length=1, max_length=NAME)]
-    days: Annotated[int, Field(ge=1, le=LONGEST)] = 30
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 30
 
 
 class Nothing(Given):

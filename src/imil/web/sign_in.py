@@ -97,7 +97,7 @@ def enter(secret: str, request: Request) -> Response:
         return _page(429, TOO_MANY)
     try:
         token, invitation = invitations.sign_in(store_of(request), secret)
-    except invitations.NoEntry as error:
+    except invitations.UnknownLink as error:
         attempts.add(address)
         log.warning("a link that is not good was opened from %s", address)
         return _page(status_of(error), str(error))

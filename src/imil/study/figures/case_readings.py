@@ -43,7 +43,7 @@ def _of(arm: Arm, job: Job) -> list[Read]:
     with closing(Store(job.run.store, readonly=True)) as store:
         found = []
         for round_ in store.rounds():
-            standing = store.standing(round_.id)
+            standing = store.newest_readings(round_.id)
             for case in store.cases(round_.id):
                 if case.id in standing:
                     found.append(Read(arm, job, round_, case, standing[case.id]))

@@ -43,7 +43,7 @@ router = APIRouter(prefix="/api", tags=["reading"], responses=TROUBLES)
 def session(request: Request) -> Session:
     """Who is here, and what there is to read."""
     store, who = store_of(request), signed_in(request)
-    if who.last_seen < now(seconds=-invitations.FRESH):
+    if who.last_seen < now(seconds=-invitations.VISIT_INTERVAL):
         with suppress(StoreError), store.write() as db:  # being noted matters less than reading
             invitations.touch(db, who)
     return Session(
