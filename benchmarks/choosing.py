@@ -3,10 +3,10 @@
     python benchmarks/choosing.py [--full] [--out FILE.json]
 
 The limit is one read of the predictions from memory (their sum). What a round does is measured
-whole: it takes the predictions in the parts in which the model gives them, and counts all mistakes
-beside the choice; the choice alone is measured too. The rivals are what one would otherwise write,
-with NumPy and with PyTorch, and count nothing. Two kinds of model: one that knows nothing, and one
-that is nearly always right, and sure of it. All are measured in turn, again and again, in one run.
+whole: it checks that all are numbers, and counts all mistakes beside the choice; the choice alone
+is measured too. The alternatives are what one would otherwise write, with NumPy and with PyTorch,
+and count nothing. Two kinds of model: one that knows nothing, and one that is nearly always right
+with high confidence. All are measured in turn, five times, in one run.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ import torch
 from rich.table import Table
 from telling import questions, tell
 
-from imil.outliers import choose, confident_mistakes, mistakes
-from imil.pytorch.model import BATCHES
+from imil.outliers import choose_cases, confident_mistakes, mistakes
+from imil.predictions import Predictions, check_finite
 
 CLASSES, CASES, TIMES = 14, 20, 5
-PART = 64 * BATCHES  # predictions that come together where a batch is 64
 
 
 class Names(Sequence[str]):
@@ -53,10 +52,12 @@ def predictions(n: int, sure: bool) -> tuple[np.ndarray, np.ndarray]:
     return logits, labels
 
 
-def in_a_round(probs: np.ndarray, labels: np.ndarray, keys: Names) -> list[int]:
-    """The choice and the number of mistakes, from predictions that come in parts."""
-    parts = (probs[start : start + PART] for start in range(0, len(probs), PART))
-    return choose(mistakes, parts, labels, keys.__getitem__, CASES).positions
+def in_a_round(predictions: Predictions) -> list[int]:
+    """The choice, the check and the number of mistakes."""
+    check_finite(predictions.probs, predictions.keys)
+    mistakes(predictions.probs, predictions.labels, predictions.keys)
+    rng = np.random.default_rng(0)
+    return choose_cases("confident_mistakes", predictions, CASES, rng, {})
 
 
 def with_argpartition(probs: np.ndarray, labels: np.ndarray) -> list[int]:
@@ -90,7 +91,7 @@ def compare(n: int, sure: bool) -> list[dict[str, object]]:
     keys = Names(n)
     ways = {
         "one read": lambda: probs.sum(),
-        "imil, a round": lambda: in_a_round(probs, labels, keys),
+        "imil, a round": lambda: in_a_round(Predictions(probs, labels, keys)),
         "imil, the choice alone": lambda: confident_mistakes(probs, labels, keys, CASES),
         "torch.topk": lambda: with_topk(probs, labels),
         "numpy.argpartition": lambda: with_argpartition(probs, labels),

@@ -2,7 +2,7 @@
 
     python benchmarks/pause.py [--full] [--out FILE.json]
 
-A round predicts the whole training set into its file, chooses 20 cases from there and makes two
+A round predicts the whole training set, writes the file, chooses 20 cases and makes two
 heat-maps of each; in bfloat16 in the pass that predicts what may be chosen again. The network has
 learnt something by then: it is trained for some epochs, and a tenth of the labels swapped after
 that, for confident mistakes. The limit is a forward pass over the same 530 decoded films, with
@@ -17,7 +17,7 @@ films of 3000 pixels and 16 bits.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -29,22 +29,23 @@ from rich.table import Table
 from telling import questions, tell
 from torch import Tensor
 
-from imil.cases import Case, HeatMap, Image, Reading, RoundSettings
+from imil.cases import Case, Image, Reading, RoundSettings
 from imil.grid import Grid
 from imil.images.load import load_image
-from imil.outliers import choose, mistakes
+from imil.outliers import choose_cases, mistakes
+from imil.predictions import Predictions, check_finite
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.rounds import run_round
 from imil.store import Store
 from imil.training.augment import augment
+from imil.training.bfloat16 import Bfloat16Model
 from imil.training.classifier import Classifier
 from imil.training.device import precision
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.mixes import mix
 from imil.training.network import build
-from imil.training.prediction_files import read_parts, write_parts
+from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Pixels, to_pixels
-from imil.training.rounded import write_rounded
 
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
 LARGER = 256  # films in a batch
@@ -87,11 +88,12 @@ def bare(net: Classifier, pixels: np.ndarray, half: bool, batch: int) -> Tensor:
 
 
 class Timed(TorchModel):
-    """Remembers when all was predicted."""
+    """Records when all was predicted."""
 
-    def parts(self, samples: CorrectedDataset) -> Iterator[np.ndarray]:
-        yield from super().parts(samples)
+    def predict(self, samples: CorrectedDataset) -> Predictions:
+        predictions = super().predict(samples)
         self.predicted = perf_counter()
+        return predictions
 
 
 def first_case(net: Classifier, samples: CorrectedDataset) -> float:
@@ -118,25 +120,23 @@ def pause(net: Classifier, samples: CorrectedDataset, file: Path, half: bool) ->
     """Seconds of each part of the pause."""
     model = TorchModel(net, batch_size=BATCH)
     model.check(samples)  # when training begins
-    maps: dict[tuple[int, int], HeatMap] = {}
     marks = [perf_counter()]
-    if half:
-        write_rounded(file, samples, model, CASES, maps)
-    else:
-        keys = [samples.key(i) for i in range(len(samples))]
-        write_parts(file, keys, samples.labels, model.parts(samples))
+    predictions = (Bfloat16Model(model, CASES) if half else model).predict(samples)
+    write_predictions(file, predictions)
     marks.append(perf_counter())
-    chosen = choose(mistakes, read_parts(file), samples.labels, samples.key, CASES)
+    check_finite(predictions.probs, predictions.keys)
+    mistakes(predictions.probs, predictions.labels, predictions.keys)  # counted for the summary
+    rng = np.random.default_rng(0)
+    chosen = choose_cases("confident_mistakes", predictions, CASES, rng, {})
     marks.append(perf_counter())
-    assert len(chosen.positions) == CASES
-    predicted = chosen.probs.argmax(axis=1)
-    both = [
+    assert len(chosen) == CASES
+    pairs = [
         (i, int(of))
-        for i, shown in zip(chosen.positions, predicted, strict=True)
-        for of in (shown, samples.labels[i])
-        if (i, of) not in maps
+        for i in chosen
+        for of in (predictions.probs[i].argmax(), predictions.labels[i])
+        if (i, int(of)) not in predictions.heat_maps
     ]
-    model.explain(samples, [i for i, _ in both], [of for _, of in both])
+    model.explain(samples, [i for i, _ in pairs], [of for _, of in pairs])
     marks.append(perf_counter())
     return dict(zip(("predict", "choose", "explain"), np.diff(marks).tolist(), strict=True))
 

@@ -46,6 +46,9 @@ def make_store(folder: Path, side: int, bits: int) -> Store:
     cases = [
         Case(
             id=f"{name_round('films', 70)}#{number}",
+            run="films",
+            epoch=70,
+            round=name_round("films", 70),
             number=number,
             key=f"film-{number}",
             label=1,
@@ -53,8 +56,7 @@ def make_store(folder: Path, side: int, bits: int) -> Store:
             confidence=0.9,
             class_names=("normal", "TB"),
             grid=settings.grid,
-            cam_predicted=heat,
-            cam_true=heat,
+            load_heat_map=lambda _which: heat,
             load_image=lambda number=number: make_film(side, bits, number),
         )
         for number in range(1, CASES + 1)

@@ -11,8 +11,15 @@ from imil.grid import Grid
 
 def make_case(number=1, *, key=None, run="r", epoch=70, grid=Grid(), earlier=None, image=None):
     pixels = np.full((40, 30), 10 * number, np.uint8) if image is None else image
+    heat_maps = {
+        "predicted": np.linspace(0, 1, 35, dtype=np.float32).reshape(7, 5),
+        "true": np.zeros((7, 5), np.float32),
+    }
     return Case(
         id=f"{run}@{epoch}#{number}",
+        run=run,
+        epoch=epoch,
+        round=f"{run}@{epoch}",
         number=number,
         key=key or f"film-{number}",
         label=0,
@@ -20,8 +27,7 @@ def make_case(number=1, *, key=None, run="r", epoch=70, grid=Grid(), earlier=Non
         confidence=0.987,
         class_names=("normal", "TB"),
         grid=grid,
-        cam_predicted=np.linspace(0, 1, 35, dtype=np.float32).reshape(7, 5),
-        cam_true=np.zeros((7, 5), np.float32),
+        load_heat_map=heat_maps.__getitem__,
         load_image=lambda: pixels,
         earlier=earlier,
     )

@@ -38,6 +38,9 @@ def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film)
     case_list = [
         Case(
             id=f"{name_round(run, epoch)}#{number}",
+            run=run,
+            epoch=epoch,
+            round=name_round(run, epoch),
             number=number,
             key=f"{KEY}/{run}/{number}",
             label=1,
@@ -45,8 +48,7 @@ def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film)
             confidence=0.9,
             class_names=NAMES,
             grid=grid,
-            cam_predicted=heat(number),
-            cam_true=heat(number + 50),
+            load_heat_map={"predicted": heat(number), "true": heat(number + 50)}.__getitem__,
             load_image=lambda number=number: film(number + epoch + len(run)),
             earlier=(2, 3) if number == 2 else None,
         )

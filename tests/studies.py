@@ -19,6 +19,7 @@ from study_data import NAMES, Options, rng_of, write_images
 from study_round import VERSIONS, write_round
 
 from imil.atomic_files import write_json, write_table
+from imil.predictions import Predictions
 from imil.study.arms import Arm, Kind
 from imil.study.plan import Plan, Reader, make_plan, read_plan
 from imil.study.report.findings import Findings, read_findings
@@ -205,7 +206,7 @@ def _write_job(
         for when in ["end"] + [f"epoch-{plan.round:03}"] * (arm.forks or arm.kind == "baseline"):
             probs = _probs(rows, job, arm, place, when == "end", options)
             keys, labels = list(rows.index), rows["label"].to_numpy(np.int64)
-            write_predictions(job.run.predictions(when, of), keys, labels, probs)
+            write_predictions(job.run.predictions(when, of), Predictions(probs, labels, keys))
     _write_history(job, settings.epochs, plan.round, arm)
     _write_focus(job, test, arm, options)
     _write_heat_maps(job, test, plan.seeds[0], options)

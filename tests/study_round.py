@@ -64,6 +64,9 @@ def _case(
     film = Path(plan.data).parent / key
     return Case(
         id=f"{name_round(job.run.name, plan.round)}#{number}",
+        run=job.run.name,
+        epoch=plan.round,
+        round=name_round(job.run.name, plan.round),
         number=number,
         key=key,
         label=label,
@@ -71,8 +74,7 @@ def _case(
         confidence=0.99 - 0.02 * number,
         class_names=tuple(names),
         grid=GRID,
-        cam_predicted=heat,
-        cam_true=heat[::-1].copy(),
+        load_heat_map={"predicted": heat, "true": heat[::-1].copy()}.__getitem__,
         load_image=lambda: np.asarray(Image.open(film)),
     )
 

@@ -108,25 +108,25 @@ def test_agreement_of_two_readers_worked_by_hand():
     by chance (9 + 25)/64, so kappa is (6/8 - 34/64) / (1 - 34/64) = 14/30. Both select as often,
     so Fleiss's is the same. Square 1: agreed on half; selected once in 4, by chance 10/16.
     """
-    found = agreement(
+    result = agreement(
         [focus("A", "a", 1, 2), focus("A", "b", 4), focus("B", "a", 2, 3), focus("B", "b", 4)], GRID
     )
-    assert (found.readers, found.cases) == (("A", "B"), 2)
-    assert found.kappa == pytest.approx(14 / 30)
-    (pair,) = found.pairs
+    assert (result.readers, result.cases) == (("A", "B"), 2)
+    assert result.kappa == pytest.approx(14 / 30)
+    (pair,) = result.pairs
     assert (pair.readers, pair.cases) == (("A", "B"), 2)
     assert pair.kappa == pytest.approx(14 / 30)
     assert pair.jaccard == pytest.approx((1 / 3 + 1) / 2)
-    assert found.jaccard == {"a": pytest.approx(1 / 3), "b": 1}
-    assert found.of_squares == (pytest.approx(-1 / 3), 1, pytest.approx(-1 / 3), 1)
-    assert found.same_verdict == 1
+    assert result.jaccard == {"a": pytest.approx(1 / 3), "b": 1}
+    assert result.of_squares == (pytest.approx(-1 / 3), 1, pytest.approx(-1 / 3), 1)
+    assert result.same_verdict == 1
 
 
 def test_agreement_per_square_is_that_of_statsmodels():
     rng = np.random.default_rng(0)
     chosen = rng.random((3, 20, 4)) < 0.4
     chosen[..., 3] |= ~chosen.any(axis=2)  # focus needs a square
-    found = agreement(
+    result = agreement(
         [
             focus(f"reader {r}", f"case {c}", *(np.flatnonzero(chosen[r, c]) + 1))
             for r in range(3)
@@ -136,23 +136,23 @@ def test_agreement_per_square_is_that_of_statsmodels():
     )
     for square in range(4):
         votes, _ = inter_rater.aggregate_raters(chosen[:, :, square].T.astype(int), 2)
-        assert found.of_squares[square] == pytest.approx(inter_rater.fleiss_kappa(votes))
+        assert result.of_squares[square] == pytest.approx(inter_rater.fleiss_kappa(votes))
     votes, _ = inter_rater.aggregate_raters(chosen.reshape(3, -1).T.astype(int), 2)
-    assert found.kappa == pytest.approx(inter_rater.fleiss_kappa(votes))
+    assert result.kappa == pytest.approx(inter_rater.fleiss_kappa(votes))
     table = inter_rater.to_table(chosen[:2].reshape(2, -1).T.astype(int), 2)[0]
     expected = inter_rater.cohens_kappa(table, return_results=False)
-    assert found.pairs[0].kappa == pytest.approx(expected)
-    assert len(found.pairs) == 3
+    assert result.pairs[0].kappa == pytest.approx(expected)
+    assert len(result.pairs) == 3
 
 
 def test_a_square_that_everybody_always_or_never_selects_has_no_kappa():
-    found = agreement([focus(reader, case, 1) for reader in "AB" for case in "ab"], GRID)
-    assert found.of_squares == (None, None, None, None)
-    assert found.kappa == 1
+    result = agreement([focus(reader, case, 1) for reader in "AB" for case in "ab"], GRID)
+    assert result.of_squares == (None, None, None, None)
+    assert result.kappa == 1
 
 
 def test_cases_that_a_reader_skipped_do_not_count_for_squares():
-    found = agreement(
+    result = agreement(
         [
             *(focus("A", "a", 1), focus("A", "b", 1), focus("A", "c", 1)),
             *(focus("B", "a", 1), Reading("b", "B", "skip"), focus("B", "c", 2)),
@@ -160,11 +160,11 @@ def test_cases_that_a_reader_skipped_do_not_count_for_squares():
         ],
         GRID,
     )
-    assert found.cases == 1
-    assert [pair.cases for pair in found.pairs] == [2, 2, 1]
-    assert found.jaccard == {"a": 1, "b": 0, "c": 0}
-    assert found.same_verdict == pytest.approx(2 / 3)
-    assert found.verdicts["B"] == {
+    assert result.cases == 1
+    assert [pair.cases for pair in result.pairs] == [2, 2, 1]
+    assert result.jaccard == {"a": 1, "b": 0, "c": 0}
+    assert result.same_verdict == pytest.approx(2 / 3)
+    assert result.verdicts["B"] == {
         "focus": pytest.approx(2 / 3),
         "skip": pytest.approx(1 / 3),
         "wrong label": 0,
@@ -172,26 +172,26 @@ def test_cases_that_a_reader_skipped_do_not_count_for_squares():
     }
 
 
-def test_of_a_changed_mind_the_last_counts():
-    found = agreement(
+def test_of_a_changed_answer_the_last_counts():
+    result = agreement(
         [focus("A", "a", 1), focus("B", "a", 2), focus("A", "a", 2), Reading("b", "A", "skip")],
         GRID,
     )
-    assert found.jaccard == {"a": 1, "b": None}
-    assert found.verdicts["A"]["skip"] == 0.5
+    assert result.jaccard == {"a": 1, "b": None}
+    assert result.verdicts["A"]["skip"] == 0.5
 
 
 def test_one_reader_agrees_with_nobody():
-    found = agreement([focus("A", "a", 1)], GRID)
-    assert (found.kappa, found.pairs, found.same_verdict) == (None, (), None)
-    assert found.of_squares == (None,) * 4
-    assert found.jaccard == {"a": None}
+    result = agreement([focus("A", "a", 1)], GRID)
+    assert (result.kappa, result.pairs, result.same_verdict) == (None, (), None)
+    assert result.of_squares == (None,) * 4
+    assert result.jaccard == {"a": None}
 
 
 def test_readers_who_share_no_case_have_no_agreement():
-    found = agreement([focus("A", "a", 1), focus("B", "b", 1)], GRID)
-    assert (found.cases, found.kappa) == (0, None)
-    assert (found.pairs[0].kappa, found.pairs[0].jaccard) == (None, None)
+    result = agreement([focus("A", "a", 1), focus("B", "b", 1)], GRID)
+    assert (result.cases, result.kappa) == (0, None)
+    assert (result.pairs[0].kappa, result.pairs[0].jaccard) == (None, None)
 
 
 def test_no_reading_is_no_agreement():

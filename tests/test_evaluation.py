@@ -4,16 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from imil.errors import DataError
+from imil.predictions import Predictions
 from imil.run_folder import RunFolder
-from imil.training.prediction_files import (
-    read_parts,
-    read_predictions,
-    write_parts,
-    write_predictions,
-)
+from imil.training.prediction_files import read_predictions, write_predictions
 from imil.training.run import Run
 
 KEYS = [f"film {i}" for i in range(5)]
@@ -21,70 +18,61 @@ LABELS = np.array([0, 1, 2, 0, 1])
 PROBS = np.random.default_rng(0).dirichlet(np.ones(3), 5)
 
 
-def test_predictions_come_back_bit_for_bit_in_the_parts_in_which_they_were_written(tmp_path):
+def test_predictions_come_back_bit_for_bit(tmp_path):
     path = tmp_path / "train.parquet"
-    write_parts(path, KEYS, LABELS, iter([PROBS[:2], PROBS[2:4], PROBS[4:]]))
-    parts = list(read_parts(path))
-    assert [len(part) for part in parts] == [2, 2, 1]
-    np.testing.assert_array_equal(np.concatenate(parts), PROBS)
-    probs, labels = read_predictions(path)
-    np.testing.assert_array_equal(probs, PROBS)
-    np.testing.assert_array_equal(labels, LABELS)
+    write_predictions(path, Predictions(PROBS, LABELS, KEYS))
+    back = read_predictions(path)
+    np.testing.assert_array_equal(back.probs, PROBS)
+    np.testing.assert_array_equal(back.labels, LABELS)
+    assert list(back.keys) == KEYS
 
 
-def test_the_table_is_the_same_whole_or_in_parts(tmp_path):
-    whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
-    write_predictions(whole, KEYS, LABELS, PROBS)
-    write_parts(parts, KEYS, LABELS, iter([PROBS[:3], PROBS[3:]]))
-    table = pd.read_parquet(parts)
-    pd.testing.assert_frame_equal(table, pd.read_parquet(whole))
+def test_the_table_has_key_label_predicted_and_a_column_per_class(tmp_path):
+    path = tmp_path / "train.parquet"
+    write_predictions(path, Predictions(PROBS, LABELS, KEYS))
+    table = pd.read_parquet(path)
+    assert list(table) == ["key", "label", "predicted", "prob_0", "prob_1", "prob_2"]
     assert list(table["key"]) == KEYS
     assert list(table["predicted"]) == PROBS.argmax(axis=1).tolist()
+    assert set(map(str, table.dtypes[1:])) == {"int64", "float64"}
 
 
-def test_a_prediction_that_fails_leaves_no_file(tmp_path):
-    def failing():
-        yield PROBS[:2]
-        raise KeyError
+def test_the_columns_of_twelve_classes_keep_their_order(tmp_path):
+    probs = np.random.default_rng(0).dirichlet(np.ones(12), 5)
+    write_predictions(tmp_path / "p.parquet", Predictions(probs, LABELS, KEYS))
+    np.testing.assert_array_equal(read_predictions(tmp_path / "p.parquet").probs, probs)
 
-    with pytest.raises(KeyError):
-        write_parts(tmp_path / "train.parquet", KEYS, LABELS, failing())
+
+def test_a_prediction_that_cannot_be_written_leaves_no_file(tmp_path):
+    with pytest.raises(pa.ArrowInvalid):
+        write_predictions(tmp_path / "p.parquet", Predictions(PROBS, LABELS, [object()] * 5))
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("read", [read_predictions, lambda path: list(read_parts(path))])
-def test_a_damaged_table_is_named_with_the_way_out(tmp_path, read):
+def test_a_damaged_table_is_named_with_a_remedy(tmp_path):
     path = tmp_path / "train.parquet"
-    write_predictions(path, KEYS, LABELS, PROBS)
+    write_predictions(path, Predictions(PROBS, LABELS, KEYS))
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"train\.parquet cannot be read: delete it"):
-        read(path)
+        read_predictions(path)
 
 
-def test_the_training_set_is_predicted_last_for_a_round_goes_on_from_there(tmp_path):
+def test_predictions_that_are_on_disk_are_read_and_not_made_again(tmp_path):
     predicted = []
 
-    class Samples:
-        labels = LABELS
-
-        def __init__(self, name):
-            self.name = name
-
-        def __len__(self):
-            return len(KEYS)
-
-        def key(self, i):
-            return KEYS[i]
-
     class Model:
-        def parts(self, samples):
-            predicted.append(samples.name)
-            yield PROBS
+        def predict(self, samples):
+            predicted.append(samples)
+            return Predictions(PROBS, LABELS, KEYS)
 
+    folder, model = RunFolder(tmp_path), Model()
     run = SimpleNamespace(
-        samples={name: Samples(name) for name in ("train", "val", "test")},
-        folder=RunFolder(tmp_path),
-        model=Model(),
+        samples={name: name for name in ("train", "val", "test")}, folder=folder, model=model
     )
-    Run._predict_all(run, "epoch-070")
-    assert predicted == ["val", "test", "train"]
+    made = Run._predict_all(run, "epoch-070", model)
+    assert sorted(predicted) == ["test", "train", "val"]
+    folder.predictions("epoch-070", "val").unlink()
+    read = Run._predict_all(run, "epoch-070", model)
+    assert sorted(predicted) == ["test", "train", "val", "val"]
+    np.testing.assert_array_equal(read.probs, made.probs)
+    assert list(read.keys) == KEYS

@@ -26,6 +26,9 @@ def a_case(number=1, *, run="run", epoch=10, level=200, names=NAMES, key=None, e
     cam = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
     return Case(
         id=f"{run}@{epoch}#{number}",
+        run=run,
+        epoch=epoch,
+        round=f"{run}@{epoch}",
         number=number,
         key=key or f"film-{number}.png",
         label=1,
@@ -33,8 +36,7 @@ def a_case(number=1, *, run="run", epoch=10, level=200, names=NAMES, key=None, e
         confidence=0.876,
         class_names=names,
         grid=Grid(2, 2),
-        cam_predicted=cam,
-        cam_true=cam,
+        load_heat_map=lambda _which: cam,
         load_image=lambda: image,
         earlier=earlier,
     )

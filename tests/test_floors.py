@@ -17,6 +17,7 @@ FLOORS = {
     "grid": 0.5,  # floor 0 as well, but it may raise
     "threads": 0,
     "atomic_files": 0.5,
+    "predictions": 0.5,
     **dict.fromkeys(["cases", "outliers", "fills"], 1),
     "agreement": 1.5,  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),

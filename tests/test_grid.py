@@ -64,13 +64,13 @@ def test_shares_are_the_covered_part_of_each_square():
 @pytest.mark.parametrize(
     ("text", "grid"), [("4", (4, 4)), (4, (4, 4)), ("4x6", (4, 6)), ("1×64", (1, 64))]
 )
-def test_grids_are_read_as_people_write_them(text, grid):
+def test_grids_are_parsed_from_text(text, grid):
     assert Grid.parse(text) == Grid(*grid)
 
 
 @pytest.mark.parametrize("text", ["", "4x", "0", "65", "4x65", "-4", "four", "4.5", "4x6x2", 0])
-def test_a_grid_that_cannot_be_says_what_can(text):
-    with pytest.raises(SettingsError, match="give 1 to 64"):
+def test_an_invalid_grid_is_refused_with_the_valid_range(text):
+    with pytest.raises(SettingsError, match="1 to 64"):
         Grid.parse(text)
 
 
@@ -85,7 +85,7 @@ def test_a_grid_that_cannot_be_says_what_can(text):
         ("", ()),
     ],
 )
-def test_squares_are_read_as_people_type_them(text, squares):
+def test_squares_are_parsed_from_text(text, squares):
     assert Grid().read(text) == squares
 
 
@@ -95,19 +95,19 @@ def test_squares_are_read_as_people_type_them(text, squares):
         ("17", "squares {17} lie outside a 4×4 grid"),
         ("0", "squares {0} lie outside"),
         ("8-5", "write 5-8"),
-        ("two", "'two' is no square"),
-        ("1.5", "'1.5' is no square"),
-        ("-3", "'-3' is no square"),
-        ("99999", "'99999' is no square"),
+        ("two", "invalid square 'two'"),
+        ("1.5", "invalid square '1.5'"),
+        ("-3", "invalid square '-3'"),
+        ("99999", "invalid square '99999'"),
     ],
 )
-def test_senseless_squares_get_one_sentence(text, said):
+def test_invalid_squares_are_refused_in_one_sentence(text, said):
     with pytest.raises(SquareError, match=re.escape(said)):
         Grid().read(text)
 
 
 @pytest.mark.parametrize("squares", [[2.5], ["two"], [None, 1]])
-def test_squares_of_a_reader_of_ones_own_are_whole_numbers(squares):
-    with pytest.raises(SquareError, match=r"are no squares: give whole numbers from 1 to 16"):
+def test_squares_of_a_custom_reader_must_be_whole_numbers(squares):
+    with pytest.raises(SquareError, match="expected whole numbers from 1 to 16"):
         Grid().check(squares)
     assert Grid().check(np.array([3, 1])) == (1, 3)

@@ -39,8 +39,8 @@ POINTS = [
     ("torch", "save", 3, "after"),  # written, not in place
     ("pathlib", "Path.hardlink_to", 1, "before"),  # the round's is there, the newest is older
     ("pathlib", "Path.hardlink_to", 1, "after"),
-    ("imil.pytorch.model", "TorchModel._predict", 2, "after"),
-    ("imil.rounds", "choice", 1, "before"),  # choosing
+    ("imil.pytorch.model", "TorchModel.probs", 2, "after"),
+    ("imil.rounds", "choose_cases", 1, "before"),
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),
     ("imil.store", "Store.open_round", 1, "before"),
     ("imil.store", "Store.open_round", 1, "after"),

@@ -1,6 +1,7 @@
-"""IMIL in a loop of one's own."""
+"""IMIL in a training loop of the user's own."""
 
 import threading
+from dataclasses import replace
 
 import contract
 import numpy as np
@@ -10,9 +11,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from imil.cases import Reading
-from imil.errors import DataError, RoundPaused, SettingsError
-from imil.outliers import choose, mistakes
-from imil.pytorch import IMIL, CorrectedDataset, Foreseen, TorchModel
+from imil.errors import DataError, RoundPaused, SettingsError, ShapeError
+from imil.outliers import confident_mistakes
+from imil.pytorch import IMIL, CorrectedDataset, TorchModel
 from imil.round_options import check_epochs
 from imil.store import Store
 
@@ -80,7 +81,7 @@ def test_a_round_leaves_modes_gradients_and_random_states_as_they_were(tmp_path,
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_reader_who_stops_is_asked_only_what_is_left(tmp_path):
+def test_a_reader_who_stops_is_later_shown_only_the_unread_cases(tmp_path):
     samples, net = contract.make_samples(), contract.make_net()
 
     def two(cases):
@@ -103,7 +104,7 @@ def test_a_reader_who_stops_is_asked_only_what_is_left(tmp_path):
 
 
 @pytest.mark.parametrize("threadsafe", [True, False])
-def test_originals_are_read_by_several_threads_only_where_that_is_said(tmp_path, threadsafe):
+def test_originals_are_read_by_several_threads_only_where_threadsafe(tmp_path, threadsafe):
     films, readers = contract.Films(), set()
 
     def original(i):
@@ -129,7 +130,7 @@ def test_corrections_come_back_from_the_store_alone(tmp_path):
     assert any(kept)
 
 
-def test_any_verdict_but_focus_leaves_the_sample_alone(tmp_path):
+def test_any_verdict_but_focus_leaves_the_sample_unchanged(tmp_path):
     samples = contract.make_samples()
 
     def doubt(cases):
@@ -157,7 +158,7 @@ def test_a_skipped_case_keeps_its_earlier_correction(tmp_path):
     assert [samples.corrected(i) for i in range(len(samples))] == kept
 
 
-def test_fewer_mistakes_than_outliers_are_said_in_one_line(tmp_path):
+def test_fewer_mistakes_than_num_outliers_are_reported_in_one_line(tmp_path):
     said = []
     imil = IMIL(
         contract.make_samples(),
@@ -173,77 +174,76 @@ def test_fewer_mistakes_than_outliers_are_said_in_one_line(tmp_path):
     assert f"the round has {held.cases} cases" in said[0]
 
 
-def test_predictions_that_are_known_already_are_not_made_again(tmp_path, monkeypatch):
+def test_predictions_that_are_passed_are_not_made_again(tmp_path, monkeypatch):
     samples, net = contract.make_samples(), contract.make_net()
-    model = TorchModel(net)
-    whole, parts = {1: model.predict(samples), 2: None}, {1: model.parts(samples), 2: None}
-    passes = []
-    real = TorchModel._predict
-    monkeypatch.setattr(TorchModel, "_predict", lambda *a, **k: passes.append(1) or real(*a, **k))
+    model, passes = TorchModel(net), []
+    ready, real = model.predict(samples), TorchModel.probs
+    monkeypatch.setattr(TorchModel, "probs", lambda *a, **k: passes.append(1) or real(*a, **k))
 
-    def held(name, predicted):
+    def hold(name, predictions):
         store = Store(tmp_path / name)
-        imil = IMIL(
-            samples,
-            net,
-            contract.Fixed(),
-            store=store,
-            imil_epoch=(1, 2),
-            num_outliers=5,
-            predicted=predicted,
-        )
-        rounds = [imil.after_epoch(epoch) for epoch in (1, 2)]
+        imil = IMIL(samples, net, contract.Fixed(), store=store, imil_epoch=(1, 2), num_outliers=5)
+        rounds = [imil.after_epoch(1, predictions), imil.after_epoch(2)]
         return [(c.key, c.confidence) for r in rounds for c in store.cases(r.id)]
 
-    made = held("without", None)
+    made = hold("without", None)
     assert len(passes) == 2
-    assert held("whole", whole.get) == made
+    assert hold("value", ready) == made
     assert len(passes) == 2 + 1, "that of the second round"
-    assert held("parts", parts.get) == made
-    assert len(passes) == 3 + 1 + 1, "the parts are made as they are taken"
+    assert hold("array", ready.probs) == made
 
 
-def test_heat_maps_that_are_known_already_are_not_made_again(tmp_path):
+def test_heat_maps_that_are_passed_are_not_made_again(tmp_path):
     samples, net = contract.make_samples(), contract.make_net()
     model = TorchModel(net)
-    probs, (cam,) = model.predict(samples), model.explain(samples, [0], [1])
-    at = int(choose(mistakes, [probs], samples.labels, samples.key, 1).positions[0])
+    predictions, (cam,) = model.predict(samples), model.explain(samples, [0], [1])
+    at = confident_mistakes(predictions.probs, predictions.labels, predictions.keys, 1)[0]
     pair = (at, int(samples.labels[at]))
 
-    def held(name, known):
+    def hold(name, predictions):
         store = Store(tmp_path / name)
-        given = {"store": store, "imil_epoch": 1, "num_outliers": 2, "predicted": lambda _: known}
-        round_ = IMIL(samples, model, contract.Fixed(), **given).after_epoch(1)
-        return store.cases(round_.id)
+        imil = IMIL(samples, model, contract.Fixed(), store=store, imil_epoch=1, num_outliers=2)
+        return store.cases(imil.after_epoch(1, predictions).id)
 
-    made, known = (
-        held("without", probs),
-        held("with", Foreseen(probs, {pair: np.full_like(cam, 0.5)})),
-    )
-    assert samples.key(at) == made[0].key == known[0].key
-    assert (known[0].cam_true == 0.5).all(), "as it was given"
-    np.testing.assert_array_equal(known[0].cam_predicted, made[0].cam_predicted)
-    np.testing.assert_array_equal(known[1].cam_true, made[1].cam_true)
+    made = hold("without", predictions)
+    passed = hold("with", replace(predictions, heat_maps={pair: np.full_like(cam, 0.5)}))
+    assert samples.key(at) == made[0].key == passed[0].key
+    assert (passed[0].cam_true == 0.5).all(), "as it was given"
+    np.testing.assert_array_equal(passed[0].cam_predicted, made[0].cam_predicted)
+    np.testing.assert_array_equal(passed[1].cam_true, made[1].cam_true)
+
+
+def make_imil(folder, **options):
+    samples, net = contract.make_samples(), contract.make_net()
+    return IMIL(samples, net, contract.Fixed(), store=folder / "s", imil_epoch=1, **options)
 
 
 def test_predictions_that_are_logits_are_refused(tmp_path):
-    samples, net = contract.make_samples(), contract.make_net()
-    logits = np.log(TorchModel(net).predict(samples)) + 7
-    imil = IMIL(
-        samples,
-        net,
-        contract.Fixed(),
-        store=tmp_path / "s",
-        imil_epoch=1,
-        predicted=lambda _: logits,
-    )
-    with pytest.raises(SettingsError, match="`predicted` gives"):
-        imil.after_epoch(1)
+    imil = make_imil(tmp_path)
+    logits = np.log(imil.model.probs(imil.samples)) + 7
+    with pytest.raises(SettingsError, match="`predictions` have values from"):
+        imil.after_epoch(1, logits)
     assert imil.store.rounds() == []
 
 
+def test_predictions_of_other_samples_are_refused(tmp_path):
+    imil = make_imil(tmp_path)
+    predictions = imil.model.predict(imil.samples)
+    with pytest.raises(SettingsError, match="not of the 24 training samples in their order"):
+        imil.after_epoch(1, replace(predictions, keys=predictions.keys[::-1]))
+    with pytest.raises(ShapeError, match="do not match"):
+        imil.after_epoch(1, predictions.probs[1:])
+    assert imil.store.rounds() == []
+
+
+def test_the_seed_of_the_choice_is_in_the_store(tmp_path):
+    imil = make_imil(tmp_path, seed=7)
+    assert imil.after_epoch(1).settings.seed == 7
+    assert imil.store.rounds()[0].settings == imil.settings
+
+
 @pytest.mark.parametrize("epoch", [0, -1, [3, 0]])
-def test_an_epoch_that_cannot_be_is_refused(tmp_path, epoch):
+def test_an_epoch_below_1_is_refused(tmp_path, epoch):
     with pytest.raises(SettingsError, match="counts completed epochs"):
         IMIL(
             contract.make_samples(),
@@ -254,7 +254,7 @@ def test_an_epoch_that_cannot_be_is_refused(tmp_path, epoch):
         )
 
 
-def test_a_training_that_begins_anew_does_not_take_another_s_readings(tmp_path):
+def test_a_new_training_does_not_use_another_training_s_readings(tmp_path):
     def begin(run="run"):
         samples, net = contract.make_samples(), contract.make_net()
         return IMIL(samples, net, contract.Fixed(), store=tmp_path / "s", run=run, imil_epoch=2)
@@ -264,7 +264,7 @@ def test_a_training_that_begins_anew_does_not_take_another_s_readings(tmp_path):
     first.after_epoch(1)
     first.after_epoch(2)
     for say in (lambda imil: imil.begin(), lambda imil: imil.after_epoch(1)):
-        with pytest.raises(SettingsError, match="has had its round after epoch 2: to go on"):
+        with pytest.raises(SettingsError, match="already has a round after epoch 2: to continue"):
             say(begin())
     assert first.after_epoch(2).state == "applied"  # its own
     begin().restore(2)
@@ -274,8 +274,8 @@ def test_a_training_that_begins_anew_does_not_take_another_s_readings(tmp_path):
 
 
 @pytest.mark.parametrize("epoch", [70.5, "70", None, [70, "80"]])
-def test_an_epoch_that_is_no_number_is_refused(epoch):
-    with pytest.raises(SettingsError, match="give a whole number such as 70"):
+def test_an_epoch_that_is_not_a_whole_number_is_refused(epoch):
+    with pytest.raises(SettingsError, match="expected a whole number such as 70"):
         check_epochs(epoch)
 
 
@@ -305,7 +305,7 @@ class Raw:
         ([np.zeros((n, n), np.uint8) for n in (8, 9, 9)], r"the view of '1' is \(1, 9, 9\)"),
     ],
 )
-def test_images_that_a_round_cannot_take_are_said_before_training(tmp_path, images, said):
+def test_images_that_a_round_cannot_show_are_refused_before_training(tmp_path, images, said):
     def view(image):
         return torch.zeros(1, *image.shape[:2])
 
@@ -314,7 +314,7 @@ def test_images_that_a_round_cannot_take_are_said_before_training(tmp_path, imag
         IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s").begin()
 
 
-def test_a_round_that_can_no_longer_come_is_said(tmp_path):
+def test_a_round_that_is_too_late_to_hold_is_reported(tmp_path):
     said = []
     imil = IMIL(
         contract.make_samples(),
@@ -328,7 +328,7 @@ def test_a_round_that_can_no_longer_come_is_said(tmp_path):
     assert said == ["No round will be held after epoch 1: 2 are done already."]
 
 
-def test_samples_under_other_names_are_said(tmp_path):
+def test_samples_whose_keys_have_changed_are_refused(tmp_path):
     fit(contract.make_samples(), contract.Fixed(), tmp_path / "s", 1, 1)
     films = contract.Films()
     samples = CorrectedDataset(films, keys=[f"moved/{i}" for i in range(len(films))])
@@ -338,7 +338,7 @@ def test_samples_under_other_names_are_said(tmp_path):
 
 
 @pytest.mark.parametrize("say", [lambda imil: imil.begin(), lambda imil: imil.after_epoch(1)])
-def test_a_model_that_cannot_be_explained_is_refused_long_before_its_round(tmp_path, say):
+def test_a_model_without_heat_maps_is_refused_before_training(tmp_path, say):
     samples = contract.make_samples()
     flat = nn.Sequential(nn.Flatten(), nn.Linear(contract.SIZE**2, 3))
     imil = IMIL(samples, flat, contract.Fixed(), store=tmp_path / "s")

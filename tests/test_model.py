@@ -1,4 +1,4 @@
-"""A PyTorch module as a round sees it."""
+"""A PyTorch module as the model of a round."""
 
 import contract
 import numpy as np
@@ -18,30 +18,34 @@ def test_each_pair_of_sample_and_class_gets_its_own_heat_map(monkeypatch):
     indices, classes = [7, 2, 7, 11, 2, 2, 0], [0, 1, 2, 1, 0, 2, 1]
     seen = []
     monkeypatch.setattr(samples, "view", lambda i, view=samples.view: seen.append(i) or view(i))
-    found = TorchModel(net, batch_size=8).explain(samples, indices, classes)
-    assert seen == [7, 2, 11, 0]  # once each, however many classes are asked about
-    assert len(found) == 7
-    for cam, i, wanted in zip(found, indices, classes, strict=True):
+    cams = TorchModel(net, batch_size=8).explain(samples, indices, classes)
+    assert seen == [7, 2, 11, 0]  # once each, however many classes are explained
+    assert len(cams) == 7
+    for cam, i, wanted in zip(cams, indices, classes, strict=True):
         alone = grad_cam(net, samples.view(i)[None], np.array([[wanted]]))[0, 0]
         np.testing.assert_allclose(cam, alone, atol=1e-5)
-    assert len({cam.tobytes() for cam in found}) > 3
+    assert len({cam.tobytes() for cam in cams}) > 3
 
 
-def test_predictions_in_parts_are_those_of_the_whole():
+def test_predictions_are_one_value_with_the_samples_labels_and_keys(monkeypatch):
     torch.manual_seed(0)
     net, samples = contract.make_net(), contract.make_samples()
-    model = TorchModel(net, batch_size=1)
-    parts = []
-    for part in model.parts(samples):
-        assert net.training, "as it was, also between two parts"
-        parts.append(part)
-    assert [len(part) for part in parts] == [16, 8]
-    whole = model.predict(samples)
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-    np.testing.assert_allclose(whole.sum(axis=1), 1)
+    predictions = TorchModel(net, batch_size=1).predict(samples)
+    assert net.training, "as it was"
+    assert predictions.probs.dtype == np.float64
+    assert predictions.probs.shape == (len(samples), 3)
+    np.testing.assert_allclose(predictions.probs.sum(axis=1), 1)
+    np.testing.assert_array_equal(predictions.labels, samples.labels)
+    assert predictions.keys == [samples.key(i) for i in range(len(samples))]
+    assert not predictions.heat_maps
+    monkeypatch.setattr("imil.pytorch.model.BATCHES", 5)  # copied from the device more often
+    again = TorchModel(net, batch_size=1).predict(samples)
+    np.testing.assert_array_equal(again.probs, predictions.probs)
+    rows = TorchModel(net, batch_size=1).probs(samples, [7, 2])
+    np.testing.assert_array_equal(rows, predictions.probs[[7, 2]])
 
 
-def test_a_layer_that_was_found_in_time_costs_the_round_no_look():
+def test_a_layer_found_by_check_is_not_searched_for_again_by_the_round():
     net, samples, passes = contract.make_net(), contract.make_samples(), []
     net.register_forward_hook(lambda *_: passes.append(1))
     model = TorchModel(net)
@@ -51,7 +55,7 @@ def test_a_layer_that_was_found_in_time_costs_the_round_no_look():
     assert len(passes) == 1
 
 
-def test_the_same_samples_are_looked_at_but_once():
+def test_the_same_samples_are_checked_once():
     net, samples, passes = contract.make_net(), contract.make_samples(), []
     net.register_forward_hook(lambda *_: passes.append(1))
     model = TorchModel(net)
@@ -76,7 +80,7 @@ class Aside(nn.Module):
         return self.head(x.mean((2, 3))) + 0 * self.unread(x).mean()
 
 
-def test_a_layer_that_was_found_under_a_head_of_zeros_is_looked_for_again():
+def test_a_layer_found_under_a_head_of_zeros_is_searched_for_again():
     torch.manual_seed(0)
     net, samples = Aside(), contract.make_samples()
     nn.init.zeros_(net.head.weight)
@@ -101,35 +105,35 @@ class Small(nn.Module):
         return self.net(x)
 
 
-def test_where_memory_runs_out_fewer_images_are_looked_at_together_and_it_is_said(caplog):
+def test_where_memory_runs_out_the_batch_size_is_reduced_with_a_warning(caplog):
     torch.manual_seed(0)
     net, samples = Small(), contract.make_samples()
     model = TorchModel(net, batch_size=8)
-    probs = model.predict(samples)
+    probs = model.probs(samples)
     assert net.asked == [8, 4, *[2] * 12]
-    np.testing.assert_array_equal(probs, TorchModel(net.net, batch_size=2).predict(samples))
+    np.testing.assert_array_equal(probs, TorchModel(net.net, batch_size=2).probs(samples))
     net.asked.clear()
     model.predict(samples)
-    assert net.asked == [2] * 12, "it is remembered"
-    (said,) = caplog.records
-    assert said.getMessage() == (
-        "The GPU's memory does not hold 8 images at a time: the model looks at 2."
+    assert net.asked == [2] * 12, "the reduced size is remembered"
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "The GPU's memory does not hold 8 images at a time: the batch size is now 2."
     )
 
 
-def test_heat_maps_are_made_of_fewer_images_at_a_time_where_memory_runs_out():
+def test_heat_maps_are_made_in_smaller_batches_where_memory_runs_out():
     torch.manual_seed(0)
     net, samples = Small(), contract.make_samples()
     indices, classes = [7, 2, 7, 11, 4, 0], [0, 1, 2, 1, 0, 2]
-    found = TorchModel(net, batch_size=64, layer="net.3").explain(samples, indices, classes)
+    cams = TorchModel(net, batch_size=64, layer="net.3").explain(samples, indices, classes)
     assert net.asked == [5, 2, 2, 1]
-    there = TorchModel(net.net, batch_size=2, layer="3").explain(samples, indices, classes)
-    for cam, expected in zip(found, there, strict=True):
+    expected_cams = TorchModel(net.net, batch_size=2, layer="3").explain(samples, indices, classes)
+    for cam, expected in zip(cams, expected_cams, strict=True):
         np.testing.assert_array_equal(cam, expected)
     assert not any(part._forward_hooks for part in net.modules()), "also of the pass that failed"
 
 
-def test_what_a_single_image_has_no_room_for_is_an_error():
+def test_memory_too_small_for_one_image_is_an_error():
     with pytest.raises(torch.OutOfMemoryError):
         TorchModel(Small(holds=0)).predict(contract.make_samples())
 
@@ -155,19 +159,19 @@ def test_predictions_and_heat_maps_keep_all_bits_of_float32():
 
 @pytest.mark.skipif(
     not torch.cuda.is_available(),
-    reason="there is no CUDA GPU here, and a CPU knows no TF32",
+    reason="no CUDA GPU on this machine, and a CPU has no TF32",
 )
 def test_a_gpu_convolves_with_all_bits_of_float32():
     torch.manual_seed(0)
     conv, images = nn.Conv2d(64, 64, 3, bias=False), torch.randn(4, 64, 16, 16)
     with torch.no_grad(), full_precision(torch.device("cuda")):
         exact = conv.double()(images.double())
-        found = conv.float().cuda()(images.cuda())
-    error = (found.double().cpu() - exact).abs().max() / exact.std()
+        result = conv.float().cuda()(images.cuda())
+    error = (result.double().cpu() - exact).abs().max() / exact.std()
     assert error < 2e-4  # of ten bits, a thousandth
 
 
-def test_a_model_with_too_few_outputs_is_told_before_training():
+def test_a_model_with_too_few_outputs_is_refused_before_training():
     net = nn.Sequential(*contract.make_net()[:-1], nn.Linear(6, 2))
     with pytest.raises(ShapeError, match="gives 2 classes, and a label is 2, counted from 0"):
         TorchModel(net).check(contract.make_samples())

@@ -1,14 +1,12 @@
 """The paper's choice: confident mistakes first."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imil.errors import SettingsError, ShapeError
-from imil.outliers import choice, choose, confident_mistakes, mistakes
+from imil.outliers import choice, confident_mistakes, mistakes
 
 
 def test_only_mistakes_are_chosen_most_confident_first():
@@ -52,7 +50,7 @@ def test_the_choice_is_mispredicted_sorted_and_indifferent_to_row_order(seed, n,
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(2, 5), st.integers(1, 7))
-def test_looking_at_a_few_at_a_time_chooses_what_sorting_all_would(seed, n, k, most):
+def test_choosing_in_chunks_gives_what_sorting_all_gives(seed, n, k, most):
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.full(k, 0.3), n).round(2) + 1e-3
     probs /= probs.sum(axis=1, keepdims=True)
@@ -63,65 +61,24 @@ def test_looking_at_a_few_at_a_time_chooses_what_sorting_all_would(seed, n, k, m
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("imil.outliers.CHUNK", 3 * probs[:1].nbytes)
         assert confident_mistakes(probs, labels, keys, most) == by_hand
+        assert mistakes(probs, labels, keys).tolist() == wrong.tolist()
 
 
-@given(
-    st.integers(0, 99), st.integers(1, 40), st.integers(2, 4), st.integers(1, 9), st.integers(1, 9)
-)
-def test_parts_choose_what_the_whole_would(seed, n, k, most, size):
-    rng = np.random.default_rng(seed)
-    probs = rng.dirichlet(np.ones(k), n).round(1)  # many are equal
-    probs /= probs.sum(axis=1, keepdims=True)
-    labels, keys = rng.integers(0, k, n), [f"k{i}" for i in rng.permutation(n)]
-    whole = confident_mistakes(probs, labels, keys, most)
-    parts = (probs[start : start + size] for start in range(0, n, size))
-    found = choose(mistakes, parts, labels, keys.__getitem__, most)
-    assert found.positions == whole
-    np.testing.assert_array_equal(found.probs, probs[whole])
-    assert found.wrong == (probs.argmax(axis=1) != labels).sum()
-
-
-def test_a_mistake_is_counted_wherever_the_true_class_stands():
-    # by hand: right; below the mean; no majority and second; a tie that an earlier class wins, and
-    # one that the true class wins
+def test_ties_are_mistakes_where_an_earlier_class_wins():
+    # by hand: right; no majority and second; a tie that an earlier class wins, and one that the
+    # true class wins
     rows = [[0.1, 0.7, 0.2], [0.6, 0.3, 0.1], [0.35, 0.4, 0.25], [0.4, 0.4, 0.2], [0.4, 0.4, 0.2]]
-    chosen = choose(mistakes, [np.array(rows)], np.array([1, 2, 0, 1, 0]), str, 9)
-    assert (chosen.wrong, chosen.positions) == (3, [1, 2, 3])
+    probs, labels, keys = np.array(rows), np.array([1, 2, 0, 1, 0]), list("01234")
+    assert mistakes(probs, labels, keys).tolist() == [1, 2, 3]
+    assert confident_mistakes(probs, labels, keys, 9) == [1, 2, 3]
 
 
-def test_where_none_is_asked_for_mistakes_are_counted_all_the_same():
-    chosen = choose(mistakes, [np.eye(2)], np.array([0, 0]), str, 0)
-    assert (chosen.wrong, chosen.positions) == (1, [])
-
-
-@pytest.mark.parametrize("size", [1000, 50_000], ids=["parts", "whole"])
-def test_a_choice_holds_few_rows_and_asks_the_keys_of_few(size):
-    n, k, most = 50_000, 14, 20
-    rng = np.random.default_rng(0)
-    probs, labels, asked = rng.dirichlet(np.ones(k), n), rng.integers(0, k, n), []
-
-    def key(i):
-        asked.append(i)
-        return f"{i:05}"
-
-    parts = (probs[start : start + size] for start in range(0, n, size))
-    tracemalloc.start()
-    chosen = choose(mistakes, parts, labels, key, most)
-    extra = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert chosen.wrong == (probs.argmax(axis=1) != labels).sum()
-    assert len(asked) < n / 50
-    assert extra < 2**20, "of 5.3 MiB"
-
-
-@pytest.mark.parametrize("parts", [[], [np.eye(2)], [np.eye(2)] * 3])
-def test_parts_that_are_not_one_row_a_sample_are_refused(parts):
-    with pytest.raises(ShapeError, match="do not fit"):
-        choose(mistakes, parts, np.array([0, 1, 0]), str, 3)
+def test_no_case_is_chosen_where_none_is_requested():
+    assert confident_mistakes(np.eye(2), np.array([0, 0]), ["a", "b"], 0) == []
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
-def test_what_is_no_number_is_found_wherever_it_is(odd):
+def test_nan_or_infinity_is_refused_wherever_it_is(odd):
     probs = np.full((20_000, 2), 0.5)
     probs[15_000, 0] = odd
     keys = [str(i) for i in range(20_000)]
@@ -135,17 +92,11 @@ def test_a_model_that_diverged_is_named_with_the_sample():
         confident_mistakes(probs, np.array([0, 0]), ["a", "b"], 1)
 
 
-def test_arrays_that_do_not_fit_are_refused():
-    with pytest.raises(ShapeError, match="do not fit"):
+def test_arrays_of_different_lengths_are_refused():
+    with pytest.raises(ShapeError, match="do not match"):
         confident_mistakes(np.eye(2), np.array([0]), ["a", "b"], 1)
 
 
 def test_an_unknown_choice_names_the_known_ones():
     with pytest.raises(SettingsError, match="confident_mistakes"):
         choice("clever")
-
-
-def test_a_label_that_the_predictions_have_no_class_for_is_told():
-    probs = np.array([[0.6, 0.4], [0.3, 0.7]])
-    with pytest.raises(ShapeError, match="gives 2 classes, and a label is 2"):
-        choose(choice("confident_mistakes"), [probs], np.array([0, 2]), str, 20)

@@ -1,4 +1,4 @@
-"""The store on a real file: nothing lost, nothing altered, nothing asked of a wrong file."""
+"""The store on a real file: nothing lost, nothing altered, other files left alone."""
 
 import gc
 import multiprocessing
@@ -21,10 +21,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from imil.cases import Reading, RoundSettings
-from imil.errors import DataError, SettingsError, SquareError, StoreError
+from imil.errors import DataError, NotFound, SettingsError, SquareError, StoreError
 from imil.grid import Grid
 from imil.store import Store, schema
-from imil.store.row_mapping import image_row
+from imil.store.row_mapping import image_row, inflate
 
 make_case = partial(make_case, run="r", epoch=3)
 
@@ -73,7 +73,26 @@ def test_a_case_comes_back_with_everything_the_reader_needs(store):
     store.open_round("r", 3, RoundSettings(grid=Grid(4, 6)), [make_case(7, earlier=(2, 3))])
     case = store.cases("r@3")[0]
     assert case == replace(make_case(7, earlier=(2, 3)), grid=Grid(4, 6))
+    assert (case.run, case.epoch, case.round) == ("r", 3, "r@3")
     assert (case.cam_predicted == make_case(7).cam_predicted).all()
+    assert (case.cam_true == make_case(7).cam_true).all()
+
+
+def test_heat_maps_and_images_are_decoded_only_when_they_are_looked_at(store, monkeypatch):
+    cases = [make_case(n, image=np.full((4, 5), n, np.uint8)) for n in range(1, 201)]
+    held = store.open_round("r", 3, RoundSettings(), cases)
+    decoded = []
+    monkeypatch.setattr("imil.store.store.inflate", lambda *a: decoded.append(1) or inflate(*a))
+    assert [case.key for case in store.cases(held.id)] == [case.key for case in cases]
+    assert [case.key for case in store.unread(held.id)] == [case.key for case in cases]
+    assert decoded == []
+    assert (store.cases(held.id)[6].cam_true == cases[6].cam_true).all()
+    assert decoded == [1]
+
+
+def test_a_heat_map_that_the_store_does_not_have_is_named(store):
+    with pytest.raises(NotFound, match="has no case 'r@3#1'"):
+        store.heat_map("r@3#1", "true")
 
 
 def test_the_same_image_is_stored_once(store, path):
@@ -83,7 +102,7 @@ def test_the_same_image_is_stored_once(store, path):
         assert raw.execute("SELECT count(*) FROM images").fetchone() == (1,)
 
 
-def test_films_are_written_while_others_are_read_and_a_stopped_round_finds_them(store, path):
+def test_images_are_written_while_others_are_read_and_a_restarted_round_finds_them(store, path):
     def stop():
         raise KeyboardInterrupt
 
@@ -128,8 +147,8 @@ def test_readings_are_on_the_disk_and_not_in_the_systems_memory(store):
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
-def test_a_time_that_cannot_be_is_refused_in_a_sentence(store, held, seconds):
-    with pytest.raises(SettingsError, match="seconds on a case are not possible: give 0 or more"):
+def test_invalid_seconds_are_refused(store, held, seconds):
+    with pytest.raises(SettingsError, match=r"invalid seconds .*: expected 0 or more"):
         store.add(Reading("r@3#1", "Lee", "skip", seconds=seconds))
     assert store.readings(held.id) == []
 
@@ -140,11 +159,11 @@ def test_a_round_that_another_process_has_opened_is_named(store, held):
     assert len(store.cases(held.id)) == 2
 
 
-def test_a_changed_mind_is_a_new_reading_and_the_newest_counts(store, held):
+def test_a_changed_answer_is_a_new_reading_and_the_newest_counts(store, held):
     store.add(Reading("r@3#1", "Lee", "focus", (1,)))
     store.add(Reading("r@3#1", "Lee", "skip"))
     assert [r.verdict for r in store.readings(held.id)] == ["focus", "skip"]
-    assert store.standing(held.id)["r@3#1"].verdict == "skip"
+    assert store.newest_readings(held.id)["r@3#1"].verdict == "skip"
 
 
 @pytest.mark.parametrize("change", ["UPDATE readings SET reason = 'x'", "DELETE FROM readings"])
@@ -170,7 +189,7 @@ def test_unread_cases_come_in_reading_order(store, held):
     not Path("/proc/self/fd").exists(),
     reason="looks up open files in /proc/self/fd, which Linux has and this system has not",
 )
-def test_a_store_that_nobody_closes_lets_go_of_its_file(tmp_path):
+def test_a_store_that_is_not_closed_releases_its_file_when_collected(tmp_path):
     path = tmp_path / "imil.sqlite"
 
     def opened():
@@ -198,11 +217,11 @@ def test_a_closed_round_takes_no_reading_but_confirms_one_it_has(store, held):
     [
         (Reading("r@3#1", "Lee", "focus", (25,)), SquareError, "outside a 4×6 grid"),
         (Reading("r@3#1", "Lee", "focus"), SettingsError, "select at least one"),
-        (Reading("r@3#1", "Lee", "maybe"), SettingsError, "is no verdict"),
+        (Reading("r@3#1", "Lee", "maybe"), SettingsError, "unknown verdict"),
         (Reading("r@3#9", "Lee", "skip"), StoreError, "no case 'r@3#9'"),
     ],
 )
-def test_a_reading_that_makes_no_sense_is_refused(store, held, reading, error, said):
+def test_an_invalid_reading_is_refused(store, held, reading, error, said):
     with pytest.raises(error, match=said):
         store.add(reading)
     assert store.readings(held.id) == []
@@ -215,7 +234,7 @@ def test_a_round_is_stored_whole_or_not_at_all(store):
     assert store.rounds() == []
 
 
-def test_films_are_deflated_by_several_threads_and_read_by_one(store, monkeypatch):
+def test_images_are_compressed_by_several_threads_and_read_by_one(store, monkeypatch):
     both, readers = threading.Barrier(2, timeout=600), set()
 
     def row(image):
@@ -234,7 +253,7 @@ def test_films_are_deflated_by_several_threads_and_read_by_one(store, monkeypatc
     assert readers == {threading.get_ident()}, "a data set need not bear several threads"
 
 
-def test_films_that_several_threads_may_read_are_read_by_several(store, monkeypatch):
+def test_threadsafe_images_are_read_by_several_threads(store, monkeypatch):
     both = threading.Barrier(2, timeout=600)
 
     def read(number):
@@ -249,7 +268,7 @@ def test_films_that_several_threads_may_read_are_read_by_several(store, monkeypa
     assert [case.load_image()[0, 0] for case in store.cases(held.id)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_film_that_cannot_be_read_leaves_no_round(store):
+def test_an_image_that_cannot_be_read_leaves_no_round(store):
     def lost():
         raise DataError("the film is gone")
 
@@ -272,7 +291,7 @@ def test_a_run_of_other_classes_is_refused(store):
         store.add_run("r", class_names=["a", "b", "c"], settings={}, versions={})
 
 
-def test_an_image_that_is_not_there_is_named(store):
+def test_an_image_that_the_store_does_not_have_is_named(store):
     with pytest.raises(StoreError, match="no image abc"):
         store.image("abc")
 
@@ -291,7 +310,7 @@ def test_a_store_of_a_newer_imil_is_refused_and_not_touched(store, path):
         Store(path)
 
 
-def test_a_file_that_is_no_store_is_refused_and_not_touched(tmp_path):
+def test_a_file_that_is_not_a_store_is_refused_and_not_touched(tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("not a database at all, but long enough to look at" * 50)
     other = tmp_path / "other.sqlite"
@@ -299,17 +318,17 @@ def test_a_file_that_is_no_store_is_refused_and_not_touched(tmp_path):
         raw.execute("CREATE TABLE recipes (name)")
     for path in (text, other):
         before = path.read_bytes()
-        with pytest.raises(StoreError, match="is no imil store"):
+        with pytest.raises(StoreError, match="is not an imil store"):
             Store(path)
         assert path.read_bytes() == before
 
 
-def test_a_store_that_is_not_there_is_not_made_by_looking_at_it(tmp_path):
+def test_opening_a_missing_store_for_reading_does_not_create_it(tmp_path):
     with pytest.raises(StoreError, match="there is no store"):
         Store(tmp_path / "none.sqlite", readonly=True)
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "no folder" / "imil.sqlite")
-    with pytest.raises(StoreError, match="is a folder: name a file in it"):
+    with pytest.raises(StoreError, match="is a folder: give a file in it"):
         Store(tmp_path)
 
 
@@ -355,7 +374,7 @@ def test_two_processes_can_make_the_same_store_at_once(tmp_path):
     assert [p.communicate()[0].strip() for p in starts] == ["[]"] * 3
 
 
-def test_what_is_at_rest_can_be_read_where_nothing_may_be_written(guarded):
+def test_a_store_at_rest_can_be_read_in_a_write_protected_folder(guarded):
     path = guarded / "imil.sqlite"
     store = Store(path)
     store.add_run("r", class_names=["a", "b"], settings={}, versions={})

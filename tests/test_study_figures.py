@@ -25,6 +25,7 @@ from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
 from imil.metrics import auroc, expected_calibration_error, roc_points
+from imil.predictions import Predictions as SetPredictions
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -114,7 +115,8 @@ def write_train_predictions(study, plan):
         end = 0.6 if job.arm == "baseline" else 0.9
         for when, truth in (("end", end), (f"epoch-{ROUND:03}", 0.1)):
             probs = np.where(np.eye(2)[labels] > 0, truth, 1 - truth)
-            write_predictions(job.run.predictions(when, "train"), list(split["key"]), labels, probs)
+            predictions = SetPredictions(probs, labels, list(split["key"]))
+            write_predictions(job.run.predictions(when, "train"), predictions)
 
 
 def made(folder, **asked):
@@ -569,7 +571,7 @@ def test_feedback_shows_the_predicted_heat_map_and_what_was_trained_on(study, in
     with closing(Store(path, readonly=True)) as store:
         (round_,) = store.rounds()
         case = next(case for case in store.cases(round_.id) if case.key == first["key"])
-        squares = store.standing(round_.id)[case.id].squares
+        squares = store.newest_readings(round_.id)[case.id].squares
     panels = (np.asarray(axes.images[0].get_array()) for axes in drawing.figure.axes[:4])
     film, attention, _, trained_on = panels
     assert (attention == np.asarray(overlay(film, case.cam_predicted))).all()
@@ -664,7 +666,7 @@ def squares_of(job, key):
     with closing(Store(job.run.store, readonly=True)) as store:
         (round_,) = store.rounds()
         case = next(case for case in store.cases(round_.id) if case.key == key)
-        return store.standing(round_.id)[case.id].squares
+        return store.newest_readings(round_.id)[case.id].squares
 
 
 def test_simulated_readers_are_called_simulated(tmp_path, drawn):

@@ -8,6 +8,7 @@ import pytest
 
 from imil.atomic_files import write_json
 from imil.errors import DataError
+from imil.predictions import Predictions as SetPredictions
 from imil.study.study_folder import Predictions, StudyFolder
 from imil.training.prediction_files import write_predictions
 
@@ -79,7 +80,7 @@ def test_a_damaged_state_file_is_refused_in_one_sentence(job, text):
 
 
 def test_predictions_come_back_as_they_were_written(job):
-    write_predictions(job.run.predictions("epoch-070", "test"), KEYS, LABELS, PROBS)
+    write_predictions(job.run.predictions("epoch-070", "test"), SetPredictions(PROBS, LABELS, KEYS))
     found = job.predictions(when="epoch-070")
     assert found.keys == tuple(KEYS)
     assert (found.probs == PROBS).all()
@@ -91,14 +92,14 @@ def test_predictions_come_back_as_they_were_written(job):
 
 def test_the_columns_of_twelve_classes_keep_their_order(job):
     probs = np.random.default_rng(0).dirichlet(np.ones(12), 3)
-    write_predictions(job.run.predictions("end", "test"), KEYS, LABELS, probs)
+    write_predictions(job.run.predictions("end", "test"), SetPredictions(probs, LABELS, KEYS))
     assert (job.predictions().probs == probs).all()
 
 
 def test_the_test_set_comes_first_and_training_sets_are_left_out(job):
     assert job.sets() == ()
     for name in ("train", "val", "external-b", "test", "external-a"):
-        write_predictions(job.run.predictions("end", name), KEYS, LABELS, PROBS)
+        write_predictions(job.run.predictions("end", name), SetPredictions(PROBS, LABELS, KEYS))
     assert job.sets() == ("test", "external-a", "external-b")
 
 

@@ -127,7 +127,7 @@ def test_a_control_allows_one_round_only():
         ),
         ({"training": {"weights": 3}}, "--weights is 3: input should be a valid string"),
         ({"training": {"test-share": 0.1}}, "[training] contains 'test_share'"),
-        ({"training": {"imil-epoch": []}}, "imil_epoch"),
+        ({"training": {"imil-epoch": []}}, "imil_epoch is empty"),
         ({"training": 3}, "training is 3: write [training] above its lines"),
         ({"training": [{}]}, "training is [{}]: write [training] above"),
         ({"arms": "baseline"}, "arms is 'baseline': give a list, such as ["),

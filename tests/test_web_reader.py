@@ -11,11 +11,11 @@ from rooms import NAMES, link, make_store, reading, send, serving, visiting
 from imil.cases import Kept, Reading, RoundSettings
 from imil.errors import SquareError, StoreBusy
 from imil.grid import Grid
+from imil.predictions import Predictions
 from imil.readers.web_page import Web
 from imil.rounds import run_round
 from imil.store import Store
 from imil.store.clock import now
-from imil.store.reading_insert import keep
 from imil.store.run_progress import Progress
 
 
@@ -47,9 +47,9 @@ class Films:
 class WrongModel:
     """A model that predicts class 0, with the highest confidence for the first image."""
 
-    def parts(self, samples):
-        confidence = np.linspace(0.9, 0.6, len(samples))
-        yield np.stack([confidence, 1 - confidence], axis=1)
+    def predict(self, samples):
+        sure = np.linspace(0.9, 0.6, len(samples))
+        return Predictions.of(samples, np.stack([sure, 1 - sure], axis=1))
 
     def explain(self, samples, indices, classes):
         return [np.zeros((4, 4), np.float32) for _ in indices]
@@ -202,7 +202,7 @@ def test_without_cases_there_is_no_reading(store):
 
 
 def test_a_training_updates_its_heartbeat_while_it_is_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr("imil.store.run_progress.BEAT", 0.05)
+    monkeypatch.setattr("imil.store.run_progress.HEARTBEAT", 0.05)
     store = make_store(tmp_path)
     progress = Progress(store)
     progress.report("films", state="running", epoch=1, epochs=5)
@@ -237,7 +237,7 @@ def test_concurrent_writes_are_each_stored_once_or_rejected_alone(tmp_path):
     def write(reading):
         start.wait()
         try:
-            store.together(lambda db: keep(db, reading))
+            store.add(reading)
         except SquareError:
             rejected.append(reading.id)
 
@@ -261,7 +261,7 @@ def test_concurrent_writes_to_a_locked_store_all_fail_completely(tmp_path):
     def write(i):
         reading = Reading(case="films@70#1", reader=f"r{i}", verdict="focus", squares=(6,))
         try:
-            store.together(lambda db: keep(db, reading))
+            store.add(reading)
         except StoreBusy:
             failed.append(i)
 

@@ -100,7 +100,7 @@ def test_readings_of_the_page_are_used_by_the_training(films, tmp_path):
     assert code(process) == 0
     assert "at the end" in (tmp_path / "output").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
-    standing = store.standing(store.rounds()[0].id)
+    standing = store.newest_readings(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6, 7), (6, 7), (10,)]
 
 
@@ -122,7 +122,7 @@ def test_a_killed_server_process_is_restarted_during_the_round(films, tmp_path):
     assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
     assert code(process) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
-    standing = store.standing(store.rounds()[0].id)
+    standing = store.newest_readings(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
 
 

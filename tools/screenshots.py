@@ -193,8 +193,15 @@ def phantom_case(run: str, number: int) -> Case:
     ANSWERS[number - 1] = " ".join(str(i) for i, share in enumerate(shares, 1) if share > 0.04)
     letter = np.zeros((INPUT, INPUT), np.float32)
     letter[8:32, 6:30] = 1
+    heat_maps = {
+        "predicted": blur(letter + 0.35 * input_mask(phantom, lung=True)),
+        "true": blur(input_mask(phantom, lung=False) + 0.5 * letter),
+    }
     return Case(
         id=f"{name_round(run, 70)}#{number}",
+        run=run,
+        epoch=70,
+        round=name_round(run, 70),
         number=number,
         key=f"phantom {number}",
         label=1,
@@ -202,8 +209,7 @@ def phantom_case(run: str, number: int) -> Case:
         confidence=0.985 - 0.012 * number,
         class_names=CLASS_NAMES,
         grid=RoundSettings().grid,
-        cam_predicted=blur(letter + 0.35 * input_mask(phantom, lung=True)),
-        cam_true=blur(input_mask(phantom, lung=False) + 0.5 * letter),
+        load_heat_map=heat_maps.__getitem__,
         load_image=lambda: phantom.image,
         earlier=(6, 10) if number == 2 else None,
     )

@@ -1,6 +1,6 @@
 """How far several readers agree on the same cases: functions of arrays and readings alone.
 
-A number that does not exist is None: one reader alone, or the same answer from everybody every
+A value that is not defined is None: one reader alone, or the same answer from all readers every
 time, so that agreement by chance is certain and kappa would be 0 / 0.
 """
 
@@ -102,8 +102,8 @@ def fleiss_kappa(votes: NDArray[np.int64]) -> float | None:
     """Agreement of several readers beyond chance, at most 1; 0 is what chance gives.
 
     Args:
-        votes: (N, K), how many readers put each of N things into each of K categories; each
-            thing was put somewhere by the same number of readers.
+        votes: (N, K), how many readers put each of N items into each of K categories; each
+            item has the same number of readers.
     Raises: ShapeError: the numbers of readers differ.
     Source: Fleiss 1971.
 
@@ -128,7 +128,7 @@ def cohen_kappa(one: NDArray[np.int64], other: NDArray[np.int64]) -> float | Non
     """Agreement of two readers beyond chance, at most 1; 0 is what chance gives.
 
     Args:
-        one, other: (N,), the category into which each of them put each thing.
+        one, other: (N,), the category into which each of them put each item.
     Raises: ShapeError: N differs.
     Source: Cohen 1960.
 
@@ -137,7 +137,7 @@ def cohen_kappa(one: NDArray[np.int64], other: NDArray[np.int64]) -> float | Non
     """
     if one.shape != other.shape:
         raise ShapeError(
-            f"two readers answered {len(one)} and {len(other)}: give what both answered"
+            f"two readers answered {len(one)} and {len(other)}: give the cases that both answered"
         )
     if not len(one):
         return None
@@ -161,9 +161,9 @@ def _beyond_chance(agreed: float, by_chance: float) -> float | None:
 
 
 def _selected(reading: Reading, grid: Grid) -> Squares:
-    found = np.zeros(grid.squares, bool)
-    found[[square - 1 for square in grid.check(reading.squares)]] = True
-    return found
+    selected = np.zeros(grid.squares, bool)
+    selected[[square - 1 for square in grid.check(reading.squares)]] = True
+    return selected
 
 
 def _votes(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.int64]:
@@ -178,22 +178,22 @@ def _votes(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.int64
 def _pair(chosen: Chosen, one: str, other: str) -> PairAgreement:
     both = [case for case in chosen[one] if case in chosen[other]]
     squares = [[chosen[who][case] for case in both] for who in (one, other)]
-    mine, theirs = (np.array(of, np.int64).reshape(-1) for of in squares)
+    first, second = (np.array(of, np.int64).reshape(-1) for of in squares)
     shares = [jaccard(chosen[one][case], chosen[other][case]) for case in both]
-    return PairAgreement((one, other), len(both), cohen_kappa(mine, theirs), _mean(shares))
+    return PairAgreement((one, other), len(both), cohen_kappa(first, second), _mean(shares))
 
 
 def _of_cases(chosen: Chosen, cases: Sequence[str]) -> dict[str, float | None]:
-    found = {}
+    result = {}
     for case in cases:
-        there = [of_reader[case] for of_reader in chosen.values() if case in of_reader]
-        found[case] = _mean([jaccard(a, b) for a, b in combinations(there, 2)])
-    return found
+        answers = [of_reader[case] for of_reader in chosen.values() if case in of_reader]
+        result[case] = _mean([jaccard(a, b) for a, b in combinations(answers, 2)])
+    return result
 
 
 def _shares(readings: Sequence[Reading], reader: str) -> dict[Verdict, float]:
-    own = [one.verdict for one in readings if one.reader == reader]
-    return {verdict: own.count(verdict) / len(own) for verdict in VERDICTS}
+    given = [one.verdict for one in readings if one.reader == reader]
+    return {verdict: given.count(verdict) / len(given) for verdict in VERDICTS}
 
 
 def _same_verdict(readings: Sequence[Reading]) -> float | None:
@@ -205,5 +205,5 @@ def _same_verdict(readings: Sequence[Reading]) -> float | None:
 
 
 def _mean(numbers: Sequence[float | None]) -> float | None:
-    there = [number for number in numbers if number is not None]
-    return sum(there) / len(there) if there else None
+    known = [number for number in numbers if number is not None]
+    return sum(known) / len(known) if known else None

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders held against other processes."""
+"""Files that are written whole or not at all, and folders locked against other processes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(folder: Path, busy: str) -> Iterator[None]:
-    """Make the folder, and hold it against other processes.
+    """Create the folder, and lock it against other processes.
 
     Args:
-        busy: what to say where another process holds it.
+        busy: the error message where another process holds the lock.
     Raises: SettingsError, DataError: another process has it, or it cannot be written.
     """
     with os_errors_as_sentences(folder):
@@ -40,17 +40,17 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds the folder, as far as can be told."""
+    """Whether a process holds the folder's lock, as far as can be known."""
     try:
         with FileLock(folder / ".lock", timeout=0):
             return False
-    except (Timeout, OSError):  # a folder that may only be read may well be held
+    except (Timeout, OSError):  # a read-only folder may be locked
         return True
 
 
 @contextmanager
 def os_errors_as_sentences(path: Path) -> Iterator[None]:
-    """Turn what the system says about files into what a person can do about it."""
+    """Turn an `OSError` about files into a `DataError` with a remedy."""
     try:
         yield
     except OSError as error:
@@ -63,7 +63,7 @@ def os_errors_as_sentences(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path whose file takes the place of `path` at once, or not at all."""
+    """A temporary path whose file replaces `path` at once, or not at all."""
     with os_errors_as_sentences(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f".{path.name}.half")
@@ -77,9 +77,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def link_or_copy(path: Path, name: Path) -> None:
-    """Give the file a second name, or copy it where the file system knows no such thing."""
+    """Hard-link the file to a second name, or copy it where the file system has no hard links."""
     with atomic_write(name) as half:
-        half.unlink(missing_ok=True)  # of a killed process: it must not be written over
+        half.unlink(missing_ok=True)  # left by a killed process: it must not be written to
         try:
             half.hardlink_to(path)
         except OSError:

@@ -1,6 +1,6 @@
-"""What a round is made of: cases, readings, and the three things that plug in.
+"""Cases, readings and rounds, and the protocols for a training set, a model and a reader.
 
-Nothing here knows a framework, a file or a screen.
+Nothing here depends on a framework, a file or a screen.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar, get_args
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from imil.errors import SettingsError
 from imil.grid import Grid
+from imil.predictions import HeatMap as HeatMap  # cases have some
+from imil.predictions import Predictions
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
-HeatMap = NDArray[np.float32]
+Which = Literal["predicted", "true"]  # whose heat-map: of the predicted or of the true class
 Verdict = Literal["focus", "skip", "wrong label", "not assessable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 State = Literal["open", "closed", "applied"]
@@ -28,39 +30,41 @@ State = Literal["open", "closed", "applied"]
 
 @dataclass(frozen=True)
 class RoundSettings:
-    """What a round is asked to do. The defaults are the paper's (section 3.3.2).
+    """Settings of a round. The defaults are the paper's (section 3.3.2).
 
     Args:
-        num_outliers: how many mistakes are put to the reader, at least 1.
+        num_outliers: number of cases shown to the reader, at least 1.
         grid: the grid laid over each image.
-        choice: the name of the function in `imil.outliers` that chooses.
-        fill: the name of the function in `imil.fills` that covers unselected squares.
-    Raises: SettingsError: num_outliers is no whole number, or below 1.
+        choice: name of the function in `imil.outliers.CHOICES` that chooses the cases.
+        fill: name of the function in `imil.fills` that covers unselected squares.
+        seed: of the generator that the choice is given, at least 0.
+    Raises: SettingsError: num_outliers or seed is not a whole number, or too small.
     """
 
     num_outliers: int = 20
     grid: Grid = Grid(4, 4)
     choice: str = "confident_mistakes"
     fill: str = "blackout"
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        try:
-            number = operator.index(self.num_outliers)
-        except TypeError:
-            number = 0
-        if number < 1:
-            raise SettingsError(
-                f"num_outliers is {self.num_outliers!r}: give a whole number, 1 or more (paper: 20)"
-            )
-        object.__setattr__(self, "num_outliers", number)  # a number of NumPy's cannot be stored
+        # converted: NumPy's numbers cannot be stored as JSON
+        number = _whole(self.num_outliers, 1, "num_outliers", "(paper: 20)")
+        object.__setattr__(self, "num_outliers", number)
+        object.__setattr__(self, "seed", _whole(self.seed, 0, "seed"))
+
+    def rng(self, epoch: int) -> np.random.Generator:
+        """The generator of the round after that epoch; the same settings give the same numbers."""
+        return np.random.default_rng((self.seed, epoch))
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as they are stored: plain JSON values."""
+        """The settings as plain JSON values, as the store has them."""
         return {
             "num_outliers": self.num_outliers,
             "grid": [self.grid.rows, self.grid.cols],
             "choice": self.choice,
             "fill": self.fill,
+            "seed": self.seed,
         }
 
     @classmethod
@@ -69,9 +73,21 @@ class RoundSettings:
         return cls(**{**values, "grid": Grid(*values["grid"])})
 
 
+def _whole(value: object, least: int, name: str, hint: str = "") -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # what cannot be one raises
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise SettingsError(
+            f"invalid {name} {value!r}: expected a whole number, {least} or more {hint}".rstrip()
+        )
+    return number
+
+
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a corrected sample: these squares; the fill covers the rest."""
+    """The correction of a sample: these squares are kept, and the fill covers the others."""
 
     grid: Grid
     squares: tuple[int, ...]
@@ -80,26 +96,32 @@ class Kept:
 
 @dataclass(frozen=True)
 class Case:
-    """One image put to a reader.
+    """One image that is shown to a reader.
 
     Args:
         id: unique in its store.
-        number: 1 to the number of cases in the round, most confident mistake first.
+        run: name of the run.
+        epoch: completed epochs at the case's round.
+        round: id of the round.
+        number: 1 to the number of cases in the round, the first of the choice first.
         key: stable name of the training sample, never its position.
         label: ground truth, in [0, K).
-        predicted: what the model said, in [0, K).
+        predicted: the model's prediction, in [0, K).
         confidence: the model's probability of `predicted`, in [0, 1].
         class_names: K names.
         grid: the grid of the round.
-        cam_predicted, cam_true: heat-map of the predicted and of the true class,
-            float32 (height, width) of the model's view, in [0, 1].
+        load_image: returns the original at full resolution, uint8 or uint16, (H, W) or (H, W, 3).
+        load_heat_map: returns the heat-map of the predicted or of the true class, float32
+            (height, width) of the model's view, in [0, 1].
         earlier: the squares of an earlier round, if the sample was corrected before on the same
             grid.
-        load_image: gives the original at full resolution, uint8 or uint16, (H, W) or (H, W, 3).
         threadsafe: whether `load_image` may be called in several threads at once.
     """
 
     id: str
+    run: str
+    epoch: int
+    round: str
     number: int
     key: str
     label: int
@@ -107,25 +129,34 @@ class Case:
     confidence: float
     class_names: tuple[str, ...]
     grid: Grid
-    cam_predicted: HeatMap = field(repr=False, compare=False)
-    cam_true: HeatMap = field(repr=False, compare=False)
     load_image: Callable[[], Image] = field(repr=False, compare=False)
+    load_heat_map: Callable[[Which], HeatMap] = field(repr=False, compare=False)
     earlier: tuple[int, ...] | None = None
     threadsafe: bool = False
 
     @property
     def image(self) -> Image:
-        """The original, read anew at each call: twenty films at once would fill the memory."""
+        """The original, loaded anew at each call: twenty films at once would fill the memory."""
         return self.load_image()
 
     @property
+    def cam_predicted(self) -> HeatMap:
+        """Heat-map of the predicted class, loaded anew at each call."""
+        return self.load_heat_map("predicted")
+
+    @property
+    def cam_true(self) -> HeatMap:
+        """Heat-map of the true class, loaded anew at each call."""
+        return self.load_heat_map("true")
+
+    @property
     def true_name(self) -> str:
-        """The ground truth in words."""
+        """Name of the true class."""
         return self.class_names[self.label]
 
     @property
     def predicted_name(self) -> str:
-        """The prediction in words."""
+        """Name of the predicted class."""
         return self.class_names[self.predicted]
 
 
@@ -135,17 +166,18 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """A reader's answer to a case. A changed mind is a new reading; none is ever altered.
+    """A reader's answer to a case. A changed answer is a new reading; none is ever altered.
 
     Args:
         case: the case's id.
-        reader: who read it.
+        reader: name of the reader.
         verdict: `focus` (look at the squares), `skip`, `wrong label` or `not assessable`.
         squares: the squares that the model should look at; at least one for `focus`.
-        reason: the reader's own words.
+        reason: the reader's explanation, free text.
         seconds: active time on the case.
-        squares_before: the squares chosen before the model's opinion was shown, where asked.
-        id: given by whoever made it, so that saving it twice stores it once.
+        squares_before: the squares selected before the model's opinion was shown; None where the
+            opinion was shown at once.
+        id: made by the client, so that saving the reading twice stores it once.
         created: UTC, ISO 8601.
     """
 
@@ -164,15 +196,13 @@ class Reading:
 
         Raises:
             SquareError: a square lies outside the grid.
-            SettingsError: unknown verdict, `focus` without a square, or no possible time.
+            SettingsError: unknown verdict, `focus` without a square, or invalid seconds.
         """
         if not 0 <= self.seconds < math.inf:
-            raise SettingsError(
-                f"{self.seconds} seconds on a case are not possible: give 0 or more, 0 if unknown"
-            )
+            raise SettingsError(f"invalid seconds {self.seconds}: expected 0 or more, 0 if unknown")
         if self.verdict not in VERDICTS:
             raise SettingsError(
-                f"'{self.verdict}' is no verdict: give one of {', '.join(VERDICTS)}"
+                f"unknown verdict '{self.verdict}': expected one of {', '.join(VERDICTS)}"
             )
         if self.verdict == "focus" and not self.squares:
             raise SettingsError(
@@ -189,7 +219,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Round:
-    """One launch of the callback: which run, after which epoch, how, and how far it got."""
+    """One round: its run, epoch, settings, state and number of cases."""
 
     id: str
     run: str
@@ -200,7 +230,7 @@ class Round:
 
 
 class Samples(Protocol):
-    """The training set as a round sees it: originals, by position, with their stable keys."""
+    """The training set that a round works on: originals by position, with their stable keys."""
 
     def __len__(self) -> int:
         """Number of samples, N."""
@@ -232,7 +262,7 @@ class Samples(Protocol):
         ...
 
     def corrected(self, i: int) -> Kept | None:
-        """What is kept of the i-th sample, or None if it is as it was."""
+        """The correction of the i-th sample, or None if there is none."""
         ...
 
 
@@ -240,14 +270,10 @@ S_contra = TypeVar("S_contra", bound=Samples, contravariant=True)
 
 
 class Model(Protocol[S_contra]):
-    """A model as a round sees it. It leaves everything as it found it."""
+    """The model that a round asks. Neither method may change anything in it."""
 
-    def parts(self, samples: S_contra) -> Iterable[NDArray[np.float64]]:
-        """Probabilities of the originals, in evaluation mode and without random transforms.
-
-        In parts of any size (B, K), in the samples' order: those of a large set need never be in
-        memory together.
-        """
+    def predict(self, samples: S_contra) -> Predictions:
+        """Predictions for the originals, in evaluation mode and without random transforms."""
         ...
 
     def explain(
@@ -258,8 +284,11 @@ class Model(Protocol[S_contra]):
 
 
 class Reader(Protocol):
-    """Whoever answers. Each reading is stored before the next one is asked for."""
+    """A person, or a program in a person's place, who reads cases."""
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
-        """Readings as they come. Ending early pauses the round; nothing is lost."""
+        """Readings one by one: each is stored before the next is requested.
+
+        Ending early pauses the round; nothing is lost.
+        """
         ...

@@ -1,4 +1,4 @@
-"""What imil says when something is wrong: one sentence, never a traceback.
+"""Errors that a person can fix: one sentence, never a traceback.
 
 Every message names the value, what was expected, and what to do.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ImilError(Exception):
-    """Something a person can put right. The command line prints it and exits with 2."""
+    """Something that a person can fix. The command line prints it and exits with 2."""
 
 
 class DataError(ImilError):
@@ -19,23 +19,23 @@ class SettingsError(ImilError):
 
 
 class SquareError(ImilError):
-    """A square does not exist in the grid, or the text is no list of squares."""
+    """A square does not exist in the grid, or a text is not a list of squares."""
 
 
 class ShapeError(ImilError):
-    """Arrays do not fit together."""
+    """Shapes or values of arrays do not match."""
 
 
 class StoreError(ImilError):
     """The store cannot be opened, read or written."""
 
 
-class Missing(StoreError):
-    """What was asked for is not, or no longer, in the store."""
+class NotFound(StoreError):
+    """The store does not have it, or no longer."""
 
 
 class RoundClosed(StoreError):
-    """The round takes no more readings."""
+    """The round accepts no more readings."""
 
 
 class StoreBusy(StoreError):

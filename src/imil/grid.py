@@ -1,8 +1,8 @@
-"""The grid that is laid over an image: squares to pixels, at any resolution.
+"""The grid over an image: squares to pixels, at any resolution.
 
-Squares are numbered from 1, row by row, wherever a person sees them (paper 3.1). The truth of
-a reading is the squares; pixels are derived from them, so the same reading holds for the
-3000-pixel film a reader looked at and for the 224-pixel view a model is trained on.
+Squares are numbered from 1, row by row, wherever a person sees them (paper 3.1). A reading stores
+squares; pixels are derived from them, so the same reading holds for the 3000-pixel image that a
+reader looked at and for the 224-pixel view that a model is trained on.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Grid:
         for name, value in (("rows", self.rows), ("columns", self.cols)):
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
                 raise SettingsError(
-                    f"a grid of {value} {name} is not possible: give 1 to {MOST}, such as 4 or 4x6"
+                    f"invalid grid of {value} {name}: expected 1 to {MOST}, such as 4 or 4x6"
                 )
 
     @classmethod
     def parse(cls, text: str | int | Grid) -> Grid:
-        """The grid that a person means by `4` or `4x6` (rows × columns).
+        """The grid written as `4` or `4x6` (rows × columns).
 
-        Raises: SettingsError: it means none, or one of too many squares.
+        Raises: SettingsError: the text is not a grid, or one of too many squares.
 
         >>> Grid.parse("4x6")
         Grid(rows=4, cols=6)
@@ -56,7 +56,9 @@ class Grid:
             return text
         match = re.fullmatch(r"\s*(\d{1,4})\s*(?:[x×X]\s*(\d{1,4})\s*)?", str(text))
         if not match:
-            raise SettingsError(f"'{text}' is no grid: give 1 to {MOST}, such as 4 or 4x6")
+            raise SettingsError(
+                f"invalid grid '{text}': expected rows x columns of 1 to {MOST}, such as 4 or 4x6"
+            )
         rows = int(match[1])
         return cls(rows, int(match[2]) if match[2] else rows)
 
@@ -65,13 +67,13 @@ class Grid:
 
     @property
     def squares(self) -> int:
-        """How many squares there are; the last one's number."""
+        """Number of squares, which is the last square's number."""
         return self.rows * self.cols
 
     def box(self, square: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, bottom, right of a square in pixels; bottom and right lie outside it.
 
-        Whether the grid has that square is for `check` to say.
+        `check` tells whether the grid has that square.
 
         >>> Grid(4, 4).box(16, 512, 512)
         (384, 384, 512, 512)
@@ -87,14 +89,14 @@ class Grid:
     def check(self, squares: Iterable[int]) -> tuple[int, ...]:
         """The squares in order, each once.
 
-        Raises: SquareError: a square lies outside the grid, or is no whole number.
+        Raises: SquareError: a square lies outside the grid, or is not a whole number.
         """
         given = list(squares)
         try:
             chosen = sorted({operator.index(square) for square in given})
         except TypeError as error:
             raise SquareError(
-                f"{given} are no squares: give whole numbers from 1 to {self.squares}"
+                f"invalid squares {given}: expected whole numbers from 1 to {self.squares}"
             ) from error
         outside = [square for square in chosen if not 1 <= square <= self.squares]
         if outside:
@@ -103,12 +105,12 @@ class Grid:
         return tuple(chosen)
 
     def read(self, text: str) -> tuple[int, ...]:
-        """The squares that a person means by `2 3 6 7`, `5-8`, `1,2` or `all`.
+        """The squares written as `2 3 6 7`, `5-8`, `1,2` or `all`.
 
         >>> Grid(4, 4).read("2 3, 5-8")
         (2, 3, 5, 6, 7, 8)
 
-        Raises: SquareError: the text is no list of squares of this grid.
+        Raises: SquareError: the text is not a list of squares of this grid.
         """
         if text.strip().lower() == "all":
             return tuple(range(1, self.squares + 1))
@@ -117,12 +119,12 @@ class Grid:
             match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", word)
             if not match:
                 raise SquareError(
-                    f"'{word}' is no square: give numbers from 1 to {self.squares}, "
+                    f"invalid square '{word}': expected numbers from 1 to {self.squares}, "
                     "ranges such as 5-8, or 'all'"
                 )
             first, last = int(match[1]), int(match[2] or match[1])
             if last < first:
-                raise SquareError(f"'{word}' runs backwards: write {last}-{first}")
+                raise SquareError(f"invalid range '{word}': write {last}-{first}")
             chosen += range(first, last + 1)
         return self.check(chosen)
 

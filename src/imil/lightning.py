@@ -19,8 +19,8 @@ from imil import pytorch  # noqa: E402
 from imil.cases import Reader, RoundSettings  # noqa: E402
 from imil.errors import SettingsError  # noqa: E402
 from imil.grid import Grid  # noqa: E402
+from imil.predictions import Predictions  # noqa: E402
 from imil.pytorch import CorrectedDataset, TorchModel  # noqa: E402
-from imil.pytorch.callback import Predicted  # noqa: E402
 from imil.round_options import (  # noqa: E402
     GRID_SIZE,
     IMIL_EPOCH,
@@ -39,11 +39,16 @@ class IMIL(Callback):
 
     Args:
         samples, ask, store, run, imil_epoch, num_outliers, grid_size, layer, batch_size, say,
-            predicted: as for `imil.pytorch.IMIL`.
+            seed: as for `imil.pytorch.IMIL`.
         model: a `TorchModel` of the module that is trained, where there is one already; it has a
             layer and a batch_size of its own.
+    Attributes:
+        predictions: set it before an epoch's end where you have the predictions of the training
+            set already; the round takes them in place of a pass of its own.
     Raises: SettingsError: a setting is out of range, or training runs on several devices.
     """
+
+    predictions: Predictions | None = None
 
     def __init__(
         self,
@@ -58,7 +63,7 @@ class IMIL(Callback):
         layer: str | None = None,
         batch_size: int = 64,
         say: Say = print,
-        predicted: Predicted | None = None,
+        seed: int = 0,
         model: TorchModel | None = None,
     ) -> None:
         self._make = lambda module: pytorch.IMIL(
@@ -73,7 +78,7 @@ class IMIL(Callback):
             layer=layer,
             batch_size=batch_size,
             say=say,
-            predicted=predicted,
+            seed=seed,
         )
         check_epochs(imil_epoch)  # said now rather than when training starts
         RoundSettings(num_outliers, Grid.parse(grid_size))
@@ -95,10 +100,12 @@ class IMIL(Callback):
                     f"No round will be held after epoch {late}: training ends at {last}."
                 )
         if trainer.current_epoch > 0:
-            self._imil.restore(trainer.current_epoch)
+            predictions, self.predictions = self.predictions, None
+            self._imil.restore(trainer.current_epoch, predictions)
         else:
             self._imil.begin()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hold the round that is due after this epoch."""
-        self._imil.after_epoch(trainer.current_epoch + 1)
+        predictions, self.predictions = self.predictions, None
+        self._imil.after_epoch(trainer.current_epoch + 1, predictions)

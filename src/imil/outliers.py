@@ -1,63 +1,49 @@
-"""Which training samples are put to the reader.
+"""Which training samples are shown to the reader.
 
-A choice is a function of arrays alone, and ranks each sample by itself: predictions come in parts
-(`choose`), and the best of all must be among the best of their part.
+A choice of cases is a function of arrays: `(probs, labels, keys, n, rng) -> positions`, at most n,
+the first case first. What else it needs it declares as keyword-only parameters, such as
+`features`: the round gets these from providers of those names (`imil.rounds`). To add a choice,
+write the function and put it into `CHOICES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.errors import SettingsError, ShapeError
+from imil.errors import SettingsError
+from imil.predictions import ROUNDING, Predictions, check_finite, check_shapes
 
-CHUNK = 512 << 10  # bytes of predictions looked at together: they stay in the processor's cache
-ROUNDING = 0.01  # a row may sum to a little more than 1, or less
+CHUNK = 512 << 10  # bytes of probabilities at a time: they stay in the processor's cache
 
-Key = Callable[[int], str]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some samples that are looked at together.
-
-    Args:
-        start: position of the first.
-        probs: (B, K), each row sums to 1.
-        labels: (B,), in [0, K).
-        there: (B,), what the model leaves for the true class.
-        most: the highest of all probabilities.
-    """
-
-    start: int
-    probs: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    there: NDArray[np.float64]
-    most: float
-
-
-# (chunk, least, n) -> row and rank of what comes into question: every row of rank `least` or more,
-# or of those at least the n of highest rank and their equals
-Choice = Callable[[Chunk, float, int], list[tuple[int, float]]]
+Positions = Sequence[int] | NDArray[np.intp]
+Choice = Callable[..., Positions]  # the optional parameters differ
+Provider = Callable[[Predictions], Any]  # predictions of the training set -> what is needed
 
 
 def confident_mistakes(
-    probs: NDArray[np.float64], labels: NDArray[np.int64], keys: Sequence[str], n: int
+    probs: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    keys: Sequence[str],
+    n: int,
+    rng: np.random.Generator | None = None,
 ) -> list[int]:
     """Positions of the n mispredictions of highest confidence, most confident first.
 
     Fewer where the model makes fewer mistakes. Equal confidences are ordered by key, so that
-    the same model always asks the same questions.
+    the same model always gives the same cases.
 
     Args:
         probs: (N, K), each row sums to 1.
         labels: (N,), in [0, K).
         keys: N stable names.
         n: at most this many.
-    Raises: ShapeError: lengths differ, or a probability is NaN or infinity.
+        rng: not used.
+    Raises: ShapeError: lengths differ, or a probability is NaN or infinite.
     Source: paper 3.1, steps 2-4.
 
     >>> probs = np.array([[.9, .1], [.2, .8], [.4, .6]])
@@ -65,183 +51,139 @@ def confident_mistakes(
     [0, 1]
     """
     probs, labels = np.asarray(probs), np.asarray(labels)
-    if probs.ndim != 2 or not len(probs) == len(labels) == len(keys):
-        raise ShapeError(
-            f"probabilities {probs.shape}, {len(labels)} labels and {len(keys)} keys do not fit: "
-            "give (N, K), N and N"
-        )
-    best = _Best(mistakes, keys.__getitem__, n)
-    for chunk in _chunks(probs, labels, 0, keys.__getitem__, n):
-        best.look_at(chunk)
-    return best.positions
+    positions, confidence, least = np.empty(0, np.intp), np.empty(0), -np.inf
+    for start, part, of_part, true in _chunks(probs, labels, keys):
+        if part.max() < least:
+            continue
+        # high confidence in another class leaves little for the true one
+        rows = np.flatnonzero(true <= 1 - least + ROUNDING)
+        highest = part[rows].max(axis=1, initial=-np.inf)
+        rows, highest = rows[highest >= least], highest[highest >= least]
+        wrong = part[rows].argmax(axis=1) != of_part[rows]
+        positions = np.concatenate([positions, start + rows[wrong]])
+        confidence = np.concatenate([confidence, highest[wrong]])
+        if len(confidence) > n > 0:
+            least = np.partition(confidence, -n)[-n]
+            positions, confidence = positions[confidence >= least], confidence[confidence >= least]
+    return rank(positions, confidence, keys, n)
 
 
-def mistakes(chunk: Chunk, least: float, n: int, *, slack: float = 0.0) -> list[tuple[int, float]]:
-    """Mispredicted rows with a confidence of at least `least`: the n surest and their equals.
-
-    Rows in which another class is within `slack` of the true one count as mispredicted too.
-    """
-    if chunk.most < least:
-        return []
-    probs, labels = chunk.probs, chunk.labels
-    # who is that sure of another class leaves little for the true one
-    rows = np.flatnonzero(chunk.there <= 1 - least + slack + ROUNDING)
-    if len(rows) > len(labels) // 16:  # a poor model: few are that sure of anything
-        rows = rows[_highest(probs)[rows] >= least]
-    if not len(rows):
-        return []
-    few = probs[rows]
-    confidence = few.max(axis=1)
-    if slack:
-        few[np.arange(len(rows)), labels[rows]] -= slack
-    wrong = (few.argmax(axis=1) != labels[rows]) & (confidence >= least)
-    rows, confidence = rows[wrong], confidence[wrong]
-    if len(rows) > n:
-        surest = confidence >= np.partition(confidence, -n)[-n]
-        rows, confidence = rows[surest], confidence[surest]
-    return list(zip(rows.tolist(), confidence.tolist(), strict=True))
-
-
-def _highest(probs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The highest of each row; where rows are short, in a third of the time of `max(axis=1)`."""
-    highest = probs[:, 0].copy()
-    for column in probs.T[1:]:
-        np.maximum(highest, column, out=highest)
-    return highest
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What was chosen.
+def mistakes(
+    probs: NDArray[np.float64], labels: NDArray[np.int64], keys: Sequence[str]
+) -> NDArray[np.intp]:
+    """Positions of all mispredictions, ascending.
 
     Args:
-        positions: of the samples, in the choice's order.
-        probs: their probabilities, (len(positions), K).
-        wrong: mispredictions among all samples.
+        probs, labels, keys: as for `confident_mistakes`.
+    Raises: ShapeError: lengths differ, or a probability is NaN or infinite.
     """
+    positions = [np.empty(0, np.intp)]
+    for start, part, of_part, true in _chunks(np.asarray(probs), np.asarray(labels), keys):
+        # for most rows the true class alone decides: below the row's mean, or a majority
+        wrong = true < (1 - ROUNDING) / part.shape[1]
+        doubtful = np.flatnonzero(~wrong & (true <= (1 + ROUNDING) / 2))
+        wrong[doubtful] = part[doubtful].argmax(axis=1) != of_part[doubtful]
+        positions.append(start + np.flatnonzero(wrong))
+    return np.concatenate(positions)
 
-    positions: list[int]
-    probs: NDArray[np.float64]
-    wrong: int
 
-
-def choose(
-    pick: Choice,
-    parts: Iterable[NDArray[np.float64]],
-    labels: NDArray[np.int64],
-    key: Key,
-    n: int,
-) -> Chosen:
-    """The n samples of highest rank, highest first, from predictions that come in parts.
-
-    Equal ranks are ordered by key. Only one part and the best so far are in memory, and no key is
-    asked of a sample that does not come into question.
+def rank(
+    positions: NDArray[np.intp], scores: NDArray[np.float64], keys: Sequence[str], n: int
+) -> list[int]:
+    """The n of these positions with the highest scores, highest first; ties are ordered by key.
 
     Args:
-        pick: the choice.
-        parts: probabilities (B, K) in the samples' order; B may differ.
-        labels: (N,).
-        key: position -> stable name.
+        positions: (M,), of the samples in question.
+        scores: (M,), one for each of these positions.
+        keys: N stable names, of all samples.
         n: at most this many.
-    Raises: ShapeError: the parts are not N rows in all, a label is no class of them, or a
-        probability is NaN or infinity.
+
+    >>> rank(np.array([4, 5, 6]), np.array([3.0, 1.0, 3.0]), list("gfedcba"), 2)
+    [6, 4]
     """
-    best = _Best(pick, key, n)
-    seen = wrong = classes = 0
-    for found in parts:
-        part = np.asarray(found)
-        if not seen:
-            check_labels(labels, part.shape[1])
-        classes, start = part.shape[1], seen
-        seen += len(part)
-        if seen > len(labels):
-            break
-        for chunk in _chunks(part, labels[start:seen], start, key, n):
-            wrong += _count_wrong(chunk)
-            best.look_at(chunk)
-    if seen != len(labels) or not classes:
-        raise ShapeError(f"{seen} predictions and {len(labels)} labels do not fit: give one each")
-    return Chosen(best.positions, best.probs(classes), wrong)
+    if n < 1:
+        return []
+    if len(scores) > n:
+        highest = np.flatnonzero(scores >= np.partition(scores, -n)[-n])
+        positions, scores = positions[highest], scores[highest]
+    rows = zip((-scores).tolist(), positions.tolist(), strict=True)
+    return [i for _, _, i in sorted((score, keys[i], i) for score, i in rows)[:n]]
 
 
-def check_labels(labels: NDArray[np.int64], classes: int) -> None:
-    """Find out whether a model knows every label.
-
-    Raises: ShapeError: it has fewer classes than that.
-    """
-    most = int(labels.max(initial=0))
-    if most >= classes:
-        raise ShapeError(
-            f"the model gives {classes} classes, and a label is {most}, counted from 0: give it an "
-            "output for every class"
-        )
-
-
-def _chunks(
-    probs: NDArray[np.float64], labels: NDArray[np.int64], start: int, key: Key, n: int
-) -> Iterator[Chunk]:
-    """The samples, some at a time; `start` is the position of the first.
-
-    Raises: ShapeError: a probability is NaN or infinite.
-    """
-    rows = max(n, CHUNK // max(1, probs[:1].nbytes))
-    first = np.arange(min(rows, len(probs))) * probs.shape[1]
-    for at in range(0, len(probs), rows):
-        some = np.ascontiguousarray(probs[at : at + rows])
-        most = some.max()
-        if not np.isfinite(most):  # as soon as one of them is not
-            bad = key(start + at + int(np.flatnonzero(~np.isfinite(some).all(axis=1))[0]))
-            raise ShapeError(
-                f"the model's prediction for '{bad}' is not a number: "
-                "training has diverged; lower the learning rate"
-            )
-        true = labels[at : at + rows]
-        yield Chunk(start + at, some, true, some.take(first[: len(true)] + true), float(most))
-
-
-def _count_wrong(chunk: Chunk) -> int:
-    """Mispredictions. Most rows show by their true class alone which side they are on."""
-    wrong = chunk.there < (1 - ROUNDING) / chunk.probs.shape[1]  # below the mean of the row
-    doubtful = np.flatnonzero(~wrong & (chunk.there <= (1 + ROUNDING) / 2))  # no majority either
-    wrong_too = chunk.probs[doubtful].argmax(axis=1) != chunk.labels[doubtful]
-    return int(np.count_nonzero(wrong) + np.count_nonzero(wrong_too))
-
-
-class _Best:
-    """The n samples of highest rank among those looked at; equal ranks are ordered by key."""
-
-    def __init__(self, pick: Choice, key: Key, n: int) -> None:
-        self._pick, self._key, self._n = pick, key, n
-        self._kept: list[tuple[float, str, int, NDArray[np.float64]]] = []
-
-    def look_at(self, chunk: Chunk) -> None:
-        """Keep what is better than what there is."""
-        if self._n < 1:
-            return
-        least = -self._kept[-1][0] if len(self._kept) == self._n else -np.inf
-        found = self._pick(chunk, least, self._n)
-        if found:
-            self._kept += [
-                (-rank, self._key(chunk.start + i), chunk.start + i, chunk.probs[i].copy())
-                for i, rank in found
-            ]
-            self._kept = sorted(self._kept)[: self._n]
-
-    @property
-    def positions(self) -> list[int]:
-        """The best first."""
-        return [i for _, _, i, _ in self._kept]
-
-    def probs(self, classes: int) -> NDArray[np.float64]:
-        """Their probabilities, (at most n, classes)."""
-        return np.array([row for *_, row in self._kept], np.float64).reshape(-1, classes)
-
-
-CHOICES: dict[str, Choice] = {"confident_mistakes": mistakes}
+CHOICES: dict[str, Choice] = {"confident_mistakes": confident_mistakes}
 
 
 def choice(name: str) -> Choice:
     """The choice of that name. Raises: SettingsError: there is none."""
     if name not in CHOICES:
-        raise SettingsError(f"'{name}' is no choice of outliers: give one of {', '.join(CHOICES)}")
+        raise SettingsError(
+            f"unknown choice of cases '{name}': expected one of {', '.join(CHOICES)}"
+        )
     return CHOICES[name]
+
+
+def needs(choose: Choice) -> tuple[str, ...]:
+    """Names of the keyword-only parameters without a default, which providers must supply."""
+    return tuple(
+        parameter.name
+        for parameter in inspect.signature(choose).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    )
+
+
+def check_needs(name: str, available: Collection[str]) -> None:
+    """Check that all that a choice needs is available.
+
+    Raises: SettingsError: there is no such choice, or something is missing.
+    """
+    missing = [need for need in needs(choice(name)) if need not in available]
+    if missing:
+        raise SettingsError(
+            f"the choice of cases '{name}' needs {', '.join(missing)}, for which there is no "
+            "provider: pass one in `providers`, or use another choice"
+        )
+
+
+def choose_cases(
+    name: str,
+    predictions: Predictions,
+    n: int,
+    rng: np.random.Generator,
+    providers: Mapping[str, Provider],
+) -> list[int]:
+    """Positions of at most n samples, in the order of the choice of that name.
+
+    Args:
+        providers: name -> function that gives what a choice of that parameter needs.
+    Raises: SettingsError: no such choice, no provider, or the choice returns invalid positions.
+    """
+    check_needs(name, providers)
+    choose = choice(name)
+    extra = {need: providers[need](predictions) for need in needs(choose)}
+    chosen = choose(predictions.probs, predictions.labels, predictions.keys, n, rng, **extra)
+    positions = [int(i) for i in chosen]
+    valid = all(0 <= i < len(predictions) for i in positions)
+    if not valid or len(set(positions)) < len(positions) or len(positions) > n:
+        raise SettingsError(
+            f"the choice of cases '{name}' returns {len(positions)} positions that are not all "
+            f"different and in [0, {len(predictions)}): expected at most {n} such positions"
+        )
+    return positions
+
+
+def _chunks(
+    probs: NDArray[np.float64], labels: NDArray[np.int64], keys: Sequence[str]
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]]:
+    """Some samples at a time: position of the first, probabilities, labels, those of the label.
+
+    Raises: ShapeError: lengths differ, or a probability is NaN or infinite.
+    """
+    check_shapes(probs, labels, keys)
+    rows = max(1, CHUNK // max(1, probs[:1].nbytes))
+    offsets = np.arange(min(rows, len(probs))) * probs.shape[1]
+    for start in range(0, len(probs), rows):
+        part = np.ascontiguousarray(probs[start : start + rows])
+        if not np.isfinite(part.max()):
+            check_finite(probs, keys)
+        of_part = labels[start : start + rows]
+        yield start, part, of_part, part.take(offsets[: len(part)] + of_part)

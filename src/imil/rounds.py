@@ -1,26 +1,28 @@
 """The round: predict, choose, explain, ask, correct.
 
 This file is the product; everything else plugs into it. A round survives being stopped
-anywhere: what is in the store is never asked again, and correcting twice changes nothing.
+anywhere: a case that has a stored reading is not shown again, and correcting twice changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from imil.cases import Case, Kept, Model, Reader, Round, RoundSettings, Samples
+from imil.cases import Case, HeatMap, Kept, Model, Reader, Round, RoundSettings, Samples
 from imil.errors import DataError
-from imil.outliers import Chosen, choice, choose
+from imil.outliers import Provider, check_needs, choose_cases, mistakes
+from imil.predictions import Predictions, check_finite
 from imil.store import Store, name_round
 
 Say = Callable[[str], None]
 S = TypeVar("S", bound=Samples)
+MADE_HERE = ("heat_maps",)  # what a choice may need and every model can give
 
 
 def _quiet(_text: str) -> None:
-    """Say nothing."""
+    """Print nothing."""
 
 
 def run_round(
@@ -32,12 +34,14 @@ def run_round(
     run: str,
     epoch: int,
     settings: RoundSettings,
+    predictions: Predictions | None = None,
+    providers: Mapping[str, Provider] | None = None,
     say: Say = _quiet,
 ) -> Round:
     """The round after `epoch` completed epochs: `applied`, or `open` if the reader stopped early.
 
-    A round that the store already has goes on where it was: its cases stay as they were
-    chosen, and only the unread ones are put to the reader.
+    A round that the store already has is continued: its cases stay as they were chosen, and only
+    the unread ones are shown to the reader.
 
     Args:
         model: predicts and explains; left as it was.
@@ -46,11 +50,24 @@ def run_round(
         store: must know the run (`Store.add_run`).
         run: name of the run.
         epoch: completed epochs.
-        settings: how many, which grid, which choice and fill.
-        say: takes a line for the person who is watching.
+        settings: how many cases, which grid, which choice and fill, which seed.
+        predictions: of the samples, in their order, where they were made before; otherwise the
+            model makes them. Heat-maps that they lack are made by the model.
+        providers: what the choice needs beyond predictions, by the names of its keyword-only
+            parameters. `heat_maps` is always available: a function of positions and classes that
+            returns one heat-map per pair.
+        say: receives a line of text for the person who is watching.
+    Raises: SettingsError: the choice is unknown, or needs something that has no provider.
     Source: paper 3.1.
     """
-    round_ = store.find_round(run, epoch) or _open(model, samples, store, run, epoch, settings, say)
+    check_choice(settings, providers)
+    round_ = store.find_round(run, epoch)
+    if round_ is None:
+        predictions = model.predict(samples) if predictions is None else predictions
+        positions = _choose(model, samples, predictions, epoch, settings, providers)
+        say(_summary(epoch, predictions, len(positions), settings.num_outliers))
+        cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
+        round_ = store.open_round(run, epoch, settings, cases)
     if round_.state == "open":
         unread = store.unread(round_.id)
         for reading in ask(unread) if unread else ():
@@ -74,14 +91,14 @@ def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Rou
 
 
 def correct(samples: Samples, round_: Round, store: Store) -> None:
-    """Keep, of each sample that has a standing `focus` reading, only the selected squares.
+    """Keep, of each sample whose newest reading is `focus`, only the selected squares.
 
     Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
 
-    Raises: DataError: the training set has no sample of that key any more.
+    Raises: DataError: the training set no longer has a sample of that key.
     """
     positions = {samples.key(i): i for i in range(len(samples))}
-    readings = store.standing(round_.id)
+    readings = store.newest_readings(round_.id)
     for case in store.cases(round_.id):
         reading = readings.get(case.id)
         if reading is not None and reading.verdict == "focus":
@@ -94,73 +111,101 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
             samples.correct(positions[case.key], kept)
 
 
-def _open(
+def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:
+    """Check that the choice of cases exists, and that all that it needs is available.
+
+    Raises: SettingsError: it does not, or something is missing.
+    """
+    check_needs(settings.choice, {*MADE_HERE, *(providers or {})})
+
+
+def _choose(
     model: Model[S],
     samples: S,
-    store: Store,
-    run: str,
+    predictions: Predictions,
     epoch: int,
     settings: RoundSettings,
-    say: Say,
-) -> Round:
-    """The new round, on disk with all its cases."""
-    chosen = choose(
-        choice(settings.choice),
-        model.parts(samples),
-        samples.labels,
-        samples.key,
+    providers: Mapping[str, Provider] | None,
+) -> list[int]:
+    """Positions of the samples that become cases, in order."""
+    check_finite(predictions.probs, predictions.keys)
+    made_here: dict[str, Provider] = {"heat_maps": partial(partial, _explain, model, samples)}
+    return choose_cases(
+        settings.choice,
+        predictions,
         settings.num_outliers,
+        settings.rng(epoch),
+        {**made_here, **(providers or {})},
     )
-    asked = len(chosen.positions)
-    say(_summary(epoch, chosen.wrong, len(samples), asked, settings.num_outliers))
-    cases = _make_cases(model, samples, chosen, name_round(run, epoch), settings)
-    return store.open_round(run, epoch, settings, cases)
 
 
-def _summary(epoch: int, wrong: int, n: int, cases: int, asked: int) -> str:
-    """How many mistakes there are, and what becomes of them: one line for whoever watches."""
-    mistakes = f"Round after epoch {epoch}: the model gets {wrong} of {n} training images wrong"
+def _explain(
+    model: Model[S],
+    samples: S,
+    predictions: Predictions,
+    positions: Sequence[int],
+    classes: Sequence[int],
+) -> list[HeatMap]:
+    """One heat-map per pair of sample and class; only those that are missing are made."""
+    pairs = [(int(i), int(of)) for i, of in zip(positions, classes, strict=True)]
+    missing = [pair for pair in dict.fromkeys(pairs) if pair not in predictions.heat_maps]
+    made = model.explain(samples, *zip(*missing, strict=True)) if missing else []
+    heat_maps = {**predictions.heat_maps, **dict(zip(missing, made, strict=True))}
+    return [heat_maps[pair] for pair in pairs]
+
+
+def _summary(epoch: int, predictions: Predictions, cases: int, num_outliers: int) -> str:
+    """One line: how many mistakes the model makes, and how many cases the round has."""
+    wrong = mistakes(predictions.probs, predictions.labels, predictions.keys)
+    text = (
+        f"Round after epoch {epoch}: the model gets {len(wrong)} of {len(predictions)} "
+        "training images wrong"
+    )
     if not cases:
-        return f"{mistakes}, so there is nothing to ask."
-    fewer = f", fewer than num_outliers = {asked}" if cases < asked else ""
-    return f"{mistakes}{fewer}; the round has {cases} cases."
+        return f"{text}, so there is nothing to ask."
+    fewer = f", fewer than num_outliers = {num_outliers}" if cases < num_outliers else ""
+    return f"{text}{fewer}; the round has {cases} cases."
 
 
 def _make_cases(
     model: Model[S],
     samples: S,
-    chosen: Chosen,
-    round_id: str,
+    predictions: Predictions,
+    positions: Sequence[int],
+    run: str,
+    epoch: int,
     settings: RoundSettings,
 ) -> list[Case]:
-    predicted, confidence = chosen.probs.argmax(axis=1), chosen.probs.max(axis=1)
-    both = [
-        (i, int(of))
-        for i, shown in zip(chosen.positions, predicted, strict=True)
-        for of in (shown, samples.labels[i])
-    ]
-    cams = model.explain(samples, [i for i, _ in both], [c for _, c in both]) if both else []
+    probs, labels = predictions.probs[positions], predictions.labels[positions]
+    predicted = probs.argmax(axis=1)
+    cams = _explain(model, samples, predictions, [*positions, *positions], [*predicted, *labels])
+    round_id = name_round(run, epoch)
     return [
         Case(
-            id=f"{round_id}#{number}",
-            number=number,
-            key=samples.key(i),
-            label=int(samples.labels[i]),
-            predicted=int(predicted[number - 1]),
-            confidence=float(confidence[number - 1]),
+            id=f"{round_id}#{row + 1}",
+            run=run,
+            epoch=epoch,
+            round=round_id,
+            number=row + 1,
+            key=predictions.keys[i],
+            label=int(labels[row]),
+            predicted=int(predicted[row]),
+            confidence=float(probs[row].max()),
             class_names=tuple(samples.class_names),
             grid=settings.grid,
-            cam_predicted=cams[2 * number - 2],
-            cam_true=cams[2 * number - 1],
             load_image=partial(samples.image, i),
+            load_heat_map={
+                "predicted": cams[row],
+                "true": cams[len(positions) + row],
+            }.__getitem__,
             earlier=_earlier(samples, i, settings),
             threadsafe=getattr(samples, "threadsafe", False),
         )
-        for number, i in enumerate(chosen.positions, start=1)
+        for row, i in enumerate(positions)
     ]
 
 
 def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:
-    """The squares marked earlier; those of another grid could not be shown on this one."""
+    """The squares selected earlier; those of another grid could not be shown on this one."""
     kept = samples.corrected(i)
     return kept.squares if kept is not None and kept.grid == settings.grid else None

@@ -1,4 +1,4 @@
-"""Work on many files by a few threads, in order, with few results in memory."""
+"""A thread pool that processes many files in order, with few results in memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TypeVar
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-MOST = 8  # threads; each holds originals: memory must not grow with the processors
+MAX_THREADS = 8  # each holds originals: memory must not grow with the number of processors
 
 
 def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-    """The result of each item, in the items' order.
+    """The result of `work` for each item, in the items' order.
 
-    One item a thread is under way, and as many results wait: memory does not grow with the
-    number of items, however slowly they are taken.
+    Each thread works on one item, and as many results wait: memory does not grow with the number
+    of items, however slowly the results are consumed.
     """
-    threads = min(_processors(), MOST)
+    threads = min(_processors(), MAX_THREADS)
     waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -29,13 +29,13 @@ def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # whoever takes the results may stop early
+        finally:  # the caller may stop early
             for future in waiting:
                 future.cancel()
 
 
 def _processors() -> int:
-    """The processors that this process may use, which a cluster sets below what there is."""
+    """Number of processors that this process may use; a cluster may allow fewer than exist."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

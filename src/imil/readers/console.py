@@ -12,7 +12,6 @@ from typing import Literal
 from imil.cases import Case, Reading, Verdict
 from imil.errors import DataError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
-from imil.readers.epoch import epoch_of
 from imil.readers.picture_viewer import open_picture
 
 Step = Literal["next", "undo", "quit"]
@@ -108,9 +107,8 @@ class Console:
 
     def _show_case(self, case: Case, total: int, previous: Reading | None) -> None:
         """Draw, write and open the picture; print what is known about the case."""
-        epoch = epoch_of(case)  # the pictures of different rounds must not overwrite each other
-        prefix = "" if epoch is None else f"epoch-{epoch:03d}-"
-        path = self.folder / f"{prefix}case-{case.number:03d}.png"
+        # the epoch, since the pictures of different rounds must not overwrite each other
+        path = self.folder / f"epoch-{case.epoch:03d}-case-{case.number:03d}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             case_panel(case).save(path, compress_level=1)  # a person is waiting

@@ -9,7 +9,6 @@ from pathlib import Path
 from imil.cases import Case, Reading, Round
 from imil.errors import DataError
 from imil.grid import Grid
-from imil.readers.epoch import epoch_of
 from imil.readers.reading_table import UNNAMED, Row, load_rows, squares_text, write_rows
 from imil.run_folder import STORE_NAME, store_path
 from imil.store import Store
@@ -117,10 +116,7 @@ class Replay:
             yield row.reading(case) if row else self._skip(case)
 
     def _row(self, case: Case) -> Row | None:
-        epoch = epoch_of(case)
-        if epoch is None:
-            return self._by_key.get(case.key)
-        return self._by_round.get((case.key, epoch)) or self._by_round.get((case.key, None))
+        return self._by_round.get((case.key, case.epoch)) or self._by_round.get((case.key, None))
 
     def _skip(self, case: Case) -> Reading:
         return Reading(case.id, NOBODY, "skip", reason=f"{self.path.name} has no reading of it")
@@ -133,7 +129,7 @@ class Replay:
                 f"'{case.key}'): give the readings of the same samples"
             )
         return (
-            f"{self.path} has no reading of any case of the round after epoch {epoch_of(case)}, "
+            f"{self.path} has no reading of any case of the round after epoch {case.epoch}, "
             f"only after {', '.join(map(str, epochs))}: leave the column epoch out to use them "
             "in any round"
         )

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
 from imil.errors import DataError, SettingsError
-from imil.readers.epoch import epoch_of
 
 Masks = Callable[[str], Sequence[NDArray[np.bool_] | None]]
 EVEN_SHARE = 0.8  # of the share of a square if the region covered the image evenly
@@ -216,6 +215,5 @@ def _rng(seed: int, name: str, case: Case) -> np.random.Generator:
 
     The epoch identifies the round: with the run's name, every run would get other readings.
     """
-    epoch = epoch_of(case)
-    identity = json.dumps([seed, name, case.key, case.id if epoch is None else epoch])
+    identity = json.dumps([seed, name, case.key, case.epoch])
     return np.random.default_rng(int.from_bytes(hashlib.sha256(identity.encode()).digest()[:16]))

@@ -1,6 +1,6 @@
 """The store: cases, readings, rounds and runs, in one SQLite file.
 
-The only place where training and screens meet. Readings are append-only, and a reading is on
+The only place where training and reading room meet. Readings are append-only, and a reading is on
 disk before `add` returns.
 """
 

@@ -15,17 +15,23 @@ from imil.errors import StoreBusy, StoreError
 from imil.store.schema import HEAD
 
 BUSY = 30  # seconds to wait for another process that is writing
-PASSES = ("full", "readonly", "read-only", "locked", "I/O")  # what may be well again later
-WAYS_OUT = {
+TRANSIENT = (
+    "full",
+    "readonly",
+    "read-only",
+    "locked",
+    "I/O",
+)  # may pass: try later
+REMEDIES = {
     "full": "is on a full disk: free some space; every reading stored so far is safe",
     "readonly": "cannot be written: check the permissions of the file and of its folder",
     "read-only": "cannot be written: check the permissions of the file and of its folder",
     "locked": "has been locked by another process for too long: end that process or try again",
     "I/O": "is on a disk that does not answer: check the disk, then try again",
     "unable to open": "cannot be opened: check that its folder exists and can be written",
-    "not a database": "is no imil store: name the imil.sqlite of a run",
+    "not a database": "is not an imil store: give the imil.sqlite of a run",
     "malformed": "is damaged: restore it from a backup, imil.sqlite-wal included",
-    "no such table": "is no imil store: name the imil.sqlite of a run",
+    "no such table": "is not an imil store: give the imil.sqlite of a run",
 }
 
 
@@ -34,12 +40,12 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> En
 
     Args:
         path: the SQLite file.
-        readonly: open what is there and change nothing.
+        readonly: open an existing store and change nothing.
         patience: seconds to wait for another process that is writing.
     Raises: StoreError: not a store, made by a newer imil, or not writable.
     """
-    with sentences(path):
-        version = _look(path)
+    with database_errors(path):
+        version = _schema_version(path)
     if readonly and version != HEAD:
         raise StoreError(
             f"the store {path} has schema {version or 'none'}, this imil needs {HEAD}: "
@@ -51,13 +57,13 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> En
     )
 
     def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, see `begin`
+        connection.isolation_level = None  # BEGIN is sent explicitly, see `begin`
         connection.execute("PRAGMA foreign_keys = ON")
         if not readonly:
-            # of a new file: films of many megabytes are written in half of the time
+            # of a new file: images of many megabytes are written in half of the time
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # on disk before the screen says so
+            connection.execute("PRAGMA synchronous = FULL")  # on disk before the user is told so
 
     def begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock at once: a reader that turns writer could deadlock.
@@ -67,7 +73,7 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> En
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     if version != HEAD:
-        with sentences(path):
+        with database_errors(path):
             _migrate(engine)
     return engine
 
@@ -75,22 +81,22 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> En
 @contextmanager
 def transaction(engine: Engine, path: Path, *, writes: bool = False) -> Iterator[Connection]:
     """One transaction: all of it is on disk afterwards, or nothing."""
-    with sentences(path), engine.connect().execution_options(writes=writes) as connection:
+    with database_errors(path), engine.connect().execution_options(writes=writes) as connection:
         with connection.begin():
             yield connection
 
 
 @contextmanager
-def sentences(path: Path) -> Iterator[None]:
-    """Turn what the database says into what a person can do about it."""
+def database_errors(path: Path) -> Iterator[None]:
+    """Turn database errors into a `StoreError` with a remedy."""
     try:
         yield
     except DBAPIError as error:
-        said = str(error.orig)
-        for sign, way_out in WAYS_OUT.items():
-            if sign in said:
-                kind = StoreBusy if sign in PASSES else StoreError
-                raise kind(f"the store {path} {way_out}") from error
+        message = str(error.orig)
+        for sign, remedy in REMEDIES.items():
+            if sign in message:
+                kind = StoreBusy if sign in TRANSIENT else StoreError
+                raise kind(f"the store {path} {remedy}") from error
         raise
 
 
@@ -103,7 +109,7 @@ def _raw(path: Path, mode: str, patience: float = BUSY) -> sqlite3.Connection:
 
 
 def _is_at_rest(uri: str, path: Path) -> bool:
-    """Whether nobody can be writing, and reading needs files beside it that cannot be made."""
+    """Whether no process can be writing, and SQLite cannot create the files that reading needs."""
     journal = path.with_name(f"{path.name}-wal")
     if journal.exists() and journal.stat().st_size:
         return False
@@ -115,13 +121,13 @@ def _is_at_rest(uri: str, path: Path) -> bool:
     return False
 
 
-def _look(path: Path) -> str | None:
-    """The schema version of what is there, or None for nothing; changes nothing.
+def _schema_version(path: Path) -> str | None:
+    """The schema version of an existing store, or None; changes nothing.
 
-    Raises: StoreError: it is no store, or a newer imil made it.
+    Raises: StoreError: it is not a store, or a newer imil made it.
     """
     if path.is_dir():
-        raise StoreError(f"the store {path} is a folder: name a file in it")
+        raise StoreError(f"the store {path} is a folder: give a file in it")
     if not path.exists() or not path.stat().st_size:
         return None
     raw = _raw(path, "ro")
@@ -129,12 +135,12 @@ def _look(path: Path) -> str | None:
         tables = {row[0] for row in raw.execute("SELECT name FROM sqlite_master")}
         if not tables:  # another process is making it
             return None
-        found = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+        row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
         raise DBAPIError(None, None, error) from error
     finally:
         raw.close()
-    version = str(found[0])
+    version = str(row[0])
     if version > HEAD:
         raise StoreError(
             f"the store {path} has schema {version}, this imil knows {HEAD}: install a newer imil"
@@ -150,6 +156,6 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", "imil:store/migrations")
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        # under the write lock: another process that was faster left nothing to do
+        # under the write lock: if another process was faster, nothing is left to do
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""Putting a reading into the store, once and for good."""
+"""Inserting a reading, once: readings are never changed."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class IdTaken(StoreError):
     """The id of a reading belongs to another one."""
 
 
-def keep(db: Connection, reading: Reading) -> bool:
-    """True if the reading is new, False if the store has it already.
+def insert_reading(db: Connection, reading: Reading) -> bool:
+    """Insert a reading; returns whether it is new, False if the store has it already.
 
     Raises:
         RoundClosed: the round takes no more readings.
         IdTaken: the id belongs to another reading.
         StoreError: no such case.
-        SquareError, SettingsError: the reading makes no sense for the case's grid.
+        SquareError, SettingsError: the reading is invalid for the case's grid.
     """
-    found = db.execute(_ROUND, {"case_id": reading.case}).mappings().one_or_none()
-    if found is None:
+    round_ = db.execute(_ROUND, {"case_id": reading.case}).mappings().one_or_none()
+    if round_ is None:
         raise StoreError(f"there is no case '{reading.case}' in the store: name one of a round")
-    checked = reading.checked(RoundSettings.from_dict(found["settings"]).grid)
+    checked = reading.checked(RoundSettings.from_dict(round_["settings"]).grid)
     if _known(db, reading):
         return False
-    if found["state"] != "open":
+    if round_["state"] != "open":
         raise RoundClosed(
-            f"round {found['id']} is {found['state']}: a reading can be added or changed "
+            f"round {round_['id']} is {round_['state']}: a reading can be added or changed "
             "only while it is open"
         )
     db.execute(schema.readings.insert(), reading_row(checked))
@@ -48,7 +48,7 @@ def keep(db: Connection, reading: Reading) -> bool:
 
 
 def _known(db: Connection, reading: Reading) -> bool:
-    """Whether this very reading is stored; its id must not be another one's."""
+    """Whether this reading is stored already; its id must not belong to another reading."""
     row = db.execute(_SAME, {"reading_id": reading.id}).one_or_none()
     if row is not None and tuple(row) != (reading.case, reading.reader):
         raise IdTaken(

@@ -1,4 +1,4 @@
-"""Between the types of `imil.cases` and the rows of the tables."""
+"""Conversion between the types of `imil.cases` and rows of the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from sqlalchemy import RowMapping
 
-from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings
+from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
 
 Row = dict[str, Any]
 FAST = 2  # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
@@ -22,7 +22,7 @@ FAST = 2  # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an 
 
 def deflate(array: NDArray[Any]) -> bytes:
     """Raw little-endian values, row by row, deflated."""
-    return isal_zlib.compress(_little(array), FAST)
+    return isal_zlib.compress(_little_endian(array), FAST)
 
 
 def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
@@ -33,10 +33,10 @@ def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
 
 
 def image_row(image: Image) -> Row:
-    """The row of an image; its name is the hash of what it is."""
+    """The row of an image; its name is the hash of dtype, shape and values."""
     head = json.dumps([image.dtype.name, list(image.shape)]).encode()
     name = hashlib.sha256(head)
-    name.update(_little(image))
+    name.update(_little_endian(image))
     return {
         "sha256": name.hexdigest(),
         "dtype": image.dtype.name,
@@ -47,13 +47,14 @@ def image_row(image: Image) -> Row:
     }
 
 
-def _little(array: NDArray[Any]) -> memoryview:
-    """The raw little-endian values, row by row; not copied where they lie so already."""
+def _little_endian(array: NDArray[Any]) -> memoryview:
+    """The raw little-endian values, row by row; copied only where they are not so already."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data
 
 
 def case_row(round_id: str, case: Case, image: str) -> Row:
     """The row of a case; `image` is the name of its image."""
+    predicted = case.cam_predicted.astype(np.float32)
     return {
         "id": case.id,
         "round": round_id,
@@ -63,21 +64,27 @@ def case_row(round_id: str, case: Case, image: str) -> Row:
         "predicted": case.predicted,
         "confidence": case.confidence,
         "image": image,
-        "cam_shape": list(case.cam_predicted.shape),
-        "cam_predicted": deflate(case.cam_predicted.astype(np.float32)),
+        "cam_shape": list(predicted.shape),
+        "cam_predicted": deflate(predicted),
         "cam_true": deflate(case.cam_true.astype(np.float32)),
         "earlier": None if case.earlier is None else list(case.earlier),
     }
 
 
-def case_of(row: RowMapping, image: Callable[[str], Image]) -> Case:
-    """The case of a row that was joined with its round's settings and its run's classes."""
+def case_of(
+    row: RowMapping, image: Callable[[str], Image], heat_map: Callable[[str, Which], HeatMap]
+) -> Case:
+    """The case of a row that was joined with its round and its run's class names.
 
-    def cam(name: str) -> HeatMap:
-        return inflate(row[name], "float32", row["cam_shape"])
-
+    Args:
+        image: returns an image by its name, when it is looked at.
+        heat_map: returns a heat-map by the case's id, when it is looked at.
+    """
     return Case(
         id=row["id"],
+        run=row["run"],
+        epoch=row["epoch"],
+        round=row["round"],
         number=row["number"],
         key=row["key"],
         label=row["label"],
@@ -85,9 +92,8 @@ def case_of(row: RowMapping, image: Callable[[str], Image]) -> Case:
         confidence=row["confidence"],
         class_names=tuple(row["class_names"]),
         grid=RoundSettings.from_dict(row["settings"]).grid,
-        cam_predicted=cam("cam_predicted"),
-        cam_true=cam("cam_true"),
         load_image=partial(image, row["image"]),
+        load_heat_map=partial(heat_map, row["id"]),
         earlier=None if row["earlier"] is None else tuple(row["earlier"]),
     )
 

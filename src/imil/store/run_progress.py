@@ -1,4 +1,4 @@
-"""How far a run is and what it found: written by the training, shown by the reading room."""
+"""Progress and results of a run: written by the training, shown by the reading room."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from imil.store.store import Store
 Protocol = Literal["paper", "blind-first"]
 Doing = Literal["running", "waiting", "finished"]
 Seen = Literal["running", "waiting", "finished", "gone"]
-BEAT = 10.0  # seconds between two signs of life
-GONE = 45.0  # seconds without one after which nobody is training
+HEARTBEAT = 10.0  # seconds
+GONE = 45.0  # seconds without a heartbeat after which the training counts as ended
 
 _ROW = select(schema.progress).where(schema.progress.c.run == bindparam("of"))
 
 
 @dataclass(frozen=True)
 class Training:
-    """How far a run is; `gone` when its process gives no sign of life and had not finished."""
+    """Progress of a run; `gone` if its heartbeat stopped before it had finished."""
 
     state: Seen
     epoch: int | None
@@ -50,24 +50,24 @@ class Progress:
         epoch: int | None = None,
         epochs: int | None = None,
     ) -> None:
-        """Say how far the run is; what is None stays as it was. Each report is a sign of life.
+        """Record progress; what is None stays as it was. Each report is a heartbeat too.
 
         Args:
             state: `running`, `waiting` for readers, or `finished`.
             epoch: completed epochs.
             epochs: how many there will be.
         """
-        told = {"state": state, "epoch": epoch, "epochs": epochs}
-        given = {name: value for name, value in told.items() if value is not None}
+        values = {"state": state, "epoch": epoch, "epochs": epochs}
+        given = {name: value for name, value in values.items() if value is not None}
         self._put(run, given | {"heartbeat": now()})
 
     @contextmanager
     def alive(self, run: str) -> Iterator[None]:
-        """Give a sign of life every ten seconds while the block runs, however long it takes."""
+        """Record a heartbeat every ten seconds while the block runs."""
         done = Event()
 
         def beat() -> None:
-            while not done.wait(BEAT):
+            while not done.wait(HEARTBEAT):
                 with suppress(StoreError):  # a locked store must not end the training
                     self.report(run)
 
@@ -80,7 +80,7 @@ class Progress:
             thread.join()
 
     def training(self, run: str) -> Training:
-        """How far the run is."""
+        """Progress of the run."""
         row = self._row(run)
         state: Seen = row.get("state") or "gone"
         if state != "finished" and (row.get("heartbeat") or "") < now(seconds=-GONE):
@@ -99,18 +99,18 @@ class Progress:
         return "blind-first" if self._row(run).get("protocol") == "blind-first" else "paper"
 
     def set_address(self, run: str, address: str) -> None:
-        """Note where the reading room is served, so that links can name it."""
+        """Record the reading room's address, for links."""
         self._put(run, {"address": address})
 
     def address(self, run: str) -> str | None:
-        """Where the reading room was served last."""
-        found: str | None = self._row(run).get("address")
-        return found
+        """The reading room's last address."""
+        address: str | None = self._row(run).get("address")
+        return address
 
     def add_result(
         self, run: str, epoch: int, metrics: Mapping[str, float], *, split: str = "test"
     ) -> None:
-        """Record what an evaluation found; the page shows the first and the last of a run."""
+        """Record an evaluation's metrics; the page shows the first and the last of a run."""
         finite = {name: _finite(value) for name, value in metrics.items()}
         row = {"run": run, "epoch": epoch, "split": split, "metrics": finite, "created": now()}
         with self._store.write() as db:

@@ -1,4 +1,4 @@
-"""The tables. What a column means is said here; how they came to be, in `migrations/`."""
+"""The tables and the meaning of their columns; `migrations/` has the steps that made them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ rounds = Table(
 )
 
 # Pixels as shown, once each however often they are shown: raw little-endian values, row by
-# row, deflated, so that a browser can be sent the bytes as they lie here.
+# row, deflated, so that the stored bytes are sent to a browser as they are.
 images = Table(
     "images",
     metadata,
@@ -94,7 +94,7 @@ readings = Table(
     ),
 )
 
-# A link that somebody was given. Of its secret only the hash is kept.
+# An invitation link. Of its secret only the hash is stored.
 invitations = Table(
     "invitations",
     metadata,
@@ -106,7 +106,7 @@ invitations = Table(
     Column("created", String(40), nullable=False),
     Column("expires", String(40), nullable=False),
     Column("revoked", String(40)),
-    Column("used", String(40)),  # when it was opened last
+    Column("used", String(40)),  # when it was last opened
     CheckConstraint("kind IN ('reader', 'owner')", name="invitation_kind"),
 )
 
@@ -121,7 +121,7 @@ sessions = Table(
     Column("ended", String(40)),
 )
 
-# Blind first: what a reader chose before the model's opinion was shown. The first one stands.
+# Blind first: the squares selected before the model's opinion was shown. The first look counts.
 first_looks = Table(
     "first_looks",
     metadata,
@@ -147,7 +147,7 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 
-# How far the training of a run is, told by the training; one row a run, overwritten.
+# Progress of a run's training, recorded by it; one row per run, overwritten.
 progress = Table(
     "progress",
     metadata,
@@ -157,10 +157,10 @@ progress = Table(
     Column("epoch", Integer),  # completed epochs
     Column("epochs", Integer),
     Column("heartbeat", String(40)),
-    Column("address", String(300)),  # where the reading room was served last
+    Column("address", String(300)),  # the reading room's last address
 )
 
-# What the evaluations of a run found, for the page to show at the end.
+# Metrics of a run's evaluations, for the page to show at the end.
 results = Table(
     "results",
     metadata,

@@ -1,41 +1,38 @@
-"""What can be put into the store and asked of it."""
+"""The store: runs, rounds, cases, images and readings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 from weakref import finalize
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from imil.cases import Case, Image, Reading, Round, RoundSettings, State
-from imil.errors import Missing, StoreBusy, StoreError
+from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
+from imil.errors import NotFound, StoreBusy, StoreError
 from imil.store import schema
-from imil.store.database import BUSY, WAYS_OUT, connect, transaction
-from imil.store.reading_insert import keep
+from imil.store.database import BUSY, REMEDIES, connect, transaction
+from imil.store.reading_insert import insert_reading
 from imil.store.row_mapping import Row, case_of, case_row, image_row, inflate, reading_of, round_of
-from imil.store.write_batcher import WriteBatcher
 from imil.threads import in_order
-
-T = TypeVar("T")
 
 
 class Store:
-    """A store on a SQLite file, made where there is none.
+    """A store on a SQLite file, which is created if it does not exist.
 
     Safe to use from several processes and threads at once, on one machine.
 
     Args:
         path: the file, usually `imil.sqlite` in the run's folder.
-        readonly: open what is there and change nothing.
+        readonly: open an existing store and change nothing.
         patience: seconds to wait for another process that is writing.
-    Raises: StoreError: it cannot be opened, or is no store.
+    Raises: StoreError: it cannot be opened, or is not a store.
     """
 
     def __init__(self, path: Path | str, *, readonly: bool = False, patience: float = BUSY) -> None:
@@ -43,14 +40,13 @@ class Store:
         if readonly and not self.path.is_file():
             raise StoreError(f"there is no store at {self.path}: name a run folder or its store")
         self._engine = connect(self.path, readonly=readonly, patience=patience)
-        # a store that nobody closes, such as a callback's, lets go of its file when it is gone
+        # a store that is not closed, such as a callback's, releases its file when collected
         finalize(self, self._engine.dispose)
         self._patience = patience
-        self._turn = Lock()
-        self._together = WriteBatcher(self.write)
+        self._write_lock = Lock()
 
     def close(self) -> None:
-        """Let go of the file; what is stored stays."""
+        """Release the file."""
         self._engine.dispose()
 
     def add_run(
@@ -86,16 +82,17 @@ class Store:
     def runs(self) -> list[dict[str, Any]]:
         """Every run as recorded, oldest first."""
         with self.read() as db:
-            found = db.execute(select(schema.runs).order_by(schema.runs.c.created))
-            return [dict(row) for row in found.mappings()]
+            rows = db.execute(select(schema.runs).order_by(schema.runs.c.created))
+            return [dict(row) for row in rows.mappings()]
 
     def open_round(
         self, run: str, epoch: int, settings: RoundSettings, cases: Sequence[Case]
     ) -> Round:
         """The new round with all its cases, in one transaction, after their images.
 
-        Films are large: each is written while others are decoded, and few are held in memory.
-        Whoever is stopped meanwhile leaves images and no round; the next attempt finds them.
+        Images are large: each is written while others are decoded, and few are held in memory.
+        A process that is stopped meanwhile leaves images and no round; the next attempt reuses
+        them.
 
         Raises: StoreError: another process has opened it meanwhile.
         """
@@ -106,8 +103,8 @@ class Store:
             rows = in_order(image_row, (case.image for case in cases))
         images = [self._add_image(row) for row in rows]
         with self.write() as db:
-            there = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
-            if db.execute(there).first():
+            existing = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
+            if db.execute(existing).first():
                 raise StoreError(
                     f"another process has opened round {round_id} in {self.path} meanwhile: let "
                     "one training at a time use this run, and go on from the checkpoint of one"
@@ -127,15 +124,14 @@ class Store:
         return Round(round_id, run, epoch, settings, "open", len(cases))
 
     def _add_image(self, row: Row) -> str:
-        """The name of an image that is on disk now."""
+        """Store an image; returns its name."""
         with self.write() as db:
             db.execute(insert(schema.images).values(row).on_conflict_do_nothing())
         return str(row["sha256"])
 
     def find_round(self, run: str, epoch: int) -> Round | None:
         """The round of that run after that epoch, or None."""
-        found = [r for r in self.rounds(run) if r.epoch == epoch]
-        return found[0] if found else None
+        return next((r for r in self.rounds(run) if r.epoch == epoch), None)
 
     def rounds(self, run: str | None = None) -> list[Round]:
         """The rounds of a run, or of all runs, in order of epochs."""
@@ -153,14 +149,14 @@ class Store:
             return [round_of(row) for row in rows.mappings()]
 
     def round_of(self, case: Case) -> Round:
-        """The round that a case belongs to, in its state now."""
-        query = select(schema.cases.c.round).where(schema.cases.c.id == case.id)
-        with self.read() as db:
-            round_id = db.execute(query).scalar_one_or_none()
-        found = [r for r in self.rounds() if r.id == round_id]
-        if not found:
-            raise StoreError(f"there is no case '{case.id}' in {self.path}")
-        return found[0]
+        """The round that a case belongs to, in its state now.
+
+        Raises: NotFound: the store does not have it.
+        """
+        round_ = self.find_round(case.run, case.epoch)
+        if round_ is None:
+            raise NotFound(f"{self.path} has no round of case '{case.id}'")
+        return round_
 
     def mark(self, round_: Round, state: State) -> Round:
         """The round in its new state: `closed` (no more readings) or `applied`."""
@@ -174,16 +170,19 @@ class Store:
         return replace(round_, state=state)
 
     def cases(self, round_id: str) -> list[Case]:
-        """The cases of a round in reading order; images are read when they are looked at."""
+        """The cases of a round in reading order; images and heat-maps are read when looked at."""
+        case, round_ = schema.cases.c, schema.rounds.c
+        columns = [one for one in case if one.name not in ("cam_predicted", "cam_true")]
         query = (
-            select(schema.cases, schema.rounds.c.settings, schema.runs.c.class_names)
-            .join(schema.rounds, schema.rounds.c.id == schema.cases.c.round)
-            .join(schema.runs, schema.runs.c.name == schema.rounds.c.run)
-            .where(schema.cases.c.round == round_id)
-            .order_by(schema.cases.c.number)
+            select(*columns, round_.run, round_.epoch, round_.settings, schema.runs.c.class_names)
+            .join(schema.rounds, round_.id == case.round)
+            .join(schema.runs, schema.runs.c.name == round_.run)
+            .where(case.round == round_id)
+            .order_by(case.number)
         )
         with self.read() as db:
-            return [case_of(row, self.image) for row in db.execute(query).mappings()]
+            rows = db.execute(query).mappings()
+            return [case_of(row, self.image, self.heat_map) for row in rows]
 
     def unread(self, round_id: str) -> list[Case]:
         """The cases of a round that have no reading yet, in reading order."""
@@ -193,14 +192,28 @@ class Store:
     def image(self, sha256: str) -> Image:
         """An image as it was shown, pixel for pixel.
 
-        Raises: Missing: there is none of that name.
+        Raises: NotFound: there is none of that name.
         """
         with self.read() as db:
             query = select(schema.images).where(schema.images.c.sha256 == sha256)
             row = db.execute(query).mappings().one_or_none()
         if row is None:
-            raise Missing(f"the store {self.path} has no image {sha256[:12]}…")
+            raise NotFound(f"the store {self.path} has no image {sha256[:12]}…")
         return inflate(row["pixels"], row["dtype"], row["shape"])
+
+    def heat_map(self, case_id: str, which: Which) -> HeatMap:
+        """A case's heat-map of the predicted or of the true class.
+
+        Raises: NotFound: there is no such case.
+        """
+        case = schema.cases.c
+        column = case.cam_predicted if which == "predicted" else case.cam_true
+        query = select(column.label("data"), case.cam_shape).where(case.id == case_id)
+        with self.read() as db:
+            row = db.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(f"the store {self.path} has no case '{case_id}'")
+        return inflate(row.data, "float32", row.cam_shape)
 
     def add(self, reading: Reading) -> None:
         """Store a reading; it is on disk when this returns. The same id is stored once.
@@ -208,10 +221,10 @@ class Store:
         Raises:
             RoundClosed: its round is closed.
             StoreError: no such case, or the id belongs to another reading.
-            SquareError, SettingsError: the reading makes no sense for the case's grid.
+            SquareError, SettingsError: the reading is invalid for the case's grid.
         """
         with self.write() as db:
-            keep(db, reading)
+            insert_reading(db, reading)
 
     def readings(self, round_id: str) -> list[Reading]:
         """Every reading of a round, oldest first, those that were changed later included."""
@@ -224,8 +237,8 @@ class Store:
         with self.read() as db:
             return [reading_of(row) for row in db.execute(query).mappings()]
 
-    def standing(self, round_id: str) -> dict[str, Reading]:
-        """Case id to the newest reading of it: the one that counts."""
+    def newest_readings(self, round_id: str) -> dict[str, Reading]:
+        """Case id -> its newest reading, which is the one that counts."""
         return {reading.case: reading for reading in self.readings(round_id)}
 
     def read(self) -> AbstractContextManager[Connection]:
@@ -238,19 +251,15 @@ class Store:
 
         Raises: StoreBusy: locked, full or write-protected.
         """
-        # One writer of this process at a time: SQLite lets the others sleep up to 0.1 s a try,
-        # a lock wakes the next one at once.
-        if not self._turn.acquire(timeout=self._patience):
-            raise StoreBusy(f"the store {self.path} {WAYS_OUT['locked']}")
+        # one writer of this process at a time: SQLite's waiting writers sleep up to 0.1 s between
+        # attempts, and a lock wakes the next one at once
+        if not self._write_lock.acquire(timeout=self._patience):
+            raise StoreBusy(f"the store {self.path} {REMEDIES['locked']}")
         try:
             with transaction(self._engine, self.path, writes=True) as db:
                 yield db
         finally:
-            self._turn.release()
-
-    def together(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, once it is on disk together with what other threads write now."""
-        return self._together.do(work)
+            self._write_lock.release()
 
 
 def name_round(run: str, epoch: int) -> str:

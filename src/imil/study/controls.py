@@ -33,7 +33,7 @@ class Recorded:
         try:
             for round_ in opened.rounds():
                 keys = {case.id: case.key for case in opened.cases(round_.id)}
-                for reading in opened.standing(round_.id).values():
+                for reading in opened.newest_readings(round_.id).values():
                     if reading.verdict == "focus":
                         self._squares[keys[reading.case]] = reading.squares
         finally:

@@ -78,7 +78,8 @@ def write_case_report(store: Store, run: str, path: Path) -> None:
         path: an HTML file, replaced atomically; the PNG has the same name.
     """
     rounds = [
-        (round_, store.cases(round_.id), store.standing(round_.id)) for round_ in store.rounds(run)
+        (round_, store.cases(round_.id), store.newest_readings(round_.id))
+        for round_ in store.rounds(run)
     ]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -11,15 +11,17 @@ from typing import Any
 import lightning.pytorch as pl
 import pandas as pd
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from rich.console import Console
 from safetensors.torch import save
 
 from imil.atomic_files import atomic_write
-from imil.cases import HeatMap, Reader
+from imil.cases import Model, Reader
 from imil.errors import DataError, SettingsError
 from imil.lightning import IMIL
 from imil.metrics import accuracy, evaluate, negative_log_likelihood
-from imil.pytorch import Foreseen, TorchModel
+from imil.predictions import Predictions
+from imil.pytorch import CorrectedDataset, TorchModel
 from imil.pytorch.callback import versions
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
@@ -27,6 +29,7 @@ from imil.store import Store
 from imil.store.run_progress import Progress
 from imil.training.augment import augment
 from imil.training.batches import Batches
+from imil.training.bfloat16 import Bfloat16Model
 from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, with_reading_bar
 from imil.training.checkpoints import Checkpoints, Writer
 from imil.training.classifier import Classifier, EpochOrder
@@ -35,10 +38,9 @@ from imil.training.device import empty_cache, enough_memory, precision, training
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.mixes import mix
 from imil.training.network import build
-from imil.training.prediction_files import read_parts, read_predictions, write_metrics, write_parts
+from imil.training.prediction_files import read_predictions, write_metrics, write_predictions
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
-from imil.training.rounded import write_rounded
 
 LOG = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class Run:
         # would keep these too: ResNet-50 at 224 pixels had 11.8 GiB in place of 6.0
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
-        self._maps: dict[tuple[int, int], HeatMap] | None = None  # of the round that follows
+        self._imil_callback: IMIL | None = None
         if self.rounds:
             self.model.check(self.samples["train"])
 
@@ -142,7 +144,10 @@ class Run:
         reporter = ProgressReporter(Progress(store), self.name, self._test_metrics)
         with reporter.alive(), enough_memory(self.settings.batch_size):
             imil = self._imil(reporter.waiting(reader), store, bar)
-            self._fit([*callbacks, reporter, imil, *after_rounds])
+            resumed = LambdaCallback(
+                on_train_start=lambda trainer, _: self._read_predictions(trainer.current_epoch)
+            )
+            self._fit([*callbacks, reporter, resumed, imil, *after_rounds])
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
@@ -154,7 +159,7 @@ class Run:
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 
-        return IMIL(
+        self._imil_callback = IMIL(
             self.samples["train"],
             ask,
             store=store,
@@ -163,20 +168,18 @@ class Run:
             num_outliers=self.settings.num_outliers,
             grid_size=self.settings.grid_size,
             say=self.console.print,
-            predicted=self._predicted,
+            seed=self.settings.seed,
             model=self.model,
         )
-
-    def _predicted(self, epoch: int) -> Foreseen | None:
-        """What `_predict_at` has just found for the training set."""
-        path = self.folder.predictions(f"epoch-{epoch:03}", "train")
-        maps, self._maps = self._maps or {}, None
-        return Foreseen(read_parts(path), maps) if path.exists() else None
+        return self._imil_callback
 
     def _test_metrics(self, epoch: int) -> dict[str, Any] | None:
         """What the test set gave before the round after that epoch; None where there is none."""
         path = self.folder.predictions(f"epoch-{epoch:03}", "test")
-        return evaluate(*read_predictions(path)) if epoch in self.rounds else None
+        if epoch not in self.rounds:
+            return None
+        test = read_predictions(path)
+        return evaluate(test.probs, test.labels)
 
     def _fit(self, callbacks: list[pl.Callback]) -> None:
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
@@ -282,28 +285,45 @@ class Run:
     def _validate(self) -> dict[str, float]:
         if "val" not in self.samples:
             return {}
-        probs, labels = self.model.predict(self.samples["val"]), self.samples["val"].labels
+        probs, labels = self.model.probs(self.samples["val"]), self.samples["val"].labels
         loss, share = negative_log_likelihood(probs, labels), accuracy(probs, labels)
         return {"loss": float(loss), "accuracy": float(share)}
 
     def _predict_at(self, epoch: int) -> None:
-        self._maps = {} if epoch in self.rounds else None
-        self._predict_all(f"epoch-{epoch:03}", before_round=True)
+        """Predict every split; the round that may follow gets the training set's predictions."""
+        model: Model[CorrectedDataset] = self.model
+        if self._half:
+            n = self.settings.num_outliers
+            model = Bfloat16Model(self.model, n, heat_maps=epoch in self.rounds)
+        predictions = self._predict_all(f"epoch-{epoch:03}", model)
+        if self._imil_callback is not None:
+            self._imil_callback.predictions = predictions
 
-    def _predict_all(self, when: str, *, before_round: bool = False) -> None:
-        # the training set last: a round goes on from there
-        for name, samples in sorted(self.samples.items(), key=lambda one: one[0] == "train"):
+    def _read_predictions(self, epoch: int) -> None:
+        """Give the round at which training is resumed the predictions that were made for it."""
+        path = self.folder.predictions(f"epoch-{epoch:03}", "train")
+        if self._imil_callback is not None and path.exists():
+            self._imil_callback.predictions = read_predictions(path)
+
+    def _predict_all(self, when: str, train_model: Model[CorrectedDataset]) -> Predictions:
+        """Write the predictions of each split that has none yet; returns the training set's.
+
+        Args:
+            train_model: predicts the training set; the run's model predicts the others.
+        """
+        for name, samples in self.samples.items():
             path = self.folder.predictions(when, name)
-            if not path.exists():
-                if name == "train" and before_round and self._half:
-                    n = self.settings.num_outliers
-                    write_rounded(path, samples, self.model, n, self._maps)
-                else:
-                    keys = [samples.key(i) for i in range(len(samples))]
-                    write_parts(path, keys, samples.labels, self.model.parts(samples))
+            if name != "train" and not path.exists():
+                write_predictions(path, self.model.predict(samples))
+        path = self.folder.predictions(when, "train")
+        if path.exists():
+            return read_predictions(path)
+        predictions = train_model.predict(self.samples["train"])
+        write_predictions(path, predictions)
+        return predictions
 
     def _finish(self) -> dict[str, Any]:
-        self._predict_all("end")
+        self._predict_all("end", self.model)
         with atomic_write(self.folder.weights) as half:
             # as bytes: what the system says of a full disk is then said in its own words
             half.write_bytes(save({k: v.contiguous() for k, v in self.net.state_dict().items()}))
@@ -331,5 +351,5 @@ def redraw(folder: RunFolder, *, seed: int) -> dict[str, Any]:
 
 
 def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
-    verdicts = [reading.verdict for reading in store.standing(round_id).values()]
+    verdicts = [reading.verdict for reading in store.newest_readings(round_id).values()]
     return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}

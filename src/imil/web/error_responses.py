@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from imil.errors import ImilError, Missing, RoundClosed, SettingsError, SquareError, StoreError
-from imil.store.invitations import LinkOver, NoEntry
+from imil.errors import ImilError, NotFound, RoundClosed, SettingsError, SquareError, StoreError
+from imil.store.invitations import LinkExpired, UnknownLink
 from imil.store.reading_insert import IdTaken
 
 log = logging.getLogger("imil.web")
@@ -25,9 +25,9 @@ DEFAULT_MESSAGES: dict[int, str] = {
     405: "Method not allowed: reload the page.",
 }
 STATUS_CODES: dict[type[ImilError], int] = {
-    LinkOver: 410,
-    NoEntry: 404,
-    Missing: 404,
+    LinkExpired: 410,
+    UnknownLink: 404,
+    NotFound: 404,
     RoundClosed: 409,
     IdTaken: 409,
     SquareError: 422,
@@ -35,7 +35,7 @@ STATUS_CODES: dict[type[ImilError], int] = {
 }
 # for errors whose messages contain paths or ids
 MESSAGES: dict[type[ImilError], str] = {
-    Missing: "This image is not, or no longer, in the store: skip the case and tell the owner.",
+    NotFound: "This image is not, or no longer, in the store: skip the case and tell the owner.",
     RoundClosed: "This round is closed: readings can no longer be added or changed.",
 }
 

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from imil.cases import State, Verdict
 from imil.grid import MOST
-from imil.store.invitations import LONGEST, NAME, Kind
+from imil.store.invitations import MAX_DAYS, MAX_NAME, Kind
 from imil.store.run_progress import Protocol
 
 MAX_REASON = 2_000  # characters
@@ -60,8 +60,8 @@ class FirstLookRequest(RequestModel):
 class InvitationRequest(RequestModel):
     """Name of the new reader, and how long the link is valid."""
 
-    name: Annotated[str, Field(min_length=1, max_length=NAME)]
-    days: Annotated[int, Field(ge=1, le=LONGEST)] = 30
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 30
 
 
 class EmptyRequest(RequestModel):

@@ -99,7 +99,7 @@ def sign_in_with_link(secret: str, request: Request) -> Response:
         return _error_page(429, TOO_MANY_FAILURES)
     try:
         token, invitation = invitations.sign_in(store_of(request), secret)
-    except invitations.NoEntry as error:
+    except invitations.UnknownLink as error:
         failed_sign_ins.add(address)
         log.warning("invalid link opened from %s", address)
         return _error_page(status_of(error), str(error))

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from imil.cases import Case, Image, Reading, Round
-from imil.errors import Missing
+from imil.errors import NotFound
 from imil.store import Store
 from imil.study.arms import Arm
 from imil.study.figures.figure_inputs import FigureInputs
@@ -42,7 +42,7 @@ def _job_readings(arm: Arm, job: Job) -> list[CaseReading]:
     with closing(Store(job.run.store, readonly=True)) as store:
         readings = []
         for round_ in store.rounds():
-            current = store.standing(round_.id)
+            current = store.newest_readings(round_.id)
             for case in store.cases(round_.id):
                 if case.id in current:
                     readings.append(CaseReading(arm, job, round_, case, current[case.id]))
@@ -63,11 +63,11 @@ def simulated_sentence(inputs: FigureInputs, readings: Sequence[CaseReading]) ->
 def case_image(reading: CaseReading) -> Image:
     """The image as the reader saw it.
 
-    Raises: Missing: the store no longer has the case.
+    Raises: NotFound: the store no longer has the case.
     """
     path = reading.job.run.store
     with closing(Store(path, readonly=True)) as store:
         for case in store.cases(reading.round.id):
             if case.id == reading.case.id:
                 return case.image
-    raise Missing(f"case '{reading.case.id}' is no longer in {path}: do the job again")
+    raise NotFound(f"case '{reading.case.id}' is no longer in {path}: do the job again")

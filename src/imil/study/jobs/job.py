@@ -34,7 +34,7 @@ from imil.study.controls import Oversample, RandomBox, Recorded, SkipAll
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.device import resolve_auto
-from imil.training.prediction_files import write_parts
+from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Prepared, prepare, prepare_external
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
@@ -293,8 +293,7 @@ def _evaluate(plan: Plan, job: Job, run: Run, cache: Path) -> None:
         path = run.folder.predictions("end", f"external-{name}")
         if not path.exists():
             samples = prepare_external(run.settings, external.data, run.data, cache=cache)
-            keys = [samples.key(i) for i in range(len(samples))]
-            write_parts(path, keys, samples.labels, model.parts(samples))
+            write_predictions(path, model.predict(samples))
     samples = run.samples[TEST]
     keys = _keys(run.data, TEST)
     shown = figure_images(plan, job.split, keys, samples.labels)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from imil.cases import RoundSettings
-from imil.errors import Missing, SquareError
+from imil.errors import NotFound, SquareError
 from imil.fills import Fill, fill
 from imil.grid import MOST, Grid
 from imil.images.resize import resize_to_square
@@ -51,7 +51,7 @@ def image(sha256: Sha256, request: Request) -> Response:
         )
     pixels = room_queries.image(store, visitor.run, sha256)
     if pixels is None:
-        raise Missing(f"the store has no image {sha256[:12]}…")
+        raise NotFound(f"the store has no image {sha256[:12]}…")
     return pixel_response(request, pixels, sha256)
 
 

@@ -43,7 +43,7 @@ router = APIRouter(prefix="/api", tags=["reading"], responses=ERROR_RESPONSES)
 def session(request: Request) -> Session:
     """The visitor, the rounds to read and the state of the training."""
     store, visitor = store_of(request), current_visitor(request)
-    if visitor.last_seen < now(seconds=-invitations.FRESH):
+    if visitor.last_seen < now(seconds=-invitations.VISIT_INTERVAL):
         with (
             suppress(StoreError),
             store.write() as db,

@@ -1,5 +1,6 @@
 """Predictions in bfloat16 that choose as float32 does."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import contract
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from imil.errors import ShapeError
-from imil.outliers import choose, mistakes
+from imil.outliers import confident_mistakes
 from imil.phantom.dataset import write_phantoms
+from imil.predictions import Predictions
 from imil.pytorch import TorchModel
 from imil.pytorch import model as torch_model
 from imil.run_folder import RunFolder
-from imil.training.prediction_files import read_parts, read_predictions
+from imil.training.bfloat16 import Bfloat16Model
 from imil.training.prepared_data import prepare
-from imil.training.rounded import write_rounded
 from imil.training.run import Run
 from imil.training.run_setup import set_up_run
 
@@ -37,38 +38,32 @@ class Samples:
 
 
 class Rounding:
-    """A model whose logits are moved by up to `by` where they are asked for in bfloat16."""
+    """A model whose logits are moved by up to `by` where bfloat16 is asked for."""
 
     def __init__(self, probs, rng, by):
         self.exact = probs
         self.rough = probs * np.exp(rng.uniform(-by, by, probs.shape))
         self.rough /= self.rough.sum(axis=1, keepdims=True)
-        self.asked = []
+        self.repeated = []
+        self.passes = 0
 
-    def parts(self, samples, *, half=False):
-        self.asked += [] if half else range(len(samples))
-        of = self.rough if half else self.exact
-        for start in range(0, len(of), 7):
-            yield of[start : start + 7].copy()
+    def probs(self, samples, rows=None, *, bfloat16=False):
+        if bfloat16:
+            return self.rough.copy()
+        self.passes += 1
+        rows = range(len(samples)) if rows is None else rows
+        self.repeated += rows
+        return self.exact[list(rows)]
 
-    def predict(self, samples, rows):
-        self.asked += rows
-        return self.exact[rows]
-
-    def predict_explained(self, samples, rows, classes):
-        return self.predict(samples, rows), [
+    def predict_and_explain(self, samples, rows, classes):
+        return self.probs(samples, rows), [
             [(i, of) for of in row] for i, row in zip(rows, classes.tolist(), strict=True)
         ]
 
 
-def chosen(parts, samples, n):
-    found = choose(mistakes, parts, samples.labels, samples.key, n)
-    return found.positions, found.probs
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("predictions") / "train.parquet"
+def chosen(predictions, n):
+    positions = confident_mistakes(predictions.probs, predictions.labels, predictions.keys, n)
+    return positions, predictions.probs[positions]
 
 
 @given(
@@ -79,99 +74,88 @@ def path(tmp_path_factory):
     st.sampled_from([0.0, 0.005, 0.05]),
     st.sampled_from([0.1, 1.0, 30.0]),  # sure of everything, of something, of nothing
 )
-def test_the_choice_is_that_of_float32(path, seed, size, k, n, by, doubt):
+def test_the_choice_is_that_of_float32(seed, size, k, n, by, doubt):
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.full(k, doubt), size)
     samples = Samples(rng.integers(0, k, size))
-    maps = {}
-    write_rounded(path, samples, Rounding(probs, rng, by), n, maps)
-    assert all(one == at for at, one in maps.items())
-    positions, there = chosen(read_parts(path), samples, n)
-    wanted, exact = chosen([probs], samples, n)
-    assert positions == wanted
-    np.testing.assert_array_equal(there, exact)
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    predictions = Bfloat16Model(Rounding(probs, rng, by), n).predict(samples)
+    assert all(cam == pair for pair, cam in predictions.heat_maps.items())
+    positions, rows = chosen(predictions, n)
+    expected, exact = chosen(Predictions.of(samples, probs), n)
+    assert positions == expected
+    assert predictions.heat_maps or not positions
+    np.testing.assert_array_equal(rows, exact)
 
 
-def test_few_are_predicted_again_and_the_rest_stays_as_it_was(path):
+def test_few_are_predicted_again_and_the_others_stay_in_bfloat16():
     rng = np.random.default_rng(0)
     probs, samples = rng.dirichlet([1, 1], 1000), Samples(rng.integers(0, 2, 1000))
     model = Rounding(probs, rng, 0.01)
-    write_rounded(path, samples, model, 20)
-    assert 20 <= len(model.asked) == len(set(model.asked)) <= 42  # 28, and 14 more
-    written, labels = read_predictions(path)
+    predictions = Bfloat16Model(model, 20).predict(samples)
+    assert 20 <= len(model.repeated) == len(set(model.repeated)) <= 42  # 28, and 14 more
     expected = model.rough.copy()
-    expected[model.asked] = probs[model.asked]
-    np.testing.assert_array_equal(written, expected)
-    np.testing.assert_array_equal(labels, samples.labels)
+    expected[model.repeated] = probs[model.repeated]
+    np.testing.assert_array_equal(predictions.probs, expected)
+    np.testing.assert_array_equal(predictions.labels, samples.labels)
 
 
-def test_where_bfloat16_is_far_off_all_is_predicted_in_float32(path):
+def test_where_bfloat16_is_far_off_all_is_predicted_in_float32():
     rng = np.random.default_rng(0)
     probs, samples = rng.dirichlet([1, 1], 100), Samples(rng.integers(0, 2, 100))
-    write_rounded(path, samples, Rounding(probs, rng, 1.0), 5)
-    np.testing.assert_array_equal(read_predictions(path)[0], probs)
+    predictions = Bfloat16Model(Rounding(probs, rng, 1.0), 5).predict(samples)
+    np.testing.assert_array_equal(predictions.probs, probs)
 
 
 @pytest.mark.parametrize("n", [1, 20])
-def test_a_model_that_is_sure_of_nothing_is_not_asked_for_ever(path, n):
-    """After the first epoch: everything is nearly a mistake, and what is surest a rounding."""
+def test_a_model_that_is_sure_of_nothing_is_not_repeated_for_ever(n):
+    """After the first epoch: everything is nearly a mistake, and rounding decides the order."""
     rng = np.random.default_rng(0)
     probs = 0.5 + rng.normal(0, 0.002, (3000, 1)) * [1, -1]
     samples, model = Samples(rng.integers(0, 2, 3000)), Rounding(probs, rng, 0.01)
-    model.turns = 0
-    predict = model.predict
-
-    def counted(samples, rows):
-        model.turns += 1
-        return predict(samples, rows)
-
-    model.predict = counted
-    write_rounded(path, samples, model, n)
-    assert model.turns <= 12
-    assert len(model.asked) <= 1.5 * len(samples)
-    assert chosen(read_parts(path), samples, n)[0] == chosen([probs], samples, n)[0]
+    predictions = Bfloat16Model(model, n).predict(samples)
+    assert model.passes <= 13
+    assert len(model.repeated) <= 1.5 * len(samples)
+    assert chosen(predictions, n)[0] == chosen(Predictions.of(samples, probs), n)[0]
 
 
-def test_a_model_that_makes_no_mistakes_is_asked_once(path):
+def test_a_model_that_makes_no_mistakes_predicts_once():
     labels = np.arange(50) % 2
     model = Rounding(np.eye(2)[labels] * 0.98 + 0.01, np.random.default_rng(0), 0.001)
-    write_rounded(path, Samples(labels), model, 20)
-    assert not model.asked
+    Bfloat16Model(model, 20).predict(Samples(labels))
+    assert not model.repeated
 
 
-def test_a_model_that_has_diverged_leaves_no_file(tmp_path):
+def test_a_model_that_has_diverged_is_refused_with_the_sample():
     probs, samples = np.full((9, 2), np.nan), Samples(np.zeros(9, np.int64))
-    with pytest.raises(ShapeError, match="training has diverged"):
-        write_rounded(
-            tmp_path / "train.parquet", samples, Rounding(probs, np.random.default_rng(0), 0), 5
-        )
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(ShapeError, match="'film 0000' is not a number: training has diverged"):
+        Bfloat16Model(Rounding(probs, np.random.default_rng(0), 0), 5).predict(samples)
 
 
-def test_a_network_gives_both(path):
+def test_a_network_predicts_and_explains_in_both():
     net, samples = contract.make_net(), contract.make_samples()
     model = TorchModel(net, batch_size=5)
-    exact = model.predict(samples)
-    rough = np.concatenate(list(model.parts(samples, half=True)))
+    exact = model.probs(samples)
+    rough = model.probs(samples, bfloat16=True)
     assert 0 < np.abs(rough - exact).max() < 0.02
-    np.testing.assert_allclose(model.predict(samples, [7, 2]), exact[[7, 2]], atol=1e-6)
-    write_rounded(path, samples, model, 3)
-    positions, _ = chosen(read_parts(path), samples, 3)
-    assert positions == chosen([exact], samples, 3)[0]
+    np.testing.assert_allclose(model.probs(samples, [7, 2]), exact[[7, 2]], atol=1e-6)
+    rounded = Bfloat16Model(model, 3)
+    assert chosen(rounded.predict(samples), 3)[0] == chosen(model.predict(samples), 3)[0]
+    np.testing.assert_array_equal(
+        rounded.explain(samples, [7], [1])[0], model.explain(samples, [7], [1])[0]
+    )
 
 
-def test_what_is_predicted_again_is_explained_in_the_same_pass(path):
+def test_samples_that_are_predicted_again_are_explained_in_the_same_pass():
     net, samples = contract.make_net(), contract.make_samples()
     model = TorchModel(net)
     model.check(samples)
-    passes, maps = [], {}
+    passes = []
     net.register_forward_hook(lambda _net, args, _out: passes.append(len(args[0])))
-    write_rounded(path, samples, model, 3)
+    assert not Bfloat16Model(model, 3, heat_maps=False).predict(samples).heat_maps
     without = len(passes)
-    write_rounded(path, samples, model, 3, maps)
-    assert len(passes) == 2 * without, "no pass more"
-    positions, probs = chosen(read_parts(path), samples, 3)
+    predictions = Bfloat16Model(model, 3).predict(samples)
+    assert len(passes) == 2 * without, "no additional pass"
+    positions, probs = chosen(predictions, 3)
     pairs = [
         (i, of)
         for i, row in zip(positions, probs, strict=True)
@@ -179,30 +163,28 @@ def test_what_is_predicted_again_is_explained_in_the_same_pass(path):
     ]
     made = model.explain(samples, *map(list, zip(*pairs, strict=True)))
     for pair, cam in zip(pairs, made, strict=True):
-        np.testing.assert_allclose(maps[pair], cam, atol=1e-5)
+        np.testing.assert_allclose(predictions.heat_maps[pair], cam, atol=1e-5)
 
 
-def test_a_look_in_bfloat16_leaves_no_weights_behind_for_a_training_around_it():
+def test_a_pass_in_bfloat16_leaves_no_cached_weights_to_a_training_around_it():
     net, samples = contract.make_net(), contract.make_samples()
     with torch.autocast("cpu", torch.bfloat16):
-        list(TorchModel(net).parts(samples, half=True))
+        TorchModel(net).probs(samples, bfloat16=True)
         net(samples.view(0)[None]).sum().backward()
     assert all(weight.grad is not None for weight in net.parameters())
 
 
-@pytest.mark.parametrize(
-    ("half", "before_round", "rough"),
-    [(True, True, ["train"]), (True, False, []), (False, True, [])],
-)
-def test_only_a_round_of_a_training_in_bfloat16_is_chosen_from_it(
-    tmp_path, half, before_round, rough
-):
+@pytest.mark.parametrize(("half", "rough"), [(True, ["train"]), (False, [])])
+def test_only_the_training_set_of_a_training_in_bfloat16_is_predicted_in_it(tmp_path, half, rough):
     seen = []
 
     class Model:
-        def parts(self, samples, *, half=False):
-            seen.extend([samples.name] * half)
-            yield np.eye(2)[samples.labels]
+        def probs(self, samples, rows=None, *, bfloat16=False):
+            seen.extend([samples.name] * bfloat16)
+            return np.eye(2)[samples.labels]
+
+        def predict(self, samples):
+            return Predictions.of(samples, self.probs(samples))
 
     samples = {name: Samples(np.arange(8) % 2) for name in ("train", "test")}
     for name, one in samples.items():
@@ -211,16 +193,19 @@ def test_only_a_round_of_a_training_in_bfloat16_is_chosen_from_it(
         samples=samples,
         folder=RunFolder(tmp_path),
         settings=SimpleNamespace(num_outliers=20),
+        rounds=(70,),
         model=Model(),
-        _maps=None,
+        _imil_callback=SimpleNamespace(),
         _half=half,
     )
-    Run._predict_all(run, "epoch-070", before_round=before_round)
+    run._predict_all = partial(Run._predict_all, run)
+    Run._predict_at(run, 70)
     assert seen == rough
     assert sorted(one.name for one in tmp_path.rglob("*.*")) == ["test.parquet", "train.parquet"]
+    assert len(run._imil_callback.predictions) == 8
 
 
-def test_a_round_of_such_a_training_takes_its_heat_maps_from_there(tmp_path, monkeypatch):
+def test_a_round_after_bfloat16_takes_its_heat_maps_from_the_predictions(tmp_path, monkeypatch):
     films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0)
     flags = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 2}
     flags |= {"batch_size": 16, "device": "cpu", "reader": "random", "imil_epoch": 1}
