@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import ending
-from imil.cli.importing import importing
 
 
 def demo(
@@ -36,8 +35,7 @@ def demo(
         imil demo --reader simulated
     """
     with ending():
-        with importing():
-            from imil.training.demo import default_reader, free_folder, run_demo
+        from imil.training.demo import default_reader, free_folder, run_demo
 
         folder = out or free_folder()
         run, cache = (shlex.quote(str(folder / name)) for name in ("run", "cache"))

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import ending
-from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 
@@ -29,7 +28,6 @@ def resume(
         imil resume runs/films-resnet18
     """
     with ending(f"imil resume {shlex.quote(str(run))}"):
-        with importing():
-            from imil.training.launch import continue_run
+        from imil.training.launch import continue_run
 
         continue_run(run, reader, cache)

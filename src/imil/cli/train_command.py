@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from imil.cli.exit_codes import ending
-from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 
@@ -123,15 +122,6 @@ def train(
             show_default="auto",
         ),
     ] = None,
-    compile_: Annotated[
-        str | None,
-        typer.Option(
-            "--compile",
-            help="Compile the training step: off, on, or auto (measured first, where the run is "
-            "long enough; the last bits of its numbers depend on what comes out).",
-            show_default="off",
-        ),
-    ] = None,
     test_share: Annotated[
         float | None,
         typer.Option(help="Share held back for testing.", show_default="0.2"),
@@ -199,8 +189,8 @@ def train(
         if name not in ("out", "config", "cache") and value is not None
     }
     with ending():
-        with importing():  # here: `imil --help` needs no framework
-            from imil.training.launch import new_run, places, settle
+        # here: `imil --help` needs no framework
+        from imil.training.launch import new_run, places, settle
 
         named = places(config)
         settings, folder = settle(flags, config, out or named.get("out"))

@@ -28,7 +28,7 @@ from imil.training.terminal_tables import how_sure, result_table
 
 BEGUN = (".lock", ".config.toml.half")  # what a run leaves that is killed at its first step
 # what a run may be resumed with other than it was begun with
-FREE = ("data", "reader", "reader_name", "protocol", "device", "compile", "low_memory")
+FREE = ("data", "reader", "reader_name", "protocol", "device", "low_memory")
 PLACES = ("out", "cache")  # flags of `imil train` that are no settings of the training
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 

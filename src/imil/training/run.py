@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
-import pandas as pd
 import torch
 from rich.console import Console
 from safetensors.torch import save
 
 from imil.atomic_files import atomic_write
 from imil.cases import HeatMap, Reader
-from imil.errors import DataError, SettingsError
-from imil.lightning import IMIL
+from imil.errors import DataError, ImilError, SettingsError
 from imil.metrics.classification import evaluate
-from imil.pytorch import Foreseen, TorchModel
+from imil.pytorch import IMIL, Foreseen, TorchModel
 from imil.pytorch.callback import versions
+from imil.pytorch.layers import find_layer
 from imil.store import Store
 from imil.store.run_progress import Progress
 from imil.training.augment import augment
 from imil.training.batches import Batches
-from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, with_reading_bar
-from imil.training.checkpoints import Checkpoints, Writer
+from imil.training.callbacks import Bar, History, with_reading_bar
+from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint
 from imil.training.classifier import Classifier, EpochOrder
-from imil.training.compile_trial import compiled, worth_compiling
 from imil.training.device import empty_cache, enough_memory, precision, training_device
+from imil.training.loop import EpochResult, Loop, seed_everything
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.mixes import mix
 from imil.training.network import build
@@ -40,7 +38,9 @@ from imil.training.progress_reporter import ProgressReporter
 from imil.training.rounded import write_rounded
 from imil.training.run_folder import RunFolder
 from imil.training.settings import TrainSettings
+from imil.treatments import find_treatment
 
+Call = Callable[[int], object]  # with completed epochs
 LOG = logging.getLogger(__name__)
 
 
@@ -74,7 +74,7 @@ class Run:
         self.writer = Writer()
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
         self._check_batch()
-        pl.seed_everything(self.settings.seed, verbose=False)
+        seed_everything(self.settings.seed)
         self.net = build(
             self.settings.model,
             classes=len(self.data.class_names),
@@ -91,6 +91,7 @@ class Run:
             momentum=self.settings.momentum,
             mix=mix(self.settings.mix, len(self.data.class_names)),
             augment=augment(self.settings.augment),
+            treatment=find_treatment(self.settings.treatment),
         )
         # without gradients a batch takes a fraction of the memory of training; where it is too much
         # for a GPU after all, the model halves it. A processor gains little, and `keep_buffers`
@@ -118,32 +119,35 @@ class Run:
         reader: Reader | None,
         store: Store | None,
         *,
-        after_rounds: Sequence[pl.Callback] = (),
+        after_rounds: Sequence[Call] = (),
     ) -> dict[str, Any]:
         """Train from the newest checkpoint, or from the start, to the end; returns the metrics.
 
         Args:
             reader: who answers the rounds; without one none is held.
             store: from `open_store`; needed with a reader.
-            after_rounds: callbacks that follow each round, when its readings are stored.
+            after_rounds: called with the completed epochs when training begins and after each
+                epoch, when the readings of a round that was due are stored.
         Raises: RoundPaused: the reader stopped; the run can be resumed.
         """
-        bar = Bar(self.console)
-        callbacks = [
-            EpochSeed(self.settings.seed),
-            History(self.folder, self.marks, self._validate),
-            bar,  # before what may fail: it gives the terminal back
-            Checkpoints(self.folder, self.marks, self.writer),
-            Evaluation(self.marks, self._predict_at),
-        ]
+        bar = Bar(self.console, self.settings.epochs)
         if reader is None or store is None or not self.rounds:
             with enough_memory(self.settings.batch_size):
-                self._fit(callbacks)
+                self._fit(bar, [], [])
                 return self._finish()
         reporter = ProgressReporter(Progress(store), self.name, self._test_metrics)
         with reporter.alive(), enough_memory(self.settings.batch_size):
             imil = self._imil(reporter.waiting(reader), store, bar)
-            self._fit([*callbacks, reporter, imil, *after_rounds])
+            report = partial(reporter.report, epochs=self.settings.epochs)
+
+            def start(epoch: int) -> None:
+                if epoch > 0:
+                    imil.restore(epoch)
+                else:
+                    imil.begin()
+
+            first: list[Call] = [report, start, *after_rounds]
+            self._fit(bar, first, [report, imil.after_epoch, *after_rounds])
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
@@ -157,6 +161,7 @@ class Run:
 
         return IMIL(
             self.samples["train"],
+            self.model,
             ask,
             store=store,
             run=self.name,
@@ -165,11 +170,10 @@ class Run:
             grid_size=self.settings.grid_size,
             say=self.console.print,
             predicted=self._predicted,
-            model=self.model,
         )
 
     def _predicted(self, epoch: int) -> Foreseen | None:
-        """What `_predict_at` has just found for the training set."""
+        """What `_before_round` has just predicted of the training set."""
         path = self.folder.predictions(f"epoch-{epoch:03}", "train")
         maps, self._maps = self._maps or {}, None
         return Foreseen(read_parts(path), maps) if path.exists() else None
@@ -179,89 +183,96 @@ class Run:
         path = self.folder.predictions(f"epoch-{epoch:03}", "test")
         return evaluate(*read_predictions(path)) if epoch in self.rounds else None
 
-    def _fit(self, callbacks: list[pl.Callback]) -> None:
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
+    def _fit(self, bar: Bar, first: Sequence[Call], each: Sequence[Call]) -> None:
+        """Train to the last epoch, from the newest checkpoint if there is one.
+
+        `first` are called when training begins, `each` after each epoch, with completed epochs.
+        What an epoch leads to comes in this order: its row of the history, the bar, a checkpoint,
+        the predictions before a round, the round.
+        """
         empty_cache(self.device)
-        trainer = pl.Trainer(
-            max_epochs=self.settings.epochs,
-            accelerator=self.device.type,
-            devices=1,
-            precision=precision(self.settings.precision, self.device),
-            plugins=[self.writer],
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,  # ours are written before a round, and whole
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            deterministic="warn",  # some operations on a GPU have no deterministic form
-        )
-        # no operation here reads memory before it is written, and to fill it takes time
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         batches = Batches(
-            self.samples["train"],
+            self.samples["train"].dataset,
+            self.samples["train"].corrections,
             self.order,
             self.settings.batch_size,
             self.device,
             LOG.warning,  # the console of a study's worker is seen by nobody
-            hold=not self.settings.low_memory,
+            copy=not self.settings.low_memory,
         )
-        last = self.folder.last if self.folder.last.exists() else None
-        self._compile(len(batches))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")  # advice for other uses of it
-            try:
-                trainer.fit(self.module, batches, ckpt_path=last, weights_only=True)
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
-            finally:
-                batches.release()
-        self.module.to(self.device)  # Lightning leaves it on the CPU
+        loop = Loop(
+            self.module,
+            batches,
+            self.order,
+            epochs=self.settings.epochs,
+            seed=self.settings.seed,
+            device=self.device,
+            bfloat16=self._half,
+        )
+        history = History(self.folder, self.marks, self._validate)
+        if self.folder.last.exists():
+            state = load_checkpoint(self.folder.last)
+            loop.load_state_dict(state)
+            history.rows = list(state["history"])
+        checkpoints = Checkpoints(
+            self.folder,
+            self.marks,
+            self.writer,
+            lambda: loop.state_dict() | {"history": history.rows},
+        )
+        self._find_layer()
 
-    def _compile(self, batches: int) -> None:
-        """Compile the network if that is asked for; what `auto` came to is written down."""
-        asked = self.settings.compile
-        if asked == "off":
-            return
-        size, side = self.settings.batch_size, self.settings.image_size
-        done = len(pd.read_csv(self.folder.history)) if self.folder.history.exists() else 0
-        pixels = torch.zeros(size, self.settings.channels, side, side, dtype=torch.uint8)
-        self.module.to(self.device)
-        pays = worth_compiling(
-            self.net.train(),
-            self.module.normalised(pixels.to(self.device)),
-            asked,
-            steps=(self.settings.epochs - done) * batches,
-            half=self._half,
-            say=self.console.print,
-        )
-        if asked == "auto":  # a resumed run must not decide anew
-            self.settings = self.settings.model_copy(update={"compile": "on" if pays else "off"})
-            with atomic_write(self.folder.config) as half:
-                self.settings.write(half)
-        if pays:
-            self.module.learn_through(compiled(self.net, size))
+        def begin(epoch: int) -> None:
+            bar.show(epoch)
+            self._before_round(epoch)
+            for call in first:
+                call(epoch)
+
+        def after_epoch(result: EpochResult) -> None:
+            history.add(result)
+            bar.advance(result)
+            checkpoints.save(result)
+            self._before_round(result.epoch)
+            for call in each:
+                call(result.epoch)
+
+        try:
+            loop.run(begin, after_epoch)
+        except BaseException as error:
+            self._settle_after(error)  # a run that is stopped goes on from there
+            raise
+        finally:
+            bar.hide()
+            batches.release()
+        self.writer.settle()
+
+    def _settle_after(self, error: BaseException) -> None:
+        """Wait for the checkpoint that is being written; what stopped the training comes first."""
+        try:
+            self.writer.settle()
+        except ImilError as failed:
+            error.add_note(str(failed))
+
+    def _find_layer(self) -> None:
+        """The layer whose features the treatment's loss is given, if it needs them."""
+        if self.module.treatment.needs_features:
+            samples = self.samples["train"]
+            views = torch.stack([samples.view(i) for i in range(min(2, len(samples)))])
+            self.module.layer = find_layer(self.module, views.to(self.device))
 
     def check_checkpoint(self) -> None:
         """Find out now whether training can go on from the newest checkpoint.
 
-        Raises: DataError: it is damaged, or was written with other settings.
+        Raises: DataError: it is damaged, or was written by another version or with other settings.
         """
         path = self.folder.last
         if not path.exists():
             return
-        try:
-            there = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-            shapes = {name: w.shape for name, w in there["state_dict"].items()}
-            (optimizer,) = there["optimizer_states"]
-            options = set(optimizer["param_groups"][0])
-        except Exception as error:  # a damaged pickle raises whatever it likes
-            raise DataError(
-                f"{path} is damaged: put a copy of another checkpoint of this run in its place "
-                "(epoch-*.ckpt), or train anew with another --out"
-            ) from error
-        own = {name: w.shape for name, w in self.module.state_dict().items()}
-        if shapes != own or options != set(self.module.configure_optimizers().param_groups[0]):
+        state = load_checkpoint(path)
+        shapes = {name: weight.shape for name, weight in state["model"].items()}
+        options = set(state["optimizer"]["param_groups"][0])
+        expected = {name: weight.shape for name, weight in self.module.state_dict().items()}
+        if shapes != expected or options != set(self.module.make_optimizer().param_groups[0]):
             raise DataError(
                 f"{path} was written with another model or optimizer than {self.folder.config} "
                 "says: put it back as it was, or train anew with another --out"
@@ -288,7 +299,10 @@ class Run:
         right = float((probs.argmax(axis=1) == labels).mean())
         return {"loss": float(-np.log(picked).mean()), "accuracy": right}
 
-    def _predict_at(self, epoch: int) -> None:
+    def _before_round(self, epoch: int) -> None:
+        """Predict all images if a round follows, also when training resumes right there."""
+        if epoch not in self.marks:
+            return
         self._maps = {} if epoch in self.rounds else None
         self._predict_all(f"epoch-{epoch:03}", before_round=True)
 

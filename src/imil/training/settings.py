@@ -55,7 +55,7 @@ class TrainSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    compile: Literal["off", "on", "auto"] = "off"
+    treatment: str = "imil"
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     val_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     low_memory: bool = False

@@ -24,8 +24,8 @@ class Throttle:
         return monotonic() >= self._next
 
     @contextmanager
-    def doing(self) -> Iterator[None]:
-        """A block that does it."""
+    def timed(self) -> Iterator[None]:
+        """A block that does it, and is timed."""
         began = monotonic()
         yield
         ended = monotonic()

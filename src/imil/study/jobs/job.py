@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.torch import load_file
@@ -35,7 +34,7 @@ from imil.training.device import resolve_auto
 from imil.training.prediction_files import write_parts
 from imil.training.prepared_data import Prepared, prepare, prepare_apart
 from imil.training.reader_factory import make_reader, reading_room
-from imil.training.run import Run
+from imil.training.run import Call, Run
 from imil.training.settings import TrainSettings, load_config, resolve
 
 SHOWN = 2  # images of each class in the figure of heat-maps (paper, Figure 4)
@@ -147,8 +146,8 @@ def as_begun(folder: StudyFolder, arm: Arm, job: Job, asked: TrainSettings) -> T
         return resolve_auto(settings)
     except SettingsError as error:
         raise SettingsError(
-            f"{began.path} was begun on {settings.device}, which is not to be had here: run the "
-            "study where it is, or delete that folder to have it trained anew"
+            f"{began.path} was begun on {settings.device}, which is not available on this "
+            "machine: run the study where it is, or delete that folder to have it trained anew"
         ) from error
 
 
@@ -187,7 +186,7 @@ def _train(
     store = run.open_store() if run.rounds else None
     try:
         with _reader(folder, plan, arm, job, run, store, console) as reader:
-            more: list[Callback] = []
+            more: list[Call] = []
             if arm.kind == "upweight" and store is not None:
                 keys = _keys(data, "train")
                 theirs = _reference(folder, plan, arm, job)
