@@ -17,7 +17,7 @@ from imil.training.run_folder import RunFolder
 from imil.training.throttle import Throttle
 
 FORMAT = 1
-ENTRIES = {"format", "epoch", "model", "optimizer", "history"}
+ENTRIES = {"format", "epoch", "model", "optimizer", "history", "selected"}
 
 
 class Writer:

@@ -35,6 +35,7 @@ from imil.training.network import build
 from imil.training.prediction_files import read_parts, read_predictions, write_metrics, write_parts
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
+from imil.training.relevance import RelevanceUpdate
 from imil.training.rounded import write_rounded
 from imil.training.run_folder import RunFolder
 from imil.training.settings import TrainSettings
@@ -138,16 +139,23 @@ class Run:
         reporter = ProgressReporter(Progress(store), self.name, self._test_metrics)
         with reporter.alive(), enough_memory(self.settings.batch_size):
             imil = self._imil(reporter.waiting(reader), store, bar)
+            relevance = RelevanceUpdate(
+                self.module.treatment, self.samples["train"], self.model, store
+            )
             report = partial(reporter.report, epochs=self.settings.epochs)
 
-            def start(epoch: int) -> None:
-                if epoch > 0:
-                    imil.restore(epoch)
-                else:
+            def first(epoch: int) -> None:
+                if epoch == 0:
                     imil.begin()
+                else:
+                    round_ = imil.restore(epoch)
+                    relevance.restore()
+                    relevance.after_round(round_)
 
-            first: list[Call] = [report, start, *after_rounds]
-            self._fit(bar, first, [report, imil.after_epoch, *after_rounds])
+            def each(epoch: int) -> None:
+                relevance.after_round(imil.after_epoch(epoch))
+
+            self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], relevance)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
@@ -183,7 +191,13 @@ class Run:
         path = self.folder.predictions(f"epoch-{epoch:03}", "test")
         return evaluate(*read_predictions(path)) if epoch in self.rounds else None
 
-    def _fit(self, bar: Bar, first: Sequence[Call], each: Sequence[Call]) -> None:
+    def _fit(
+        self,
+        bar: Bar,
+        first: Sequence[Call],
+        each: Sequence[Call],
+        relevance: RelevanceUpdate | None = None,
+    ) -> None:
         """Train to the last epoch, from the newest checkpoint if there is one.
 
         `first` are called when training begins, `each` after each epoch, with completed epochs.
@@ -214,12 +228,14 @@ class Run:
             state = load_checkpoint(self.folder.last)
             loop.load_state_dict(state)
             history.rows = list(state["history"])
-        checkpoints = Checkpoints(
-            self.folder,
-            self.marks,
-            self.writer,
-            lambda: loop.state_dict() | {"history": history.rows},
-        )
+            if relevance is not None:
+                relevance.selected = dict(state["selected"])
+
+        def state_dict() -> dict[str, Any]:
+            selected = {} if relevance is None else relevance.selected
+            return loop.state_dict() | {"history": history.rows, "selected": selected}
+
+        checkpoints = Checkpoints(self.folder, self.marks, self.writer, state_dict)
         self._find_layer()
 
         def begin(epoch: int) -> None:
