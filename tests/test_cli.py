@@ -221,7 +221,7 @@ BAD_FLAGS = {
     "--reader psychic": "--reader is 'psychic'",
     "--reader replay:nowhere.csv": "nowhere.csv",
     "--reader simulated:luck=1": "'luck=1' is no skill",
-    "--weights nowhere.pt": "nowhere.pt is no file",
+    "--weights nowhere.pt": "nowhere.pt is not a file",
     "--config nowhere.toml": "nowhere.toml cannot be read",
     "--imil-epoch never": "--imil-epoch",
     "--imil-epoch 1,--5": "--imil-epoch is '--5'",
@@ -424,7 +424,7 @@ def test_a_file_that_may_not_be_used_ends_in_one_sentence(capsys):
 def test_a_device_that_is_not_there_is_said_before_the_images_are_decoded(films, imil, tmp_path):
     absent = "mps" if torch.cuda.is_available() else "cuda"
     said = imil("train", films, *SMALL, "--device", absent, "--out", "run")
-    check_refused(said, f"--device {absent} is not to be had here")
+    check_refused(said, f"--device {absent} is not available on this machine")
     assert "cpu" in said.stderr
     assert not list((tmp_path / "cache").rglob("*.npy"))
     said = imil("train", films, *SMALL, "--device", "cpu", "--reader", "none", "--out", "run")

@@ -126,6 +126,6 @@ def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tm
 def test_a_layer_that_is_none_is_said_before_the_first_step(tmp_path):
     samples, module = contract.make_samples(), Module()
     imil = callback(samples, module, contract.Fixed(), store=tmp_path / "s", layer="net.44")
-    with pytest.raises(SettingsError, match=r"'net\.44' is no layer of Module"):
+    with pytest.raises(SettingsError, match=r"unknown layer 'net\.44' of Module"):
         trainer(2, imil).fit(module, DataLoader(Positions(samples), 8))
     assert module.drawn == []

@@ -1,4 +1,4 @@
-"""A training set that a round can correct, around a data set that knows nothing of it."""
+"""A training set that a round can correct, around any data set."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def _labels(dataset: Any) -> Any:
 
 
 def _whole(labels: Any) -> NDArray[np.int64]:
-    """Raises: DataError: a label is no whole number, or there is more than one for a sample."""
+    """Raises: DataError: a label is not a whole number, or there is more than one for a sample."""
     try:
         if not isinstance(labels, np.ndarray):
             labels = [label.item() if hasattr(label, "item") else label for label in labels]

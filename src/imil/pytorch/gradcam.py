@@ -1,6 +1,6 @@
 """Where a model looks: Grad-CAM of several classes for a whole batch at once.
 
-One forward pass; then, for each class asked about, the gradient of its score with respect to
+One forward pass; then, for each class to explain, the gradient of its score with respect to
 one layer's output alone. No parameter's gradient is computed, and nothing is left behind.
 """
 
@@ -125,7 +125,7 @@ def _forward(
 
 
 def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """The logit of each class asked about, (B, P)."""
+    """The logit of each class to explain, (B, P)."""
     if logits.shape[1] == 1:  # it speaks for class 1, and as much against class 0
         logits = torch.cat([-logits, logits], dim=1)
     outside = classes[(classes < 0) | (classes >= logits.shape[1])]
@@ -182,7 +182,7 @@ def _map_of(tensor: torch.Tensor, layout: Layout, layer: str) -> torch.Tensor:
     result = as_map(tensor, layout)
     if result is None:
         raise SettingsError(
-            f"layer '{layer}' gives {tuple(tensor.shape)}, which is no map of the image: "
+            f"layer '{layer}' gives {tuple(tensor.shape)}, which is not a map of the image: "
             "name a layer before the pooling"
         )
     return result

@@ -68,8 +68,8 @@ class Run:
         if not self.settings.low_memory:
             keep_freed_memory()
         self.device = training_device(self.settings.device)
-        asked = self.settings.imil_epoch if self.settings.reader != "none" else ()
-        self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
+        planned = self.settings.imil_epoch if self.settings.reader != "none" else ()
+        self.rounds = tuple(epoch for epoch in planned if epoch < self.settings.epochs)
         self.marks = tuple(sorted({*self.marks, *self.rounds}))
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
         self.writer = Writer()
@@ -95,8 +95,8 @@ class Run:
             treatment=find_treatment(self.settings.treatment),
         )
         # without gradients a batch takes a fraction of the memory of training; where it is too much
-        # for a GPU after all, the model halves it. A processor gains little, and `keep_buffers`
-        # would keep these too: ResNet-50 at 224 pixels had 11.8 GiB in place of 6.0
+        # for a GPU after all, the model halves it. A processor gains little, and
+        # `keep_freed_memory` would keep these too: ResNet-50 at 224 pixels had 11.8 GiB in place of 6.0
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
         self._maps: dict[tuple[int, int], HeatMap] | None = None  # of the round that follows
@@ -277,7 +277,7 @@ class Run:
             self.module.layer = find_layer(self.module, views.to(self.device))
 
     def check_checkpoint(self) -> None:
-        """Find out now whether training can go on from the newest checkpoint.
+        """Check now whether training can go on from the newest checkpoint.
 
         Raises: DataError: it is damaged, or was written by another version or with other settings.
         """
@@ -337,7 +337,7 @@ class Run:
     def _finish(self) -> dict[str, Any]:
         self._predict_all("end")
         with atomic_write(self.folder.weights) as half:
-            # as bytes: what the system says of a full disk is then said in its own words
+            # as bytes: an error of the disk then has the system's own words
             half.write_bytes(save({k: v.contiguous() for k, v in self.net.state_dict().items()}))
         return redraw(self.folder, seed=self.settings.seed)
 

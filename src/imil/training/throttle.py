@@ -1,4 +1,4 @@
-"""How often to do what costs time and gains nothing but safety or news."""
+"""How often to do what costs training time: checkpoints, tables, reports of progress."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def as_begun(folder: StudyFolder, arm: Arm, job: Job, asked: TrainSettings) -> T
     Args:
         asked: what the plan asks for; `auto` becomes what there is here where nothing was begun,
             or where the folder does not say with what.
-    Raises: SettingsError: that device is not to be had here.
+    Raises: SettingsError: that device is not available.
     """
     began = job
     if arm.forks and not job.run.last.exists():
