@@ -101,8 +101,8 @@ def load_weights(net: nn.Module, path: Path) -> None:
     bad = [name for name, w in weights.items() if w.is_floating_point() and not w.isfinite().all()]
     if bad:
         raise DataError(
-            f"the weights in {path} hold values that are not finite, '{bad[0]}' first: the training "
-            "that they come from had diverged; give others"
+            f"the weights in {path} hold values that are not finite, '{bad[0]}' first: the "
+            "training that they come from had diverged; give others"
         )
     net.load_state_dict(weights)
 

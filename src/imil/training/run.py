@@ -96,7 +96,7 @@ class Run:
         )
         # without gradients a batch takes a fraction of the memory of training; where it is too much
         # for a GPU after all, the model halves it. A processor gains little, and
-        # `keep_freed_memory` would keep these too: ResNet-50 at 224 pixels had 11.8 GiB in place of 6.0
+        # `keep_freed_memory` would keep these too: 11.8 GiB for ResNet-50 at 224 pixels, not 6.0
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
         self._maps: dict[tuple[int, int], HeatMap] | None = None  # of the round that follows
