@@ -344,7 +344,7 @@ def _holed(name):
 
     def spoil(run):
         data = bytearray((run / name).read_bytes())
-        at = data.index(b"state_dict")
+        at = data.index(b"optimizer")
         data[at : at + 512] = bytes(512)
         (run / name).write_bytes(data)
 

@@ -101,20 +101,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever it likes
-        raise _damaged(path) from error
+        raise damaged(path) from error
     if not isinstance(state, dict):
-        raise _damaged(path)
+        raise damaged(path)
     if "pytorch-lightning_version" in state or state.get("format", FORMAT) != FORMAT:
         raise DataError(
             f"{path} was written by another version of imil, whose checkpoints this one cannot "
             "read: go on with that version, or train anew with another --out"
         )
     if ENTRIES - state.keys():
-        raise _damaged(path)
+        raise damaged(path)
     return state
 
 
-def _damaged(path: Path) -> DataError:
+def damaged(path: Path) -> DataError:
+    """The error of a checkpoint that does not hold what it should."""
     return DataError(
         f"{path} is damaged: put a copy of another checkpoint of this run in its place "
         "(epoch-*.ckpt), or train anew with another --out"

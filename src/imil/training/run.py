@@ -25,7 +25,7 @@ from imil.store.run_progress import Progress
 from imil.training.augment import augment
 from imil.training.batches import Batches
 from imil.training.callbacks import Bar, History, with_reading_bar
-from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint
+from imil.training.checkpoints import Checkpoints, Writer, damaged, load_checkpoint
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.device import empty_cache, enough_memory, precision, training_device
 from imil.training.loop import EpochResult, Loop, seed_everything
@@ -285,8 +285,11 @@ class Run:
         if not path.exists():
             return
         state = load_checkpoint(path)
-        shapes = {name: weight.shape for name, weight in state["model"].items()}
-        options = set(state["optimizer"]["param_groups"][0])
+        try:
+            shapes = {name: weight.shape for name, weight in state["model"].items()}
+            options = set(state["optimizer"]["param_groups"][0])
+        except Exception as error:  # a damaged pickle may hold whatever it likes
+            raise damaged(path) from error
         expected = {name: weight.shape for name, weight in self.module.state_dict().items()}
         if shapes != expected or options != set(self.module.make_optimizer().param_groups[0]):
             raise DataError(
