@@ -133,7 +133,6 @@ def by_itself(asked: str, model: str, size: int) -> None:
 
 def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str) -> None:
     """Train as `imil train` does, every epoch beside as many bare steps in the same process."""
-    import lightning.pytorch as pl
     from rich.console import Console
 
     from imil.readers.spec import ReaderSpec
@@ -142,19 +141,20 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
     from imil.training.run import Run
     from imil.training.run_setup import set_up_run
 
-    class Beside(pl.Callback):
+    class Beside:
         def __init__(self, run) -> None:
             self.bare, self.writer = Bare(copy.deepcopy(run.net), size, asked), run.writer
             self.steps = len(run.samples["train"]) // BATCH
             self.limits, self.spent = [], []
 
-        def on_train_epoch_start(self, trainer, _module) -> None:
-            self.limits.append(self.bare.seconds(self.steps))
+        def __call__(self, epoch: int) -> None:
+            """Called when training begins and after each epoch."""
+            if epoch:
+                self.writer.settle()  # a checkpoint's time is ours, not the limit's
+                self.spent.append(perf_counter() - self.began)
+            if epoch < epochs:
+                self.limits.append(self.bare.seconds(self.steps))
             self.began = perf_counter()
-
-        def on_train_epoch_end(self, trainer, _module) -> None:
-            self.writer.settle()  # a checkpoint's time is ours, not the limit's
-            self.spent.append(perf_counter() - self.began)
 
     flags = {"data": films, "model": model, "image_size": size, "epochs": epochs}
     flags |= {"augment": ["flip", "crop"], "imil_epoch": [ROUND], "reader": "simulated"}

@@ -6,7 +6,7 @@ python examples/lightning_callback.py FOLDER
 import sys
 from pathlib import Path
 
-from imil.lightning import IMIL  # isort: split
+import imil.lightning  # isort: split
 
 import lightning.pytorch as pl
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from imil.data.table import read_data
 from imil.images.load import load_image, load_mask
 from imil.phantom.dataset import write_phantoms
-from imil.pytorch import CorrectedDataset
+from imil.pytorch import IMIL, CorrectedDataset
 from imil.readers.simulated import Simulated
 
 folder = Path(sys.argv[1])
@@ -66,14 +66,17 @@ def lesions_then_lungs(key):
 train = CorrectedDataset(
     Films(), labels=films.labels, class_names=films.class_names, keys=films.keys
 )
-imil = IMIL(
+pl.seed_everything(0)
+model = Classifier()
+rounds = IMIL(
     train,
+    model,
     Simulated(masks=lesions_then_lungs, seed=0),
     store=folder / "imil.sqlite",
     imil_epoch=2,
     num_outliers=5,
 )
-pl.seed_everything(0)
-trainer = pl.Trainer(max_epochs=4, callbacks=[imil], logger=False, enable_checkpointing=False)
-trainer.fit(Classifier(), DataLoader(train, batch_size=16, shuffle=True))
+callback = imil.lightning.IMIL(rounds)
+trainer = pl.Trainer(max_epochs=4, callbacks=[callback], logger=False, enable_checkpointing=False)
+trainer.fit(model, DataLoader(train, batch_size=16, shuffle=True))
 print(f"{sum(train.corrected(i) is not None for i in range(len(train)))} films corrected")

@@ -14,6 +14,7 @@ from imil.training.batches import Batches
 from imil.training.classifier import EpochOrder
 from imil.training.mixes import mix
 from imil.training.prepared_data import Pixels, to_pixels
+from imil.treatments import TREATMENTS
 
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 ROWS = np.array([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])  # of 15 images, these are trained on
@@ -42,13 +43,22 @@ def make(path, channels, rows=ROWS):
     return samples, EpochOrder(len(rows), seed=0)
 
 
+def make_batches(samples, order, warn, device=DEVICE):
+    return Batches(samples.dataset, samples.corrections, order, SIZE, device, warn)
+
+
+def treated(batch):
+    """The pixels of a batch as they are trained on."""
+    return TREATMENTS["imil"].batch(batch, None, None).images
+
+
 @pytest.fixture
 def free(monkeypatch):
     """Says how many bytes are free: of the device's own memory, also of a CPU, and of here."""
 
-    def is_free(there, here=0):
-        monkeypatch.setattr(batches, "free_memory", lambda _device: there)
-        monkeypatch.setattr(batches.memory, "free", lambda: here)
+    def is_free(device, here=0):
+        monkeypatch.setattr(batches, "free_memory", lambda _device: device)
+        monkeypatch.setattr(batches.host_memory, "free", lambda: here)
 
     return is_free
 
@@ -71,7 +81,7 @@ def lie(free, monkeypatch):
 def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, lie, channels, where):
     samples, order = make(tmp_path / "films.npy", channels)
     lie(where)
-    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
+    ours = make_batches(samples, order, lambda _line: None)
     loader = DataLoader(samples, SIZE, sampler=order)
     rounds = [{0: SECOND, 3: FIRST}, {}, {0: FIRST, 7: FIRST}, {7: SECOND, 10: FIRST}]
     rounds += [{0: None, 7: None}, {}]
@@ -79,12 +89,14 @@ def test_every_epoch_is_a_data_loaders_whatever_rounds_do(tmp_path, lie, channel
         for i, kept in corrected.items():
             samples.correct(i, kept)
         order.set_epoch(epoch)
-        for (pixels, labels), (theirs, their_labels) in zip(ours, loader, strict=True):
-            assert pixels.device == DEVICE
-            assert pixels.dtype == torch.uint8
-            assert torch.equal(pixels.cpu(), theirs)
-            assert torch.equal(labels.cpu(), their_labels)
-        assert (ours._held is not None) is (where == "device" and epoch > 0)
+        for batch, (theirs, their_labels) in zip(ours, loader, strict=True):
+            assert batch.images.device == DEVICE
+            assert batch.images.dtype == torch.uint8
+            assert torch.equal(treated(batch).cpu(), theirs)
+            assert torch.equal(batch.labels.cpu(), their_labels)
+            corrected = [samples.corrected(i) is not None for i in batch.rows.tolist()]
+            assert (batch.keep is not None) == any(corrected)
+        assert (ours._on_device is not None) is (where == "device" and epoch > 0)
         assert bool(ours._pinned) is (where == "pinned" and epoch > 0)
 
 
@@ -94,9 +106,9 @@ def test_the_file_of_decoded_images_is_never_written_to(tmp_path, lie, where):
     lie(where)
     before = (tmp_path / "films.npy").read_bytes()
     samples.correct(3, FIRST)
-    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
+    ours = make_batches(samples, order, lambda _line: None)
     for _ in range(2):
-        drawn = torch.cat([pixels for pixels, _ in ours])
+        drawn = torch.cat([treated(batch) for batch in ours])
     assert (drawn == 0).any()
     assert (tmp_path / "films.npy").read_bytes() == before
     assert torch.equal(samples.view(3), to_pixels(samples.dataset[3][0])), "originals stay"
@@ -114,16 +126,16 @@ def test_a_file_of_any_size_can_be_trained_from(tmp_path):
     samples = CorrectedDataset(
         pixels, transform=to_pixels, view=to_pixels, labels=pixels.labels, class_names="ab"
     )
-    ours = Batches(samples, EpochOrder(8, 0), SIZE, torch.device("cpu"), lambda _line: None)
+    ours = make_batches(samples, EpochOrder(8, 0), lambda _line: None, torch.device("cpu"))
     samples.correct(5, FIRST)
-    assert sum(len(labels) for _, labels in ours) == 8
+    assert sum(len(batch.labels) for batch in ours) == 8
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(11, [4, 4, 3]), (9, [4, 4]), (8, [4, 4])])
 def test_a_last_batch_of_one_is_left_out(tmp_path, n, sizes):
     samples, order = make(tmp_path / "films.npy", 1, ROWS[:n])
-    ours = Batches(samples, order, SIZE, DEVICE, never)
-    assert [len(labels) for _, labels in ours] == sizes
+    ours = make_batches(samples, order, never)
+    assert [len(batch.labels) for batch in ours] == sizes
     assert len(ours) == len(sizes)
 
 
@@ -134,15 +146,15 @@ def drawn_twice(ours):
 
 
 @pytest.mark.parametrize("where", ["device", "pinned"])
-def test_what_is_drawn_after_all_was_let_go_is_still_corrected(tmp_path, lie, where):
+def test_batches_drawn_after_a_release_are_still_corrected(tmp_path, lie, where):
     samples, order = make(tmp_path / "films.npy", 1)
     lie(where)
     samples.correct(3, FIRST)
-    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
-    before = torch.cat([pixels for pixels, _ in drawn_twice(ours)])
+    ours = make_batches(samples, order, lambda _line: None)
+    before = torch.cat([treated(batch) for batch in drawn_twice(ours)])
     ours.release()
-    assert torch.equal(torch.cat([pixels for pixels, _ in ours]), before)
-    assert ours._held is None
+    assert torch.equal(torch.cat([treated(batch) for batch in ours]), before)
+    assert ours._on_device is None
     assert not ours._pinned
 
 
@@ -150,9 +162,9 @@ def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_pat
     samples, order = make(tmp_path / "films.npy", 1)
     free(2 * 11 * 64 - 1)
     said = []
-    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    ours = make_batches(samples, order, said.append)
     assert len(drawn_twice(ours)) == 3
-    assert ours._held is None
+    assert ours._on_device is None
     assert len(said) == 1
     assert "stay in the computer's memory" in said[0]
 
@@ -161,11 +173,11 @@ def test_images_wait_until_the_network_has_taken_its_memory(tmp_path, free):
     samples, order = make(tmp_path / "films.npy", 1)
     free(10**9)
     said = []
-    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    ours = make_batches(samples, order, said.append)
     list(ours)
     free(2 * 11 * 64 - 1)  # what the first epoch has left
     list(ours)
-    assert ours._held is None
+    assert ours._on_device is None
     assert len(said) == 1
 
 
@@ -177,11 +189,11 @@ def test_memory_that_is_gone_when_it_is_asked_for_is_no_crash(tmp_path, free, mo
     samples.correct(3, FIRST)
     free(10**9)
     said = []
-    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    ours = make_batches(samples, order, said.append)
     monkeypatch.setattr(batches, "_copied", full)
     theirs = list(DataLoader(samples, SIZE, sampler=order))
-    for (pixels, _), (expected, _) in zip(drawn_twice(ours), theirs, strict=True):
-        assert torch.equal(pixels.cpu(), expected)
+    for batch, (expected, _) in zip(drawn_twice(ours), theirs, strict=True):
+        assert torch.equal(treated(batch).cpu(), expected)
     assert len(said) == 1
     list(ours)
     assert len(said) == 1, "it is tried once"
@@ -195,7 +207,7 @@ def test_images_that_may_not_be_pinned_are_drawn_from_the_file(tmp_path, lie, mo
     lie("pinned")
     monkeypatch.setattr(batches, "_pinned", refuse)
     said = []
-    ours = Batches(samples, order, SIZE, DEVICE, said.append)
+    ours = make_batches(samples, order, said.append)
     assert len(drawn_twice(ours)) == 3
     assert not ours._pinned
     assert len(said) == 1
@@ -207,9 +219,9 @@ def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(
 ):
     samples, order = make(tmp_path / "films.npy", 1)
     free(there)
-    monkeypatch.setattr(batches.memory, "granted", lambda: 15 * 64 - 1)
+    monkeypatch.setattr(batches.host_memory, "granted", lambda: 15 * 64 - 1)
     said = []
-    drawn_twice(Batches(samples, order, SIZE, DEVICE, said.append))
+    drawn_twice(make_batches(samples, order, said.append))
     assert "from the disk" in said[-1]
     assert len(said) == 1 + (there == 0)
 
@@ -223,14 +235,29 @@ def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(
 def test_nothing_within_an_epoch_waits_for_the_gpu(tmp_path, lie, mixed, where):
     samples, order = make(tmp_path / "films.npy", 1)
     lie(where)
-    ours = Batches(samples, order, SIZE, DEVICE, lambda _line: None)
+    ours = make_batches(samples, order, lambda _line: None)
     samples.correct(3, FIRST)
     drawn_twice(ours)
     changed, mixing = augment(("flip", "crop")), mix(mixed, 3)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for pixels, labels in ours:
-            images, _ = mixing(changed(pixels).float(), labels)
+        for batch in ours:
+            images, _ = changed(treated(batch), batch.keep)
+            images, _ = mixing(images.float(), batch.labels)
             assert images.is_cuda
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_other_images_are_originals_that_are_not_in_the_batch(tmp_path):
+    samples, order = make(tmp_path / "films.npy", 1)
+    for i in range(len(samples)):
+        samples.correct(i, FIRST)
+    ours, rng = make_batches(samples, order, never), torch.Generator().manual_seed(0)
+    for batch in ours:
+        others = ours.draw(5, rng)
+        assert not set(others.rows.tolist()) & set(batch.rows.tolist())
+        assert others.keep is None
+        for image, label, i in zip(others.images, others.labels, others.rows, strict=True):
+            assert torch.equal(image.cpu(), samples.view(int(i)))
+            assert label == samples.labels[int(i)]

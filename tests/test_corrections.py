@@ -24,8 +24,15 @@ class Ones:
         return np.ones((4, 4), np.uint8), 0
 
 
-@pytest.mark.process
+def one_sample(image):
+    """A training set of this image alone, drawn as it is."""
+    return CorrectedDataset(
+        [(image, 0)], transform=lambda raw: raw, view=lambda raw: raw, labels=[0], keys=["a"]
+    )
+
+
 @pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.process
 def test_workers_that_live_on_see_a_correction_in_the_next_epoch(context):
     samples = CorrectedDataset(Ones(), keys="abcdef")
     loader = DataLoader(
@@ -60,7 +67,8 @@ def test_what_is_kept_comes_back_for_any_grid(rows, cols, data):
     "image",
     [
         np.full((4, 6), 9, np.uint8),
-        np.full((4, 6, 3), 9, np.uint16),
+        np.full((4, 6, 3), 60_000, np.uint16),
+        np.full((4, 6), 9, ">u2"),
         torch.full((1, 4, 6), 9, dtype=torch.uint8),
         torch.full((3, 4, 6), 0.5),
         torch.full((4, 6), 9),
@@ -70,10 +78,10 @@ def test_what_is_kept_comes_back_for_any_grid(rows, cols, data):
     ids=lambda image: f"{type(image).__name__}-{getattr(image, 'shape', None) or image.mode}",
 )
 def test_every_kind_of_raw_image_keeps_its_kind(image):
-    table = Corrections(1)
-    assert table.apply(image, 0) is image
-    table.set(0, HALF)
-    out = table.apply(image, 0)
+    samples = one_sample(image)
+    assert samples[0][0] is image
+    samples.correct(0, HALF)
+    out = samples[0][0]
     assert type(out) is (type(image) if not isinstance(image, Image.Image) else Image.Image)
     values, originals = np.asarray(out), np.asarray(image)
     assert values.shape == originals.shape
@@ -93,9 +101,9 @@ def test_unselected_squares_are_black_in_every_colour_model(mode):
         image = image.convert(mode)
     else:
         image = colours.convert(mode)
-    table = Corrections(1)
-    table.set(0, HALF)
-    out = table.apply(image, 0)
+    samples = one_sample(image)
+    samples.correct(0, HALF)
+    out = samples[0][0]
     assert out.mode == ("RGB" if mode in ("P", "PA") else mode)
     seen, before = (np.asarray(one.convert("RGB")) for one in (out, image))
     assert (seen[:, :3] == 0).all()
@@ -104,27 +112,17 @@ def test_unselected_squares_are_black_in_every_colour_model(mode):
         assert (np.asarray(out)[:, 3:] == np.asarray(image)[:, 3:]).all()
 
 
-def test_a_batch_on_any_device_is_corrected_like_its_samples():
+def test_a_batch_has_a_mask_only_where_a_sample_of_it_is_corrected():
     table = Corrections(5)
     table.set(2, HALF)
-    batch = torch.rand(3, 2, 4, 4) + 1
-    out = table.apply_batch(batch, torch.tensor([4, 2, 0]))
-    assert (out[[0, 2]] == batch[[0, 2]]).all()
-    assert (out[1, :, :, :2] == 0).all()
-    assert (out[1, :, :, 2:] == batch[1, :, :, 2:]).all()
-    assert (batch >= 1).all()
-
-
-@pytest.mark.skipif(
-    not torch.cuda.is_available(),
-    reason="there is no CUDA GPU here; the test before this one does the same on the CPU",
-)
-def test_a_batch_stays_on_the_gpu():
-    table = Corrections(1)
-    table.set(0, HALF)
-    out = table.apply_batch(torch.ones(1, 1, 4, 4, device="cuda"), torch.tensor([0]))
-    assert out.is_cuda
-    assert out.sum() == 8
+    keep = table.keep(np.array([4, 2, 0]), 2, 4)
+    assert keep.tolist() == [
+        [[True] * 4] * 2,
+        [[False, False, True, True]] * 2,
+        [[True] * 4] * 2,
+    ]
+    assert table.keep(np.array([4, 0]), 2, 4) is None
+    assert table.is_corrected(np.array([4, 2])).tolist() == [False, True]
 
 
 def test_correction_comes_before_the_transform():
@@ -141,12 +139,12 @@ def test_correction_comes_before_the_transform():
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ({"keys": "abc"}, "3 keys"),
         ({"keys": "abcdea"}, "the key 'a' names more than one sample"),
         ({"labels": [0, 1]}, "2 labels"),
-        ({"labels": [0, 1, 2, 0, 0, 0], "class_names": ["a", "b"]}, "label 2 is no class"),
+        ({"labels": [0, 1, 2, 0, 0, 0], "class_names": ["a", "b"]}, "label 2 is out of range"),
         ({"labels": [0.7, 0, 0, 0, 0, 0]}, "not one whole number"),
         ({"labels": [float("nan"), 0, 0, 0, 0, 0]}, "not one whole number"),
         ({"labels": ["TB", "TB", "TB", "TB", "TB", "TB"]}, "not one whole number"),
@@ -155,8 +153,8 @@ def test_correction_comes_before_the_transform():
         ({"transform": np.asarray}, "give `view` too"),
     ],
 )
-def test_a_training_set_that_does_not_fit_is_refused(more, said):
-    with pytest.raises(DataError, match=said):
+def test_a_training_set_that_does_not_fit_is_refused(more, message):
+    with pytest.raises(DataError, match=message):
         CorrectedDataset(Ones(), **more)
 
 

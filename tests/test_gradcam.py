@@ -284,9 +284,9 @@ def test_logits_are_found_in_what_the_model_returns(wrap) -> None:
     [
         (lambda logits: logits[:, :, None, None], r"shape \(2, 3, 1, 1\) for 2 images"),
         (lambda logits: logits.sum(), r"shape \(\) for 2 images"),
-        (lambda logits: {"finding": logits}, "returns a dict in which no class scores"),
+        (lambda logits: {"finding": logits}, "returns a dict without class scores"),
         (lambda logits: None, "returns a NoneType"),
-        (lambda logits: logits.argmax(1), "returns a Tensor in which no class scores"),
+        (lambda logits: logits.argmax(1), "returns a Tensor without class scores"),
     ],
 )
 def test_other_outputs_are_refused_with_a_sentence(wrap, named) -> None:
@@ -555,9 +555,9 @@ def test_what_is_not_a_number_is_never_hidden() -> None:
 @pytest.mark.parametrize(
     ("layer", "named"),
     [
-        ("parts.bdy", "'parts.bdy' is no layer of Pass: did you mean parts.body"),
+        ("parts.bdy", "unknown layer 'parts.bdy' of Pass: did you mean parts.body"),
         ("parts.idle", "'parts.idle' does not run when Pass is given an image"),
-        ("parts.pool", r"'parts.pool' gives \(2, 4, 1, 1\), which is no map of the image"),
+        ("parts.pool", r"'parts.pool' gives \(2, 4, 1, 1\), which is not a map of the image"),
         ("parts.aside", "scores do not depend on layer 'parts.aside'"),
         ("parts.cut", "scores do not depend on layer 'parts.cut', or the model detaches"),
         ("parts.words", "'parts.words' gives a dict, not a map"),

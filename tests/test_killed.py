@@ -35,7 +35,7 @@ POINTS = [
     ("pathlib", "Path.replace", 4, "before"),
     ("pathlib", "Path.replace", 5, "after"),
     ("pathlib", "Path.replace", 6, "before"),
-    ("lightning.pytorch", "Trainer.save_checkpoint", 2, "after"),  # handed over to the writer
+    ("imil.training.checkpoints", "Writer.write", 2, "after"),  # handed over to the writer
     ("torch", "save", 3, "after"),  # written, not in place
     ("pathlib", "Path.hardlink_to", 1, "before"),  # the round's is there, the newest is older
     ("pathlib", "Path.hardlink_to", 1, "after"),

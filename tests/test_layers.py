@@ -246,11 +246,11 @@ def test_a_frozen_part_that_runs_without_gradients_is_looked_into() -> None:
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
     network = nn.Sequential()
     network.layer3, network.layer4 = conv(3, 4), conv(4, 4)
-    with pytest.raises(SettingsError, match=r"'layr4' is no layer of Sequential: .*layer4"):
+    with pytest.raises(SettingsError, match=r"unknown layer 'layr4' of Sequential: .*layer4"):
         checked_layer(network, "layr4")
-    with pytest.raises(SettingsError, match=r"'xyz' is no layer .*named_modules\(\)"):
+    with pytest.raises(SettingsError, match=r"unknown layer 'xyz' .*named_modules\(\)"):
         checked_layer(network, "xyz")
-    with pytest.raises(SettingsError, match="'' is no layer"):
+    with pytest.raises(SettingsError, match="unknown layer ''"):
         checked_layer(network, "")
 
 

@@ -9,9 +9,9 @@ from test_loop import Positions
 from torch import nn
 from torch.utils.data import DataLoader
 
+from imil import pytorch
 from imil.errors import RoundPaused, SettingsError
 from imil.lightning import IMIL
-from imil.pytorch import TorchModel
 from imil.store import Store
 
 
@@ -48,13 +48,16 @@ def trainer(epochs, *callbacks, folder=None):
     )
 
 
+def callback(*args, **kwargs):
+    return IMIL(pytorch.IMIL(*args, **kwargs))
+
+
 def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5):
     module = Module()
     callbacks = []
     if ask:
-        callbacks = [
-            IMIL(samples, ask, store=store, imil_epoch=imil_epoch, num_outliers=num_outliers)
-        ]
+        more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
+        callbacks = [callback(samples, module, ask, **more)]
     torch.manual_seed(1)
     trainer(epochs, *callbacks).fit(module, DataLoader(Positions(samples), 8, shuffle=True))
     return module.state_dict(), module.drawn
@@ -76,10 +79,10 @@ def test_resuming_from_a_checkpoint_puts_corrections_back_and_goes_on_with_the_r
         yield from contract.Fixed()(cases[:2])
 
     samples = contract.make_samples()
-    loader = DataLoader(Positions(samples), 8)
-    stopping = IMIL(samples, two, store=store, imil_epoch=2, num_outliers=5)
+    loader, module = DataLoader(Positions(samples), 8), Module()
+    stopping = callback(samples, module, two, store=store, imil_epoch=2, num_outliers=5)
     with pytest.raises(RoundPaused, match="3 of 5"):
-        trainer(4, Save(), stopping).fit(Module(), loader)
+        trainer(4, Save(), stopping).fit(module, loader)
     asked = []
 
     def rest(cases):
@@ -88,53 +91,31 @@ def test_resuming_from_a_checkpoint_puts_corrections_back_and_goes_on_with_the_r
 
     samples = contract.make_samples()
     loader = DataLoader(Positions(samples), 8)
-    going_on = IMIL(samples, rest, store=store, imil_epoch=2, num_outliers=5)
     module = Module()
+    going_on = callback(samples, module, rest, store=store, imil_epoch=2, num_outliers=5)
     trainer(4, going_on).fit(module, loader, ckpt_path=tmp_path / "2.ckpt")
     assert asked == [3, 4, 5]
     assert len(module.drawn) == 2  # epochs 3 and 4
     assert sum(samples.corrected(i) is not None for i in range(len(samples))) == 5
 
 
-def test_settings_are_checked_before_training_starts(tmp_path):
-    for wrong in (
-        {"imil_epoch": 0},
-        {"imil_epoch": 1.5},
-        {"grid_size": 65},
-        {"num_outliers": 0},
-        {"num_outliers": 1.5},
-    ):
-        with pytest.raises(SettingsError):
-            IMIL(contract.make_samples(), contract.Fixed(), store=tmp_path / "s", **wrong)
-
-
-def test_a_model_that_is_there_already_is_the_one_that_is_asked(tmp_path):
-    samples, module = contract.make_samples(), Module()
-    model = TorchModel(module, batch_size=5, layer="net.0")
-    asked = []
-    explain = model.explain
-    model.explain = lambda samples, rows, classes: (
-        asked.append(rows) or explain(samples, rows, classes)
-    )
-    imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", imil_epoch=1, model=model)
-    trainer(2, imil).fit(module, DataLoader(Positions(samples), 8))
-    assert len(asked) == 1
-
-
 def test_a_round_after_the_last_epoch_is_said_when_training_begins(tmp_path):
-    samples, said = contract.make_samples(), []
+    samples, messages = contract.make_samples(), []
     loader = DataLoader(Positions(samples), 8, shuffle=True)
-    imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", imil_epoch=2, say=said.append)
-    trainer(1, imil).fit(Module(), loader)
-    assert said == ["No round will be held after epoch 2: training ends at 1."]
+    module, store = Module(), tmp_path / "s"
+    imil = callback(
+        samples, module, contract.Fixed(), store=store, imil_epoch=2, say=messages.append
+    )
+    trainer(1, imil).fit(module, loader)
+    assert messages == ["No round will be held after epoch 2: training ends at 1."]
 
 
 def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tmp_path):
     def train():
         samples = contract.make_samples()
         loader = DataLoader(Positions(samples), 8, shuffle=True)
-        imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
         module = Module()
+        imil = callback(samples, module, contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
         trainer(2, imil).fit(module, loader)
         return module
 
@@ -145,7 +126,7 @@ def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tm
 
 def test_a_layer_that_is_none_is_said_before_the_first_step(tmp_path):
     samples, module = contract.make_samples(), Module()
-    imil = IMIL(samples, contract.Fixed(), store=tmp_path / "s", layer="net.44")
-    with pytest.raises(SettingsError, match=r"'net\.44' is no layer of Module"):
+    imil = callback(samples, module, contract.Fixed(), store=tmp_path / "s", layer="net.44")
+    with pytest.raises(SettingsError, match=r"unknown layer 'net\.44' of Module"):
         trainer(2, imil).fit(module, DataLoader(Positions(samples), 8))
     assert module.drawn == []

@@ -345,10 +345,10 @@ def test_a_model_without_heat_maps_is_refused_before_training(tmp_path, say):
     with pytest.raises(SettingsError, match="no layer of Sequential gives a map"):
         say(imil)
     imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", layer="44")
-    with pytest.raises(SettingsError, match="'44' is no layer of Sequential"):
+    with pytest.raises(SettingsError, match="unknown layer '44' of Sequential"):
         say(imil)
     imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", layer="7")
-    with pytest.raises(SettingsError, match=r"layer '7' gives .* which is no map of the image"):
+    with pytest.raises(SettingsError, match=r"layer '7' gives .* which is not a map of the image"):
         say(imil)
     imil = IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s", layer="4")
     assert say(imil) is None

@@ -71,7 +71,7 @@ def test_a_file_that_holds_no_weights_is_refused_without_running_it(tmp_path, co
 
 
 def test_a_missing_file_and_an_unknown_model_say_what_to_give(tmp_path):
-    with pytest.raises(DataError, match="is no file: give none, imagenet or"):
+    with pytest.raises(DataError, match="is not a file: give none, imagenet or"):
         make(weights=str(tmp_path / "none.pt"))
     with pytest.raises(SettingsError, match="did you mean resnet18"):
         make(name="resnet19")

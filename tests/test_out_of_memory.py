@@ -50,8 +50,8 @@ def shrink(run, *, training, looking, error=FULL[0]):
 def test_a_training_whose_predictions_have_no_room_goes_on_and_says_it_once(run, caplog, error):
     shrink(run, training=16, looking=3, error=error)
     run.train(None, None)
-    (said,) = (record.getMessage() for record in caplog.records)
-    assert "does not hold 16 images at a time: the model looks at" in said
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert "does not hold 16 images at a time: the model looks at" in message
     ends = pd.read_parquet(run.folder.predictions("end", "train"))
     assert len(ends) == len(run.samples["train"])
 
@@ -85,7 +85,7 @@ def test_another_error_of_a_network_is_not_one_of_memory(run):
 
 
 def test_images_leave_the_memory_when_training_ends(run, monkeypatch):
-    """A study's worker trains one job after the other, and Lightning's trainer is not forgotten."""
+    """A study's worker trains one job after the other in one process."""
     copied, held = batches._copied, []
 
     def copy(*given):
@@ -101,7 +101,7 @@ def test_images_leave_the_memory_when_training_ends(run, monkeypatch):
 
 def test_that_images_stay_outside_is_logged_where_there_is_no_console(run, monkeypatch, caplog):
     monkeypatch.setattr(batches, "free_memory", lambda _device: 1)
-    monkeypatch.setattr(batches.memory, "free", lambda: 0)
+    monkeypatch.setattr(batches.host_memory, "free", lambda: 0)
     run.train(None, None)
-    (said,) = (record.getMessage() for record in caplog.records)
-    assert "they stay in the computer's memory" in said
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert "they stay in the computer's memory" in message

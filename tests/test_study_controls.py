@@ -1,7 +1,6 @@
 """The controls: which images they are about, and what is done with those."""
 
 from contextlib import closing
-from types import SimpleNamespace
 
 import pytest
 from reader_contract import make_case
@@ -34,19 +33,14 @@ def drawn(order):
 
 
 @pytest.mark.parametrize(
-    ("moment", "epoch", "favoured"),
-    [
-        ("on_train_epoch_end", 0, []),
-        ("on_train_epoch_end", 1, [0, 3]),  # the round follows the second epoch
-        ("on_train_start", 1, []),
-        ("on_train_start", 2, [0, 3]),  # as when it goes on from the round's checkpoint
-    ],
+    ("epoch", "oversampled"),
+    [(1, []), (2, [0, 3]), (3, [0, 3])],  # the round follows the second epoch
 )
 def test_what_the_reader_changed_is_drawn_five_times_as_often_once_its_round_is_held(
-    tmp_path, moment, epoch, favoured
+    tmp_path, epoch, oversampled
 ):
     order, expected = EpochOrder(4, seed=0), EpochOrder(4, seed=0)
-    expected.oversample(favoured, 5)
+    expected.oversample(oversampled, 5)
     with closing(Store(tmp_path / "imil.sqlite")) as store:
         for run, epochs, numbers in (("r", 2, (1, 2, 4)), ("other", 1, (3,))):
             store.add_run(run, class_names=("normal", "TB"), settings={}, versions={})
@@ -54,7 +48,7 @@ def test_what_the_reader_changed_is_drawn_five_times_as_often_once_its_round_is_
             store.open_round(run, epochs, RoundSettings(), cases)
         keys = ["film-2", "film-3", "film-4", "film-1"]
         often = Oversample(order, keys, store, "r", Selects(1, 2, 3))
-        getattr(often, moment)(SimpleNamespace(current_epoch=epoch), None)
+        often(epoch)
     assert drawn(order) == drawn(expected)
 
 

@@ -137,13 +137,6 @@ class TrainSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
         "Training", "auto", "Where to train: auto (a GPU if there is one), cpu, cuda or mps.", "cpu"
     )
-    compile: Literal["off", "on", "auto"] = _setting(
-        "Training",
-        "off",
-        "Compile the training step: off, on, or auto (measured first, where the run is long "
-        "enough; the last bits of its numbers depend on the outcome).",
-        "on",
-    )
     low_memory: bool = _setting(
         "Training",
         False,
@@ -171,6 +164,12 @@ class TrainSettings(BaseModel):
         f"{GRID_SIZE}x{GRID_SIZE}",
         "Squares per side, or rows x columns, such as 4x6.",
         "4x6",
+    )
+    treatment: str = _setting(
+        "Round",
+        "imil",
+        "What training does with the selected squares: imil (the paper's blackout).",
+        "imil",
     )
     reader: ReaderField = _setting(
         "Round",

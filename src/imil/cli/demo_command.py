@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.importing import importing
 
 
 def demo(
@@ -36,8 +35,7 @@ def demo(
         imil demo --reader simulated
     """
     with errors_as_exit_codes():
-        with importing():
-            from imil.training.demo import default_reader, run_demo, unused_folder
+        from imil.training.demo import default_reader, run_demo, unused_folder
 
         folder = out or unused_folder()
         run, cache = (shlex.quote(str(folder / name)) for name in ("run", "cache"))

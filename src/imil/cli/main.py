@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from typing import Any
@@ -70,6 +71,9 @@ app.add_typer(study)
 
 def main() -> None:
     """The console script."""
+    # frameworks make a million objects that stay: to look through them for garbage as often as by
+    # default takes an eighth of what `imil train` takes to start (4.0 and 3.5 s of processor time)
+    gc.set_threshold(100_000, 50, 100)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # lines appear in a log as they are printed, and a letter that an old terminal cannot
         # show is escaped

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 
@@ -29,7 +28,6 @@ def resume(
         imil resume runs/films-resnet18
     """
     with errors_as_exit_codes(f"imil resume {shlex.quote(str(run))}"):
-        with importing():
-            from imil.training.launch import resume_run
+        from imil.training.launch import resume_run
 
         resume_run(run, reader, cache)

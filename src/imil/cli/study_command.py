@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.importing import importing
 from imil.cli.options import Cache
 
 FAILED = 1  # exit code: some jobs failed; the others are done
@@ -115,12 +114,11 @@ def run(
     with errors_as_exit_codes():
         from rich.console import Console
 
-        with importing():
-            from imil.data.image_cache import cache_folder
-            from imil.study.jobs.runner import StudyRun, begin, hold
-            from imil.study.jobs.workers import processes, ray_cluster, threads_of
-            from imil.study.plan import read_plan
-            from imil.study.study_folder import StudyFolder
+        from imil.data.image_cache import cache_folder
+        from imil.study.jobs.runner import StudyRun, begin, hold
+        from imil.study.jobs.workers import processes, ray_cluster, threads_of
+        from imil.study.plan import read_plan
+        from imil.study.study_folder import StudyFolder
 
         console = Console()
         study_plan = read_plan(plan)
@@ -237,10 +235,9 @@ def reader(
 def _report(path: Path) -> None:
     from rich.console import Console
 
-    with importing():
-        from imil.study.plan import read_plan
-        from imil.study.report import write_report
-        from imil.study.study_folder import StudyFolder
+    from imil.study.plan import read_plan
+    from imil.study.report import write_report
+    from imil.study.study_folder import StudyFolder
 
     folder = StudyFolder(path)
     write_report(folder, read_plan(folder.plan))

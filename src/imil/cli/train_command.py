@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.importing import importing
 from imil.cli.options import cache_option
 
 Out = Annotated[
@@ -47,9 +46,8 @@ def train(
     from imil.cli.settings_flags import given_flags  # here: it needs pydantic
 
     with errors_as_exit_codes():
-        with importing():  # here: `imil --help` needs no framework
-            from imil.training.launch import new_run
-            from imil.training.run_setup import config_folders, set_up_run
+        from imil.training.launch import new_run
+        from imil.training.run_setup import config_folders, set_up_run
 
         folders = config_folders(config)
         flags = given_flags(context, settings)

@@ -1,4 +1,4 @@
-"""A training set that a round can correct, around a data set that knows nothing of it."""
+"""A training set that a round can correct, around any data set."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from imil.cases import Image, Kept
 from imil.errors import DataError
 from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
+from imil.pytorch.raw_image import resized, size_of, to_tensor
+from imil.treatments import TREATMENTS, Batch, Treatment
+from imil.treatments.batch import other_rows
 
-Transform = Callable[[Any], Any]
+Transform = Callable[..., Any]
 
 
-class CorrectedDataset(Dataset[tuple[Any, int]]):
+class CorrectedDataset(Dataset[tuple[Any, ...]]):
     """The data set, with each sample as the rounds so far have left it.
 
-    An item is drawn in this order: raw image, correction, `transform`. So black is pixel 0 and
-    lies where the reader put it, whatever the transform does afterwards.
+    An item is drawn in this order: raw image, treatment of a corrected one, `transform`. So black
+    is pixel 0 and lies where the reader put it, whatever the transform does afterwards.
 
     Args:
         dataset: gives (raw image, label) for each position: a PIL image, an array (H, W) or
@@ -37,7 +40,12 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         original: position -> image that readers are shown; otherwise the raw image.
         threadsafe: whether `original` may be called in several threads at once, which has large
             films with the readers sooner.
-    Raises: DataError: lengths differ, keys repeat, a label is no class, or a transform
+        treatment: what a correction does to an image; the paper's blackout by default.
+        return_keep: items are (image, label, row, keep) rather than (image, label): the position,
+            and where the image stays as it is, bool (H, W). The transform is then called with a
+            `tv_tensors.Image` and a `tv_tensors.Mask` and returns both, as transforms of
+            `torchvision.transforms.v2` do: what moves the image moves the mask.
+    Raises: DataError: lengths differ, keys repeat, a label is out of range, or a transform
         lacks its view.
     """
 
@@ -52,6 +60,8 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         keys: Sequence[str] | None = None,
         original: Callable[[int], Image] | None = None,
         threadsafe: bool = False,
+        treatment: Treatment = TREATMENTS["imil"],
+        return_keep: bool = False,
     ) -> None:
         if transform is not None and view is None:
             raise DataError(
@@ -60,7 +70,9 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
             )
         self.dataset = dataset
         self.corrections = Corrections(len(dataset))
-        self._transform = transform or to_float
+        self.treatment = treatment
+        self._transform, self._return_keep = transform, return_keep
+        self._rng: tuple[int, torch.Generator] | None = None
         self._view = view or to_float
         self._original = original
         self.threadsafe = threadsafe and original is not None
@@ -85,7 +97,7 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         outside = (self.labels < 0) | (self.labels >= len(self.class_names))
         if outside.any():
             raise DataError(
-                f"label {self.labels[outside][0]} is no class: "
+                f"label {self.labels[outside][0]} is out of range: "
                 f"give 0 to {len(self.class_names) - 1}, one for each class name"
             )
 
@@ -93,10 +105,70 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         """The number of samples."""
         return len(self.dataset)
 
-    def __getitem__(self, i: int) -> tuple[Any, int]:
-        """The i-th sample as it is trained on, and its label."""
+    def __getitem__(self, i: int) -> tuple[Any, ...]:
+        """The i-th sample as it is trained on, and its label; see `return_keep`."""
         image, label = self.dataset[i]
-        return self._transform(self.corrections.apply(image, i)), label
+        keep = self._keep(image, i)
+        if keep is not None or self.treatment.all_images:
+            image = self._treated(image, i, keep)
+        if not self._return_keep:
+            return (self._transform or to_float)(image), label
+        pixels, mask = self._with_mask(image, keep)
+        return pixels, label, i, mask
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the generator, which every process makes for itself."""
+        return self.__dict__ | {"_rng": None}
+
+    def _keep(self, image: Any, i: int) -> NDArray[np.bool_] | None:
+        """Where the i-th image stays as it is; None if it is not corrected."""
+        if self.corrections.get(i) is None:
+            return None
+        masks = self.corrections.keep(np.array([i]), *size_of(image))
+        return None if masks is None else masks[0]
+
+    def _with_mask(
+        self, image: Any, keep: NDArray[np.bool_] | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The image after the transform and its mask, bool (H, W), moved with it."""
+        mask = torch.from_numpy(np.ones(size_of(image), bool) if keep is None else keep)
+        if self._transform is None:
+            return to_float(image), mask
+        from torchvision import tv_tensors
+
+        tensor, _ = to_tensor(image)
+        moved, at = self._transform(
+            tv_tensors.Image(tensor), tv_tensors.Mask(mask[None].to(torch.uint8))
+        )
+        return moved.as_subclass(torch.Tensor), at.as_subclass(torch.Tensor)[0].bool()
+
+    def _treated(self, image: Any, i: int, keep: NDArray[np.bool_] | None) -> Any:
+        tensor, back = to_tensor(image, keep)
+        mask = None if keep is None else torch.from_numpy(keep)[None]
+        rng = self._generator()
+
+        def draw(n: int) -> Batch:
+            return self._others(i, n, tensor, rng)
+
+        batch = Batch(tensor[None], self._labels_of([i]), torch.tensor([i]), mask)
+        return back(self.treatment.batch(batch, draw, rng).images[0])
+
+    def _others(self, i: int, n: int, like: torch.Tensor, rng: torch.Generator) -> Batch:
+        """n other samples' originals, at the size of the i-th."""
+        others = other_rows(torch.tensor([i]), n, len(self), rng)
+        images = [to_tensor(self.dataset[row][0])[0] for row in others.tolist()]
+        sized = [resized(image, like) for image in images]
+        return Batch(torch.stack(sized), self._labels_of(others.tolist()), others)
+
+    def _labels_of(self, rows: list[int]) -> torch.Tensor:
+        return torch.from_numpy(self.labels[rows])
+
+    def _generator(self) -> torch.Generator:
+        """This process' generator; the global one is not drawn from, for that is the user's."""
+        seed = torch.initial_seed()  # of a worker: another one for each worker and epoch
+        if self._rng is None or self._rng[0] != seed:
+            self._rng = seed, torch.Generator().manual_seed(seed)
+        return self._rng[1]
 
     def view(self, i: int) -> torch.Tensor:
         """The i-th original as the model sees it, without anything random."""
@@ -116,7 +188,7 @@ class CorrectedDataset(Dataset[tuple[Any, int]]):
         self.corrections.set(i, kept)
 
     def corrected(self, i: int) -> Kept | None:
-        """What is kept of the i-th sample, or None if it is as it was."""
+        """What is kept of the i-th sample, or None if it is not corrected."""
         return self.corrections.get(i)
 
 
@@ -172,15 +244,15 @@ def _labels(dataset: Any) -> Any:
 
 
 def _whole(labels: Any) -> NDArray[np.int64]:
-    """Raises: DataError: a label is no whole number, or there is more than one for a sample."""
+    """Raises: DataError: a label is not a whole number, or there is more than one for a sample."""
     try:
         if not isinstance(labels, np.ndarray):
             labels = [label.item() if hasattr(label, "item") else label for label in labels]
         given = np.asarray(labels)
         with np.errstate(invalid="ignore"):
-            found = given.astype(np.int64)
-        if found.ndim == 1 and (found == given).all():
-            return found
+            result = given.astype(np.int64)
+        if result.ndim == 1 and (result == given).all():
+            return result
     except (RuntimeError, TypeError, ValueError):  # the first is PyTorch's, of a row of numbers
         pass
     raise DataError("the labels are not one whole number for each sample: give 0, 1, 2 …")

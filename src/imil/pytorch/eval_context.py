@@ -1,4 +1,4 @@
-"""Looking at a model without leaving a trace."""
+"""Evaluating a model without changing it: modes, random states, gradients, precision."""
 
 from __future__ import annotations
 

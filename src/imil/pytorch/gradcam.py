@@ -1,11 +1,14 @@
 """Where a model looks: Grad-CAM of several classes for a whole batch at once.
 
-One forward pass; then, for each class asked about, the gradient of its score with respect to
+One forward pass; then, for each class to explain, the gradient of its score with respect to
 one layer's output alone. No parameter's gradient is computed, and nothing is left behind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from imil.pytorch.layer_layout import Layout, as_map, layout_of
 from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
 from imil.pytorch.logits import logits_of
 
-__all__ = ["find_layer", "grad_cam", "logits_and_maps"]
+__all__ = ["LayerFeatures", "features_of", "find_layer", "grad_cam", "logits_and_maps"]
 
 
 def grad_cam(
@@ -122,7 +125,7 @@ def _forward(
 
 
 def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """The logit of each class asked about, (B, P)."""
+    """The logit of each class to explain, (B, P)."""
     if logits.shape[1] == 1:  # it speaks for class 1, and as much against class 0
         logits = torch.cat([-logits, logits], dim=1)
     outside = classes[(classes < 0) | (classes >= logits.shape[1])]
@@ -135,13 +138,21 @@ def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     return logits.gather(1, classes.to(logits.device, copy=True))
 
 
-def _gradients(scores: torch.Tensor, activation: torch.Tensor, layer: str) -> list[torch.Tensor]:
+def _gradients(
+    scores: torch.Tensor, activation: torch.Tensor, layer: str, *, create_graph: bool = False
+) -> list[torch.Tensor]:
     """The gradient of each column of scores with respect to the activation."""
     gradients: list[torch.Tensor] = []
     for column in scores.unbind(1) if scores.requires_grad else []:
         # an image's score depends on that image alone, so that the sum keeps them apart
-        found = torch.autograd.grad(column.sum(), activation, retain_graph=True, allow_unused=True)
-        gradients += [gradient for gradient in found if gradient is not None]
+        result = torch.autograd.grad(
+            column.sum(),
+            activation,
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+        gradients += [gradient for gradient in result if gradient is not None]
     if len(gradients) < scores.shape[1]:
         raise SettingsError(
             f"the class scores do not depend on layer '{layer}', or the model detaches what "
@@ -154,12 +165,7 @@ def _cam(
     activation: torch.Tensor, gradient: torch.Tensor, layout: Layout, layer: str
 ) -> torch.Tensor:
     """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32."""
-    maps, slopes = as_map(activation, layout), as_map(gradient, layout)
-    if maps is None or slopes is None:
-        raise SettingsError(
-            f"layer '{layer}' gives {tuple(activation.shape)}, which is no map of the image: "
-            "name a layer before the pooling"
-        )
+    maps, slopes = (_map_of(one, layout, layer) for one in (activation, gradient))
     weights = slopes.float().mean(dim=(2, 3), keepdim=True)
     cam = (weights * maps.float()).sum(dim=1)
     wrong = ~torch.isfinite(cam).flatten(1).all(dim=1)
@@ -172,6 +178,16 @@ def _cam(
     return cam.relu()
 
 
+def _map_of(tensor: torch.Tensor, layout: Layout, layer: str) -> torch.Tensor:
+    result = as_map(tensor, layout)
+    if result is None:
+        raise SettingsError(
+            f"layer '{layer}' gives {tuple(tensor.shape)}, which is not a map of the image: "
+            "name a layer before the pooling"
+        )
+    return result
+
+
 def _enlarged(cams: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
     """The maps (B, P, rows, cols) at the image's size, each divided by its maximum."""
     large = functional.interpolate(cams, size=(height, width), mode="bilinear", align_corners=False)
@@ -179,3 +195,75 @@ def _enlarged(cams: torch.Tensor, height: int, width: int) -> NDArray[np.float32
     scaled = torch.where(highest > 0, large / highest, torch.zeros_like(large))
     result: NDArray[np.float32] = scaled.cpu().numpy()
     return result
+
+
+@dataclass(frozen=True)
+class LayerFeatures:
+    """A layer's output in a training step, and heat-maps that a loss can be made of.
+
+    Args:
+        activation: the output, in the graph of the step.
+        layout: how it lies over the image.
+        layer: its name.
+    """
+
+    activation: torch.Tensor
+    layout: Layout
+    layer: str
+
+    @property
+    def maps(self) -> torch.Tensor:
+        """The output as a map of the image, (B, D, rows, cols)."""
+        return _map_of(self.activation, self.layout, self.layer)
+
+    def cams(self, outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Grad-CAM of one class per image, (B, rows, cols), float32, 0 or more, not scaled.
+
+        The gradient is kept in the graph, so that a loss of the heat-maps reaches the weights.
+        Where batch normalisation is in training mode, images of a batch influence one another.
+
+        Args:
+            outputs: the model's output in the same step.
+            classes: int (B,), in [0, K).
+        Source: Selvaraju et al. 2017, eq. 1 and 2.
+        """
+        scores = _scores(logits_of(outputs, len(classes)), classes[:, None])
+        (gradient,) = _gradients(scores, self.activation, self.layer, create_graph=True)
+        return _cam(self.activation, gradient, self.layout, self.layer)
+
+
+@contextmanager
+def features_of(module: nn.Module, layer: str) -> Iterator[list[LayerFeatures]]:
+    """A block in which a forward pass of the module leaves its layer's features in the list.
+
+    The pass itself stays as it is, bit for bit. Compiled modules run past it.
+
+    Args:
+        module: is called with images (B, C, H, W) in the block, once.
+        layer: a name as in `module.named_modules()`.
+    """
+    layer = checked_layer(module, layer)
+    module = unwrapped(module)
+    result: list[LayerFeatures] = []
+    size: list[tuple[int, int]] = []
+
+    def measure(part: nn.Module, args: Any) -> None:
+        size[:] = [(int(args[0].shape[2]), int(args[0].shape[3]))]
+
+    def keep(part: nn.Module, args: Any, output: object) -> object:
+        if (tensor := first_tensor(output)) is None:
+            raise SettingsError(
+                f"layer '{layer}' gives a {type(output).__name__}, not a map: name a layer in it"
+            )
+        result[:] = [LayerFeatures(tensor, layout_of(module, layer, *size[0]), layer)]
+        return with_first(output, tensor.clone())  # a ReLU may overwrite what it is given
+
+    hooks = [
+        module.register_forward_pre_hook(measure),
+        module.get_submodule(layer).register_forward_hook(keep),
+    ]
+    try:
+        yield result
+    finally:
+        for hook in hooks:
+            hook.remove()

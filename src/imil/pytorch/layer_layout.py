@@ -55,9 +55,9 @@ def layout_of(module: nn.Module, layer: str, height: int, width: int) -> Layout:
     parts = layer.split(".")
     paths = [".".join(parts[:n]) for n in range(len(parts), -1, -1)]
     owners = [module.get_submodule(path) for path in paths]
-    prefix = _said(owners, "num_prefix_tokens")
-    grid = getattr(_said(owners, "patch_embed"), "grid_size", None)
-    form = _said(owners, "output_fmt")
+    prefix = _first_attribute(owners, "num_prefix_tokens")
+    grid = getattr(_first_attribute(owners, "patch_embed"), "grid_size", None)
+    form = _first_attribute(owners, "output_fmt")
     return Layout(
         height,
         width,
@@ -67,26 +67,26 @@ def layout_of(module: nn.Module, layer: str, height: int, width: int) -> Layout:
     )
 
 
-def _said(owners: Sequence[nn.Module], name: str) -> object:
-    said = (getattr(owner, name, None) for owner in owners)
-    return next((value for value in said if value is not None), None)
+def _first_attribute(owners: Sequence[nn.Module], name: str) -> object:
+    values = (getattr(owner, name, None) for owner in owners)
+    return next((value for value in values if value is not None), None)
 
 
 def as_map(tensor: torch.Tensor, layout: Layout) -> torch.Tensor | None:
-    """The output of a layer as a map (B, D, rows, cols); None if it is no map of the image.
+    """The output of a layer as a map (B, D, rows, cols); None if it is not a map of the image.
 
     Args:
         tensor: (B, D, rows, cols), (B, rows, cols, D) or tokens (B, N, D).
         layout: what is known of the model's maps.
     """
     if tensor.ndim == 4:
-        found = tensor.movedim(3, 1) if layout.puts_channels_last(tensor.shape) else tensor
+        result = tensor.movedim(3, 1) if layout.puts_channels_last(tensor.shape) else tensor
     elif tensor.ndim == 3 and (grid := token_grid(tensor.shape[1], layout)):
         patches = tensor[:, tensor.shape[1] - math.prod(grid) :]
-        found = patches.transpose(1, 2).unflatten(2, grid)
+        result = patches.transpose(1, 2).unflatten(2, grid)
     else:
         return None
-    return found if min(found.shape[2:]) > 1 else None
+    return result if min(result.shape[2:]) > 1 else None
 
 
 def token_grid(tokens: int, layout: Layout) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Which layer of a model a heat-map is drawn from: found by itself, or named by the user."""
+"""Which layer of a model a heat-map is drawn from: found automatically, or named by the user."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
 
 
 def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
-    """The same, and what else was found."""
+    """What `find_layer` returns, with the logits of its pass."""
     module = unwrapped(module)
     reached: list[str] = []
     with eval_context(module), recording(inputs.device):
@@ -82,7 +82,7 @@ def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
 def checked_layer(module: nn.Module, layer: str) -> str:
     """The layer's name in the module without its wrappers.
 
-    Raises: SettingsError: there is no such layer.
+    Raises: SettingsError: the module has no such layer.
     """
     inner = dict(unwrapped(module).named_modules(remove_duplicate=False))
     wanted = (dict(module.named_modules(remove_duplicate=False)) | inner).get(layer)
@@ -91,7 +91,7 @@ def checked_layer(module: nn.Module, layer: str) -> str:
             return name
     near = difflib.get_close_matches(layer, filter(None, inner), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}" if near else "model.named_modules() lists them"
-    raise SettingsError(f"'{layer}' is no layer of {type(unwrapped(module)).__name__}: {hint}")
+    raise SettingsError(f"unknown layer '{layer}' of {type(unwrapped(module)).__name__}: {hint}")
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -106,7 +106,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def first_tensor(values: object) -> torch.Tensor | None:
-    """The tensor itself, or the first of a tuple; None if there is no float tensor there."""
+    """The tensor itself, or the first of a tuple; None if it is not a float tensor."""
     first = values[0] if isinstance(values, tuple) and values else values
     return first if isinstance(first, torch.Tensor) and first.is_floating_point() else None
 

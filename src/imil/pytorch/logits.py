@@ -1,4 +1,4 @@
-"""What a classifier says, whatever shape it says it in."""
+"""The logits of a classifier, whatever kind of output it has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def logits_of(output: object, batch: int) -> torch.Tensor:
     logits = getattr(output, "logits", output)
     if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
         raise ShapeError(
-            f"the model returns a {type(logits).__name__} in which no class scores are found: "
+            f"the model returns a {type(logits).__name__} without class scores: "
             "return a float tensor (batch, classes), or a tuple or dict with it as `logits`"
         )
     if logits.shape == (batch,):

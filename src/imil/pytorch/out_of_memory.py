@@ -1,4 +1,4 @@
-"""When a device's memory is full, which not all that works on it says in the same way."""
+"""Recognising that a device's memory is full, whichever library reports it."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def ran_out(error: RuntimeError) -> bool:
     """Whether it says that a GPU's memory is full."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    said = str(error)
-    return any(sign in said for sign in SIGNS)
+    message = str(error)
+    return any(sign in message for sign in SIGNS)

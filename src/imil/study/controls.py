@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
@@ -17,7 +16,7 @@ from imil.store import Store
 from imil.training.classifier import EpochOrder
 
 BOX = 50 / 224  # of the image's side; CutOut's box in the paper (3.3.3)
-TIMES = 5  # as often as the others is a favoured image drawn
+TIMES = 5  # as often as the others is an oversampled image drawn
 
 
 class Recorded:
@@ -80,9 +79,9 @@ class RandomBox:
         return np.random.default_rng(int.from_bytes(digest[:16])).random(2)
 
 
-def _span(length: int, dice: float) -> slice:
+def _span(length: int, position: float) -> slice:
     side = max(1, round(length * BOX))
-    first = int(dice * length) - side // 2
+    first = int(position * length) - side // 2
     return slice(max(0, first), min(length, first + side))
 
 
@@ -104,7 +103,7 @@ class SkipAll:
             yield Reading(case.id, "nobody", "skip", reason=why)
 
 
-class Oversample(Callback):
+class Oversample:
     """After each round the cases that the reader changed are drawn `TIMES` times as often.
 
     Args:
@@ -122,16 +121,9 @@ class Oversample(Callback):
         self._reference = reference
         self._at = {key: i for i, key in enumerate(keys)}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the rounds before the checkpoint, and the one that was held at it."""
-        self._oversample(trainer.current_epoch)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the round that followed this epoch."""
-        self._oversample(trainer.current_epoch + 1)
-
-    def _oversample(self, epoch: int) -> None:
-        held = [one for one in self._store.rounds(self._run) if one.epoch <= epoch]
-        cases = [case for one in held for case in self._store.cases(one.id)]
+    def __call__(self, epoch: int) -> None:
+        """Take up the rounds that were held after so many completed epochs, or before."""
+        rounds = [round_ for round_ in self._store.rounds(self._run) if round_.epoch <= epoch]
+        cases = [case for round_ in rounds for case in self._store.cases(round_.id)]
         changed = [self._at[case.key] for case in cases if self._reference.squares(case)]
         self._order.oversample(changed, TIMES)

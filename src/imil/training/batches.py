@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imil.cases import Kept
-from imil.pytorch import CorrectedDataset
+from imil.pytorch import Corrections
 from imil.pytorch.out_of_memory import ran_out
 from imil.training import host_memory
-from imil.training.augment import there
+from imil.training.augment import to_device
 from imil.training.classifier import EpochOrder
 from imil.training.device import free_memory
 from imil.training.prepared_data import Pixels
+from imil.treatments import Batch
+from imil.treatments.batch import other_rows
 
 CHUNK = 1024  # images copied to the device together
 SHARE = 0.5  # of what the network leaves of the device's memory may hold images
@@ -26,89 +27,96 @@ BLOCK = 2**26  # bytes; of pinned memory PyTorch takes whole powers of two
 
 
 class Batches:
-    """The training set as it is trained on, in batches of raw pixels and labels.
+    """The training set's originals in batches, each with the mask of what its corrections keep.
 
     Gives what a `DataLoader` over the samples gives, pixel for pixel, without a call for each
-    image. In the first epoch the images lie in the file of decoded images, which is mapped into
-    memory: the system may drop pages of it and read them again. From the second on they lie on the
-    device, where they fit: by then the network has taken what it needs. Where they do not fit, they
-    lie in memory that a GPU reads by itself, if the computer has enough. What a round corrects is
-    made anew before the next epoch, in memory alone.
+    image. There is one copy of the images. In the first epoch it is the file of decoded images,
+    mapped into memory: the system may drop pages of it and read them again. From the second on it
+    lies on the device, where it fits: by then the network has taken what it needs. Where it does
+    not fit, it lies in memory that a GPU reads by itself, if the computer has enough.
 
     Args:
-        samples: the training set, over `Pixels`.
+        source: the originals and their labels.
+        corrections: what is kept of each of them; read anew for each batch.
         order: the positions of an epoch.
         size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
         device: where batches are wanted.
-        say: takes a line where the images do not fit.
-        hold: whether they may be copied for a GPU, into its memory or pinned.
+        warn: takes a line where the images do not fit.
+        copy: whether they may be copied for a GPU, into its memory or pinned.
     """
 
     def __init__(
         self,
-        samples: CorrectedDataset,
+        source: Pixels,
+        corrections: Corrections,
         order: EpochOrder,
         size: int,
         device: torch.device,
-        say: Callable[[str], None],
+        warn: Callable[[str], None],
         *,
-        hold: bool = True,
+        copy: bool = True,
     ) -> None:
-        self.sampler = order  # under this name Lightning finds it, and sets its epoch
-        self._samples, self._size, self._device = samples, size, device
-        self._source: Pixels = samples.dataset
-        self._labels = torch.from_numpy(samples.labels).to(device)
-        self._corrected: dict[int, Kept] = {}
-        self._apart: dict[int, Tensor] = {}  # corrected images, where the device holds none
-        self._say, self._begun = say, False
-        self._hold = hold and free_memory(device) is not None
-        self._held: Tensor | None = None  # on the device
+        self._source, self._corrections, self._order = source, corrections, order
+        self._size, self._device, self._warn = size, device, warn
+        self._labels = torch.from_numpy(source.labels).to(device)
+        self._last = torch.arange(0)  # positions in the batch that came last
+        self._first_epoch = True
+        self._copy = copy and free_memory(device) is not None
+        self._on_device: Tensor | None = None
         self._pinned: list[Tensor] = []  # in blocks of so many images:
-        self._block = max(1, BLOCK // self._source.pixels[0].nbytes)
-        if not self._hold:
-            _warn_if_large(self._source.pixels, say)
+        self._block = max(1, BLOCK // source.pixels[0].nbytes)
+        if not self._copy:
+            _warn_if_large(source.pixels, warn)
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
-        full, rest = divmod(len(self.sampler), self._size)
+        full, rest = divmod(len(self._order), self._size)
         return full + (rest > 1)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pixels uint8 (B, C, S, S) and labels (B,), on the device."""
-        if self._hold and self._begun:
-            self._hold = False
-            self._move()
-        self._begun = True
-        self._correct()
-        order = np.fromiter(self.sampler, np.int64)
-        drawn = there(torch.from_numpy(order), self._labels)  # once an epoch, not for each batch
+    def __iter__(self) -> Iterator[Batch]:
+        """Raw pixels uint8 (B, C, S, S) with labels, positions and mask, on the device."""
+        if self._copy and not self._first_epoch:
+            self._copy = False
+            self._copy_images()
+        self._first_epoch = False
+        order = np.fromiter(self._order, np.int64)
+        rows = to_device(torch.from_numpy(order), self._labels)  # once an epoch, not each batch
         for batch in range(len(self)):
             part = slice(batch * self._size, (batch + 1) * self._size)
-            pixels = self._drawn(order[part], drawn[part])
-            yield _channels_first(pixels), self._labels.index_select(0, drawn[part])
+            self._last = torch.from_numpy(order[part])
+            yield self._batch(order[part], rows[part], self._keep(order[part]))
+
+    def draw(self, n: int, rng: torch.Generator) -> Batch:
+        """n other originals, drawn with `rng`, that are not in the batch that came last."""
+        rows = other_rows(self._last, n, len(self._source), rng)
+        return self._batch(rows.numpy(), to_device(rows, self._labels), None)
 
     def release(self) -> None:
-        """Forget the images that were copied: whoever holds on to this does so without them.
+        """Free the images that were copied; later batches come from the file."""
+        self._on_device, self._pinned = None, []
 
-        Should it be drawn from again, the images come from the file.
-        """
-        self._held, self._pinned = None, []
-        self._corrected, self._apart = {}, {}
+    def _batch(self, positions: NDArray[np.int64], rows: Tensor, keep: Tensor | None) -> Batch:
+        images = _channels_first(self._images(positions, rows))
+        return Batch(images, self._labels.index_select(0, rows), rows, keep)
 
-    def _move(self) -> None:
-        """Put the images onto the device, or at least where it reads them by itself."""
+    def _keep(self, positions: NDArray[np.int64]) -> Tensor | None:
+        height, width = self._source.pixels.shape[1:3]
+        keep = self._corrections.keep(positions, height, width)
+        return None if keep is None else to_device(torch.from_numpy(keep), self._labels)
+
+    def _copy_images(self) -> None:
+        """Copy the images onto the device, or at least where it reads them by itself."""
         one, free = self._source.pixels[0], free_memory(self._device) or 0
         needed = len(self._source) * one.nbytes
         if needed <= SHARE * free:
             try:
-                self._held = _copied(self._source, one.shape, self._device)
-                self._corrected, self._apart = {}, {}  # to be corrected anew, where they lie now
+                self._on_device = _copied(self._source, one.shape, self._device)
                 return
             except RuntimeError as error:
                 if not ran_out(error):
                     raise
             free = free_memory(self._device) or 0  # another process was faster
-        self._say(
+        self._warn(
             f"The training images need {needed / 2**30:.1f} GiB and the GPU has "
             f"{free / 2**30:.1f} free: they stay in the computer's memory."
         )
@@ -116,44 +124,24 @@ class Batches:
             with suppress(RuntimeError):  # so much may not be pinned here
                 self._pinned = _pinned(self._source, self._block)
                 return
-        _warn_if_large(self._source.pixels, self._say)
+        _warn_if_large(self._source.pixels, self._warn)
 
-    def _drawn(self, positions: NDArray[np.int64], drawn: Tensor) -> Tensor:
-        if self._held is not None:
-            return self._held.index_select(0, drawn)
+    def _images(self, positions: NDArray[np.int64], rows: Tensor) -> Tensor:
+        if self._on_device is not None:
+            return self._on_device.index_select(0, rows)
         if self._pinned:
-            return self._fetched(positions)
+            return self._from_pinned(positions)
         pixels = torch.from_numpy(np.asarray(self._source.pixels[self._source.rows[positions]]))
-        for b, i in enumerate(positions.tolist()):
-            if i in self._apart:
-                pixels[b] = self._apart[i]
-        return there(pixels, self._labels)
+        return to_device(pixels, self._labels)
 
-    def _fetched(self, positions: NDArray[np.int64]) -> Tensor:
-        """The images as the device reads them: nobody copies them together before."""
+    def _from_pinned(self, positions: NDArray[np.int64]) -> Tensor:
+        """The images as the device reads them, without a copy of the batch on the host."""
         one = self._pinned[0][0]
         pixels = torch.empty((len(positions), *one.shape), dtype=one.dtype, device=self._device)
         for b, i in enumerate(positions.tolist()):
-            apart = self._apart.get(i)
-            image = self._pinned[i // self._block][i % self._block] if apart is None else apart
+            image = self._pinned[i // self._block][i % self._block]
             pixels[b].copy_(image, non_blocking=True)
         return pixels
-
-    def _correct(self) -> None:
-        """Make anew the images whose correction has changed since they were drawn last."""
-        table = self._samples.corrections
-        now = {i: kept for i in table.positions() if (kept := table.get(i)) is not None}
-        for i in now.keys() | self._corrected.keys():
-            if now.get(i) == self._corrected.get(i):
-                continue
-            image = torch.from_numpy(np.array(table.apply(self._source[i][0], i)))
-            if self._held is not None:
-                self._held[i] = image.to(self._device)
-            elif i in now:
-                self._apart[i] = image.pin_memory() if self._device.type == "cuda" else image
-            else:
-                del self._apart[i]
-        self._corrected = now
 
 
 def _channels_first(pixels: Tensor) -> Tensor:
@@ -161,11 +149,11 @@ def _channels_first(pixels: Tensor) -> Tensor:
 
 
 def _copied(source: Pixels, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    held = torch.empty((len(source), *shape), dtype=torch.uint8, device=device)
+    copied = torch.empty((len(source), *shape), dtype=torch.uint8, device=device)
     for start in range(0, len(source), CHUNK):  # a large set may not fit into memory besides
         part = slice(start, start + CHUNK)
-        held[part] = torch.from_numpy(source.pixels[source.rows[part]])
-    return held
+        copied[part] = torch.from_numpy(source.pixels[source.rows[part]])
+    return copied
 
 
 def _pinned(source: Pixels, block: int) -> list[Tensor]:
@@ -176,11 +164,10 @@ def _pinned(source: Pixels, block: int) -> list[Tensor]:
     ]
 
 
-def _warn_if_large(pixels: NDArray[np.uint8], say: Callable[[str], None]) -> None:
+def _warn_if_large(pixels: NDArray[np.uint8], warn: Callable[[str], None]) -> None:
     granted = host_memory.granted()
     if granted is not None and pixels.nbytes > granted:
-        say(
-            f"The decoded images take {pixels.nbytes / 2**30:.1f} GiB and there are "
-            f"{granted / 2**30:.1f} GiB of memory here: they are read from the disk as they are "
-            "drawn."
+        warn(
+            f"The decoded images take {pixels.nbytes / 2**30:.1f} GiB and this process may have "
+            f"{granted / 2**30:.1f} GiB of memory: they are read from the disk as they are drawn."
         )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.plugins import TorchCheckpointIO
-from lightning_utilities.core.apply_func import apply_to_collection
-from torch import Tensor
 
 from imil.atomic_files import atomic_write, link_or_copy
-from imil.errors import ImilError
+from imil.errors import DataError
 from imil.run_folder import RunFolder
+from imil.training.loop import EpochResult
 from imil.training.throttle import Throttle
 
+FORMAT = 1
+ENTRIES = {"format", "epoch", "model", "optimizer", "history", "selected"}
 
-class Writer(TorchCheckpointIO):
+
+class Writer:
     """Writes a checkpoint while training goes on; whole, or not at all.
 
     Memory meanwhile: the checkpoint twice, once as tensors and once as bytes; never more, for
@@ -35,17 +36,14 @@ class Writer(TorchCheckpointIO):
         """Whether the last one is written and long enough ago."""
         return (self._writing is None or self._writing.done()) and self._throttle.due()
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
+    def write(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Copy what is to be written and return; `settle` waits for the end.
 
         Raises: DataError: the one before could not be written.
         """
         self.settle()
         # on the host, and here: the thread must not stand in the way of a GPU
-        copied = apply_to_collection(checkpoint, Tensor, lambda t: t.detach().to("cpu", copy=True))
-        self._writing = self._pool.submit(self._write, copied, Path(path))
+        self._writing = self._pool.submit(self._write, _on_cpu(checkpoint), path)
 
     def settle(self) -> None:
         """Wait until everything is on disk. Raises: DataError: it could not be written."""
@@ -56,43 +54,80 @@ class Writer(TorchCheckpointIO):
             writing.result()
 
     def _write(self, checkpoint: dict[str, Any], path: Path) -> None:
-        with self._throttle.doing(), atomic_write(path) as half:
-            made = BytesIO()
-            torch.save(checkpoint, made)  # straight into a file, a full disk has no name
-            half.write_bytes(made.getbuffer())
+        with self._throttle.timed(), atomic_write(path) as half:
+            data = BytesIO()
+            torch.save(checkpoint, data)  # straight into a file, a full disk has no name
+            half.write_bytes(data.getbuffer())
 
 
-class Checkpoints(Callback):
+class Checkpoints:
     """A checkpoint now and then and after the last epoch, and one that stays before each round.
 
     Args:
         folder: where they lie.
-        kept: completed epochs after which one is kept; it is on disk when the callback returns.
-        writer: writes them; must be a plugin of the trainer.
+        always: completed epochs after which one stays; it is on disk when `save` returns.
+        writer: writes them.
+        state: what they hold, see `ENTRIES`; asked only where one is written.
     """
 
-    def __init__(self, folder: RunFolder, kept: tuple[int, ...], writer: Writer) -> None:
-        self._folder, self._kept, self._writer = folder, kept, writer
+    def __init__(
+        self,
+        folder: RunFolder,
+        always: tuple[int, ...],
+        writer: Writer,
+        state: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._folder, self._always, self._writer, self._state = folder, always, writer, state
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def save(self, result: EpochResult) -> None:
         """Write one where it is due."""
-        epoch = trainer.current_epoch + 1
-        if epoch in self._kept:
-            trainer.save_checkpoint(self._folder.at(epoch))
+        epoch = result.epoch
+        if epoch in self._always:
+            self._write(self._folder.at(epoch))
             self._writer.settle()
             link_or_copy(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
-        elif epoch == trainer.max_epochs or self._writer.due():
-            trainer.save_checkpoint(self._folder.last)
+        elif epoch == result.epochs or self._writer.due():
+            self._write(self._folder.last)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wait for what is being written."""
-        self._writer.settle()
+    def _write(self, path: Path) -> None:
+        self._writer.write({"format": FORMAT, **self._state()}, path)
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Wait for what is being written: a run that is stopped goes on from there."""
-        try:
-            self._writer.settle()
-        except ImilError as error:  # what stopped the training comes first
-            exception.add_note(str(error))
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What the file holds, its tensors on the CPU.
+
+    Raises: DataError: it is damaged, or was written by another version of imil.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except Exception as error:  # a damaged pickle raises whatever it likes
+        raise damaged(path) from error
+    if not isinstance(state, dict):
+        raise damaged(path)
+    if "pytorch-lightning_version" in state or state.get("format", FORMAT) != FORMAT:
+        raise DataError(
+            f"{path} was written by another version of imil, whose checkpoints this one cannot "
+            "read: go on with that version, or train anew with another --out"
+        )
+    if ENTRIES - state.keys():
+        raise damaged(path)
+    return state
+
+
+def damaged(path: Path) -> DataError:
+    """The error of a checkpoint that does not hold what it should."""
+    return DataError(
+        f"{path} is damaged: put a copy of another checkpoint of this run in its place "
+        "(epoch-*.ckpt), or train anew with another --out"
+    )
+
+
+def _on_cpu(value: Any) -> Any:
+    """A copy of what dicts and lists hold, its tensors on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _on_cpu(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_on_cpu(one) for one in value]
+    return value

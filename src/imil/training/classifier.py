@@ -1,23 +1,36 @@
-"""The Lightning module that `imil train` fits, and the order in which samples are drawn."""
+"""The network that `imil train` trains, with its loss, and the order in which samples are drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 
-from imil.training.augment import Change
-from imil.training.compile_trial import Call
+from imil.pytorch.gradcam import LayerFeatures, features_of
+from imil.training.augment import Augment
 from imil.training.mixes import Mixed
+from imil.treatments import Batch, Draw, Treatment
 
 
-class Classifier(LightningModule):
-    """A network on raw pixels: scales, normalises, mixes, and learns by cross-entropy.
+@dataclass(frozen=True)
+class StepResult:
+    """What a training step gives, both as scalars on the device.
+
+    Args:
+        loss: in the graph.
+        accuracy: share of images whose own label is predicted, in [0, 1].
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Classifier(nn.Module):
+    """A network on raw pixels: scales, normalises, treats, augments, mixes; cross-entropy.
 
     Args:
         net: (B, 3, S, S) normalised -> logits (B, K).
@@ -26,6 +39,7 @@ class Classifier(LightningModule):
         momentum: of SGD (paper: none is named).
         mix: mixes a batch, see `imil.training.mixes`.
         augment: changes its images before, see `imil.training.augment`.
+        treatment: what the corrections of a batch do to it, before both.
     """
 
     def __init__(
@@ -36,25 +50,20 @@ class Classifier(LightningModule):
         lr: float,
         momentum: float,
         mix: Mixed,
-        augment: Change,
+        augment: Augment,
+        treatment: Treatment,
     ) -> None:
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
         self.net = net
-        self._learning: Call | None = None
+        self.treatment = treatment
+        self.layer: str | None = None  # of the features that the treatment's loss is given
         self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
         self._mix, self._augment = mix, augment
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.register_buffer("mean", _per_channel(config.get("mean", (0.5,))), persistent=False)
         self.register_buffer("std", _per_channel(config.get("std", (0.5,))), persistent=False)
-
-    def learn_through(self, net: Call) -> None:
-        """Train through what computes the same as the network, with its weights.
-
-        Predictions and heat-maps still go through the network itself.
-        """
-        self._learning = net
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (B, K) of raw pixels (B, 1 or 3, S, S), 0 to 255."""
@@ -66,34 +75,53 @@ class Classifier(LightningModule):
         # a grey image is shown three times; black stays black until here
         return (pixels.float() / 255 - self.mean) / self.std
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        """The loss of a batch of raw pixels and labels."""
-        pixels, labels = batch
-        mixed, targets = self._mix(self._augment(pixels).float(), labels)
-        logits = (self._learning or self.net)(self.normalised(mixed))
-        loss = nn.functional.cross_entropy(logits.float(), targets)
-        with torch.no_grad():
-            right = (logits.argmax(dim=1) == labels).float().mean()
-        self.log_dict(
-            {"loss": loss, "accuracy": right}, on_step=False, on_epoch=True, batch_size=len(labels)
-        )
-        return loss
+    def training_step(self, batch: Batch, draw: Draw, rng: torch.Generator) -> StepResult:
+        """Loss and accuracy of a batch of originals.
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD, Adam or AdamW over all weights."""
+        Args:
+            batch: raw pixels.
+            draw: gives the treatment other originals.
+            rng: what is random in the treatment.
+        """
+        labels = batch.labels
+        batch = self._prepared(batch, draw, rng)
+        logits, features = self._logits_and_features(batch.images)
+        loss = nn.functional.cross_entropy(logits.float(), batch.labels)
+        extra = self.treatment.loss(logits, features, batch)
+        with torch.no_grad():
+            accuracy = (logits.argmax(dim=1) == labels).float().mean()
+        return StepResult(loss if extra is None else loss + extra, accuracy)
+
+    def _logits_and_features(self, images: Tensor) -> tuple[Tensor, LayerFeatures | None]:
+        if self.layer is None:
+            return self(images), None
+        with features_of(self, self.layer) as features:
+            logits = self(images)
+        return logits, features[0]
+
+    def _prepared(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
+        """The batch as it is trained on: treated, augmented and mixed."""
+        if batch.keep is not None or self.treatment.all_images:
+            batch = self.treatment.batch(batch, draw, rng)
+        images, keep = self._augment(batch.images, batch.keep)
+        mixed, targets = self._mix(images.float(), batch.labels)
+        return replace(batch, images=mixed, labels=targets, keep=keep)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """SGD, Adam or AdamW over all weights; the module must be on its device by then."""
         weights = list(self.parameters())
         fused = weights[0].is_cuda or None  # one kernel for all weights; None: as PyTorch does
         if self._optimizer == "sgd":
             return torch.optim.SGD(weights, lr=self._lr, momentum=self._momentum, fused=fused)
-        made = torch.optim.Adam if self._optimizer == "adam" else torch.optim.AdamW
-        return made(weights, lr=self._lr, fused=fused)
+        kind = torch.optim.Adam if self._optimizer == "adam" else torch.optim.AdamW
+        return kind(weights, lr=self._lr, fused=fused)
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:
     return torch.tensor(values).view(1, -1, 1, 1)
 
 
-class EpochOrder(Sampler[int]):
+class EpochOrder:
     """A shuffle that depends on the seed and the epoch alone.
 
     So a training that is resumed at an epoch draws what the uninterrupted one would have drawn.
@@ -113,7 +141,7 @@ class EpochOrder(Sampler[int]):
         self._urn = np.concatenate([np.arange(self._n), *[again] * (times - 1)])
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
+        """Choose the epoch, counted from 0; the loop calls this before each."""
         self._epoch = epoch
 
     def __len__(self) -> int:

@@ -14,23 +14,26 @@ from imil.pytorch.out_of_memory import ran_out
 from imil.settings import TrainSettings
 
 
-def training_device(asked: str) -> torch.device:
+def training_device(name: str) -> torch.device:
     """The device of that name; `auto` takes the best there is.
 
     Raises: SettingsError: this machine, or this build of PyTorch, has none.
     """
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    name = next(kind for kind in there if there[kind]) if asked == "auto" else asked
-    if not there[name]:
-        why = "none is found" if _is_built(name) else "the installed PyTorch is built without it"
+    if name == "auto":
+        name = next(kind for kind in available if available[kind])
+    if not available[name]:
+        why = (
+            "none was detected" if _is_built(name) else "the installed PyTorch is built without it"
+        )
         raise SettingsError(
-            f"--device {name} is not to be had here ({why}): give "
-            f"{' or '.join(kind for kind in there if there[kind])}, or auto (of a run that is "
-            "resumed: in its config.toml)"
+            f"--device {name} is not available on this machine ({why}): give "
+            f"{' or '.join(kind for kind in available if available[kind])}, or auto "
+            "(of a run that is resumed: in its config.toml)"
         )
     return torch.device(name, 0) if name == "cuda" else torch.device(name)
 
@@ -47,11 +50,11 @@ def resolve_auto(settings: TrainSettings) -> TrainSettings:
     )
 
 
-def precision(asked: str, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
-    """Lightning's name for the precision; `auto` takes bfloat16 where the hardware has it."""
-    if asked == "32":
+def precision(setting: str, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
+    """`bf16-mixed` (weights in float32) or `32-true`; `auto`: as the hardware has it."""
+    if setting == "32":
         return "32-true"
-    if asked == "bf16":
+    if setting == "bf16":
         return "bf16-mixed"
     return "bf16-mixed" if has_bfloat16(device) else "32-true"
 
@@ -72,9 +75,9 @@ def free_memory(device: torch.device) -> int | None:
 
 @contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
-    """A training in which a GPU's memory that is full, from its first byte on, is one sentence.
+    """A block in which a GPU whose memory is full becomes one sentence.
 
-    Raises: SettingsError: it is.
+    Raises: SettingsError: its memory is full.
     """
     try:
         yield
@@ -91,7 +94,7 @@ def enough_memory(batch_size: int) -> Iterator[None]:
 def empty_cache(device: torch.device) -> None:
     """Give back what earlier trainings of this process have left in a GPU's memory."""
     if device.type == "cuda":
-        gc.collect()  # a trainer, its module and its callbacks name each other
+        gc.collect()  # an earlier run's objects may refer to each other
         torch.cuda.empty_cache()
 
 

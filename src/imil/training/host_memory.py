@@ -13,7 +13,7 @@ FIRST = "memory.limit_in_bytes", "memory.usage_in_bytes"
 
 
 def granted() -> int | None:
-    """Bytes of memory that there are for this process; None where the system does not say."""
+    """Bytes of memory that this process may have; None if unknown."""
     limits = [limit for limit, _ in _groups()]
     if hasattr(os, "sysconf"):  # not on Windows
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -21,7 +21,7 @@ def granted() -> int | None:
 
 
 def free() -> int:
-    """Bytes that are left of them; 0 where the system does not say.
+    """Bytes of it that are left; 0 if unknown.
 
     What the system holds of files counts as free, for it can be read again.
     """

@@ -28,7 +28,7 @@ from imil.training.terminal_tables import accuracy_interval, result_table
 from imil.training.web_reader import reading_room
 
 # settings that may change when a run is resumed
-CHANGEABLE = ("data", "reader", "reader_name", "protocol", "device", "compile", "low_memory")
+CHANGEABLE = ("data", "reader", "reader_name", "protocol", "device", "low_memory")
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 
 

@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
 
     By default glibc hands each buffer above 32 MiB back to the kernel, which clears its pages anew
     when they are asked for again: with ResNet-50 at 224 pixels and 64 images, millions of page
-    faults a step. Holds for the whole process; does nothing where the C library is another one.
+    faults a step, and up to half of its time. Holds for the whole process; does nothing where the C
+    library is another one.
     """
     if sys.platform != "linux":
         return

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from imil.training.augment import there
+from imil.training.augment import to_device
 
 CUTOUT = 50 / 224  # side of the square, as a share of the image's (paper 3.3.3: 50 of 224)
 Mixed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -39,7 +39,7 @@ def cutout(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     Source: DeVries and Taylor 2017, section 3.2.
     """
     count, (height, width) = len(images), images.shape[-2:]
-    rows, cols = (there(_spans(length, count), images) for length in (height, width))
+    rows, cols = (to_device(_spans(length, count), images) for length in (height, width))
     return images.masked_fill(rows[:, None, :, None] & cols[:, None, None, :], 0), labels
 
 

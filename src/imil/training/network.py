@@ -42,15 +42,16 @@ def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Modul
 
 
 def _try(net: nn.Module, name: str, image_size: int) -> None:
-    """Many models can be built for a size that they cannot take: found out now, not in training."""
+    """Many models can be built for a size that they cannot take: checked now, not in training."""
     try:
         with eval_context(net), torch.no_grad():
             net(torch.zeros(1, 3, image_size, image_size))
     except Exception as error:  # whatever a layer raises
-        own = getattr(net, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
+        size = getattr(net, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise SettingsError(
-            f"{name} cannot take images of --image-size {image_size} ({why}): it was made for {own}"
+            f"{name} cannot take images of --image-size {image_size} ({why}): "
+            f"it was made for {size}"
         ) from error
 
 
@@ -85,12 +86,12 @@ def load_weights(net: nn.Module, path: Path) -> None:
     Raises: DataError: not such a file, or layers are missing or of another shape.
     """
     weights = _read(path)
-    own = net.state_dict()
-    head = [name for name in own if name.startswith(_heads(net))]
-    if any(name in weights and weights[name].shape != own[name].shape for name in head):
-        weights |= {name: own[name] for name in head}
-    odd = [n for n in own if n not in weights or weights[n].shape != own[n].shape]
-    odd += [n for n in weights if n not in own]
+    expected = net.state_dict()
+    head = [name for name in expected if name.startswith(_heads(net))]
+    if any(name in weights and weights[name].shape != expected[name].shape for name in head):
+        weights |= {name: expected[name] for name in head}
+    odd = [n for n in expected if n not in weights or weights[n].shape != expected[n].shape]
+    odd += [n for n in weights if n not in expected]
     if odd:
         shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
         raise DataError(
@@ -100,21 +101,21 @@ def load_weights(net: nn.Module, path: Path) -> None:
     bad = [name for name, w in weights.items() if w.is_floating_point() and not w.isfinite().all()]
     if bad:
         raise DataError(
-            f"the weights in {path} hold what is no number, '{bad[0]}' first: the training that "
-            "they come from had diverged; give others"
+            f"the weights in {path} hold values that are not finite, '{bad[0]}' first: the "
+            "training that they come from had diverged; give others"
         )
     net.load_state_dict(weights)
 
 
 def _heads(net: nn.Module) -> tuple[str, ...]:
     config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
-    found = config.get("classifier", "fc")
-    return tuple(f"{name}." for name in ([found] if isinstance(found, str) else found))
+    names = config.get("classifier", "fc")
+    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise DataError(f"--weights {path} is no file: give none, imagenet or a file of weights")
+        raise DataError(f"--weights {path} is not a file: give none, imagenet or a file of weights")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

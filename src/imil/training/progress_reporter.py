@@ -1,4 +1,4 @@
-"""Signs of life of a training, in the store, for whoever watches from the reading room."""
+"""How far a training is, in the store, for whoever watches from the reading room."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-
 from imil.cases import Case, Reader, Reading
 from imil.store.run_progress import Progress
 from imil.training.throttle import Throttle
 
 
-class ProgressReporter(Callback):
-    """Tells the store how far the run is, for whoever watches from the reading room."""
+class ProgressReporter:
+    """Writes into the store how far the run is, for whoever watches from the reading room.
+
+    Args:
+        progress: where it is written.
+        run: name of the run.
+        measured: completed epochs -> metrics of the test set before the round, or None.
+    """
 
     def __init__(
         self,
@@ -27,11 +31,11 @@ class ProgressReporter(Callback):
         self._throttle = Throttle()
 
     def alive(self) -> AbstractContextManager[None]:
-        """Give signs of life while the block runs."""
+        """Mark the run as alive while the block runs."""
         return self._progress.alive(self._run)
 
     def waiting(self, reader: Reader) -> Reader:
-        """The same reader; while it is asked, the run is said to wait."""
+        """The same reader; while it is asked, the run's state is `waiting`."""
 
         def ask(cases: Sequence[Case]) -> Iterator[Reading]:
             self._progress.report(self._run, state="waiting")
@@ -41,25 +45,16 @@ class ProgressReporter(Callback):
         return ask
 
     def finished(self, epochs: int, metrics: dict[str, Any]) -> None:
-        """Say that training is over, and what it came to."""
+        """Write that training is over, and the test metrics at its end."""
         self._result(epochs, metrics)
         self._progress.report(self._run, state="finished", epoch=epochs)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say where training starts."""
-        self._at(trainer, trainer.current_epoch)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say that an epoch is over, and what was measured before a round."""
-        self._at(trainer, trainer.current_epoch + 1)
-
-    def _at(self, trainer: Trainer, epoch: int) -> None:
+    def report(self, epoch: int, epochs: int) -> None:
+        """Write how many epochs of how many are completed, and what was measured before a round."""
         metrics = self._measured(epoch)
         if metrics is not None or self._throttle.due():
-            with self._throttle.doing():
-                self._progress.report(
-                    self._run, state="running", epoch=epoch, epochs=trainer.max_epochs
-                )
+            with self._throttle.timed():
+                self._progress.report(self._run, state="running", epoch=epoch, epochs=epochs)
         self._result(epoch, metrics)
 
     def _result(self, epoch: int, metrics: dict[str, Any] | None) -> None:

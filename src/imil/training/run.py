@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import lightning.pytorch as pl
-import pandas as pd
 import torch
-from lightning.pytorch.callbacks import LambdaCallback
 from rich.console import Console
 from safetensors.torch import save
 
 from imil.atomic_files import atomic_write
 from imil.cases import Model, Reader
-from imil.errors import DataError, SettingsError
-from imil.lightning import IMIL
+from imil.errors import DataError, ImilError, SettingsError
 from imil.metrics import accuracy, evaluate, negative_log_likelihood
 from imil.predictions import Predictions
-from imil.pytorch import CorrectedDataset, TorchModel
+from imil.pytorch import IMIL, CorrectedDataset, TorchModel
 from imil.pytorch.callback import versions
+from imil.pytorch.layers import find_layer
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
@@ -30,18 +27,21 @@ from imil.store.run_progress import Progress
 from imil.training.augment import augment
 from imil.training.batches import Batches
 from imil.training.bfloat16 import Bfloat16Model
-from imil.training.callbacks import Bar, EpochSeed, Evaluation, History, with_reading_bar
-from imil.training.checkpoints import Checkpoints, Writer
+from imil.training.callbacks import Bar, History, with_reading_bar
+from imil.training.checkpoints import Checkpoints, Writer, damaged, load_checkpoint
 from imil.training.classifier import Classifier, EpochOrder
-from imil.training.compile_trial import compiled, worth_compiling
 from imil.training.device import empty_cache, enough_memory, precision, training_device
+from imil.training.loop import EpochResult, Loop, seed_everything
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.mixes import mix
 from imil.training.network import build
 from imil.training.prediction_files import read_predictions, write_metrics, write_predictions
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
+from imil.training.relevance import RelevanceUpdate
+from imil.treatments import find_treatment
 
+Call = Callable[[int], object]  # with completed epochs
 LOG = logging.getLogger(__name__)
 
 
@@ -68,14 +68,14 @@ class Run:
         if not self.settings.low_memory:
             keep_freed_memory()
         self.device = training_device(self.settings.device)
-        asked = self.settings.imil_epoch if self.settings.reader.kind != "none" else ()
-        self.rounds = tuple(epoch for epoch in asked if epoch < self.settings.epochs)
+        planned = self.settings.imil_epoch if self.settings.reader.kind != "none" else ()
+        self.rounds = tuple(epoch for epoch in planned if epoch < self.settings.epochs)
         self.marks = tuple(sorted({*self.marks, *self.rounds}))
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
         self.writer = Writer()
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
         self._check_batch()
-        pl.seed_everything(self.settings.seed, verbose=False)
+        seed_everything(self.settings.seed)
         self.net = build(
             self.settings.model,
             classes=len(self.data.class_names),
@@ -92,13 +92,14 @@ class Run:
             momentum=self.settings.momentum,
             mix=mix(self.settings.mix, len(self.data.class_names)),
             augment=augment(self.settings.augment),
+            treatment=find_treatment(self.settings.treatment),
         )
         # without gradients a batch takes a fraction of the memory of training; where it is too much
-        # for a GPU after all, the model halves it. A processor gains little, and `keep_buffers`
-        # would keep these too: ResNet-50 at 224 pixels had 11.8 GiB in place of 6.0
+        # for a GPU after all, the model halves it. A processor gains little, and
+        # `keep_freed_memory` would keep these too: 11.8 GiB for ResNet-50 at 224 pixels, not 6.0
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
-        self._imil_callback: IMIL | None = None
+        self._predictions: Predictions | None = None  # of the round that follows
         if self.rounds:
             self.model.check(self.samples["train"])
 
@@ -119,35 +120,42 @@ class Run:
         reader: Reader | None,
         store: Store | None,
         *,
-        after_rounds: Sequence[pl.Callback] = (),
+        after_rounds: Sequence[Call] = (),
     ) -> dict[str, Any]:
         """Train from the newest checkpoint, or from the start, to the end; returns the metrics.
 
         Args:
             reader: who answers the rounds; without one none is held.
             store: from `open_store`; needed with a reader.
-            after_rounds: callbacks that follow each round, when its readings are stored.
+            after_rounds: called with the completed epochs when training begins and after each
+                epoch, when the readings of a round that was due are stored.
         Raises: RoundPaused: the reader stopped; the run can be resumed.
         """
-        bar = Bar(self.console)
-        callbacks = [
-            EpochSeed(self.settings.seed),
-            History(self.folder, self.marks, self._validate),
-            bar,  # before what may fail: it gives the terminal back
-            Checkpoints(self.folder, self.marks, self.writer),
-            Evaluation(self.marks, self._predict_at),
-        ]
+        bar = Bar(self.console, self.settings.epochs)
         if reader is None or store is None or not self.rounds:
             with enough_memory(self.settings.batch_size):
-                self._fit(callbacks)
+                self._fit(bar, [], [])
                 return self._finish()
         reporter = ProgressReporter(Progress(store), self.name, self._test_metrics)
         with reporter.alive(), enough_memory(self.settings.batch_size):
             imil = self._imil(reporter.waiting(reader), store, bar)
-            resumed = LambdaCallback(
-                on_train_start=lambda trainer, _: self._read_predictions(trainer.current_epoch)
+            relevance = RelevanceUpdate(
+                self.module.treatment, self.samples["train"], self.model, store
             )
-            self._fit([*callbacks, reporter, resumed, imil, *after_rounds])
+            report = partial(reporter.report, epochs=self.settings.epochs)
+
+            def first(epoch: int) -> None:
+                if epoch == 0:
+                    imil.begin()
+                else:
+                    round_ = imil.restore(epoch, self._predictions)
+                    relevance.restore()
+                    relevance.after_round(round_)
+
+            def each(epoch: int) -> None:
+                relevance.after_round(imil.after_epoch(epoch, self._predictions))
+
+            self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], relevance)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
@@ -159,8 +167,9 @@ class Run:
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 
-        self._imil_callback = IMIL(
+        return IMIL(
             self.samples["train"],
+            self.model,
             ask,
             store=store,
             run=self.name,
@@ -169,9 +178,7 @@ class Run:
             grid_size=self.settings.grid_size,
             say=self.console.print,
             seed=self.settings.seed,
-            model=self.model,
         )
-        return self._imil_callback
 
     def _test_metrics(self, epoch: int) -> dict[str, Any] | None:
         """What the test set gave before the round after that epoch; None where there is none."""
@@ -181,89 +188,107 @@ class Run:
         test = read_predictions(path)
         return evaluate(test.probs, test.labels)
 
-    def _fit(self, callbacks: list[pl.Callback]) -> None:
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # we speak for ourselves
+    def _fit(
+        self,
+        bar: Bar,
+        first: Sequence[Call],
+        each: Sequence[Call],
+        relevance: RelevanceUpdate | None = None,
+    ) -> None:
+        """Train to the last epoch, from the newest checkpoint if there is one.
+
+        `first` are called when training begins, `each` after each epoch, with completed epochs.
+        What an epoch leads to comes in this order: its row of the history, the bar, a checkpoint,
+        the predictions before a round, the round.
+        """
         empty_cache(self.device)
-        trainer = pl.Trainer(
-            max_epochs=self.settings.epochs,
-            accelerator=self.device.type,
-            devices=1,
-            precision=precision(self.settings.precision, self.device),
-            plugins=[self.writer],
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,  # ours are written before a round, and whole
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            deterministic="warn",  # some operations on a GPU have no deterministic form
-        )
-        # no operation here reads memory before it is written, and to fill it takes time
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         batches = Batches(
-            self.samples["train"],
+            self.samples["train"].dataset,
+            self.samples["train"].corrections,
             self.order,
             self.settings.batch_size,
             self.device,
             LOG.warning,  # the console of a study's worker is seen by nobody
-            hold=not self.settings.low_memory,
+            copy=not self.settings.low_memory,
         )
-        last = self.folder.last if self.folder.last.exists() else None
-        self._compile(len(batches))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")  # advice for other uses of it
-            try:
-                trainer.fit(self.module, batches, ckpt_path=last, weights_only=True)
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
-            finally:
-                batches.release()
-        self.module.to(self.device)  # Lightning leaves it on the CPU
+        loop = Loop(
+            self.module,
+            batches,
+            self.order,
+            epochs=self.settings.epochs,
+            seed=self.settings.seed,
+            device=self.device,
+            bfloat16=self._half,
+        )
+        history = History(self.folder, self.marks, self._validate)
+        if self.folder.last.exists():
+            state = load_checkpoint(self.folder.last)
+            loop.load_state_dict(state)
+            history.rows = list(state["history"])
+            if relevance is not None:
+                relevance.selected = dict(state["selected"])
 
-    def _compile(self, batches: int) -> None:
-        """Compile the network if that is asked for; what `auto` came to is written down."""
-        asked = self.settings.compile
-        if asked == "off":
-            return
-        size, side = self.settings.batch_size, self.settings.image_size
-        done = len(pd.read_csv(self.folder.history)) if self.folder.history.exists() else 0
-        pixels = torch.zeros(size, self.settings.channels, side, side, dtype=torch.uint8)
-        self.module.to(self.device)
-        pays = worth_compiling(
-            self.net.train(),
-            self.module.normalised(pixels.to(self.device)),
-            asked,
-            steps=(self.settings.epochs - done) * batches,
-            half=self._half,
-            say=self.console.print,
-        )
-        if asked == "auto":  # a resumed run must not decide anew
-            self.settings = self.settings.model_copy(update={"compile": "on" if pays else "off"})
-            with atomic_write(self.folder.config) as half:
-                self.settings.write(half)
-        if pays:
-            self.module.learn_through(compiled(self.net, size))
+        def state_dict() -> dict[str, Any]:
+            selected = {} if relevance is None else relevance.selected
+            return loop.state_dict() | {"history": history.rows, "selected": selected}
+
+        checkpoints = Checkpoints(self.folder, self.marks, self.writer, state_dict)
+        self._find_layer()
+
+        def begin(epoch: int) -> None:
+            bar.show(epoch)
+            self._before_round(epoch)
+            for call in first:
+                call(epoch)
+
+        def after_epoch(result: EpochResult) -> None:
+            history.add(result)
+            bar.advance(result)
+            checkpoints.save(result)
+            self._before_round(result.epoch)
+            for call in each:
+                call(result.epoch)
+
+        try:
+            loop.run(begin, after_epoch)
+        except BaseException as error:
+            self._settle_after(error)  # a run that is stopped goes on from there
+            raise
+        finally:
+            bar.hide()
+            batches.release()
+        self.writer.settle()
+
+    def _settle_after(self, error: BaseException) -> None:
+        """Wait for the checkpoint that is being written; what stopped the training comes first."""
+        try:
+            self.writer.settle()
+        except ImilError as failed:
+            error.add_note(str(failed))
+
+    def _find_layer(self) -> None:
+        """The layer whose features the treatment's loss is given, if it needs them."""
+        if self.module.treatment.needs_features:
+            samples = self.samples["train"]
+            views = torch.stack([samples.view(i) for i in range(min(2, len(samples)))])
+            self.module.layer = find_layer(self.module, views.to(self.device))
 
     def check_checkpoint(self) -> None:
-        """Find out now whether training can go on from the newest checkpoint.
+        """Check now whether training can go on from the newest checkpoint.
 
-        Raises: DataError: it is damaged, or was written with other settings.
+        Raises: DataError: it is damaged, or was written by another version or with other settings.
         """
         path = self.folder.last
         if not path.exists():
             return
+        state = load_checkpoint(path)
         try:
-            there = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-            shapes = {name: w.shape for name, w in there["state_dict"].items()}
-            (optimizer,) = there["optimizer_states"]
-            options = set(optimizer["param_groups"][0])
-        except Exception as error:  # a damaged pickle raises whatever it likes
-            raise DataError(
-                f"{path} is damaged: put a copy of another checkpoint of this run in its place "
-                "(epoch-*.ckpt), or train anew with another --out"
-            ) from error
-        own = {name: w.shape for name, w in self.module.state_dict().items()}
-        if shapes != own or options != set(self.module.configure_optimizers().param_groups[0]):
+            shapes = {name: weight.shape for name, weight in state["model"].items()}
+            options = set(state["optimizer"]["param_groups"][0])
+        except Exception as error:  # a damaged pickle may hold whatever it likes
+            raise damaged(path) from error
+        expected = {name: weight.shape for name, weight in self.module.state_dict().items()}
+        if shapes != expected or options != set(self.module.make_optimizer().param_groups[0]):
             raise DataError(
                 f"{path} was written with another model or optimizer than {self.folder.config} "
                 "says: put it back as it was, or train anew with another --out"
@@ -289,21 +314,15 @@ class Run:
         loss, share = negative_log_likelihood(probs, labels), accuracy(probs, labels)
         return {"loss": float(loss), "accuracy": float(share)}
 
-    def _predict_at(self, epoch: int) -> None:
-        """Predict every split; the round that may follow gets the training set's predictions."""
+    def _before_round(self, epoch: int) -> None:
+        """Predict all images if a round follows, also when training resumes right there."""
+        if epoch not in self.marks:
+            return
         model: Model[CorrectedDataset] = self.model
         if self._half:
             n = self.settings.num_outliers
             model = Bfloat16Model(self.model, n, heat_maps=epoch in self.rounds)
-        predictions = self._predict_all(f"epoch-{epoch:03}", model)
-        if self._imil_callback is not None:
-            self._imil_callback.predictions = predictions
-
-    def _read_predictions(self, epoch: int) -> None:
-        """Give the round at which training is resumed the predictions that were made for it."""
-        path = self.folder.predictions(f"epoch-{epoch:03}", "train")
-        if self._imil_callback is not None and path.exists():
-            self._imil_callback.predictions = read_predictions(path)
+        self._predictions = self._predict_all(f"epoch-{epoch:03}", model)
 
     def _predict_all(self, when: str, train_model: Model[CorrectedDataset]) -> Predictions:
         """Write the predictions of each split that has none yet; returns the training set's.
@@ -325,7 +344,7 @@ class Run:
     def _finish(self) -> dict[str, Any]:
         self._predict_all("end", self.model)
         with atomic_write(self.folder.weights) as half:
-            # as bytes: what the system says of a full disk is then said in its own words
+            # as bytes: an error of the disk then has the system's own words
             half.write_bytes(save({k: v.contiguous() for k, v in self.net.state_dict().items()}))
         return redraw(self.folder, seed=self.settings.seed)
 

@@ -1,4 +1,4 @@
-"""How often to do what costs time and gains nothing but safety or news."""
+"""How often to do what costs training time: checkpoints, tables, reports of progress."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Throttle:
         return monotonic() >= self._next
 
     @contextmanager
-    def doing(self) -> Iterator[None]:
-        """A block that does it."""
+    def timed(self) -> Iterator[None]:
+        """A block that does it, and is timed."""
         began = monotonic()
         yield
         ended = monotonic()

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from rich.console import Console
 from safetensors.torch import load_file
@@ -37,7 +36,7 @@ from imil.training.device import resolve_auto
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Prepared, prepare, prepare_external
 from imil.training.reader_factory import make_reader
-from imil.training.run import Run
+from imil.training.run import Call, Run
 from imil.training.web_reader import reading_room
 
 IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
@@ -191,7 +190,7 @@ def _train(
     store = run.open_store() if run.rounds else None
     try:
         with _reader(folder, plan, arm, job, run, store, console) as reader:
-            more: list[Callback] = []
+            more: list[Call] = []
             if arm.kind == "upweight" and store is not None:
                 keys = _keys(data, "train")
                 reference = _reference(folder, plan, arm, job)

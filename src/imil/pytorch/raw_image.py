@@ -1,0 +1,112 @@
+"""One conversion for every kind of raw image: to a tensor (C, H, W), and back to its own kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from imil.errors import DataError
+
+# modes of Pillow in which an array of the pixels says what they look like, and 0 is black
+PLAIN = ("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+# few operations of PyTorch know these; all their values fit into:
+WIDER = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
+
+Back = Callable[[torch.Tensor], Any]
+
+
+def to_tensor(image: Any, keep: NDArray[np.bool_] | None = None) -> tuple[torch.Tensor, Back]:
+    """The raw image as a tensor (C, H, W), and the way back from one to the image's own kind.
+
+    Args:
+        image: a PIL image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W). A PIL
+            image with a palette comes back as RGB; all others keep their mode.
+        keep: (H, W), where the image is to stay as it is; None for everywhere.
+    Raises: DataError: an array of another shape.
+    """
+    if isinstance(image, torch.Tensor):
+        shape = image.shape
+        return image.reshape(-1, *shape[-2:]), lambda tensor: tensor.reshape(shape)
+    if not isinstance(image, np.ndarray):
+        return _from_pil(image, keep)
+    if image.ndim not in (2, 3):
+        raise DataError(
+            f"an image of shape {image.shape} cannot be corrected: give (H, W) or (H, W, C)"
+        )
+    native = image.dtype.newbyteorder("=")
+    array = image[..., None] if image.ndim == 2 else image
+    tensor = torch.from_numpy(np.array(array, WIDER.get(native, native))).movedim(-1, 0)
+
+    def back(treated: torch.Tensor) -> NDArray[Any]:
+        return treated.movedim(0, -1).numpy().astype(image.dtype).reshape(image.shape)
+
+    return tensor, back
+
+
+def _from_pil(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor, Back]:
+    from PIL import Image as pil
+
+    if image.mode not in PLAIN:
+        return _from_other_colours(image, keep)
+    tensor, to_array = to_tensor(np.asarray(image))
+
+    def back(treated: torch.Tensor) -> Any:
+        result = pil.fromarray(to_array(treated))
+        return result if result.mode == image.mode else result.convert(image.mode)
+
+    return tensor, back
+
+
+def _from_other_colours(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor, Back]:
+    """An image in which 0 need not mean black, such as CMYK or one with a palette, as RGB.
+
+    Pixels that are not changed come back from the image itself: a conversion there and back may
+    change them. A palette need not hold black, so its image stays RGB.
+    """
+    from PIL import Image as pil
+
+    tensor, to_rgb = _from_pil(image.convert("RGB"), keep)
+
+    def back(treated: torch.Tensor) -> Any:
+        filled = to_rgb(treated)
+        if image.mode in ("P", "PA"):
+            return filled
+        result = filled.convert(image.mode)
+        unchanged = (treated == tensor).all(dim=0).numpy()
+        stays = unchanged if keep is None else unchanged & keep
+        result.paste(image, mask=pil.fromarray(stays))
+        return result
+
+    return tensor, back
+
+
+def size_of(image: Any) -> tuple[int, int]:
+    """Height and width of a raw image of any kind that `to_tensor` takes."""
+    if isinstance(image, torch.Tensor):
+        return int(image.shape[-2]), int(image.shape[-1])
+    if isinstance(image, np.ndarray):
+        return int(image.shape[0]), int(image.shape[1])
+    return int(image.height), int(image.width)
+
+
+def resized(image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The image (C, H, W) at the size of the other, bilinearly, in its own dtype.
+
+    Raises: DataError: they differ in channels.
+    """
+    if image.shape == like.shape:
+        return image
+    if len(image) != len(like):
+        raise DataError(
+            f"training images have {len(image)} and {len(like)} channels: a treatment that takes "
+            "other images needs the same for all"
+        )
+    large = functional.interpolate(
+        image[None].float(), size=like.shape[1:], mode="bilinear", antialias=True
+    )[0]
+    return large.to(like.dtype) if like.is_floating_point() else large.round().to(like.dtype)

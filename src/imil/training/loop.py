@@ -1,0 +1,141 @@
+"""The training loop of `imil train`.
+
+Plain PyTorch on one device. Lightning Fabric would do two things here, move the module and enter
+autocast, and its import takes as long as a third of all others together: it imports torchmetrics,
+and that SciPy's signal processing and matplotlib (1.2 of 5.1 s of processor time, without it 3.9).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from imil.training.batches import Batches
+from imil.training.classifier import Classifier, EpochOrder
+from imil.treatments import Batch
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What an epoch of training came to.
+
+    Args:
+        epoch: completed epochs, this one included.
+        epochs: that the training has in all.
+        loss, accuracy: means over the images of the epoch, as they were trained on.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+
+
+class Loop:
+    """Trains a classifier epoch by epoch; the random numbers of each depend on the seed and itself.
+
+    Args:
+        module: what is trained; it is moved to the device.
+        batches: the training set.
+        order: the order of its samples, told which epoch it is.
+        epochs: completed epochs at which training ends.
+        seed: of all that is random.
+        device: where it trains.
+        bfloat16: whether it multiplies in bfloat16, with weights in float32.
+    """
+
+    def __init__(
+        self,
+        module: Classifier,
+        batches: Batches,
+        order: EpochOrder,
+        *,
+        epochs: int,
+        seed: int,
+        device: torch.device,
+        bfloat16: bool,
+    ) -> None:
+        self.module, self.batches, self.order = module.to(device), batches, order
+        self.optimizer = module.make_optimizer()
+        self.epoch, self.epochs = 0, epochs  # completed, and in all
+        self._seed, self._device, self._bfloat16 = seed, device, bfloat16
+
+    def run(self, begin: Callable[[int], None], after_epoch: Callable[[EpochResult], None]) -> None:
+        """Train from `epoch` to the end.
+
+        Args:
+            begin: called first, with the completed epochs.
+            after_epoch: called after each epoch.
+        """
+        if self.epoch >= self.epochs:
+            return
+        _be_deterministic()
+        self.module.train()
+        begin(self.epoch)
+        while self.epoch < self.epochs:
+            result = self._train_epoch()
+            self.epoch = result.epoch
+            after_epoch(result)
+
+    def _train_epoch(self) -> EpochResult:
+        self.order.set_epoch(self.epoch)
+        torch.manual_seed(_seed(self._seed, self.epoch))  # mixes and dropout draw from it
+        rng = torch.Generator().manual_seed(_seed(self._seed, self.epoch, 1))
+
+        def draw(n: int) -> Batch:
+            return self.batches.draw(n, rng)
+
+        loss = accuracy = torch.zeros((), device=self._device)
+        images = 0
+        for batch in self.batches:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+                step = self.module.training_step(batch, draw, rng)
+            self.optimizer.zero_grad()
+            step.loss.backward()
+            self.optimizer.step()
+            # summed where they are: to read them would wait for the device
+            loss = loss + step.loss.detach() * len(batch.rows)
+            accuracy = accuracy + step.accuracy * len(batch.rows)
+            images += len(batch.rows)
+        means = float(loss / images), float(accuracy / images)
+        return EpochResult(self.epoch + 1, self.epochs, *means)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of the training; random numbers come from seed and epoch."""
+        return {
+            "epoch": self.epoch,
+            "model": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.module.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and PyTorch."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries may draw from it
+    torch.manual_seed(seed)
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _be_deterministic() -> None:
+    """The same sums in every run; some operations on a GPU have no such form, and only warn."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    # no operation here reads memory before it is written, and to fill it takes time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,0 +1,75 @@
+"""The loop of `imil train`: nothing around it changes what it computes, and Ctrl-C ends it."""
+
+import signal
+
+import pytest
+import torch
+from rich.console import Console
+
+from imil.phantom.dataset import write_phantoms
+from imil.run_folder import RunFolder
+from imil.settings import resolve
+from imil.training.prepared_data import prepare
+from imil.training.run import Run
+
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "2",
+    "SLURM_LOCALID": "2",
+    "SLURM_NODELIST": "node[1-4]",
+}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    return write_phantoms(tmp_path_factory.mktemp("drawn") / "films", n=20, size=32, seed=0)
+
+
+def make_run(films, folder):
+    values = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 3}
+    values |= {"batch_size": 8, "lr": 0.01, "reader": "none", "mix": "mixup"}
+    settings = resolve({**values, "precision": "32", "device": "cpu"})
+    run_folder = RunFolder(folder)
+    folder.mkdir(exist_ok=True)
+    data = prepare(settings, run_folder, cache=folder / "cache", progress=lambda *_: None)
+    return Run(run_folder, settings, data, Console(quiet=True))
+
+
+def weights_after(run):
+    run.train(None, None)
+    return run.net.state_dict()
+
+
+def assert_equal(one, other):
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_a_cluster_s_variables_change_nothing(films, tmp_path, monkeypatch):
+    plain = weights_after(make_run(films, tmp_path / "plain"))
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    assert_equal(weights_after(make_run(films, tmp_path / "slurm")), plain)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(films, tmp_path):
+    plain = weights_after(make_run(films, tmp_path / "plain"))
+    run, steps = make_run(films, tmp_path / "run"), []
+    step = run.module.training_step
+
+    def interrupted(*args):
+        steps.append(args)
+        if len(steps) == 4:  # two an epoch: in the middle of the second
+            signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    run.module.training_step = interrupted
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.train(None, None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert torch.load(run.folder.last, weights_only=True)["epoch"] == 1
+    assert_equal(weights_after(make_run(films, tmp_path / "run")), plain)
