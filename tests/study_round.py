@@ -84,7 +84,7 @@ def _reading(case: Case, mask: np.ndarray, reader: Reader, job: Job) -> Reading:
     rng = rng_of(job.seed, case.number, *reader.name.encode())
     shares = GRID.shares(mask)
     squares = tuple((np.flatnonzero(shares >= min(0.05, shares.max())) + 1).tolist())
-    if reader.reader == "simulated":
+    if reader.reader.kind == "simulated":
         return Reading(case.id, reader.name, "focus", squares)
     seconds = round(float(rng.lognormal(3.0, 0.5)), 1)
     if case.number % 7 == 0:

@@ -195,14 +195,14 @@ def test_only_the_training_set_of_a_training_in_bfloat16_is_predicted_in_it(tmp_
         settings=SimpleNamespace(num_outliers=20),
         rounds=(70,),
         model=Model(),
-        _imil_callback=SimpleNamespace(),
+        marks=(70,),
         _half=half,
     )
     run._predict_all = partial(Run._predict_all, run)
-    Run._predict_at(run, 70)
+    Run._before_round(run, 70)
     assert seen == rough
     assert sorted(one.name for one in tmp_path.rglob("*.*")) == ["test.parquet", "train.parquet"]
-    assert len(run._imil_callback.predictions) == 8
+    assert len(run._predictions) == 8
 
 
 def test_a_round_after_bfloat16_takes_its_heat_maps_from_the_predictions(tmp_path, monkeypatch):

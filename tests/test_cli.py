@@ -215,7 +215,7 @@ def test_unreadable_images_can_be_skipped_and_are_listed(imil, tmp_path):
 BAD_FLAGS = {
     "--lr -1": "--lr is -1",
     "--model resnet19": "did you mean resnet18",
-    "--grid-size 65": "a grid of 65",
+    "--grid-size 65": "invalid grid of 65",
     "--reader psychic": "--reader is 'psychic'",
     "--reader replay:nowhere.csv": "nowhere.csv",
     "--reader simulated:luck=1": "invalid option 'luck=1'",

@@ -16,9 +16,9 @@ from imil.store import Store
 def run(out, reader, film_count=60, epochs=3):
     """The demo's own code with fewer films and epochs, and a second's wait for a reader."""
     os.environ["COLUMNS"] = "100"
-    from imil.training import demo, reader_factory
+    from imil.training import demo, web_reader
 
-    reader_factory.Web = partial(reader_factory.Web, patience=1)
+    web_reader.Web = partial(web_reader.Web, patience=1)
     demo.FILMS = film_count
     demo.SETTINGS |= {"epochs": epochs, "imil_epoch": [2], "image_size": 32}
     stdout = os.open(out.parent / "stdout", os.O_WRONLY | os.O_CREAT)

@@ -51,7 +51,7 @@ def test_a_training_whose_predictions_have_no_room_goes_on_and_says_it_once(run,
     shrink(run, training=16, looking=3, error=error)
     run.train(None, None)
     (message,) = (record.getMessage() for record in caplog.records)
-    assert "does not hold 16 images at a time: the model looks at" in message
+    assert "does not hold 16 images at a time: the batch size is now" in message
     ends = pd.read_parquet(run.folder.predictions("end", "train"))
     assert len(ends) == len(run.samples["train"])
 

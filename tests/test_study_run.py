@@ -261,7 +261,7 @@ def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
         assert len(job.predictions("external-else")) == 12
     before, after = whole[1].job("mixup", 0, 0), folder.job("mixup", 0, 0)
     assert after.status["device"] == load_config(after.run.config)["device"] == "cuda"
-    assert "Not all trainings were done alike" in folder.report.read_text("utf-8")
+    assert "Trainings differ in device or precision" in folder.report.read_text("utf-8")
     assert after.run.weights.stat().st_mtime_ns == before.run.weights.stat().st_mtime_ns
     with np.load(before.heat_maps) as one, np.load(after.heat_maps) as other:
         for key in one:  # drawn again, of the network that was trained then

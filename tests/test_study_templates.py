@@ -84,7 +84,7 @@ def test_the_other_plans_have_every_control(tmp_path, name, size, epochs, at, ri
     settings = found.settings(Arm("imil", "simulated"), 0)
     assert (settings.model, settings.image_size) == ("resnet18", size)
     assert (settings.epochs, settings.imil_epoch) == (epochs, (at,))
-    assert settings.reader == "simulated"
+    assert settings.reader.kind == "simulated"
     assert len(found.seeds) == 3
 
 

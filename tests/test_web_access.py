@@ -191,9 +191,9 @@ def test_invalid_expired_and_revoked_links_have_different_messages(store, addres
     revoke(store, "films", invitations(store, "films")[-1].id, by="owner")
     with visiting(address) as browser:
         for secret, status, message in (
-            ("nonsense", 404, "not known"),
-            ("%00%ff", 404, "not known"),
-            ("x" * 9000, 404, "not known"),
+            ("nonsense", 404, "unknown"),
+            ("%00%ff", 404, "unknown"),
+            ("x" * 9000, 404, "unknown"),
             (late, 410, "expired"),
             (revoked, 410, "withdrawn"),
         ):

@@ -28,10 +28,10 @@ def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:
         epochs = tuple(map(operator.index, given))
     except TypeError as error:
         raise SettingsError(
-            f"imil_epoch is {imil_epoch!r}: give a whole number such as 70, or several"
+            f"invalid imil_epoch {imil_epoch!r}: expected a whole number such as 70, or several"
         ) from error
     if not epochs:
-        raise SettingsError("imil_epoch names no epoch: give one, or several")
+        raise SettingsError("imil_epoch is empty: give one epoch, or several")
     for epoch in epochs:
         if epoch < 1:
             raise SettingsError(
