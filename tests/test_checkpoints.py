@@ -18,7 +18,7 @@ def train(folder, *, epochs, kept, writer, before=lambda _epoch: None, after=lam
     """A training that adds 1 to its weight in each epoch; calls `before` and `after` each."""
     weight = torch.zeros(1)
     state = {"epoch": 0, "model": {"weight": weight}, "optimizer": {}, "history": []}
-    state["selected"] = {}
+    state["treatment"] = None
     checkpoints = Checkpoints(folder, kept, writer, lambda: state)
     for epoch in range(1, epochs + 1):
         before(epoch)

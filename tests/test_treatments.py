@@ -112,6 +112,7 @@ def check_images(name, drawn, corrected):
         assert covered == {True, False}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", FOUR)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_draws_treated_images_also_in_its_workers(name, workers):
@@ -264,7 +265,7 @@ def test_imil_train_treats_every_batch(films, tmp_path, monkeypatch, name):
             return super().loss(outputs, features, batch)
 
     treatment = Watched(other_image) if name == "other" else Watched()
-    monkeypatch.setitem(TREATMENTS, name, treatment)
+    monkeypatch.setitem(TREATMENTS, name, lambda: treatment)
     run = train(films, tmp_path, name)
     samples = run.samples["train"]
     originals = {i: samples.view(i)[0] for i in range(len(samples))}
@@ -292,8 +293,8 @@ def test_imil_train_treats_every_batch(films, tmp_path, monkeypatch, name):
 
 
 def test_a_run_with_the_loss_learns_something_else(films, tmp_path, monkeypatch):
-    monkeypatch.setitem(TREATMENTS, "attention", FOUR["attention"])
-    monkeypatch.setitem(TREATMENTS, "nothing", Treatment())
+    monkeypatch.setitem(TREATMENTS, "attention", lambda: FOUR["attention"])
+    monkeypatch.setitem(TREATMENTS, "nothing", Treatment)
     one, other = (train(films, tmp_path, name, epochs=2) for name in ("attention", "nothing"))
     weights = zip(one.net.state_dict().values(), other.net.state_dict().values(), strict=True)
     assert any(not torch.equal(a, b) for a, b in weights)
@@ -306,14 +307,14 @@ def test_a_treatment_may_select_squares_of_other_samples(films, tmp_path, monkey
         def relevance(self, readings, model, samples):
             assert {reading.squares for reading in readings.values()} == {TOP.squares}
             assert all(samples.corrected(i) == TOP for i in readings)
-            assert model.predict(samples, [0]).shape == (1, 2)
+            assert model.probs(samples, [0]).shape == (1, 2)
             return {0: np.array([[0.0, 0.4], [0.6, 0.1]])}
 
-    monkeypatch.setitem(TREATMENTS, "spread", Spread(blackout))
+    monkeypatch.setitem(TREATMENTS, "spread", lambda: Spread(blackout))
     run = train(films, tmp_path, "spread")
     assert run.samples["train"].corrected(0) == Kept(GRID, (3,))
     state = torch.load(run.folder.last, weights_only=True)
-    assert state["selected"] == {0: [2, 2, [3]]}
+    assert state["treatment"]["selected"] == {0: [2, 2, [3]]}
 
 
 def test_an_unknown_treatment_is_refused():

@@ -67,6 +67,16 @@ class RunFolder:
         return self.path / "predictions" / when / f"{split}.parquet"
 
     @property
+    def field_of_view(self) -> Path:
+        """The squares that the trained network sees, where it does not see all."""
+        return self.path / "field_of_view.json"
+
+    @property
+    def treatment(self) -> Path:
+        """What the treatment made of each round's readings, and the evidence."""
+        return self.path / "treatment.json"
+
+    @property
     def cases(self) -> Path:
         """One PNG per case, for the console."""
         return self.path / "cases"

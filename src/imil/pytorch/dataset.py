@@ -15,7 +15,7 @@ from imil.errors import DataError
 from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.raw_image import resized, size_of, to_tensor
-from imil.treatments import TREATMENTS, Batch, Treatment
+from imil.treatments import Batch, Treatment, find_treatment
 from imil.treatments.batch import other_rows
 
 Transform = Callable[..., Any]
@@ -60,7 +60,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         keys: Sequence[str] | None = None,
         original: Callable[[int], Image] | None = None,
         threadsafe: bool = False,
-        treatment: Treatment = TREATMENTS["imil"],
+        treatment: Treatment | None = None,
         return_keep: bool = False,
     ) -> None:
         if transform is not None and view is None:
@@ -70,7 +70,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
             )
         self.dataset = dataset
         self.corrections = Corrections(len(dataset))
-        self.treatment = treatment
+        self.treatment = treatment or find_treatment("imil")
         self._transform, self._return_keep = transform, return_keep
         self._rng: tuple[int, torch.Generator] | None = None
         self._view = view or to_float

@@ -58,7 +58,7 @@ class TorchModel:
         if not len(samples) or samples is self._checked:
             return
         with eval_context(self.module):
-            batch = self._views(samples, range(len(samples))[:LOOKED_AT])
+            batch = self.views(samples, range(len(samples))[:LOOKED_AT])
             if self._layer is None:
                 layer = look_for_layer(self.module, batch)
                 self._layer, logits = layer.name if layer.lasting else None, layer.logits
@@ -159,7 +159,7 @@ class TorchModel:
             part = indices[start : start + size]
             result: Out | None = None
             try:
-                result = look(self._views(samples, part), start)
+                result = look(self.views(samples, part), start)
             except RuntimeError as error:
                 if len(part) == 1 or not ran_out(error):
                     raise
@@ -177,7 +177,20 @@ class TorchModel:
             yield result
             start += len(part)
 
-    def _views(self, samples: CorrectedDataset, indices: Sequence[int]) -> torch.Tensor:
+    def logits(self, views: torch.Tensor) -> NDArray[np.float64]:
+        """Logits (B, K) of images as `views` gives them, in evaluation mode and float32.
+
+        Two columns where the module gives one logit for two classes.
+        """
+        precise = full_precision(next(self.module.parameters()).device)
+        with eval_context(self.module), torch.no_grad(), precise:
+            parts = [
+                _two_columns(logits_of(self.module(part), len(part)).cpu().double())
+                for part in views.split(self.batch_size)
+            ]
+        return torch.cat(parts).numpy()
+
+    def views(self, samples: CorrectedDataset, indices: Sequence[int]) -> torch.Tensor:
         """Views of these samples as one batch, on the module's device and in its dtype."""
         parameter = next(self.module.parameters())
         views = [samples.view(i) for i in indices]
@@ -194,6 +207,11 @@ class TorchModel:
 
 def _probabilities(logits: torch.Tensor) -> torch.Tensor:
     logits = logits.cpu().double()  # in this order: not every device has float64
-    if logits.shape[1] == 1:  # one logit for two classes
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    return logits.softmax(dim=1)
+    return _two_columns(logits).softmax(dim=1)
+
+
+def _two_columns(logits: torch.Tensor) -> torch.Tensor:
+    """The logits, with a column of zeros before a single one, which stands for two classes."""
+    if logits.shape[1] == 1:
+        return torch.cat([torch.zeros_like(logits), logits], dim=1)
+    return logits

@@ -17,7 +17,7 @@ from imil.training.loop import EpochResult
 from imil.training.throttle import Throttle
 
 FORMAT = 1
-ENTRIES = {"format", "epoch", "model", "optimizer", "history", "selected"}
+ENTRIES = {"format", "epoch", "model", "optimizer", "history", "treatment"}
 
 
 class Writer:

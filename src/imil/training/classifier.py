@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imil.pytorch.gradcam import LayerFeatures, features_of
@@ -62,12 +63,22 @@ class Classifier(nn.Module):
         self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
         self._mix, self._augment = mix, augment
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
+        self.field: Tensor | None
+        self.register_buffer("field", None, persistent=False)  # (S, S), True where it sees
         self.register_buffer("mean", _per_channel(config.get("mean", (0.5,))), persistent=False)
         self.register_buffer("std", _per_channel(config.get("std", (0.5,))), persistent=False)
 
+    def set_field(self, keep: NDArray[np.bool_]) -> None:
+        """From now on, everything outside `keep` (S, S) is black in every image, also in use."""
+        self.field = None if keep.all() else torch.from_numpy(keep).to(self.mean.device)
+
+    def seen(self, pixels: Tensor) -> Tensor:
+        """Raw pixels (B, C, S, S) within the field of view; the rest is black."""
+        return pixels if self.field is None else pixels.masked_fill(~self.field, 0)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (B, K) of raw pixels (B, 1 or 3, S, S), 0 to 255."""
-        logits: Tensor = self.net(self.normalised(pixels))
+        logits: Tensor = self.net(self.normalised(self.seen(pixels)))
         return logits
 
     def normalised(self, pixels: Tensor) -> Tensor:
@@ -93,14 +104,16 @@ class Classifier(nn.Module):
         return StepResult(loss if extra is None else loss + extra, accuracy)
 
     def _logits_and_features(self, images: Tensor) -> tuple[Tensor, LayerFeatures | None]:
+        # not `self`: what is outside the field of view was black before the image was augmented
         if self.layer is None:
-            return self(images), None
+            return self.net(self.normalised(images)), None
         with features_of(self, self.layer) as features:
-            logits = self(images)
+            logits = self.net(self.normalised(images))
         return logits, features[0]
 
     def _prepared(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
         """The batch as it is trained on: treated, augmented and mixed."""
+        batch = replace(batch, images=self.seen(batch.images))
         if batch.keep is not None or self.treatment.all_images:
             batch = self.treatment.batch(batch, draw, rng)
         images, keep = self._augment(batch.images, batch.keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
-from imil.atomic_files import atomic_write
+from imil.atomic_files import atomic_write, write_json
 from imil.cases import Model, Reader
 from imil.errors import DataError, ImilError, SettingsError
+from imil.grid import Grid
 from imil.metrics import accuracy, evaluate, negative_log_likelihood
 from imil.predictions import Predictions
 from imil.pytorch import IMIL, CorrectedDataset, TorchModel
@@ -38,7 +40,7 @@ from imil.training.network import build
 from imil.training.prediction_files import read_predictions, write_metrics, write_predictions
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
-from imil.training.relevance import RelevanceUpdate
+from imil.training.treatment_update import TreatmentUpdate
 from imil.treatments import find_treatment
 
 Call = Callable[[int], object]  # with completed epochs
@@ -139,8 +141,15 @@ class Run:
         reporter = ProgressReporter(Progress(store), self.name, self._test_metrics)
         with reporter.alive(), enough_memory(self.settings.batch_size):
             imil = self._imil(reporter.waiting(reader), store, bar)
-            relevance = RelevanceUpdate(
-                self.module.treatment, self.samples["train"], self.model, store
+            update = TreatmentUpdate(
+                self.module.treatment,
+                self.samples["train"],
+                self.model,
+                store,
+                folder=self.folder,
+                seed=self.settings.seed,
+                set_field=self._set_field,
+                say=partial(self.console.print, markup=False),
             )
             report = partial(reporter.report, epochs=self.settings.epochs)
 
@@ -149,13 +158,13 @@ class Run:
                     imil.begin()
                 else:
                     round_ = imil.restore(epoch, self._predictions)
-                    relevance.restore()
-                    relevance.after_round(round_)
+                    update.restore()
+                    update.after_round(round_)
 
             def each(epoch: int) -> None:
-                relevance.after_round(imil.after_epoch(epoch, self._predictions))
+                update.after_round(imil.after_epoch(epoch, self._predictions))
 
-            self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], relevance)
+            self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
@@ -193,7 +202,7 @@ class Run:
         bar: Bar,
         first: Sequence[Call],
         each: Sequence[Call],
-        relevance: RelevanceUpdate | None = None,
+        update: TreatmentUpdate | None = None,
     ) -> None:
         """Train to the last epoch, from the newest checkpoint if there is one.
 
@@ -225,12 +234,12 @@ class Run:
             state = load_checkpoint(self.folder.last)
             loop.load_state_dict(state)
             history.rows = list(state["history"])
-            if relevance is not None:
-                relevance.selected = dict(state["selected"])
+            if update is not None and state["treatment"] is not None:  # None: of a baseline
+                update.load_state_dict(state["treatment"])
 
         def state_dict() -> dict[str, Any]:
-            selected = {} if relevance is None else relevance.selected
-            return loop.state_dict() | {"history": history.rows, "selected": selected}
+            treatment = None if update is None else update.state_dict()
+            return loop.state_dict() | {"history": history.rows, "treatment": treatment}
 
         checkpoints = Checkpoints(self.folder, self.marks, self.writer, state_dict)
         self._find_layer()
@@ -265,6 +274,23 @@ class Run:
             self.writer.settle()
         except ImilError as failed:
             error.add_note(str(failed))
+
+    def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
+        """Let the model see these squares of every image alone, and write them down."""
+        self.module.set_field(grid.mask(squares, *[self.settings.image_size] * 2))
+        path = self.folder.field_of_view
+        if len(squares) == grid.squares:
+            path.unlink(missing_ok=True)
+        else:
+            write_json(path, {"grid": [grid.rows, grid.cols], "squares": list(squares)})
+
+    def load_trained(self) -> None:
+        """Take the trained weights and the field of view from the folder of a finished run."""
+        self.net.load_state_dict(load_file(self.folder.weights))
+        self.module.to(self.device)
+        if self.folder.field_of_view.exists():
+            field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
+            self._set_field(Grid(*field["grid"]), field["squares"])
 
     def _find_layer(self) -> None:
         """The layer whose features the treatment's loss is given, if it needs them."""

@@ -5,21 +5,41 @@ To add a treatment, write a `Treatment` in a file of its own and add it to `TREA
 
 from __future__ import annotations
 
-from imil.errors import SettingsError
+from collections.abc import Callable
+from functools import partial
+
 from imil.fills import blackout
 from imil.treatments.batch import Batch
 from imil.treatments.cover import Cover
-from imil.treatments.treatment import Draw, Features, Treatment
+from imil.treatments.field_of_view import FieldOfView
+from imil.treatments.spec import parse_treatment
+from imil.treatments.treatment import Draw, Features, Field, Treatment
 
-__all__ = ["TREATMENTS", "Batch", "Cover", "Draw", "Features", "Treatment", "find_treatment"]
+__all__ = [
+    "TREATMENTS",
+    "Batch",
+    "Cover",
+    "Draw",
+    "Features",
+    "Field",
+    "FieldOfView",
+    "Treatment",
+    "find_treatment",
+]
 
-TREATMENTS: dict[str, Treatment] = {
-    "imil": Cover(blackout),  # paper 3.1, step 7: black, in place of the original
+TREATMENTS: dict[str, Callable[..., Treatment]] = {
+    "imil": partial(Cover, blackout),  # paper 3.1, step 7: black, in place of the original
+    "field-of-view": FieldOfView,
+    "best": FieldOfView,  # what our own studies recommend, see docs/method.md
 }
 
 
-def find_treatment(name: str) -> Treatment:
-    """The treatment of that name. Raises: SettingsError: it is not known."""
-    if name not in TREATMENTS:
-        raise SettingsError(f"unknown treatment '{name}': expected one of {', '.join(TREATMENTS)}")
-    return TREATMENTS[name]
+def find_treatment(text: str) -> Treatment:
+    """The treatment that `NAME` or `NAME:option=value,option=value` names.
+
+    Raises: SettingsError: the name or an option is unknown, or a value is out of range.
+
+    >>> find_treatment("field-of-view:irrelevant=0.05")
+    FieldOfView(irrelevant=0.05, reliance=2.5)
+    """
+    return parse_treatment(text, TREATMENTS)

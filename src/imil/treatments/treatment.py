@@ -1,8 +1,9 @@
-"""The interface of a treatment: three moments, each of which may be left as it is here."""
+"""The interface of a treatment: four moments, each of which may be left as it is here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imil.cases import Reading, Samples
+from imil.grid import Grid
 from imil.treatments.batch import Batch
 
 Draw = Callable[[int], Batch]
@@ -35,8 +37,23 @@ class Features(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Field:
+    """The squares of every image that the model sees; the others are black.
+
+    Args:
+        grid: the grid of the squares.
+        squares: their numbers, from 1.
+        evidence: what the decision rests on: plain JSON values, with a `sentence` for people.
+    """
+
+    grid: Grid
+    squares: tuple[int, ...]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Treatment:
-    """How readings change training. All three moments are optional.
+    """How readings change training. All four moments are optional.
 
     The same treatment works in `imil train`, in the callbacks and in a loop of your own.
     `CorrectedDataset` applies `batch` to one sample at a time, in the loader's workers.
@@ -58,6 +75,26 @@ class Treatment:
             samples: the training set.
         Returns: position -> share of each square that matters, (rows, cols), in [0, 1]; squares of
             0.5 and more are kept from now on. Other samples than the readers' may be among them.
+        """
+        return None
+
+    def field(
+        self,
+        readings: Mapping[int, Reading],
+        grid: Grid,
+        model: Any,
+        samples: Samples,
+        rng: np.random.Generator,
+    ) -> Field | None:
+        """The squares that the model sees in every image, in training and in use; None: all.
+
+        Args:
+            readings: position of the sample -> its newest reading, of all rounds so far.
+            grid: the grid of the readings.
+            model: the model that the round asked (`imil.pytorch.TorchModel`).
+            samples: the training set.
+            rng: from the run's seed and the epoch.
+        Raises: SettingsError: the readings do not allow it; training then goes on without.
         """
         return None
 

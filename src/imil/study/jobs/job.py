@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from safetensors.torch import load_file
 
 from imil.atomic_files import atomic_write, link_or_copy, write_table
 from imil.cases import Case, Reader, Reading
@@ -181,8 +180,7 @@ def _train(
     if trained:  # an external set was added, or the job was killed while it evaluated
         # pretrained weights need not be loaded
         run = Run(run_folder, settings.model_copy(update={"weights": "none"}), data, console)
-        run.net.load_state_dict(load_file(run_folder.weights))
-        run.module.to(run.device)
+        run.load_trained()
         _evaluate(plan, job, run, cache)
         run_folder.last.unlink(missing_ok=True)
         return
