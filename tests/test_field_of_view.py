@@ -13,10 +13,11 @@ from imil.grid import Grid
 from imil.phantom.dataset import write_phantoms
 from imil.run_folder import RunFolder
 from imil.settings import resolve
-from imil.training.launch import new_run
+from imil.training.fork import fork_run
+from imil.training.launch import new_run, resume_run
 from imil.training.prepared_data import prepare
 from imil.training.run import Run
-from imil.treatments import find_treatment
+from imil.treatments import Field, find_treatment
 from imil.treatments.field_of_view import FieldOfView
 from imil.treatments.relevance import position_prior, propagate
 from imil.treatments.reliance import measure_reliance
@@ -200,3 +201,26 @@ def test_random_squares_change_nothing_and_it_is_said(films, tmp_path, capsys):
     assert "The treatment changes nothing: the readings do not tell" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_a_square_that_is_covered_stays_so_while_readers_call_it_irrelevant(samples):
+    rng = np.random.default_rng(0)
+    samples.images[:, :, :2, :2] = 0  # covered: nothing to rely on
+    before = Field(GRID, (2, 3, 4))
+    assert FieldOfView().field(readings(), GRID, Sum(), samples, rng, before).squares == (2, 3, 4)
+    turned = readings(READINGS[:, ::-1])  # now square 1 is selected in every reading
+    assert 1 in FieldOfView().field(turned, GRID, Sum(), samples, rng, before).squares
+
+
+def test_a_run_that_is_stopped_between_covering_and_the_end_goes_on_to_the_same(films, tmp_path):
+    values = {"treatment": "field-of-view:reliance=0.5", "imil_epoch": [1], "epochs": 4}
+    whole = train(films, tmp_path / "whole", **values)
+    rounds = json.loads(RunFolder(tmp_path / "whole").treatment.read_text())
+    assert rounds[0]["epoch"] == 1
+    assert {row["epoch"] for row in rounds} <= {1, 2, 3}
+    part = RunFolder(tmp_path / "part")
+    part.path.mkdir()
+    fork_run(RunFolder(tmp_path / "whole"), part, 1)
+    settings(films, **values).write(part.config)
+    assert resume_run(part.path, None, tmp_path / "cache")["end"] == whole["end"]
+    assert json.loads(part.treatment.read_text()) == rounds

@@ -11,7 +11,7 @@ import csv
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,20 @@ from PIL import Image
 from imil.errors import DataError, SettingsError
 from imil.phantom.film import Depth, Letter, Phantom, draw
 
-__all__ = ["CLASS_NAMES", "LETTERS", "Phantom", "draw", "write_phantoms"]
+__all__ = [
+    "CLASS_NAMES",
+    "LETTERS",
+    "Phantom",
+    "Variant",
+    "draw",
+    "draw_test_variants",
+    "write_phantoms",
+]
 
 CLASS_NAMES = ("normal", "lesion")
 LETTERS: tuple[Letter, Letter] = ("R", "L")  # the letter that matches each label
+Variant = Literal["for", "against", "without"]
+SEED_FILE = "seed.txt"
 COLUMNS = ("image", "label", "class_name", "split", "patient", "lung_mask", "lesion_mask")
 
 
@@ -73,6 +83,41 @@ def write_phantoms(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder / "manifest.csv"
+
+
+def draw_test_variants(
+    manifest: Path, variant: Variant, *, size: int, difficulty: float
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The test images drawn again, with another letter and otherwise equal; and their labels.
+
+    So a model can be judged on the same image with the letter for and against its label.
+
+    Args:
+        manifest: as `write_phantoms` returned it, from 8-bit images of this size and difficulty.
+        variant: the letter matches the label (`for`), is the other one (`against`), or is left out
+            (`without`).
+    Returns: uint8 (N, size, size) and int (N,).
+    """
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    labels = np.array([int(row["label"]) for row in rows], np.int64)
+    letters: dict[Variant, list[Letter | None]] = {
+        "for": [LETTERS[label] for label in labels],
+        "against": [LETTERS[1 - label] for label in labels],
+        "without": [None] * len(rows),
+    }
+    seed = int((manifest.parent / SEED_FILE).read_text())
+    images = [
+        draw(
+            int(label),
+            np.random.default_rng((seed, int(row["patient"][1:]))),
+            size=size,
+            letter=letter,
+            difficulty=difficulty,
+        ).image
+        for row, label, letter in zip(rows, labels, letters[variant], strict=True)
+    ]
+    return np.stack(images).astype(np.uint8), labels
 
 
 def _check(
@@ -131,6 +176,7 @@ def _draw_images(
     """Draw and write every image with its masks, then the manifest."""
     for name in ("images", "lung_masks", "lesion_masks"):
         (folder / name).mkdir(parents=True)
+    (folder / SEED_FILE).write_text(f"{seed}\n", encoding="utf-8")
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()

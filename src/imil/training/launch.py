@@ -38,9 +38,10 @@ def new_run(
     cache: Path | None,
     *,
     room: Room = reading_room,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """Train from the start; returns the metrics. `room` opens the web reader's reading room."""
-    console, is_new = Console(), not folder.path.exists()
+    console, is_new = console or Console(), not folder.path.exists()
     settings = resolve_auto(settings)
     try:
         with folder.locked():

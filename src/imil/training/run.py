@@ -160,9 +160,12 @@ class Run:
                     round_ = imil.restore(epoch, self._predictions)
                     update.restore()
                     update.after_round(round_)
+                    update.after_epoch(epoch)
 
             def each(epoch: int) -> None:
                 update.after_round(imil.after_epoch(epoch, self._predictions))
+                if epoch < self.settings.epochs:
+                    update.after_epoch(epoch)
 
             self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
             metrics = self._finish()

@@ -54,14 +54,16 @@ class TreatmentUpdate:
         self._folder, self._seed, self._set_field, self._say = folder, seed, set_field, say
         self._selected: dict[int, list[Any]] = {}  # position -> rows, columns, squares
         self._field: list[Any] | None = None  # rows, columns, squares
+        self._refused = False  # by the readings of the newest round
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        return {"selected": self._selected, "field": self._field}
+        return {"selected": self._selected, "field": self._field, "refused": self._refused}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what a checkpoint holds; `restore` applies it."""
         self._selected, self._field = dict(state["selected"]), state["field"]
+        self._refused = state["refused"]
 
     def restore(self) -> None:
         """Apply what earlier rounds led to, after the corrections of the readings."""
@@ -76,8 +78,15 @@ class TreatmentUpdate:
         if round_ is None:
             return
         self._update_relevance(round_)
-        self._update_field(round_)
+        self._update_field(round_, round_.epoch)
         self.restore()
+
+    def after_epoch(self, epoch: int) -> None:
+        """Ask for the field again 1, 2, 4, 8 … epochs after the newest round."""
+        rounds = [r for r in self._store.rounds() if r.epoch <= epoch and r.state == "applied"]
+        since = epoch - rounds[-1].epoch if rounds else 0
+        if since > 0 and since & (since - 1) == 0 and not self._refused:
+            self._update_field(rounds[-1], epoch)
 
     def _update_relevance(self, round_: Round) -> None:
         if type(self._treatment).relevance is Treatment.relevance:
@@ -87,7 +96,7 @@ class TreatmentUpdate:
         for i, squares in relevance.items():
             self._selected[i] = [*squares.shape, list(selected_squares(squares))]
 
-    def _update_field(self, round_: Round) -> None:
+    def _update_field(self, round_: Round, epoch: int) -> None:
         if type(self._treatment).field is Treatment.field:
             return
         grid = round_.settings.grid
@@ -96,31 +105,40 @@ class TreatmentUpdate:
             for earlier in self._store.rounds(round_.run)
             if earlier.epoch <= round_.epoch and earlier.settings.grid == grid
         ]
-        rng = np.random.default_rng([self._seed, round_.epoch, FIELD_STREAM])
+        rng = np.random.default_rng([self._seed, epoch, FIELD_STREAM])
+        rows, cols, squares = self._field or [0, 0, []]
+        previous = Field(grid, tuple(squares)) if (rows, cols) == (grid.rows, grid.cols) else None
+        readings = self._readings(rounds)
+        self._refused = False
         try:
-            field = self._treatment.field(
-                self._readings(rounds), grid, self._model, self._samples, rng
-            )
+            field = self._treatment.field(readings, grid, self._model, self._samples, rng, previous)
         except SettingsError as error:
-            field = None
-            self._record(round_, {"sentence": f"The treatment changes nothing: {error}."})
-        if field is not None:
-            self._take(round_, field)
+            self._refused = True
+            self._record(epoch, {"sentence": f"The treatment changes nothing: {error}."})
+            return
+        if field is None or (epoch > round_.epoch and not self._changes(field)):
+            return
+        self._take(epoch, field)
 
-    def _take(self, round_: Round, field: Field) -> None:
+    def _changes(self, field: Field) -> bool:
+        """Whether the model would see other squares than it does."""
+        every = range(1, field.grid.squares + 1)
+        return list(field.squares) != list(every if self._field is None else self._field[2])
+
+    def _take(self, epoch: int, field: Field) -> None:
         grid = field.grid
-        self._record(round_, {"grid": [grid.rows, grid.cols], **field.evidence})
+        self._record(epoch, {"grid": [grid.rows, grid.cols], **field.evidence})
         every = len(field.squares) == grid.squares
         self._field = None if every else [grid.rows, grid.cols, list(field.squares)]
         self._set_field(grid, field.squares)
 
-    def _record(self, round_: Round, evidence: dict[str, Any]) -> None:
-        """Say what was decided, and add it to the run's file; a round that is repeated, once."""
+    def _record(self, epoch: int, evidence: dict[str, Any]) -> None:
+        """Say what was decided, and add it to the run's file; an epoch that is repeated, once."""
         self._say(evidence["sentence"])
         path = self._folder.treatment
         rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        rows = [row for row in rows if row["epoch"] < round_.epoch]
-        write_json(path, [*rows, {"epoch": round_.epoch, **evidence}])
+        rows = [row for row in rows if row["epoch"] < epoch]
+        write_json(path, [*rows, {"epoch": epoch, **evidence}])
 
     def _readings(self, rounds: Sequence[Round]) -> dict[int, Reading]:
         """Position of the sample -> its newest reading in these rounds."""

@@ -54,6 +54,7 @@ class FieldOfView(Treatment):
         model: Any,
         samples: Samples,
         rng: np.random.Generator,
+        previous: Field | None = None,
     ) -> Field:
         """The squares that stay, with the evidence.
 
@@ -70,7 +71,7 @@ class FieldOfView(Treatment):
         prior = relevance.squares[0]
         irrelevant = [int(i) + 1 for i in np.flatnonzero(prior <= self.irrelevant)]
         measured = None
-        covered = tuple(irrelevant)
+        covered = set(irrelevant)
         if self.reliance > 0 and irrelevant:
             measured = measure_reliance(
                 model.logits,
@@ -80,9 +81,12 @@ class FieldOfView(Treatment):
                 irrelevant,
                 rng,
             )
-            covered = measured.relied_on(least=self.reliance / grid.squares, z=FAR)
-        kept = tuple(sorted(set(range(1, grid.squares + 1)) - set(covered)))
-        return Field(grid, kept, _evidence(relevance, irrelevant, measured, covered))
+            covered = set(measured.relied_on(least=self.reliance / grid.squares, z=FAR))
+        every = set(range(1, grid.squares + 1))
+        if previous is not None:  # a model cannot rely on what is covered: it stays so
+            covered |= (every - set(previous.squares)) & set(irrelevant)
+        evidence = _evidence(relevance, irrelevant, measured, tuple(sorted(covered)))
+        return Field(grid, tuple(sorted(every - covered)), evidence)
 
 
 def _evidence(

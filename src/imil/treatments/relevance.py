@@ -33,7 +33,7 @@ class Relevance:
             probability that a reader would select it.
         by: what it was predicted from.
         auroc: of the prediction for the squares of cases that were left out, in [0, 1].
-        low, high: its 95 % interval, from resampled cases.
+        low, high: its 99 % interval, from resampled cases.
         cases: readings that it was learnt from.
     """
 
@@ -168,7 +168,7 @@ def _left_out_by_features(
 def _auroc_interval(
     predicted: NDArray[np.float64], selected: NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Mean AUROC within a case, and its 95 % interval over resampled cases.
+    """Mean AUROC within a case, and its 99 % interval over resampled cases.
 
     Within a case, since predictions of different left-out cases come from different fits. Cases
     in which all squares or none are selected tell nothing.
@@ -178,7 +178,7 @@ def _auroc_interval(
         return 0.5, 0.0, 1.0
     areas = np.array([_auroc(p, s) for p, s in zip(predicted[some], selected[some], strict=True)])
     drawn = rng.integers(0, len(areas), (RESAMPLES, len(areas)))
-    low, high = np.quantile(areas[drawn].mean(axis=1), (0.025, 0.975))
+    low, high = np.quantile(areas[drawn].mean(axis=1), (0.005, 0.995))
     return float(areas.mean()), float(low), float(high)
 
 

@@ -85,8 +85,12 @@ class Treatment:
         model: Any,
         samples: Samples,
         rng: np.random.Generator,
+        previous: Field | None = None,
     ) -> Field | None:
         """The squares that the model sees in every image, in training and in use; None: all.
+
+        Called after a round, and again 1, 2, 4, 8 … epochs later, since a model that is kept from
+        one shortcut may find another.
 
         Args:
             readings: position of the sample -> its newest reading, of all rounds so far.
@@ -94,6 +98,7 @@ class Treatment:
             model: the model that the round asked (`imil.pytorch.TorchModel`).
             samples: the training set.
             rng: from the run's seed and the epoch.
+            previous: what the model sees until now, on the same grid; None: all squares.
         Raises: SettingsError: the readings do not allow it; training then goes on without.
         """
         return None

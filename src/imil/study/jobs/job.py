@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from imil.atomic_files import atomic_write, link_or_copy, write_table
+from imil.atomic_files import atomic_write
 from imil.cases import Case, Reader, Reading
 from imil.errors import ImilError, RoundPaused, SettingsError
 from imil.images.load import load_mask
@@ -32,6 +31,7 @@ from imil.study.controls import Oversample, RandomBox, Recorded, SkipAll
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.device import resolve_auto
+from imil.training.fork import fork_run
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Prepared, prepare, prepare_external
 from imil.training.reader_factory import make_reader
@@ -171,7 +171,7 @@ def _train(
     with atomic_write(run_folder.splits) as half:
         shutil.copyfile(folder.splits(job.split), half)
     if arm.forks and not trained:
-        _fork(folder.job("baseline", job.seed, job.split), job, plan.round)
+        fork_run(folder.job("baseline", job.seed, job.split).run, run_folder, plan.round)
     data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
     # every baseline keeps its checkpoint: an arm that continues from it may be added later
     trunk = arm.kind == "baseline" and plan.round < settings.epochs
@@ -199,18 +199,6 @@ def _train(
             store.close()
     _evaluate(plan, job, run, cache)
     run_folder.last.unlink(missing_ok=True)  # model.safetensors has the trained weights
-
-
-def _fork(trunk: Job, job: Job, epoch: int) -> None:
-    """Copy the trunk's state before the round to the job, unless the job has started already."""
-    if job.run.last.exists():
-        return
-    before = trunk.run.predictions(f"epoch-{epoch:03}", TEST).parent
-    target = job.run.predictions(f"epoch-{epoch:03}", TEST).parent
-    shutil.copytree(before, target, dirs_exist_ok=True)
-    write_table(job.run.history, pd.read_csv(trunk.run.history).head(epoch))
-    job.run.last.parent.mkdir(parents=True, exist_ok=True)
-    link_or_copy(trunk.run.at(epoch), job.run.last)  # last: the job continues if it exists
 
 
 @contextmanager
