@@ -77,7 +77,7 @@ def install_pins(pins, *, errors=None):
 
 
 def try_cpu_build_of_torch():
-    """Install the CPU build if pip's index has it; by name, as pip with hashes prefers the other."""
+    """Install the CPU build if the index has it, by name: pip with hashes prefers the other."""
     torch = next(pin for pin in entries(PINS) if pin.startswith("torch=="))
     pin = re.sub(r"(==[\w.]+)", r"\1+cpu", torch, count=1)
     with contextlib.suppress(subprocess.CalledProcessError):
