@@ -194,7 +194,7 @@ def test_readers_who_share_no_case_have_no_agreement():
     assert (result.pairs[0].kappa, result.pairs[0].jaccard) == (None, None)
 
 
-def test_no_reading_is_no_agreement():
+def test_agreement_is_undefined_without_readings():
     assert agreement([], GRID).readers == ()
     assert agreement([], GRID).kappa is None
 

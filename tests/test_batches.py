@@ -158,45 +158,45 @@ def test_batches_drawn_after_a_release_are_still_corrected(tmp_path, lie, where)
     assert not ours._pinned
 
 
-def test_images_that_the_gpu_has_no_room_for_stay_outside_and_it_is_said(tmp_path, free):
+def test_images_that_do_not_fit_on_the_gpu_stay_outside_with_a_warning(tmp_path, free):
     samples, order = make(tmp_path / "films.npy", 1)
     free(2 * 11 * 64 - 1)
-    said = []
-    ours = make_batches(samples, order, said.append)
+    warnings = []
+    ours = make_batches(samples, order, warnings.append)
     assert len(drawn_twice(ours)) == 3
     assert ours._on_device is None
-    assert len(said) == 1
-    assert "stay in the computer's memory" in said[0]
+    assert len(warnings) == 1
+    assert "stay in the computer's memory" in warnings[0]
 
 
 def test_images_wait_until_the_network_has_taken_its_memory(tmp_path, free):
     samples, order = make(tmp_path / "films.npy", 1)
     free(10**9)
-    said = []
-    ours = make_batches(samples, order, said.append)
+    warnings = []
+    ours = make_batches(samples, order, warnings.append)
     list(ours)
     free(2 * 11 * 64 - 1)  # what the first epoch has left
     list(ours)
     assert ours._on_device is None
-    assert len(said) == 1
+    assert len(warnings) == 1
 
 
-def test_memory_that_is_gone_when_it_is_asked_for_is_no_crash(tmp_path, free, monkeypatch):
+def test_an_allocation_that_fails_does_not_stop_training(tmp_path, free, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     samples, order = make(tmp_path / "films.npy", 1)
     samples.correct(3, FIRST)
     free(10**9)
-    said = []
-    ours = make_batches(samples, order, said.append)
+    warnings = []
+    ours = make_batches(samples, order, warnings.append)
     monkeypatch.setattr(batches, "_copied", full)
     theirs = list(DataLoader(samples, SIZE, sampler=order))
     for batch, (expected, _) in zip(drawn_twice(ours), theirs, strict=True):
         assert torch.equal(treated(batch).cpu(), expected)
-    assert len(said) == 1
+    assert len(warnings) == 1
     list(ours)
-    assert len(said) == 1, "it is tried once"
+    assert len(warnings) == 1, "it is tried once"
 
 
 def test_images_that_may_not_be_pinned_are_drawn_from_the_file(tmp_path, lie, monkeypatch):
@@ -206,24 +206,24 @@ def test_images_that_may_not_be_pinned_are_drawn_from_the_file(tmp_path, lie, mo
     samples, order = make(tmp_path / "films.npy", 1)
     lie("pinned")
     monkeypatch.setattr(batches, "_pinned", refuse)
-    said = []
-    ours = make_batches(samples, order, said.append)
+    warnings = []
+    ours = make_batches(samples, order, warnings.append)
     assert len(drawn_twice(ours)) == 3
     assert not ours._pinned
-    assert len(said) == 1
+    assert len(warnings) == 1
 
 
 @pytest.mark.parametrize("there", [None, 0])
-def test_images_beyond_the_memory_are_read_from_disk_and_it_is_said(
+def test_images_beyond_the_memory_are_read_from_disk_with_a_warning(
     tmp_path, free, monkeypatch, there
 ):
     samples, order = make(tmp_path / "films.npy", 1)
     free(there)
     monkeypatch.setattr(batches.host_memory, "granted", lambda: 15 * 64 - 1)
-    said = []
-    drawn_twice(make_batches(samples, order, said.append))
-    assert "from the disk" in said[-1]
-    assert len(said) == 1 + (there == 0)
+    warnings = []
+    drawn_twice(make_batches(samples, order, warnings.append))
+    assert "from the disk" in warnings[-1]
+    assert len(warnings) == 1 + (there == 0)
 
 
 @pytest.mark.skipif(

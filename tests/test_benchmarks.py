@@ -30,18 +30,18 @@ def compared(tmp_path, before, after):
 
 
 def test_results_of_one_machine_are_compared(tmp_path):
-    said = compared(tmp_path, RESULT, RESULT)
-    assert said.returncode == 0, said.stderr
-    assert "no difference shown" in said.stdout
+    result = compared(tmp_path, RESULT, RESULT)
+    assert result.returncode == 0, result.stderr
+    assert "no difference shown" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("fact", "other"), [("gpu", "NVIDIA H100"), ("precision", "bf16-mixed"), ("threads", 8)]
 )
 def test_results_of_other_hardware_or_precision_are_not(tmp_path, fact, other):
-    said = compared(tmp_path, RESULT, RESULT | {fact: other})
-    assert said.returncode == 2
-    assert f"{fact} is {RESULT[fact]} before and {other} after" in said.stderr
+    result = compared(tmp_path, RESULT, RESULT | {fact: other})
+    assert result.returncode == 2
+    assert f"{fact} is {RESULT[fact]} before and {other} after" in result.stderr
 
 
 def test_the_limit_is_measured_with_the_algorithms_that_pytorch_likes(monkeypatch):

@@ -101,7 +101,7 @@ def test_training_goes_on_while_one_is_written(tmp_path, monkeypatch):
     assert weight(folder.last) == 3
 
 
-def test_what_cannot_be_written_is_said_in_a_sentence(tmp_path):
+def test_a_checkpoint_that_cannot_be_written_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "checkpoints").write_text("no folder")
     with pytest.raises(DataError, match="cannot be written"):
         train(RunFolder(tmp_path), epochs=2, kept=(1,), writer=Writer())

@@ -116,7 +116,7 @@ def test_the_reason_is_kept_in_the_reader_s_own_words(tmp_path):
     assert reading.reader == "anna"
 
 
-def test_no_reason_is_asked_where_no_square_was_chosen(tmp_path):
+def test_no_reason_is_requested_where_no_square_was_selected(tmp_path):
     person = Person("s", "w", "n", "s")
     assert len(person.read(tmp_path)) == 4
     assert "because" not in person.text
@@ -163,7 +163,7 @@ def test_invalid_input_gets_one_line_and_the_question_again(tmp_path, typed):
     assert [*person.screen[: question + 1], *person.screen[question + 3 :]] == plain.screen
 
 
-def test_a_line_that_cannot_be_decoded_is_asked_for_again(tmp_path):
+def test_a_line_that_cannot_be_decoded_is_requested_again(tmp_path):
     bad = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
     assert answer_to(tmp_path, bad, "s") == [("#1", "skip", ())]
 

@@ -185,7 +185,7 @@ def test_a_reader_is_shown_what_any_kind_of_image_looks_like(mode):
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (16, 16, 2), (16, 16, 4), (2, 16, 16, 3)])
-def test_an_array_that_is_no_picture_is_refused(shape):
+def test_an_array_that_is_not_an_image_is_refused(shape):
     with pytest.raises(DataError, match=r"shape .* cannot be shown: give \(H, W\)"):
         looked_at(np.zeros(shape, np.uint8))
 

@@ -10,14 +10,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("avx512", "amx", "there"), [(False, False, False), (True, False, True), (False, True, True)]
+    ("avx512", "amx", "available"),
+    [(False, False, False), (True, False, True), (False, True, True)],
 )
-def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch, avx512, amx, there):
+def test_bfloat16_is_used_where_the_processor_has_it(monkeypatch, avx512, amx, available):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert has_bfloat16(CPU) is there
-    assert precision("auto", CPU) == ("bf16-mixed" if there else "32-true")
+    assert has_bfloat16(CPU) is available
+    assert precision("auto", CPU) == ("bf16-mixed" if available else "32-true")
     assert precision("32", CPU) == "32-true"
     assert precision("bf16", CPU) == "bf16-mixed"
     settings = resolve_auto(resolve({"data": "a.csv", "device": "cpu"}))
-    assert (settings.device, settings.precision) == ("cpu", "bf16" if there else "32")
+    assert (settings.device, settings.precision) == ("cpu", "bf16" if available else "32")

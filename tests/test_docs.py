@@ -10,6 +10,7 @@ import pytest
 from typer.main import get_command
 
 from imil.cli.main import app
+from imil.settings import TrainSettings, flag_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src/imil"
@@ -145,6 +146,26 @@ def test_the_api_page_gives_the_signature_of_each_name(module, name, parameters)
 def test_the_api_page_has_every_public_name(module):
     listed = {param.values[1] for param in listed_names() if param.values[0] == module}
     assert listed == set(importlib.import_module(module).__all__)
+
+
+def test_the_training_page_has_every_setting_with_its_default_and_help():
+    table = (ROOT / "docs/training.md").read_text().split("## All settings")[1]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (?:\(required\)|`(.*?)`) \| (.*) \|$", table, re.M)
+    expected = [
+        (flag_name(name), typed(field), field.description)
+        for name, field in TrainSettings.model_fields.items()
+    ]
+    assert rows == expected, "write the table anew: python tools/settings_table.py"
+
+
+def typed(field):
+    """The default of a setting as one types it; empty where there is none."""
+    if field.is_required():
+        return ""
+    value = field.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (",".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
 
 
 def test_the_citation_has_the_version_of_the_package():

@@ -127,7 +127,7 @@ def test_an_import_that_does_not_go_down_is_found(importer, source):
         ("readers", "import torch"),
     ],
 )
-def test_an_import_that_goes_down_is_welcome(importer, source):
+def test_an_import_that_goes_down_is_accepted(importer, source):
     assert list(faults(importer, source)) == []
 
 

@@ -101,7 +101,7 @@ def test_a_coarse_map_is_enlarged_bilinearly_to_the_image() -> None:
     np.testing.assert_allclose(grad_cam(network, image, [[1]])[0, 0], expected, atol=1e-6)
 
 
-def test_one_logit_speaks_for_class_1_and_against_class_0() -> None:
+def test_one_logit_counts_for_class_1_and_against_class_0() -> None:
     image = torch.tensor([[[[1.0, 2.0], [0.0, 4.0]], [[0.0, 4.0], [1.0, 1.0]]]])
     network = Linear([[1, -1]])
     flat = Pass(lambda parts, x: parts["inner"](x)[:, 0], inner=network)
@@ -399,7 +399,7 @@ def test_checkpointed_activations_make_no_difference() -> None:
     np.testing.assert_allclose(grad_cam(module, images, [[0, 1]]), expected, atol=1e-6)
 
 
-def test_tokens_and_maps_of_the_same_network_are_explained_alike() -> None:
+def test_tokens_and_maps_of_the_same_network_give_the_same_heat_map() -> None:
     embed, norm, head = nn.Conv2d(3, 8, 8, stride=8), nn.LayerNorm(8), nn.Linear(8, 3)
 
     def as_tokens(parts, x):

@@ -90,7 +90,7 @@ def test_squares_are_parsed_from_text(text, squares):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("17", "squares {17} lie outside a 4×4 grid"),
         ("0", "squares {0} lie outside"),
@@ -101,8 +101,8 @@ def test_squares_are_parsed_from_text(text, squares):
         ("99999", "invalid square '99999'"),
     ],
 )
-def test_invalid_squares_are_refused_in_one_sentence(text, said):
-    with pytest.raises(SquareError, match=re.escape(said)):
+def test_invalid_squares_are_refused_in_one_sentence(text, message):
+    with pytest.raises(SquareError, match=re.escape(message)):
         Grid().read(text)
 
 

@@ -274,7 +274,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_epochs_ago(films, tmp_path):
         assert (killed / name).read_text() == (whole / name).read_text(), name
 
 
-def test_a_run_killed_again_and_again_gets_there(films, uninterrupted, tmp_path):
+def test_a_run_killed_again_and_again_finishes(films, uninterrupted, tmp_path):
     out = tmp_path / "run"
     deaths = [
         ("imil.training.prepared_data", "decode_images", 1, "before"),

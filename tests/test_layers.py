@@ -101,7 +101,7 @@ def test_a_layer_used_twice_stands_where_it_is_used_last() -> None:
     assert find_layer(network, IMAGES) == "parts.twice"
 
 
-def test_a_frozen_layer_whose_output_is_overwritten_is_no_obstacle() -> None:
+def test_a_frozen_layer_whose_output_is_overwritten_is_explained() -> None:
     network = nn.Sequential(conv(3, 4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(1536, 3))
     assert find_layer(network.requires_grad_(False), IMAGES) == "1"
 
@@ -174,7 +174,7 @@ def test_a_norm_beside_pieces_of_another_width_counts() -> None:
     assert find_layer(network, IMAGES) == "parts.both.norm"
 
 
-def test_a_norm_of_channels_before_positions_is_no_row_of_tokens() -> None:
+def test_a_norm_of_channels_before_positions_is_not_taken_for_tokens() -> None:
     def forward(parts, x):
         return parts["norm"](parts["body"](x).flatten(2)).mean(2)
 

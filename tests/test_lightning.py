@@ -83,10 +83,10 @@ def test_resuming_from_a_checkpoint_puts_corrections_back_and_goes_on_with_the_r
     stopping = callback(samples, module, two, store=store, imil_epoch=2, num_outliers=5)
     with pytest.raises(RoundPaused, match="3 of 5"):
         trainer(4, Save(), stopping).fit(module, loader)
-    asked = []
+    shown = []
 
     def rest(cases):
-        asked.extend(case.number for case in cases)
+        shown.extend(case.number for case in cases)
         yield from contract.Fixed()(cases)
 
     samples = contract.make_samples()
@@ -94,12 +94,12 @@ def test_resuming_from_a_checkpoint_puts_corrections_back_and_goes_on_with_the_r
     module = Module()
     going_on = callback(samples, module, rest, store=store, imil_epoch=2, num_outliers=5)
     trainer(4, going_on).fit(module, loader, ckpt_path=tmp_path / "2.ckpt")
-    assert asked == [3, 4, 5]
+    assert shown == [3, 4, 5]
     assert len(module.drawn) == 2  # epochs 3 and 4
     assert sum(samples.corrected(i) is not None for i in range(len(samples))) == 5
 
 
-def test_a_round_after_the_last_epoch_is_said_when_training_begins(tmp_path):
+def test_a_round_after_the_last_epoch_is_reported_when_training_begins(tmp_path):
     samples, messages = contract.make_samples(), []
     loader = DataLoader(Positions(samples), 8, shuffle=True)
     module, store = Module(), tmp_path / "s"
@@ -124,7 +124,7 @@ def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tm
         train()
 
 
-def test_a_layer_that_is_none_is_said_before_the_first_step(tmp_path):
+def test_an_invalid_layer_is_reported_before_the_first_step(tmp_path):
     samples, module = contract.make_samples(), Module()
     imil = callback(samples, module, contract.Fixed(), store=tmp_path / "s", layer="net.44")
     with pytest.raises(SettingsError, match=r"unknown layer 'net\.44' of Module"):

@@ -159,7 +159,7 @@ def test_a_skipped_case_keeps_its_earlier_correction(tmp_path):
 
 
 def test_fewer_mistakes_than_num_outliers_are_reported_in_one_line(tmp_path):
-    said = []
+    lines = []
     imil = IMIL(
         contract.make_samples(),
         contract.make_net(),
@@ -167,11 +167,11 @@ def test_fewer_mistakes_than_num_outliers_are_reported_in_one_line(tmp_path):
         store=tmp_path / "s",
         imil_epoch=1,
         num_outliers=500,
-        say=said.append,
+        say=lines.append,
     )
     held = imil.after_epoch(1)
-    assert len(said) == 1
-    assert f"the round has {held.cases} cases" in said[0]
+    assert len(lines) == 1
+    assert f"the round has {held.cases} cases" in lines[0]
 
 
 def test_predictions_that_are_passed_are_not_made_again(tmp_path, monkeypatch):
@@ -298,34 +298,34 @@ class Raw:
 
 
 @pytest.mark.parametrize(
-    ("images", "said"),
+    ("images", "message"),
     [
         ([np.zeros((8, 8), np.int16)] * 3, "raw images of int16 cannot be shown"),
         ([np.zeros((8, 8, 4), np.uint8)] * 3, "cannot be shown"),
         ([np.zeros((n, n), np.uint8) for n in (8, 9, 9)], r"the view of '1' is \(1, 9, 9\)"),
     ],
 )
-def test_images_that_a_round_cannot_show_are_refused_before_training(tmp_path, images, said):
+def test_images_that_a_round_cannot_show_are_refused_before_training(tmp_path, images, message):
     def view(image):
         return torch.zeros(1, *image.shape[:2])
 
     samples = CorrectedDataset(Raw(images), view=view)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         IMIL(samples, contract.make_net(), contract.Fixed(), store=tmp_path / "s").begin()
 
 
 def test_a_round_that_is_too_late_to_hold_is_reported(tmp_path):
-    said = []
+    lines = []
     imil = IMIL(
         contract.make_samples(),
         contract.make_net(),
         contract.Fixed(),
         store=tmp_path / "s",
         imil_epoch=[1, 3],
-        say=said.append,
+        say=lines.append,
     )
     imil.restore(2)
-    assert said == ["No round will be held after epoch 1: 2 are done already."]
+    assert lines == ["No round will be held after epoch 1: 2 are done already."]
 
 
 def test_samples_whose_keys_have_changed_are_refused(tmp_path):

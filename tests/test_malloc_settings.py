@@ -27,8 +27,8 @@ print(faults())
     platform.libc_ver()[0] != "glibc",
     reason="tunes the memory allocator of glibc, which is not this system's C library",
 )
-def test_kept_buffers_are_not_asked_for_again():
-    said = subprocess.check_output([sys.executable, "-c", PROGRAM], text=True)
-    before, after = map(int, said.split())  # pages that the kernel hands out
+def test_kept_buffers_are_not_requested_again():
+    output = subprocess.check_output([sys.executable, "-c", PROGRAM], text=True)
+    before, after = map(int, output.split())  # pages that the kernel hands out
     assert before > 100_000
     assert after < 100

@@ -29,7 +29,7 @@ from imil.pytorch.layer_layout import Layout, as_map, layout_of, token_grid
         (50, (64, 4096), None, None),
     ],
 )
-def test_patches_are_told_from_tokens_that_have_no_place(
+def test_patches_are_distinguished_from_tokens_without_a_position(
     tokens: int, size: tuple[int, int], prefix: int | None, expected: tuple[int, int] | None
 ) -> None:
     assert token_grid(tokens, Layout(*size, prefix)) == expected
@@ -69,11 +69,11 @@ def test_where_both_readings_fit_the_model_s_word_counts() -> None:
 @pytest.mark.parametrize(
     "shape", [(2, 8), (2, 8, 1, 1), (2, 1, 1, 8), (2, 8, 1, 6), (2, 3, 4), (2,)]
 )
-def test_pooled_output_is_no_map(shape: tuple[int, ...]) -> None:
+def test_pooled_output_is_not_a_map(shape: tuple[int, ...]) -> None:
     assert as_map(torch.zeros(shape), Layout(64, 64)) is None
 
 
-def test_a_model_inside_a_model_is_asked_for_its_tokens() -> None:
+def test_the_tokens_of_a_model_inside_a_model_are_recognised() -> None:
     class Inner(nn.Module):
         num_prefix_tokens = 5
         output_fmt = "NHWC"
@@ -85,6 +85,6 @@ def test_a_model_inside_a_model_is_asked_for_its_tokens() -> None:
             self.block = nn.Sequential(nn.LayerNorm(3))
 
     outer = nn.ModuleDict({"encoder": Inner(), "head": nn.Linear(1, 1)})
-    told = layout_of(outer, "encoder.block.0", 64, 96)
-    assert told == Layout(64, 96, prefix=5, grid=(2, 2), channels_last=True)
+    layout = layout_of(outer, "encoder.block.0", 64, 96)
+    assert layout == Layout(64, 96, prefix=5, grid=(2, 2), channels_last=True)
     assert layout_of(outer, "head", 64, 96) == Layout(64, 96)

@@ -118,8 +118,8 @@ def test_the_manifest_lists_every_file_and_nothing_else(tmp_path):
     manifest = write_phantoms(tmp_path / "set", n=10, size=48, seed=1)
     rows = rows_of(manifest)
     named = {row[column] for row in rows for column in ("image", "lung_mask", "lesion_mask")}
-    there = {p.relative_to(tmp_path / "set").as_posix() for p in manifest.parent.rglob("*.png")}
-    assert named - {""} == there
+    written = {p.relative_to(tmp_path / "set").as_posix() for p in manifest.parent.rglob("*.png")}
+    assert named - {""} == written
     assert list(rows[0]) == [
         "image", "label", "class_name", "split", "patient", "lung_mask", "lesion_mask",
     ]  # fmt: skip

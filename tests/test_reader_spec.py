@@ -55,6 +55,6 @@ def test_only_a_replay_has_a_file_and_it_is_taken_from_a_folder():
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_program_that_reads_from_masks_is_told_from_a_person(text):
+def test_a_program_that_reads_from_masks_is_distinguished_from_a_person(text):
     kind = text.partition(":")[0]
     assert ReaderSpec.parse(text).is_simulated == (kind in ("simulated", "random", "inverted"))

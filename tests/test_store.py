@@ -132,10 +132,10 @@ def test_a_reading_is_seen_by_another_process_as_soon_as_add_returns(store, held
         "import sys; from imil.store import Store\n"
         "print(Store(sys.argv[1], readonly=True).readings('r@3')[0].squares)"
     )
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
     )
-    assert said.stdout.strip() == "(2, 3)"
+    assert result.stdout.strip() == "(2, 3)"
 
 
 def test_readings_are_on_the_disk_and_not_in_the_systems_memory(store):
@@ -213,7 +213,7 @@ def test_a_closed_round_takes_no_reading_but_confirms_one_it_has(store, held):
 
 
 @pytest.mark.parametrize(
-    ("reading", "error", "said"),
+    ("reading", "error", "message"),
     [
         (Reading("r@3#1", "Lee", "focus", (25,)), SquareError, "outside a 4×6 grid"),
         (Reading("r@3#1", "Lee", "focus"), SettingsError, "select at least one"),
@@ -221,8 +221,8 @@ def test_a_closed_round_takes_no_reading_but_confirms_one_it_has(store, held):
         (Reading("r@3#9", "Lee", "skip"), StoreError, "no case 'r@3#9'"),
     ],
 )
-def test_an_invalid_reading_is_refused(store, held, reading, error, said):
-    with pytest.raises(error, match=said):
+def test_an_invalid_reading_is_refused(store, held, reading, error, message):
+    with pytest.raises(error, match=message):
         store.add(reading)
     assert store.readings(held.id) == []
 

@@ -1,4 +1,4 @@
-"""Re-make requirements.txt and requirements-cuda.txt from pyproject.toml: make lock.
+"""Write requirements.txt and requirements-cuda.txt from pyproject.toml: make lock.
 
 One resolution serves every supported Python and platform. The CUDA packages go
 into a file of their own, because a CPU build of torch needs none of them.
@@ -13,9 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = "uv==0.13.8"
-# held at the release whose CPU build is known by its hash below; the two go together
-HELD = ["torch==2.13.0", "torchvision==0.28.0"]
-# official builds of the held release that the default index does not serve
+# pinned to the release whose CPU build has its hash below: change both together
+PINNED = ["torch==2.13.0", "torchvision==0.28.0"]
+# official builds of the pinned release that are not in the default index
 EXTRA_HASHES = {
     "torch": ["6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"],  # +cpu cp311
 }
@@ -24,21 +24,27 @@ HEADER = "# Made by `make lock` from pyproject.toml; do not edit.\n"
 
 
 def resolve():
-    """Text of the universal resolution, one `name==version` with hashes after another."""
+    """The resolution for all platforms as text: `name==version` with hashes, one after another."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
-        python, held = Path(folder, "bin", "python"), Path(folder, "held.txt")
-        held.write_text("\n".join(HELD))
+        python, constraints = Path(folder, "bin", "python"), Path(folder, "constraints.txt")
+        constraints.write_text("\n".join(PINNED))
         subprocess.run([python, "-m", "pip", "install", "-qq", UV], check=True)
         command = [python, "-m", "uv", "pip", "compile", ROOT / "pyproject.toml", "--quiet"]
         command += ["--extra", "dev", "--universal", "--python-version", "3.11"]
         command += ["--fork-strategy", "fewest", "--generate-hashes"]
-        command += ["--no-emit-index-url", "--no-annotate", "--no-header", "--constraint", held]
+        command += [
+            "--no-emit-index-url",
+            "--no-annotate",
+            "--no-header",
+            "--constraint",
+            constraints,
+        ]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def entries(text):
-    """The resolution cut into (name, entry), without any line that holds an address."""
+    """Each (name, entry) of the resolution, without lines that contain a URL."""
     lines = [line for line in text.splitlines(keepends=True) if "://" not in line]
     for entry in re.split(r"^(?=[A-Za-z0-9])", "".join(lines), flags=re.MULTILINE):
         if entry.strip():
@@ -46,6 +52,7 @@ def entries(text):
 
 
 def with_extra_hashes(name, entry):
+    """The entry, with the hashes of `EXTRA_HASHES` for that package."""
     hashes = "".join(f" \\\n    --hash=sha256:{digest}" for digest in EXTRA_HASHES.get(name, []))
     return entry.rstrip("\n") + hashes + "\n"
 

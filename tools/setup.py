@@ -1,13 +1,13 @@
-"""Make .venv ready, or leave it as it is when nothing changed: make setup.
+"""Create or update .venv; does nothing if it is up to date: make setup.
 
 Runs on a bare Python with the standard library alone. A GPU build of torch that
 this Python already has is used; otherwise the pinned torch is installed, and its
-CUDA packages only if that build of torch asks for them.
+CUDA packages only if that build of torch requires them.
 """
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - this is where it is found out
+if sys.version_info < (3, 11):  # noqa: UP036 - this check is for older versions
     sys.stderr.write("imil needs Python 3.11 or newer: make setup PYTHON=python3.12\n")
     raise SystemExit(2)
 
@@ -27,7 +27,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".stamp"
 PINS, CUDA_PINS = ROOT / "requirements.txt", ROOT / "requirements-cuda.txt"
-# the stamp's first line: another Python or another place means another .venv
+# first line of the stamp: .venv is made anew for another Python or another folder
 MADE_BY = f"{sys.version.split()[0]} {sys.base_prefix} {VENV}"
 
 # prints the packages that need no pin, if there is a GPU build of torch, new enough
@@ -39,13 +39,13 @@ if new_enough and (torch.version.cuda or torch.version.hip):
     print(*[name for name in ("torch", "torchvision") if importlib.util.find_spec(name)])
 """
 
-# succeeds if the installed torch asks for CUDA packages on this machine
+# exit code 0 if the installed torch requires CUDA packages on this machine
 WANTS_CUDA = """
 import re, sys
 from importlib.metadata import requires
 from packaging.requirements import Requirement
-asked = [Requirement(text) for text in requires("torch")]
-names = [r.name for r in asked if not r.marker or r.marker.evaluate({"extra": ""})]
+requirements = [Requirement(text) for text in requires("torch")]
+names = [r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})]
 sys.exit(not any(re.match(r"nvidia-|cuda-|triton$", name) for name in names))
 """
 
@@ -77,11 +77,11 @@ def install_pins(pins, *, errors=None):
 
 
 def try_cpu_build_of_torch():
-    """Install it if pip is set up to find it. Named, for pip with hashes prefers the index."""
+    """Install the CPU build if the index has it, by name: pip with hashes prefers the other."""
     torch = next(pin for pin in entries(PINS) if pin.startswith("torch=="))
     pin = re.sub(r"(==[\w.]+)", r"\1+cpu", torch, count=1)
     with contextlib.suppress(subprocess.CalledProcessError):
-        install_pins([pin], errors=subprocess.DEVNULL)  # not to find it is no error
+        install_pins([pin], errors=subprocess.DEVNULL)  # the index may not have it
 
 
 def install(fresh):
@@ -92,7 +92,7 @@ def install(fresh):
         )
         builder.create(VENV)
     if present:
-        print(f"using what this Python has already: {', '.join(present)}")
+        print(f"using packages that this Python has already: {', '.join(present)}")
     print("installing the pinned packages into .venv: minutes the first time", flush=True)
     if not present and not shutil.which("nvidia-smi"):
         try_cpu_build_of_torch()
@@ -103,31 +103,32 @@ def install(fresh):
     pip_install("--no-build-isolation", "--editable", str(ROOT))
 
 
-def made_by_and_installed():
-    """The two lines of the stamp; empty if .venv is missing or half made."""
+def read_stamp():
+    """The two lines of the stamp; empty if .venv is missing or incomplete."""
     return STAMP.read_text().split("\n") if STAMP.exists() else ["", ""]
 
 
 def make_ready():
+    """Create or update .venv, unless it is up to date."""
     inputs = [PINS, CUDA_PINS, ROOT / "pyproject.toml"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
-    made_by, installed = made_by_and_installed()
+    made_by, installed = read_stamp()
     if (made_by, installed) == (MADE_BY, digest):
         return
     if not importlib.util.find_spec("ensurepip"):
         sys.exit("this Python cannot make virtual environments: apt-get install python3-venv")
-    STAMP.unlink(missing_ok=True)  # without a stamp it is half made, and is made anew
+    STAMP.unlink(missing_ok=True)  # without a stamp .venv counts as incomplete
     install(fresh=made_by != MADE_BY)
     STAMP.write_text(f"{MADE_BY}\n{digest}")
 
 
 def main():
     with PINS.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second terminal waits, and finds it made
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second terminal waits until .venv is ready
         try:
             make_ready()
         except subprocess.CalledProcessError as error:
-            sys.exit(f"set-up stopped: pip said why above (exit {error.returncode})")
+            sys.exit(f"set-up failed: see pip's message above (exit {error.returncode})")
         except KeyboardInterrupt:
             sys.exit(130)
 
