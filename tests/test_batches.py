@@ -49,7 +49,7 @@ def make_batches(samples, order, warn, device=DEVICE):
 
 def treated(batch):
     """The pixels of a batch as they are trained on."""
-    return TREATMENTS["imil"].batch(batch, None, None).images
+    return TREATMENTS["imil"]().batch(batch, None, None).images
 
 
 @pytest.fixture

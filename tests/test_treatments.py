@@ -28,11 +28,6 @@ GRID = Grid(2, 2)
 TOP = Kept(GRID, (1, 2))  # the upper half
 
 
-def other_image(images, keep, draw, rng):
-    """A fill: another training image shows where nobody selected anything."""
-    return torch.where(keep[:, None], images, draw(len(images)).images)
-
-
 class Sometimes(Treatment):
     """Each corrected image is covered in half of its draws."""
 
@@ -69,7 +64,7 @@ class Halved(Treatment):
 
 
 FOUR = {
-    "other": Cover(other_image),
+    "other": Cover(fill="other"),
     "sometimes": Sometimes(),
     "attention": AttentionLoss(),
     "halved": Halved(),
@@ -263,8 +258,8 @@ def test_imil_train_treats_every_batch(films, tmp_path, monkeypatch, name):
             steps.append((batch, features is not None))
             return super().loss(outputs, features, batch)
 
-    treatment = Watched(other_image) if name == "other" else Watched()
-    monkeypatch.setitem(TREATMENTS, name, treatment)
+    treatment = Watched(fill="other") if name == "other" else Watched()
+    monkeypatch.setitem(TREATMENTS, name, lambda: treatment)
     run = train(films, tmp_path, name)
     samples = run.samples["train"]
     originals = {i: samples.view(i)[0] for i in range(len(samples))}
@@ -292,8 +287,8 @@ def test_imil_train_treats_every_batch(films, tmp_path, monkeypatch, name):
 
 
 def test_a_run_with_the_loss_learns_something_else(films, tmp_path, monkeypatch):
-    monkeypatch.setitem(TREATMENTS, "attention", FOUR["attention"])
-    monkeypatch.setitem(TREATMENTS, "nothing", Treatment())
+    monkeypatch.setitem(TREATMENTS, "attention", lambda: FOUR["attention"])
+    monkeypatch.setitem(TREATMENTS, "nothing", Treatment)
     one, other = (train(films, tmp_path, name, epochs=2) for name in ("attention", "nothing"))
     weights = zip(one.net.state_dict().values(), other.net.state_dict().values(), strict=True)
     assert any(not torch.equal(a, b) for a, b in weights)
@@ -309,7 +304,7 @@ def test_a_treatment_may_select_squares_of_other_samples(films, tmp_path, monkey
             assert model.predict(samples, [0]).shape == (1, 2)
             return {0: np.array([[0.0, 0.4], [0.6, 0.1]])}
 
-    monkeypatch.setitem(TREATMENTS, "spread", Spread(blackout))
+    monkeypatch.setitem(TREATMENTS, "spread", Spread)
     run = train(films, tmp_path, "spread")
     assert run.samples["train"].corrected(0) == Kept(GRID, (3,))
     state = torch.load(run.folder.last, weights_only=True)

@@ -105,6 +105,8 @@ class Classifier(nn.Module):
             batch = self.treatment.batch(batch, draw, rng)
         images, keep = self._augment(batch.images, batch.keep)
         mixed, targets = self._mix(images.float(), batch.labels)
+        if self.treatment.needs_gradients and keep is not None:
+            mixed = mixed.detach().requires_grad_()
         return replace(batch, images=mixed, labels=targets, keep=keep)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
