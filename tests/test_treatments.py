@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import compatible_torchvision  # noqa: F401
 import numpy as np
 import pytest
 import torch
@@ -107,6 +108,7 @@ def check_images(name, drawn, corrected):
         assert covered == {True, False}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", FOUR)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_draws_treated_images_also_in_its_workers(name, workers):
@@ -235,11 +237,12 @@ def select_top(cases):
         yield Reading(case.id, "reader", "focus", TOP.squares)
 
 
-def train(films, folder, treatment, *, epochs=3):
+def train(films, folder, treatment, *, epochs=3, mix="none"):
     """A run with a round after its first epoch; returns it, trained."""
     values = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": epochs}
     values |= {"batch_size": 8, "lr": 0.01, "imil_epoch": [1], "num_outliers": 3, "grid_size": 2}
-    settings = resolve({**values, "treatment": treatment, "precision": "32", "device": "cpu"})
+    values |= {"treatment": treatment, "mix": mix, "precision": "32", "device": "cpu"}
+    settings = resolve(values)
     run_folder = RunFolder(folder / treatment)
     run_folder.path.mkdir(exist_ok=True)
     data = prepare(settings, run_folder, cache=folder / "cache", progress=lambda *_: None)
