@@ -161,6 +161,19 @@ def test_imil_train_draws_corrected_samples_as_often_as_the_treatment_says(films
     assert list(counts.values()) == pytest.approx([expected] * 3, rel=0.1)
 
 
+def test_a_resumed_run_draws_them_as_often_as_the_uninterrupted_one(films, tmp_path):
+    def stop(epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    uninterrupted = train(films, tmp_path / "a", "up-weight")
+    with pytest.raises(KeyboardInterrupt):
+        train(films, tmp_path / "b", "up-weight", after_rounds=[stop])
+    resumed = train(films, tmp_path / "b", "up-weight")
+    one, other = uninterrupted.net.state_dict(), resumed.net.state_dict()
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 @pytest.mark.parametrize("name", [n for n in NAMES if not find_treatment(n).allows_mix])
 def test_a_mix_that_contradicts_the_treatment_is_refused_before_training(

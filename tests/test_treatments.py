@@ -237,17 +237,17 @@ def select_top(cases):
         yield Reading(case.id, "reader", "focus", TOP.squares)
 
 
-def train(films, folder, treatment, *, epochs=3, mix="none"):
+def train(films, folder, treatment, *, epochs=3, mix="none", after_rounds=()):
     """A run with a round after its first epoch; returns it, trained."""
     values = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": epochs}
     values |= {"batch_size": 8, "lr": 0.01, "imil_epoch": [1], "num_outliers": 3, "grid_size": 2}
     values |= {"treatment": treatment, "mix": mix, "precision": "32", "device": "cpu"}
     settings = resolve(values)
     run_folder = RunFolder(folder / treatment)
-    run_folder.path.mkdir(exist_ok=True)
+    run_folder.path.mkdir(parents=True, exist_ok=True)
     data = prepare(settings, run_folder, cache=folder / "cache", progress=lambda *_: None)
     run = Run(run_folder, settings, data, Console(quiet=True))
-    run.train(select_top, run.open_store())
+    run.train(select_top, run.open_store(), after_rounds=after_rounds)
     return run
 
 
@@ -304,7 +304,7 @@ def test_a_treatment_may_select_squares_of_other_samples(films, tmp_path, monkey
         def relevance(self, readings, model, samples):
             assert {reading.squares for reading in readings.values()} == {TOP.squares}
             assert all(samples.corrected(i) == TOP for i in readings)
-            assert model.predict(samples, [0]).shape == (1, 2)
+            assert model.probs(samples, [0]).shape == (1, 2)
             return {0: np.array([[0.0, 0.4], [0.6, 0.1]])}
 
     monkeypatch.setitem(TREATMENTS, "spread", Spread)

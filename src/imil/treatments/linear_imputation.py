@@ -27,7 +27,8 @@ NEIGHBOURS = {
     for col in (-1, 0, 1)
     if row or col
 }
-LARGEST = 256  # pixels of a side; larger images are solved at this size and enlarged
+LARGEST = 128  # pixels of a side; larger images are solved at this size and enlarged
+CACHED = 32  # masks; a factorisation takes 13 MB at that size
 Solve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -72,7 +73,7 @@ def _imputed(image: Tensor, keep: Tensor) -> Tensor:
     return result
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=CACHED)
 def _solver(mask: bytes, height: int, width: int) -> Solve:
     """The function from an image's pixels (H·W, C) to those that the mask covers."""
     from scipy.sparse.linalg import splu  # here: it takes long to import
