@@ -86,7 +86,7 @@ def test_the_choice_that_the_docs_show_can_be_named(monkeypatch):
 @pytest.mark.parametrize(
     ("page", "commands"),
     [
-        ("training.md", ["train"]),
+        ("training.md", ["train", "demo"]),
         ("data.md", ["train"]),
         ("study.md", ["study init", "study run"]),
     ],

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import compatible_torchvision  # noqa: F401
 import numpy as np
 import pytest
 import torch
@@ -26,11 +27,6 @@ from imil.treatments import TREATMENTS, Batch, Cover, Treatment, find_treatment
 
 GRID = Grid(2, 2)
 TOP = Kept(GRID, (1, 2))  # the upper half
-
-
-def other_image(images, keep, draw, rng):
-    """A fill: another training image shows where nobody selected anything."""
-    return torch.where(keep[:, None], images, draw(len(images)).images)
 
 
 class Sometimes(Treatment):
@@ -69,7 +65,7 @@ class Halved(Treatment):
 
 
 FOUR = {
-    "other": Cover(other_image),
+    "other": Cover(fill="other"),
     "sometimes": Sometimes(),
     "attention": AttentionLoss(),
     "halved": Halved(),
@@ -241,16 +237,17 @@ def select_top(cases):
         yield Reading(case.id, "reader", "focus", TOP.squares)
 
 
-def train(films, folder, treatment, *, epochs=3):
+def train(films, folder, treatment, *, epochs=3, mix="none", after_rounds=()):
     """A run with a round after its first epoch; returns it, trained."""
     values = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": epochs}
     values |= {"batch_size": 8, "lr": 0.01, "imil_epoch": [1], "num_outliers": 3, "grid_size": 2}
-    settings = resolve({**values, "treatment": treatment, "precision": "32", "device": "cpu"})
+    values |= {"treatment": treatment, "mix": mix, "precision": "32", "device": "cpu"}
+    settings = resolve(values)
     run_folder = RunFolder(folder / treatment)
-    run_folder.path.mkdir(exist_ok=True)
+    run_folder.path.mkdir(parents=True, exist_ok=True)
     data = prepare(settings, run_folder, cache=folder / "cache", progress=lambda *_: None)
     run = Run(run_folder, settings, data, Console(quiet=True))
-    run.train(select_top, run.open_store())
+    run.train(select_top, run.open_store(), after_rounds=after_rounds)
     return run
 
 
@@ -264,7 +261,7 @@ def test_imil_train_treats_every_batch(films, tmp_path, monkeypatch, name):
             steps.append((batch, features is not None))
             return super().loss(outputs, features, batch)
 
-    treatment = Watched(other_image) if name == "other" else Watched()
+    treatment = Watched(fill="other") if name == "other" else Watched()
     monkeypatch.setitem(TREATMENTS, name, lambda: treatment)
     run = train(films, tmp_path, name)
     samples = run.samples["train"]
@@ -310,7 +307,7 @@ def test_a_treatment_may_select_squares_of_other_samples(films, tmp_path, monkey
             assert model.probs(samples, [0]).shape == (1, 2)
             return {0: np.array([[0.0, 0.4], [0.6, 0.1]])}
 
-    monkeypatch.setitem(TREATMENTS, "spread", lambda: Spread(blackout))
+    monkeypatch.setitem(TREATMENTS, "spread", Spread)
     run = train(films, tmp_path, "spread")
     assert run.samples["train"].corrected(0) == Kept(GRID, (3,))
     state = torch.load(run.folder.last, weights_only=True)

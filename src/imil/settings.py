@@ -168,8 +168,9 @@ class TrainSettings(BaseModel):
     treatment: str = _setting(
         "Round",
         "imil",
-        "What training does with the selected squares: imil (the paper's blackout).",
-        "imil",
+        "What training does with the selected squares: imil (the paper's blackout), best, or "
+        "another of docs/treatments.md, with options as NAME:option=value.",
+        "best",
     )
     reader: ReaderField = _setting(
         "Round",

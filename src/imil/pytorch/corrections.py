@@ -84,6 +84,10 @@ class Corrections:
                 result[b] = _mask(kept.grid, kept.squares, height, width)
         return result
 
+    def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one."""
+        return np.maximum(self._table[:, 1:_HEAD].numpy()[rows].astype(np.int64), 1)
+
 
 @lru_cache(maxsize=256)
 def _mask(grid: Grid, squares: tuple[int, ...], height: int, width: int) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from imil.cases import Image, Kept
@@ -45,6 +46,11 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
             and where the image stays as it is, bool (H, W). The transform is then called with a
             `tv_tensors.Image` and a `tv_tensors.Mask` and returns both, as transforms of
             `torchvision.transforms.v2` do: what moves the image moves the mask.
+
+    Where the treatment mixes classes, labels are shares, float (K,). Where it wants corrected
+    samples drawn more often, make the loader anew after a round, with
+    `sampler=WeightedRandomSampler(samples.weights(), len(samples))`.
+
     Raises: DataError: lengths differ, keys repeat, a label is out of range, or a transform
         lacks its view.
     """
@@ -109,8 +115,11 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         """The i-th sample as it is trained on, and its label; see `return_keep`."""
         image, label = self.dataset[i]
         keep = self._keep(image, i)
+        if self.treatment.label_shares:
+            label = one_hot(self._labels_of([i]), len(self.class_names))[0].float()
         if keep is not None or self.treatment.all_images:
-            image = self._treated(image, i, keep)
+            image, labels = self._treated(image, i, keep)
+            label = labels if self.treatment.label_shares else label
         if not self._return_keep:
             return (self._transform or to_float)(image), label
         pixels, mask = self._with_mask(image, keep)
@@ -142,7 +151,10 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         )
         return moved.as_subclass(torch.Tensor), at.as_subclass(torch.Tensor)[0].bool()
 
-    def _treated(self, image: Any, i: int, keep: NDArray[np.bool_] | None) -> Any:
+    def _treated(
+        self, image: Any, i: int, keep: NDArray[np.bool_] | None
+    ) -> tuple[Any, torch.Tensor]:
+        """The image after the treatment, of its own kind, and its label."""
         tensor, back = to_tensor(image, keep)
         mask = None if keep is None else torch.from_numpy(keep)[None]
         rng = self._generator()
@@ -150,8 +162,17 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         def draw(n: int) -> Batch:
             return self._others(i, n, tensor, rng)
 
-        batch = Batch(tensor[None], self._labels_of([i]), torch.tensor([i]), mask)
-        return back(self.treatment.batch(batch, draw, rng).images[0])
+        grids = torch.from_numpy(self.corrections.grids(np.array([i])))
+        batch = Batch(
+            tensor[None],
+            self._labels_of([i]),
+            torch.tensor([i]),
+            mask,
+            grids,
+            len(self.class_names),
+        )
+        treated = self.treatment.batch(batch, draw, rng)
+        return back(treated.images[0]), treated.labels[0]
 
     def _others(self, i: int, n: int, like: torch.Tensor, rng: torch.Generator) -> Batch:
         """n other samples' originals, at the size of the i-th."""
@@ -186,6 +207,12 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
     def correct(self, i: int, kept: Kept | None) -> None:
         """Keep only this of the i-th sample from now on; None restores it."""
         self.corrections.set(i, kept)
+
+    def weights(self) -> NDArray[np.float64]:
+        """How often each sample is to be drawn, (N,): 1, or the treatment's weight if corrected."""
+        result = np.ones(len(self))
+        result[self.corrections.positions()] = self.treatment.weight
+        return result
 
     def corrected(self, i: int) -> Kept | None:
         """What is kept of the i-th sample, or None if it is not corrected."""

@@ -43,6 +43,7 @@ class Batches:
         device: where batches are wanted.
         warn: takes a line where the images do not fit.
         copy: whether they may be copied for a GPU, into its memory or pinned.
+        classes: K; None where it is not known.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class Batches:
         warn: Callable[[str], None],
         *,
         copy: bool = True,
+        classes: int | None = None,
     ) -> None:
         self._source, self._corrections, self._order = source, corrections, order
         self._size, self._device, self._warn = size, device, warn
         self._labels = torch.from_numpy(source.labels).to(device)
+        self._classes = classes
         self._last = torch.arange(0)  # positions in the batch that came last
         self._first_epoch = True
         self._copy = copy and free_memory(device) is not None
@@ -97,7 +100,11 @@ class Batches:
 
     def _batch(self, positions: NDArray[np.int64], rows: Tensor, keep: Tensor | None) -> Batch:
         images = _channels_first(self._images(positions, rows))
-        return Batch(images, self._labels.index_select(0, rows), rows, keep)
+        grids = None
+        if keep is not None:
+            grids = to_device(torch.from_numpy(self._corrections.grids(positions)), self._labels)
+        labels = self._labels.index_select(0, rows)
+        return Batch(images, labels, rows, keep, grids, self._classes)
 
     def _keep(self, positions: NDArray[np.int64]) -> Tensor | None:
         height, width = self._source.pixels.shape[1:3]

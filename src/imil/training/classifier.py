@@ -107,7 +107,8 @@ class Classifier(nn.Module):
         # not `self`: what is outside the field of view was black before the image was augmented
         if self.layer is None:
             return self.net(self.normalised(images)), None
-        with features_of(self, self.layer) as features:
+        # the layer is named from this module
+        with features_of(self.net, self.layer.removeprefix("net.")) as features:
             logits = self.net(self.normalised(images))
         return logits, features[0]
 
@@ -118,6 +119,8 @@ class Classifier(nn.Module):
             batch = self.treatment.batch(batch, draw, rng)
         images, keep = self._augment(batch.images, batch.keep)
         mixed, targets = self._mix(images.float(), batch.labels)
+        if self.treatment.needs_gradients and keep is not None:
+            mixed = mixed.detach().requires_grad_()
         return replace(batch, images=mixed, labels=targets, keep=keep)
 
     def make_optimizer(self) -> torch.optim.Optimizer:

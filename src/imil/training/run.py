@@ -96,6 +96,7 @@ class Run:
             augment=augment(self.settings.augment),
             treatment=find_treatment(self.settings.treatment),
         )
+        self._check_mix()
         # without gradients a batch takes a fraction of the memory of training; where it is too much
         # for a GPU after all, the model halves it. A processor gains little, and
         # `keep_freed_memory` would keep these too: 11.8 GiB for ResNet-50 at 224 pixels, not 6.0
@@ -222,6 +223,7 @@ class Run:
             self.device,
             LOG.warning,  # the console of a study's worker is seen by nobody
             copy=not self.settings.low_memory,
+            classes=len(self.data.class_names),
         )
         loop = Loop(
             self.module,
@@ -252,6 +254,7 @@ class Run:
             self._before_round(epoch)
             for call in first:
                 call(epoch)
+            self._weight_corrected()
 
         def after_epoch(result: EpochResult) -> None:
             history.add(result)
@@ -260,6 +263,7 @@ class Run:
             self._before_round(result.epoch)
             for call in each:
                 call(result.epoch)
+            self._weight_corrected()
 
         try:
             loop.run(begin, after_epoch)
@@ -294,6 +298,23 @@ class Run:
         if self.folder.field_of_view.exists():
             field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
             self._set_field(Grid(*field["grid"]), field["squares"])
+
+    def _weight_corrected(self) -> None:
+        """Draw corrected samples as often as the treatment says."""
+        weight, positions = self.module.treatment.weight, self._corrected()
+        if weight > 1 and positions:
+            self.order.oversample(positions, weight)
+
+    def _corrected(self) -> list[int]:
+        return self.samples["train"].corrections.positions()
+
+    def _check_mix(self) -> None:
+        mix, treatment = self.settings.mix, self.settings.treatment
+        if mix in ("mixup", "cutmix") and not self.module.treatment.allows_mix:
+            raise SettingsError(
+                f"--mix {mix} and --treatment {treatment} contradict each other: the treatment "
+                "needs whole images with their own labels after it; give --mix none or cutout"
+            )
 
     def _find_layer(self) -> None:
         """The layer whose features the treatment's loss is given, if it needs them."""

@@ -6,31 +6,45 @@ To add a treatment, write a `Treatment` in a file of its own and add it to `TREA
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-from imil.fills import blackout
+from imil.treatments.attention_loss import CamLoss, GradientLoss, ResLoss
 from imil.treatments.batch import Batch
 from imil.treatments.cover import Cover
 from imil.treatments.field_of_view import FieldOfView
 from imil.treatments.spec import parse_treatment
+from imil.treatments.square_mixes import SquareCutMix, SquareMixUp
 from imil.treatments.treatment import Draw, Features, Field, Treatment
+from imil.treatments.up_weight import UpWeight
 
 __all__ = [
     "TREATMENTS",
     "Batch",
+    "CamLoss",
     "Cover",
     "Draw",
     "Features",
     "Field",
     "FieldOfView",
+    "GradientLoss",
+    "ResLoss",
+    "SquareCutMix",
+    "SquareMixUp",
     "Treatment",
+    "UpWeight",
     "find_treatment",
 ]
 
 TREATMENTS: dict[str, Callable[..., Treatment]] = {
-    "imil": partial(Cover, blackout),  # paper 3.1, step 7: black, in place of the original
+    "imil": Cover,  # paper 3.1, step 7: black, in place of the original
+    "cover": Cover,
     "field-of-view": FieldOfView,
-    "best": FieldOfView,  # what our own studies recommend, see docs/method.md
+    "best": FieldOfView,  # what our own measurements recommend, see docs/method.md
+    "attention-cam": CamLoss,
+    "attention-gradients": GradientLoss,
+    "attention-res": ResLoss,
+    "square-cutmix": SquareCutMix,
+    "square-mixup": SquareMixUp,
+    "up-weight": UpWeight,
 }
 
 

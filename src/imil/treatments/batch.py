@@ -18,12 +18,23 @@ class Batch:
         rows: (B,), the images' positions in the training set.
         keep: bool (B, H, W), False in the squares of a corrected image that nobody selected and
             True everywhere else; None where no image of the batch is corrected.
+        grids: int (B, 2), rows and columns of the grid that each corrected image's squares lie in;
+            None stands for the paper's 4×4.
+        classes: K; None where it is not known.
     """
 
     images: Tensor
     labels: Tensor
     rows: Tensor
     keep: Tensor | None = None
+    grids: Tensor | None = None
+    classes: int | None = None
+
+    def corrected(self) -> Tensor:
+        """Which images have squares that nobody selected, bool (B,)."""
+        if self.keep is None:
+            return torch.zeros(len(self.images), dtype=torch.bool, device=self.images.device)
+        return ~self.keep.flatten(1).all(dim=1)
 
 
 def other_rows(rows: Tensor, n: int, total: int, rng: torch.Generator) -> Tensor:
@@ -43,3 +54,17 @@ def other_rows(rows: Tensor, n: int, total: int, rng: torch.Generator) -> Tensor
     if not len(candidates):
         candidates = torch.arange(total)
     return candidates[torch.randint(len(candidates), (n,), generator=rng)]
+
+
+def moved(drawn: Tensor, like: Tensor) -> Tensor:
+    """What was drawn on the CPU, on the device of the other; does not wait for a GPU."""
+    if like.device.type == "cuda":
+        return drawn.pin_memory().to(like.device, non_blocking=True)
+    return drawn.to(like.device)
+
+
+def as_pixels(values: Tensor, like: Tensor) -> Tensor:
+    """Values in the dtype of the other, rounded where it holds whole numbers."""
+    if like.is_floating_point():
+        return values.to(like.dtype)
+    return values.round().to(like.dtype)

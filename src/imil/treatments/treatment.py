@@ -63,6 +63,17 @@ class Treatment:
     all_images: ClassVar[bool] = False
     # whether `loss` is to be given the features
     needs_features: ClassVar[bool] = False
+    # whether `loss` differentiates by the images; set `images.requires_grad_()` in your own loop
+    needs_gradients: ClassVar[bool] = False
+    # whether `batch` gives labels as shares of the classes
+    label_shares: ClassVar[bool] = False
+    # whether MixUp or CutMix may follow, which mix images, their labels and not their masks
+    allows_mix: ClassVar[bool] = True
+
+    @property
+    def weight(self) -> int:
+        """How many times as often as another sample a corrected one is drawn."""
+        return 1
 
     def relevance(
         self, readings: Mapping[int, Reading], model: Any, samples: Samples

@@ -1,0 +1,149 @@
+"""What the squares that nobody selected are replaced with in training.
+
+Each takes a batch of corrected images and returns whole images; `Cover` shows them where nothing
+was selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from imil.treatments.batch import Batch, as_pixels, moved
+from imil.treatments.linear_imputation import linear_surface
+from imil.treatments.treatment import Draw
+
+BLUR = 10 / 224  # standard deviation as a share of the side (Fong and Vedaldi 2017, section 4.2)
+NOISE = 0.01  # standard deviation as a share of the image's range (ROAD 2022's implementation)
+TRIES = 32  # draws in which a donor of the wanted class is looked for
+DONORS = ("any", "same", "other")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What replacements are made from.
+
+    Args:
+        batch: images with squares that nobody selected, and their `keep`.
+        draw: gives other training images.
+        rng: on the CPU.
+        donor: the class of other images: any, the same, or another one.
+    """
+
+    batch: Batch
+    keep: Tensor
+    draw: Draw
+    rng: torch.Generator
+    donor: str
+
+    def noise(self) -> Tensor:
+        """Standard normal numbers, float32 like the images."""
+        images = self.batch.images
+        return moved(torch.randn(images.shape, generator=self.rng), images)
+
+
+def black(source: Source) -> Tensor:
+    """0 everywhere (paper 3.1, step 7)."""
+    return torch.zeros_like(source.batch.images)
+
+
+def mean(source: Source) -> Tensor:
+    """The mean of the selected pixels, by channel; black where none is selected."""
+    images = source.batch.images
+    return as_pixels(_moments(source)[0].expand(images.shape), images)
+
+
+def blur(source: Source) -> Tensor:
+    """The image itself, blurred. Source: Fong and Vedaldi 2017, section 4.2."""
+    images = source.batch.images
+    result = images.float()
+    for axis in (2, 3):
+        result = _gaussian(result, axis)
+    return as_pixels(result, images)
+
+
+def noise(source: Source) -> Tensor:
+    """Normal noise with mean and standard deviation of the selected pixels, by channel.
+
+    It stays within the image's range. Source: Fong and Vedaldi 2017, section 4.2.
+    """
+    centre, spread = _moments(source)
+    return _within_range(centre + spread * source.noise(), source.batch.images)
+
+
+def linear(source: Source) -> Tensor:
+    """Noisy linear imputation, see `imil.treatments.linear_imputation`. Source: ROAD 2022."""
+    images = source.batch.images
+    low, high = _range(images)
+    surface = linear_surface(images, source.keep)
+    return _within_range(surface + NOISE * (high - low) * source.noise(), images)
+
+
+def other(source: Source) -> Tensor:
+    """Another training image each, of the wanted class where one is drawn within 32 tries.
+
+    Source: Xiao et al. 2021 ("Noise or Signal: The Role of Image Backgrounds in Object
+    Recognition"): mixed-same and mixed-random backgrounds.
+    """
+    donors = source.draw(len(source.batch.images))
+    images = donors.images.clone()
+    if source.donor == "any":
+        return images
+    own, theirs = source.batch.labels.cpu(), donors.labels.cpu()
+    wrong = torch.arange(len(own))[(own == theirs) != (source.donor == "same")]
+    for _ in range(TRIES - 1):
+        if not len(wrong):
+            break
+        again = source.draw(len(wrong))
+        images[moved(wrong, images)] = again.images
+        fits = (own[wrong] == again.labels.cpu()) == (source.donor == "same")
+        wrong = wrong[~fits]
+    return images
+
+
+Replacement = Callable[[Source], Tensor]
+REPLACEMENTS: dict[str, Replacement] = {
+    "black": black,
+    "mean": mean,
+    "blur": blur,
+    "noise": noise,
+    "linear": linear,
+    "other": other,
+}
+
+
+def _moments(source: Source) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the selected pixels, each (B, C, 1, 1)."""
+    keep, images = source.keep[:, None], source.batch.images.float()
+    count = keep.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    centre = (images * keep).sum(dim=(2, 3), keepdim=True) / count
+    variance = ((images - centre).square() * keep).sum(dim=(2, 3), keepdim=True) / count
+    return centre, variance.sqrt()
+
+
+def _range(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest and highest value of each image, (B, 1, 1, 1)."""
+    values = images.float()
+    return values.amin(dim=(1, 2, 3), keepdim=True), values.amax(dim=(1, 2, 3), keepdim=True)
+
+
+def _within_range(values: Tensor, images: Tensor) -> Tensor:
+    return as_pixels(values.clamp(*_range(images)), images)
+
+
+def _gaussian(images: Tensor, axis: int) -> Tensor:
+    """The images blurred along one axis; border pixels are repeated beyond it."""
+    sigma = BLUR * images.shape[axis]
+    reach = ceil(3 * sigma)
+    at = torch.arange(-reach, reach + 1, device=images.device)
+    weights = torch.exp(-(at.float().square()) / (2 * sigma**2))
+    shape = (1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1)
+    pad = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+    flat = images.flatten(0, 1)[:, None]
+    padded = functional.pad(flat, pad, mode="replicate")
+    return functional.conv2d(padded, (weights / weights.sum()).view(shape)).view(images.shape)
