@@ -21,7 +21,8 @@ import torch
 from rich.table import Table
 from telling import questions, tell
 
-from imil.outliers import choose_cases, confident_mistakes, mistakes
+from imil.choices import choose_cases
+from imil.outliers import confident_mistakes, mistakes
 from imil.predictions import Predictions, check_finite
 
 CLASSES, CASES, TIMES = 14, 20, 5

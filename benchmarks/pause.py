@@ -30,9 +30,10 @@ from telling import questions, tell
 from torch import Tensor
 
 from imil.cases import Case, Image, Reading, RoundSettings
+from imil.choices import choose_cases
 from imil.grid import Grid
 from imil.images.load import load_image
-from imil.outliers import choose_cases, mistakes
+from imil.outliers import mistakes
 from imil.predictions import Predictions, check_finite
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.rounds import run_round

@@ -1,193 +1,227 @@
-"""Other choices of cases than the paper's: each is a short function of arrays, held in a round."""
+"""The choices of cases, on arrays worked out by hand, and what all of them have in common."""
 
 import inspect
+from pathlib import Path
 
-import contract
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imil.cases import RoundSettings
-from imil.errors import SettingsError
-from imil.outliers import CHOICES, confident_mistakes, mistakes, needs, rank
-from imil.predictions import Predictions
-from imil.pytorch import IMIL
-from imil.rounds import run_round
-from imil.store import Store
+from imil.choices import CHOICES, needs
+from imil.choices.among_mistakes import (
+    auto,
+    class_balanced,
+    diverse,
+    early_mistakes,
+    moving_average,
+    out_of_fold,
+)
+from imil.choices.any_sample import likely_label_errors, off_lung, random, uncertain
+from imil.round_options import CHOICE_NAMES
 
-
-def diverse(probs, labels, keys, n, rng, *, features):
-    """Confident mistakes that lie far apart: k-centre greedy among the 5n most confident."""
-    pool = confident_mistakes(probs, labels, keys, 5 * n)
-    chosen = pool[:1]
-    while len(chosen) < min(n, len(pool)):
-        gaps = features[pool][:, None] - features[chosen][None]
-        distance = np.linalg.norm(gaps, axis=2).min(axis=1)
-        chosen.append(pool[int(distance.argmax())])
-    return chosen
+KEYS = list("abcdefgh")
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 
 
-def class_balanced(probs, labels, keys, n, rng):
-    """Confident mistakes of each true class in turn."""
-    ranked = confident_mistakes(probs, labels, keys, len(labels))
-    turn, seen = [], np.zeros(probs.shape[1], int)
-    for i in ranked:
-        turn.append(seen[labels[i]])
-        seen[labels[i]] += 1
-    return [ranked[i] for i in np.argsort(turn, kind="stable")[:n]]
+def of_second(*probabilities):
+    """Probabilities of two classes, from those of the second."""
+    second = np.array(probabilities)
+    return np.stack([1 - second, second], axis=1)
 
 
-def out_of_fold(probs, labels, keys, n, rng, *, out_of_fold_probs):
-    """Confident mistakes of models that did not train on the sample."""
-    return confident_mistakes(out_of_fold_probs, labels, keys, n, rng)
+RIGHT = of_second(0.1, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9)
 
 
-def early_mistakes(probs, labels, keys, n, rng, *, history):
-    """Samples that were wrong with high confidence on average over earlier epochs (E, N, K)."""
-    positions = np.flatnonzero((history.argmax(axis=2) != labels).any(axis=0))
-    others = history.copy()
-    others[:, np.arange(len(labels)), labels] = 0
-    return rank(positions, others.max(axis=2).mean(axis=0)[positions], keys, n)
+def test_class_balanced_takes_the_classes_in_turn():
+    probs = of_second(0.9, 0.8, 0.7, 0.1, 0.4, 0.35, 0.9, 0.9)
+    # by hand, most confident first: 0 (.9), 1 (.8), 2 (.7), 5 (.65), 4 (.6)
+    assert class_balanced(probs, LABELS, KEYS, 4) == [0, 5, 1, 4]
+    assert class_balanced(probs, LABELS, KEYS, 8) == [0, 5, 1, 4, 2]
 
 
-def most_concentrated(probs, labels, keys, n, rng, *, heat_maps):
-    """Mistakes whose heat-map of the predicted class covers the least area."""
-    positions = mistakes(probs, labels, keys)
-    cams = heat_maps(positions, probs[positions].argmax(axis=1))
-    return rank(positions, -np.array([cam.mean() for cam in cams]), keys, n)
+def test_diverse_takes_the_farthest_each_time():
+    probs = of_second(0.9, 0.8, 0.7, 0.6, 0.9, 0.9, 0.9, 0.9)
+    features = np.array([[0, 0], [0, 1], [5, 0], [0, 9], *[[99, 99]] * 4], float)
+    # by hand: 0; 3 is 9 away; then 2, 5 from 0; then 1
+    assert diverse(probs, LABELS, KEYS, 3, features=features) == [0, 3, 2]
+    assert diverse(probs, LABELS, KEYS, 8, features=features) == [0, 3, 2, 1]
+    assert diverse(probs, LABELS, KEYS, 3, features=np.zeros((8, 2))) == [0, 1, 2]
 
 
-def random_mistakes(probs, labels, keys, n, rng):
-    """Mistakes at random, for comparison."""
-    return rng.permutation(mistakes(probs, labels, keys))[:n]
+def test_diverse_looks_among_the_most_confident_only():
+    n = 12
+    probs = np.stack([np.full(n, 0.05), np.linspace(0.95, 0.6, n)], axis=1)
+    features = np.arange(n, dtype=float)[:, None]
+    # by hand: n = 2 looks at ten, of which the last is the farthest from the first
+    keys = [f"{i:02}" for i in range(n)]
+    assert diverse(probs, np.zeros(n, int), keys, 2, features=features) == [0, 9]
 
 
-OTHERS = [diverse, class_balanced, out_of_fold, early_mistakes, most_concentrated, random_mistakes]
+def test_out_of_fold_takes_the_mistakes_of_the_other_models():
+    other = of_second(0.1, 0.7, 0.1, 0.1, 0.9, 0.2, 0.9, 0.9)
+    assert out_of_fold(RIGHT, LABELS, KEYS, 3, out_of_fold_probs=other) == [5, 1]
 
 
-class Model:
-    """Predicts from a table; each heat-map is as bright as the class's number and the position."""
-
-    def __init__(self, probs):
-        self.probs = probs
-
-    def predict(self, samples):
-        return Predictions.of(samples, self.probs)
-
-    def explain(self, samples, indices, classes):
-        return [
-            np.full((4, 4), (i + of) / 100, np.float32)
-            for i, of in zip(indices, classes, strict=True)
-        ]
+def test_auto_takes_mistakes_alone_where_there_are_enough():
+    said = []
+    probs = of_second(0.9, 0.8, 0.7, 0.1, 0.9, 0.9, 0.9, 0.9)
+    assert auto(probs, LABELS, KEYS, 2, out_of_fold_probs=RIGHT, say=said.append) == [0, 1]
+    assert said == []
 
 
-@pytest.fixture
-def hold(tmp_path, monkeypatch):
-    """Hold a round with a choice; returns the positions of its cases, in order."""
-
-    def held(choose, probs, *, n=3, seed=0, epoch=1, **arrays):
-        monkeypatch.setitem(CHOICES, choose.__name__, choose)
-        store = Store(tmp_path / f"{choose.__name__}-{seed}-{epoch}")
-        samples = contract.make_samples()
-        store.add_run("r", class_names=samples.class_names, settings={}, versions={})
-        providers = {name: lambda _, array=array: array for name, array in arrays.items()}
-        round_ = run_round(
-            Model(probs),
-            samples,
-            contract.Fixed(),
-            store,
-            run="r",
-            epoch=epoch,
-            settings=RoundSettings(n, choice=choose.__name__, seed=seed),
-            providers=providers,
-        )
-        assert round_.state == "applied"
-        return [int(case.key[1:]) for case in store.cases(round_.id)]
-
-    return held
+def test_auto_adds_mistakes_out_of_fold_once_each_and_says_so():
+    said = []
+    probs = of_second(0.1, 0.9, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9)
+    other = of_second(0.1, 0.99, 0.6, 0.1, 0.9, 0.3, 0.1, 0.9)
+    # by hand: 1 is a mistake; out of fold 1 (again), 6 (.9), 5 (.7), 2 (.6)
+    chosen = auto(probs, LABELS, KEYS, 3, out_of_fold_probs=other, say=said.append)
+    assert chosen == [1, 6, 5]
+    assert said == ["Choice auto: 1 mistake, fewer than 3 cases; 2 mistakes out of fold are added."]
 
 
-def probs_with(confidence):
-    """Right everywhere with 0.8, but for these positions: wrong with this confidence."""
-    labels = contract.make_samples().labels
-    wrong = {i: (labels[i] + 1) % 3 for i in confidence}
-    probs = np.full((len(labels), 3), 0.1)
-    probs[np.arange(len(labels)), labels] = 0.8
-    for i, other in wrong.items():
-        probs[i] = (1 - confidence[i]) / 2
-        probs[i, other] = confidence[i]
-    return probs
+def test_a_moving_average_remembers_earlier_epochs():
+    # by hand, weights .36, .6, 1 of 1.96: 0 has (.36*1 + .6*1)/1.96 = .49, 1 (1*1)/1.96 = .51
+    history = np.stack([RIGHT, RIGHT, RIGHT])
+    history[:2, 0] = [0, 1]
+    history[2, 0] = [1, 0]
+    history[:2, 1] = [1, 0]
+    history[2, 1] = [0, 1]
+    assert moving_average(RIGHT, LABELS, KEYS, 8, history=history) == [1]
 
 
-@pytest.mark.parametrize("choose", OTHERS, ids=lambda choose: choose.__name__)
-def test_a_choice_takes_at_most_twenty_lines(choose):
-    assert len(inspect.getsource(choose).splitlines()) <= 20
+def test_early_mistakes_may_be_right_by_now():
+    history = np.stack([RIGHT] * 9)
+    history[:5, 2] = [0.3, 0.7]
+    history[:3, 6] = [0.9, 0.1]
+    history[5:, 0] = [0.0, 1.0]
+    # by hand, mean of five: 2 has .7 for the other class, 6 .9 * 3/5 + .1 * 2/5 = .58, 0 none
+    assert early_mistakes(RIGHT, LABELS, KEYS, 8, history=history) == [2, 6]
 
 
-def test_diverse_cases_lie_far_apart(hold):
-    probs = probs_with({0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6})
-    features = np.zeros((len(probs), 2))
-    features[[0, 1, 2, 3]] = [[0, 0], [0, 1], [5, 0], [0, 9]]  # by hand: 0; 3 is 9 away; then 2
-    assert hold(diverse, probs, features=features) == [0, 3, 2]
+def test_off_lung_ranks_by_the_energy_outside_the_lungs():
+    lungs = np.zeros((8, 8), bool)
+    lungs[:, :4] = True  # the left half, twice as fine as the heat-maps
+    maps = {
+        0: np.eye(4, dtype=np.float32),  # by hand: 2 of 4 outside
+        3: np.full((4, 4), 0.5, np.float32) * [1, 1, 1, 0],  # 1 of 3 outside
+        4: np.full((4, 4), 0.5, np.float32) * [0, 0, 0, 1],  # all outside
+        5: np.zeros((4, 4), np.float32),
+    }
+    asked = []
+
+    def heat_maps(positions, classes):
+        asked.extend(zip(positions, classes, strict=True))
+        return [maps[i] for i in positions]
+
+    masks = dict.fromkeys(maps, lungs)
+    assert off_lung(RIGHT, LABELS, KEYS, 8, heat_maps=heat_maps, lung_masks=masks) == [4, 0, 3]
+    assert asked == [(0, 0), (3, 0), (4, 1), (5, 1)]
+    assert off_lung(RIGHT, LABELS, KEYS, 8, heat_maps=heat_maps, lung_masks={}) == []
 
 
-def test_class_balanced_cases_take_each_class_in_turn(hold):
-    labels = contract.make_samples().labels
-    first, second = (np.flatnonzero(labels == label)[:2].tolist() for label in (0, 1))
-    confidence = {first[0]: 0.9, first[1]: 0.8, second[0]: 0.7, second[1]: 0.6}
-    assert hold(class_balanced, probs_with(confidence)) == [first[0], second[0], first[1]]
+def test_likely_label_errors_are_below_their_class_and_not_below_another():
+    # by hand: class 0 has a mean of (.9+.8+.4+.1)/4 = .55, class 1 (.9+.8+.45+.75)/4 = .725
+    other = of_second(0.1, 0.2, 0.6, 0.9, 0.9, 0.8, 0.45, 0.75)
+    # 2: .4 < .55, but .6 < .725; 3: .1 < .55 and .9 >= .725; 6: .45 < .725 and .55 >= .55
+    chosen = likely_label_errors(RIGHT, LABELS, KEYS, 8, out_of_fold_probs=other)
+    assert chosen == [3, 6]
+    assert likely_label_errors(RIGHT, LABELS, KEYS, 1, out_of_fold_probs=other) == [3]
 
 
-def test_out_of_fold_cases_are_the_mistakes_of_the_other_models(hold):
-    other = probs_with({7: 0.7, 4: 0.9})
-    assert hold(out_of_fold, probs_with({}), out_of_fold_probs=other) == [4, 7]
+def test_uncertain_takes_the_smallest_margins():
+    probs = np.array([[0.5, 0.3, 0.2], [0.4, 0.35, 0.25], [0.4, 0.4, 0.2]])
+    assert uncertain(probs, np.array([0, 0, 0]), list("abc"), 2) == [2, 1]
 
 
-def test_early_mistakes_may_be_right_by_now(hold):
-    history = np.stack([probs_with({5: 0.9, 6: 0.6}), probs_with({6: 0.7})])
-    # by hand: 5 had 0.9 and 0.1 for another class, 6 had 0.6 and 0.7
-    assert hold(early_mistakes, probs_with({}), history=history) == [6, 5]
+def test_random_samples_depend_on_the_generator_and_the_keys_alone():
+    first = random(RIGHT, LABELS, KEYS, 3, np.random.default_rng(1))
+    backwards = random(RIGHT, LABELS, KEYS[::-1], 3, np.random.default_rng(1))
+    assert [KEYS[i] for i in first] == [KEYS[::-1][i] for i in backwards]
+    draws = {tuple(random(RIGHT, LABELS, KEYS, 3, np.random.default_rng(s))) for s in range(9)}
+    assert len(draws) > 5
 
 
-def test_heat_maps_of_any_sample_are_available_to_every_choice(hold):
-    assert hold(most_concentrated, probs_with({9: 0.9, 2: 0.6, 20: 0.7})) == [2, 9, 20]
+@st.composite
+def trained(draw):
+    """Everything that a choice may be given, of few distinct values: ranks are often equal."""
+    n, classes = draw(st.integers(1, 14)), draw(st.integers(2, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+
+    def probs(*shape):
+        raw = rng.integers(1, 4, (*shape, classes)).astype(float)
+        return raw / raw.sum(axis=-1, keepdims=True)
+
+    maps = rng.integers(0, 2, (n, 3, 3)).astype(np.float32)
+    return {
+        "probs": probs(n),
+        "labels": rng.integers(0, classes, n),
+        "keys": [f"k{i:02}" for i in rng.permutation(n)],
+        "n": draw(st.integers(1, 16)),
+        "extra": {
+            "out_of_fold_probs": probs(n),
+            "history": probs(7, n),
+            "features": rng.integers(0, 3, (n, 2)).astype(np.float32),
+            "heat_maps": lambda positions, _: [maps[i] for i in positions],
+            "lung_masks": {i: rng.random((5, 5)) > 0.5 for i in range(0, n, 2)},
+            "say": lambda _: None,
+        },
+    }
 
 
-def test_a_random_choice_depends_on_seed_and_epoch_alone(hold):
-    probs = probs_with(dict.fromkeys(range(20), 0.6))
-    first = hold(random_mistakes, probs, n=10)
-    others = [
-        hold(random_mistakes, probs, n=10, seed=1),
-        hold(random_mistakes, probs, n=10, epoch=2),
-    ]
-    expected = RoundSettings().rng(1).permutation(20)[:10].tolist()
-    assert first == expected
-    assert all(other != first for other in others)
+def run(name, case, seed=0):
+    """The keys of the cases that the choice of this name chooses, in order."""
+    choose, (probs, labels, keys, n, extra) = CHOICES[name], case.values()
+    given = {need: extra[need] for need in needs(choose)}
+    chosen = choose(probs, labels, keys, n, np.random.default_rng(seed), **given)
+    return [int(i) for i in chosen]
 
 
-def test_what_a_choice_needs_is_read_from_its_parameters():
-    assert needs(confident_mistakes) == ()
-    assert needs(diverse) == ("features",)
+@pytest.mark.parametrize("name", CHOICES)
+@given(case=trained())
+def test_positions_are_unique_at_most_n_and_repeatable(name, case):
+    chosen = run(name, case)
+    assert len(set(chosen)) == len(chosen) <= case["n"]
+    assert set(chosen) <= set(range(len(case["labels"])))
+    assert run(name, case) == chosen
+    assert run(name, case, seed=1) == chosen or name == "random"
 
 
-def test_a_need_without_a_provider_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setitem(CHOICES, "diverse", diverse)
-    options = {"store": tmp_path / "s", "choice": "diverse"}
-    samples, net = contract.make_samples(), contract.make_net()
-    with pytest.raises(SettingsError, match="'diverse' needs features, for which there is no"):
-        IMIL(samples, net, contract.Fixed(), **options)
-    IMIL(samples, net, contract.Fixed(), **options, providers={"features": lambda _: None})
+@pytest.mark.parametrize("name", CHOICES)
+@given(case=trained(), seed=st.integers(0, 99))
+def test_the_same_cases_are_chosen_in_whatever_order_the_samples_are(name, case, seed):
+    """Equal ranks are ordered by key."""
+    order = np.random.default_rng(seed).permutation(len(case["labels"]))
+    extra, back = case["extra"], {int(i): new for new, i in enumerate(order)}
+    shuffled = {
+        "probs": case["probs"][order],
+        "labels": case["labels"][order],
+        "keys": [case["keys"][i] for i in order],
+        "n": case["n"],
+        "extra": {
+            "out_of_fold_probs": extra["out_of_fold_probs"][order],
+            "history": extra["history"][:, order],
+            "features": extra["features"][order],
+            "heat_maps": lambda at, of: extra["heat_maps"]([int(order[i]) for i in at], of),
+            "lung_masks": {back[i]: mask for i, mask in extra["lung_masks"].items()},
+            "say": lambda _: None,
+        },
+    }
+    assert [int(order[i]) for i in run(name, shuffled)] == run(name, case)
 
 
-def test_an_unknown_choice_is_refused_before_training(tmp_path):
-    samples, net = contract.make_samples(), contract.make_net()
-    with pytest.raises(SettingsError, match="unknown choice of cases 'clever': expected one of"):
-        IMIL(samples, net, contract.Fixed(), store=tmp_path / "s", choice="clever")
+def test_the_names_that_the_settings_list_are_those_of_the_choices():
+    assert tuple(CHOICES) == CHOICE_NAMES
 
 
-@pytest.mark.parametrize("positions", [[1, 1], [24], [-1], [0, 1, 2, 3]])
-def test_invalid_positions_are_refused(hold, positions):
-    def wrong(probs, labels, keys, n, rng):
-        return positions
+def test_the_page_lists_every_choice_with_what_it_needs():
+    page = (Path(__file__).parents[1] / "docs" / "choices.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    listed = {row[1].strip(" `"): set(row[3].split("`")[1::2]) for row in rows}
+    of_each_round = {"say", "heat_maps"}
+    assert listed == {name: {*needs(choose)} - of_each_round for name, choose in CHOICES.items()}
 
-    with pytest.raises(SettingsError, match="expected at most 3 such positions"):
-        hold(wrong, probs_with({}))
+
+@pytest.mark.parametrize("choose", CHOICES.values(), ids=CHOICES)
+def test_every_choice_says_what_it_returns(choose):
+    assert inspect.getdoc(choose).splitlines()[0].endswith(".")

@@ -19,6 +19,8 @@ FLOORS = {
     "atomic_files": 0.5,
     "predictions": 0.5,
     **dict.fromkeys(["cases", "outliers", "fills"], 1),
+    "choices": 1.2,  # of cases, beyond the paper's
+    "out_of_fold": 1,
     "agreement": 1.5,  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
     "rounds": 3,

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imil.choices import choice
 from imil.errors import SettingsError, ShapeError
-from imil.outliers import choice, confident_mistakes, mistakes
+from imil.outliers import confident_mistakes, mistakes
 
 
 def test_only_mistakes_are_chosen_most_confident_first():

@@ -35,7 +35,7 @@ class RoundSettings:
     Args:
         num_outliers: number of cases shown to the reader, at least 1.
         grid: the grid laid over each image.
-        choice: name of the function in `imil.outliers.CHOICES` that chooses the cases.
+        choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
         fill: name of the function in `imil.fills` that covers unselected squares.
         seed: of the generator that the choice is given, at least 0.
     Raises: SettingsError: num_outliers or seed is not a whole number, or too small.

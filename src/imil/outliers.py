@@ -1,28 +1,18 @@
-"""Which training samples are shown to the reader.
+"""The paper's choice of cases: mispredictions, the most confident first.
 
-A choice of cases is a function of arrays: `(probs, labels, keys, n, rng) -> positions`, at most n,
-the first case first. What else it needs it declares as keyword-only parameters, such as
-`features`: the round gets these from providers of those names (`imil.rounds`). To add a choice,
-write the function and put it into `CHOICES`.
+Other choices, and how a round is given one by name: `imil.choices`.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.errors import SettingsError
-from imil.predictions import ROUNDING, Predictions, check_finite, check_shapes
+from imil.predictions import ROUNDING, check_finite, check_shapes
 
 CHUNK = 512 << 10  # bytes of probabilities at a time: they stay in the processor's cache
-
-Positions = Sequence[int] | NDArray[np.intp]
-Choice = Callable[..., Positions]  # the optional parameters differ
-Provider = Callable[[Predictions], Any]  # predictions of the training set -> what is needed
 
 
 def confident_mistakes(
@@ -108,67 +98,6 @@ def rank(
         positions, scores = positions[highest], scores[highest]
     rows = zip((-scores).tolist(), positions.tolist(), strict=True)
     return [i for _, _, i in sorted((score, keys[i], i) for score, i in rows)[:n]]
-
-
-CHOICES: dict[str, Choice] = {"confident_mistakes": confident_mistakes}
-
-
-def choice(name: str) -> Choice:
-    """The choice of that name. Raises: SettingsError: there is none."""
-    if name not in CHOICES:
-        raise SettingsError(
-            f"unknown choice of cases '{name}': expected one of {', '.join(CHOICES)}"
-        )
-    return CHOICES[name]
-
-
-def needs(choose: Choice) -> tuple[str, ...]:
-    """Names of the keyword-only parameters without a default, which providers must supply."""
-    return tuple(
-        parameter.name
-        for parameter in inspect.signature(choose).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-    )
-
-
-def check_needs(name: str, available: Collection[str]) -> None:
-    """Check that all that a choice needs is available.
-
-    Raises: SettingsError: there is no such choice, or something is missing.
-    """
-    missing = [need for need in needs(choice(name)) if need not in available]
-    if missing:
-        raise SettingsError(
-            f"the choice of cases '{name}' needs {', '.join(missing)}, for which there is no "
-            "provider: pass one in `providers`, or use another choice"
-        )
-
-
-def choose_cases(
-    name: str,
-    predictions: Predictions,
-    n: int,
-    rng: np.random.Generator,
-    providers: Mapping[str, Provider],
-) -> list[int]:
-    """Positions of at most n samples, in the order of the choice of that name.
-
-    Args:
-        providers: name -> function that gives what a choice of that parameter needs.
-    Raises: SettingsError: no such choice, no provider, or the choice returns invalid positions.
-    """
-    check_needs(name, providers)
-    choose = choice(name)
-    extra = {need: providers[need](predictions) for need in needs(choose)}
-    chosen = choose(predictions.probs, predictions.labels, predictions.keys, n, rng, **extra)
-    positions = [int(i) for i in chosen]
-    valid = all(0 <= i < len(predictions) for i in positions)
-    if not valid or len(set(positions)) < len(positions) or len(positions) > n:
-        raise SettingsError(
-            f"the choice of cases '{name}' returns {len(positions)} positions that are not all "
-            f"different and in [0, {len(predictions)}): expected at most {n} such positions"
-        )
-    return positions
 
 
 def _chunks(

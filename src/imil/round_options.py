@@ -13,6 +13,19 @@ from imil.errors import SettingsError
 IMIL_EPOCH = 70
 NUM_OUTLIERS = 20
 GRID_SIZE = 4  # rows and columns
+CHOICE_NAMES = (
+    "confident_mistakes",  # the paper's
+    "auto",
+    "out_of_fold",
+    "moving_average",
+    "early_mistakes",
+    "class_balanced",
+    "diverse",
+    "off_lung",
+    "likely_label_errors",
+    "uncertain",
+    "random",
+)
 
 
 def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:

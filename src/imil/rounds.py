@@ -11,14 +11,15 @@ from functools import partial
 from typing import TypeVar
 
 from imil.cases import Case, HeatMap, Kept, Model, Reader, Round, RoundSettings, Samples
+from imil.choices import Provider, check_needs, choose_cases
 from imil.errors import DataError
-from imil.outliers import Provider, check_needs, choose_cases, mistakes
+from imil.outliers import mistakes
 from imil.predictions import Predictions, check_finite
 from imil.store import Store, name_round
 
 Say = Callable[[str], None]
 S = TypeVar("S", bound=Samples)
-MADE_HERE = ("heat_maps",)  # what a choice may need and every model can give
+MADE_HERE = ("heat_maps", "say")  # what a choice may need and every round can give
 
 
 def _quiet(_text: str) -> None:
@@ -55,7 +56,7 @@ def run_round(
             model makes them. Heat-maps that they lack are made by the model.
         providers: what the choice needs beyond predictions, by the names of its keyword-only
             parameters. `heat_maps` is always available: a function of positions and classes that
-            returns one heat-map per pair.
+            returns one heat-map per pair; and so is `say`.
         say: receives a line of text for the person who is watching.
     Raises: SettingsError: the choice is unknown, or needs something that has no provider.
     Source: paper 3.1.
@@ -64,7 +65,7 @@ def run_round(
     round_ = store.find_round(run, epoch)
     if round_ is None:
         predictions = model.predict(samples) if predictions is None else predictions
-        positions = _choose(model, samples, predictions, epoch, settings, providers)
+        positions = _choose(model, samples, predictions, epoch, settings, providers, say)
         say(_summary(epoch, predictions, len(positions), settings.num_outliers))
         cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
         round_ = store.open_round(run, epoch, settings, cases)
@@ -126,10 +127,14 @@ def _choose(
     epoch: int,
     settings: RoundSettings,
     providers: Mapping[str, Provider] | None,
+    say: Say,
 ) -> list[int]:
     """Positions of the samples that become cases, in order."""
     check_finite(predictions.probs, predictions.keys)
-    made_here: dict[str, Provider] = {"heat_maps": partial(partial, _explain, model, samples)}
+    made_here: dict[str, Provider] = {
+        "heat_maps": partial(partial, _explain, model, samples),
+        "say": lambda _: say,
+    }
     return choose_cases(
         settings.choice,
         predictions,

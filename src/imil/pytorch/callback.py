@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imil.cases import Reader, Round, RoundSettings
+from imil.choices import Provider
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
-from imil.outliers import Provider
 from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.model import TorchModel
@@ -53,7 +53,7 @@ class IMIL:
         layer: the layer to explain, as in `model.named_modules()`; None: found automatically.
         batch_size: images at a time when predicting.
         say: receives a line of text for the person who is watching.
-        choice: name of the function in `imil.outliers.CHOICES` that chooses the cases.
+        choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
         providers: what that choice needs beyond predictions, see `imil.rounds.run_round`.
         seed: of the generator that the choice is given.
     Raises: SettingsError: a setting is out of range, or there is no such choice.

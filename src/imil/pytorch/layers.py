@@ -79,6 +79,31 @@ def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
     )
 
 
+def find_finer_layer(
+    module: nn.Module, inputs: torch.Tensor, layer: str, rows: int, cols: int
+) -> str:
+    """The last layer, up to `layer`, whose map of the image has that many rows and columns.
+
+    Args:
+        module, inputs: as for `find_layer`.
+        layer: a name as in `named_modules()`.
+        rows, cols: at least so many.
+    Returns: `layer` itself where it has so many, or where none before it has.
+    """
+    layer, module = checked_layer(module, layer), unwrapped(module)
+    with eval_context(module), recording(inputs.device):
+        calls, _ = _trace(module, inputs[:LOOKED_AT])
+    until = list(calls).index(layer) + 1 if layer in calls else len(calls)
+    calls = dict(list(calls.items())[:until])
+    layout = layout_of(module, layer, *inputs.shape[2:])
+    own = [(layer, calls[layer].output, layout)] if layer in calls else []
+    for name, output, layout in (*own, *_candidates(module, calls, inputs[:LOOKED_AT])):
+        on_map = as_map(output, layout)
+        if on_map is not None and on_map.shape[2] >= rows and on_map.shape[3] >= cols:
+            return name
+    return layer
+
+
 def checked_layer(module: nn.Module, layer: str) -> str:
     """The layer's name in the module without its wrappers.
 

@@ -14,11 +14,13 @@ from torch import nn
 
 from imil.cases import HeatMap
 from imil.errors import DataError, SettingsError
+from imil.grid import Grid
 from imil.predictions import Predictions, check_labels
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.eval_context import eval_context, full_precision, rounding
+from imil.pytorch.features import pooled_features
 from imil.pytorch.gradcam import logits_and_maps
-from imil.pytorch.layers import LOOKED_AT, find_layer, look_for_layer
+from imil.pytorch.layers import LOOKED_AT, find_finer_layer, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.out_of_memory import ran_out
 
@@ -143,6 +145,39 @@ class TorchModel:
         with eval_context(self.module):
             logits, maps = zip(*self._batches(samples, rows, look), strict=True)
         return _probabilities(torch.cat(logits)).numpy(), list(chain.from_iterable(maps))
+
+    def features(
+        self,
+        samples: CorrectedDataset,
+        rows: Sequence[int] | None = None,
+        *,
+        grid: Grid | None = None,
+    ) -> NDArray[np.float32]:
+        """Mean activations (N, D) of the layer that heat-maps are drawn from, of the originals.
+
+        With a grid, the means over each of its S squares, (N, S, D), in the squares' order. Where
+        the layer's map is coarser than the grid, they come from the last earlier layer that is at
+        least as fine; if there is none, the map is interpolated.
+
+        Args:
+            rows: positions; None: all samples.
+            grid: None: one mean over the whole image.
+        Raises: SettingsError: no layer gives a map of the image.
+        """
+        layer: str | None = None
+
+        def look(batch: torch.Tensor, _start: int) -> NDArray[np.float32]:
+            nonlocal layer
+            if layer is None:
+                layer = self._layer or find_layer(self.module, batch)
+                if grid is not None:
+                    layer = find_finer_layer(self.module, batch, layer, grid.rows, grid.cols)
+            return pooled_features(self.module, batch, layer, grid)
+
+        rows = range(len(samples)) if rows is None else rows
+        with eval_context(self.module):
+            parts = list(self._batches(samples, rows, look))
+        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
     def _batches(
         self,
