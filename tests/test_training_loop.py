@@ -27,10 +27,10 @@ def films(tmp_path_factory):
     return write_phantoms(tmp_path_factory.mktemp("drawn") / "films", n=20, size=32, seed=0)
 
 
-def make_run(films, folder):
+def make_run(films, folder, **more):
     values = {"data": str(films), "model": "test_resnet", "image_size": 32, "epochs": 3}
     values |= {"batch_size": 8, "lr": 0.01, "reader": "none", "mix": "mixup"}
-    settings = resolve({**values, "precision": "32", "device": "cpu"})
+    settings = resolve({**values, "precision": "32", "device": "cpu"} | more)
     run_folder = RunFolder(folder)
     folder.mkdir(exist_ok=True)
     data = prepare(settings, run_folder, cache=folder / "cache", progress=lambda *_: None)
@@ -53,9 +53,11 @@ def test_a_cluster_s_variables_change_nothing(films, tmp_path, monkeypatch):
     assert_equal(weights_after(make_run(films, tmp_path / "slurm")), plain)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(films, tmp_path):
-    plain = weights_after(make_run(films, tmp_path / "plain"))
-    run, steps = make_run(films, tmp_path / "run"), []
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_an_interrupted_training_goes_on_to_the_same_weights(films, tmp_path, schedule):
+    how = {"lr_schedule": schedule}
+    plain = weights_after(make_run(films, tmp_path / "plain", **how))
+    run, steps = make_run(films, tmp_path / "run", **how), []
     step = run.module.training_step
 
     def interrupted(*args):
@@ -72,4 +74,32 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(films, tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     assert torch.load(run.folder.last, weights_only=True)["epoch"] == 1
-    assert_equal(weights_after(make_run(films, tmp_path / "run")), plain)
+    assert_equal(weights_after(make_run(films, tmp_path / "run", **how)), plain)
+
+
+def test_a_cosine_schedule_decays_from_the_learning_rate_to_zero(films, tmp_path):
+    run, rates = make_run(films, tmp_path / "run", lr_schedule="cosine"), []
+    make_optimizer = run.module.make_optimizer
+
+    def recording():
+        optimizer = make_optimizer()
+        optimizer.register_step_pre_hook(
+            lambda *_: rates.append(optimizer.param_groups[0]["lr"] / 0.01)
+        )
+        return optimizer
+
+    run.module.make_optimizer = recording
+    run.train(None, None)
+    # six steps, (1 + cos(pi i / 6)) / 2
+    assert rates == pytest.approx([1, 0.9330, 0.75, 0.5, 0.25, 0.0670], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "given", "decay"),
+    [("adamw", "default", 0.01), ("sgd", "default", 0), ("adamw", 0.05, 0.05), ("sgd", 0.1, 0.1)],
+)
+def test_weight_decay_is_the_optimizers_own_if_it_is_not_given(
+    films, tmp_path, optimizer, given, decay
+):
+    run = make_run(films, tmp_path / "run", optimizer=optimizer, weight_decay=given)
+    assert run.module.make_optimizer().param_groups[0]["weight_decay"] == decay

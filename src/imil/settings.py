@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Panel = Literal["Data", "Model", "Training", "Round"]
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
+WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 NO_PATH = ("none", "imagenet")  # weights that are not a file
 
 
@@ -122,6 +123,18 @@ class TrainSettings(BaseModel):
     )
     lr: float = _setting(
         "Training", 0.001, "Learning rate.", "0.01", gt=0, le=100, allow_inf_nan=False
+    )
+    lr_schedule: Literal["constant", "cosine"] = _setting(
+        "Training",
+        "constant",
+        "Learning rate over the training: constant, or cosine (decays to zero).",
+        "cosine",
+    )
+    weight_decay: WeightDecay = _setting(
+        "Training",
+        "default",
+        "Weight decay: a number, or default (the optimizer's: 0.01 for adamw, else 0).",
+        "0.05",
     )
     momentum: float = _setting("Training", 0.0, "Momentum of SGD.", "0.9", ge=0, lt=1)
     augment: tuple[Augment, ...] = _setting(

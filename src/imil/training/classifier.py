@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ class Classifier(nn.Module):
         optimizer: `sgd`, `adam` or `adamw`.
         lr: learning rate.
         momentum: of SGD (paper: none is named).
+        weight_decay: `default` is that of the optimizer.
         mix: mixes a batch, see `imil.training.mixes`.
         augment: changes its images before, see `imil.training.augment`.
         treatment: what the corrections of a batch do to it, before both.
@@ -53,6 +54,7 @@ class Classifier(nn.Module):
         mix: Mixed,
         augment: Augment,
         treatment: Treatment,
+        weight_decay: Literal["default"] | float = "default",
     ) -> None:
         super().__init__()
         self.mean: Tensor
@@ -61,6 +63,7 @@ class Classifier(nn.Module):
         self.treatment = treatment
         self.layer: str | None = None  # of the features that the treatment's loss is given
         self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
+        self._weight_decay = weight_decay
         self._mix, self._augment = mix, augment
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.field: Tensor | None
@@ -127,10 +130,14 @@ class Classifier(nn.Module):
         """SGD, Adam or AdamW over all weights; the module must be on its device by then."""
         weights = list(self.parameters())
         fused = weights[0].is_cuda or None  # one kernel for all weights; None: as PyTorch does
+        more: dict[str, Any] = {}
+        if self._weight_decay != "default":
+            more["weight_decay"] = self._weight_decay
         if self._optimizer == "sgd":
-            return torch.optim.SGD(weights, lr=self._lr, momentum=self._momentum, fused=fused)
+            more["momentum"] = self._momentum
+            return torch.optim.SGD(weights, lr=self._lr, fused=fused, **more)
         kind = torch.optim.Adam if self._optimizer == "adam" else torch.optim.AdamW
-        return kind(weights, lr=self._lr, fused=fused)
+        return kind(weights, lr=self._lr, fused=fused, **more)
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:

@@ -92,6 +92,7 @@ class Run:
             optimizer=self.settings.optimizer,
             lr=self.settings.lr,
             momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
             mix=mix(self.settings.mix, len(self.data.class_names)),
             augment=augment(self.settings.augment),
             treatment=find_treatment(self.settings.treatment),
@@ -233,6 +234,7 @@ class Run:
             seed=self.settings.seed,
             device=self.device,
             bfloat16=self._half,
+            lr_schedule=self.settings.lr_schedule,
         )
         history = History(self.folder, self.marks, self._validate)
         if self.folder.last.exists():

@@ -97,6 +97,10 @@ def _training(findings: Findings) -> Iterator[str]:
     rate = f"learning rate {settings.lr:g}"
     if settings.optimizer == "sgd":
         rate += f", momentum {settings.momentum:g}" if settings.momentum else ", no momentum"
+    if settings.weight_decay != "default":
+        rate += f", weight decay {settings.weight_decay:g}"
+    if settings.lr_schedule == "cosine":
+        rate += ", decaying to zero along half a cosine"
     yield (
         f"A {settings.model} (timm) was trained {start} with {OPTIMIZERS[settings.optimizer]} "
         f"({rate}) and cross-entropy for {count(settings.epochs, 'epoch')} with a batch size of "
