@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from reader_contract import make_case
 
-from imil import outliers
+from imil import choices
 from imil.predictions import Predictions
 from imil.study.arms import TITLES
 from imil.study.plan import make_plan
@@ -75,12 +75,12 @@ def test_the_reader_that_the_docs_show_answers_every_case():
 
 
 def test_the_choice_that_the_docs_show_can_be_named(monkeypatch):
-    monkeypatch.setattr(outliers, "CHOICES", dict(outliers.CHOICES))
-    exec(snippet("docs/api.md", "## `imil.outliers`"), {})
+    monkeypatch.setitem(choices.CHOICES, "least_certain", None)  # taken back after the test
+    exec(snippet("docs/api.md", "## `imil.choices`"), {})
     probs = np.array([[0.9, 0.1], [0.55, 0.45], [0.4, 0.6]])
     predictions = Predictions(probs, np.array([0, 0, 0]), ["a", "b", "c"])
     rng = np.random.default_rng(0)
-    assert outliers.choose_cases("least_certain", predictions, 2, rng, {}) == [1, 2]
+    assert choices.choose_cases("least_certain", predictions, 2, rng, {}) == [1, 2]
 
 
 @pytest.mark.parametrize(
