@@ -308,17 +308,17 @@ def test_imil_can_be_added_to_a_study_that_started_without_it(place, whole):
 
 
 def test_a_fork_starts_with_the_epochs_it_shares(place, whole):
-    from imil.study.jobs.job import _fork
     from imil.study.jobs.schedule import entries
+    from imil.training.fork import fork_run
 
     shutil.copytree(whole[1].path, place / "forked")
     folder = StudyFolder(place / "forked")
     entry = next(e for e in entries(read_plan(folder.plan), folder) if e.job.arm == "imil")
     shutil.rmtree(entry.job.path)
-    _fork(folder.job("baseline", 0, 0), entry.job, 2)
+    fork_run(folder.job("baseline", 0, 0).run, entry.job.run, 2)
     assert entry.epochs_done() == 0
     entry.job.run.last.rename(entry.job.run.last.with_name(".last.ckpt.half"))
-    _fork(folder.job("baseline", 0, 0), entry.job, 2)  # killed between link and rename
+    fork_run(folder.job("baseline", 0, 0).run, entry.job.run, 2)  # killed between link and rename
     assert entry.job.run.last.exists()
 
 

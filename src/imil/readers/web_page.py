@@ -27,7 +27,7 @@ class Web:
         fallback: answers if nobody opens the page within `patience`.
         patience: seconds until then.
         say: prints a line.
-        keep_up: called at each query; it may raise if nobody can answer any more.
+        check_server: called at each query; it may raise if nobody can answer any more.
     """
 
     store: Store
@@ -35,7 +35,7 @@ class Web:
     fallback: Reader | None = None
     patience: float = 60.0
     say: Callable[[str], None] = lambda _line: None
-    keep_up: Callable[[], None] = lambda: None
+    check_server: Callable[[], None] = lambda: None
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """Readings as they come; each is in the store already, and adding it again does nothing."""
@@ -54,7 +54,7 @@ class Web:
             done = len(readings)
             if not is_open:
                 return
-            self.keep_up()
+            self.check_server()
             time.sleep(self.interval)
 
     def _opened_in_time(self, run: str) -> bool:

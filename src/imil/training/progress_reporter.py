@@ -1,4 +1,4 @@
-"""How far a training is, in the store, for whoever watches from the reading room."""
+"""How far a training is, in the store, for those who watch from the reading room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imil.training.throttle import Throttle
 
 
 class ProgressReporter:
-    """Writes into the store how far the run is, for whoever watches from the reading room.
+    """Writes into the store how far the run is, for those who watch from the reading room.
 
     Args:
         progress: where it is written.

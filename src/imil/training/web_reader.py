@@ -52,7 +52,7 @@ def reading_room(
             store,
             fallback=fallback,
             say=console.print,
-            keep_up=lambda: room.restart_if_ended(partial(console.print, soft_wrap=True)),
+            check_server=lambda: room.restart_if_ended(partial(console.print, soft_wrap=True)),
         )
 
 
