@@ -11,6 +11,7 @@ from imil.cases import Reading
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.phantom.dataset import write_phantoms
+from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.fork import fork_run
@@ -224,3 +225,8 @@ def test_a_run_that_is_stopped_between_covering_and_the_end_goes_on_to_the_same(
     settings(films, **values).write(part.config)
     assert resume_run(part.path, None, tmp_path / "cache")["end"] == whole["end"]
     assert json.loads(part.treatment.read_text()) == rounds
+
+
+def test_a_data_set_refuses_a_treatment_that_it_could_not_carry_out():
+    with pytest.raises(SettingsError, match="FieldOfView decides after a round"):
+        CorrectedDataset([(np.zeros((4, 4), np.uint8), 0)], treatment=FieldOfView())

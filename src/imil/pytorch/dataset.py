@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from imil.cases import Image, Kept
-from imil.errors import DataError
+from imil.errors import DataError, SettingsError
 from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.raw_image import resized, size_of, to_tensor
@@ -77,6 +77,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         self.dataset = dataset
         self.corrections = Corrections(len(dataset))
         self.treatment = treatment or find_treatment("imil")
+        _check_treatment(self.treatment)
         self._transform, self._return_keep = transform, return_keep
         self._rng: tuple[int, torch.Generator] | None = None
         self._view = view or to_float
@@ -217,6 +218,20 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
     def corrected(self, i: int) -> Kept | None:
         """What is kept of the i-th sample, or None if it is not corrected."""
         return self.corrections.get(i)
+
+
+def _check_treatment(treatment: Treatment) -> None:
+    """Raises: SettingsError: the treatment decides after a round, for which a data set is no place.
+
+    It would change nothing here, and nobody would notice.
+    """
+    kind = type(treatment)
+    if kind.field is not Treatment.field or kind.relevance is not Treatment.relevance:
+        raise SettingsError(
+            f"{kind.__name__} decides after a round what the model sees, which a data set cannot "
+            "do: use `imil train --treatment`, or give a treatment of the read images, such as "
+            "Cover()"
+        )
 
 
 def to_float(image: Any) -> torch.Tensor:

@@ -146,11 +146,6 @@ class Plan(BaseModel):
                 "[training] contains 'protocol', but a study always follows the paper's protocol: "
                 "take it out"
             )
-        if self.training.get("compile") == "auto":
-            raise SettingsError(
-                '[training] has compile = "auto", which each training would decide for itself, so '
-                "that arms might differ in more than their treatment: give on or off"
-            )
         # errors in the settings of any job are raised now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
         self.settings(Arm("baseline"), self.seeds[0]).check_grid()

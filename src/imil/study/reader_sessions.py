@@ -23,7 +23,7 @@ def session(path: Path) -> list[RenderableType]:
 
     Args:
         path: a run's folder, or its store.
-    Raises: SettingsError: there is no reader's session.
+    Raises: SettingsError: no reader has read a case.
     Source: paper 3.3.5.
     """
     parts: list[RenderableType] = []
