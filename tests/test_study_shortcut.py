@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 from processes import command
 from safetensors.torch import load_file
@@ -45,6 +46,19 @@ treatment = "field-of-view:reliance=0"
 controls = ["random", "inverted"]
 without_shortcut = true
 """
+
+
+@pytest.fixture
+def unreported(monkeypatch):
+    """Commands end without writing a report, which takes seconds."""
+    monkeypatch.setattr(processes, "_command", _without_report)
+
+
+def _without_report(*given):
+    from imil.cli import study_command
+
+    study_command._report = lambda _path: None
+    processes._command(*given)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +204,7 @@ def test_the_table_has_each_arm_and_measure_with_its_difference_and_share_of_the
     assert np.isnan(row["no-shortcut", "accuracy_against"]["closed"])
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_lost_set_is_predicted_again_and_nothing_is_trained(place, whole):
     shutil.copytree(whole.path, place / "lost")
     job = StudyFolder(place / "lost").job("best", 0, 0)
