@@ -35,7 +35,8 @@ from imil.training.fork import fork_run
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Prepared, prepare, prepare_external
 from imil.training.reader_factory import make_reader
-from imil.training.run import Call, Run
+from imil.training.run import Run
+from imil.training.run_epochs import Call
 from imil.training.web_reader import reading_room
 
 IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
