@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from pathlib import Path
@@ -11,10 +12,19 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from imil.cli.main import app
 from imil.errors import DataError, SettingsError
+from imil.grid import Grid
+from imil.images.relevance_map import relevance_map
+from imil.phantom.dataset import write_phantoms
+from imil.run_folder import RunFolder
+from imil.settings import resolve
+from imil.training.launch import new_run
 from imil.training.network import build
 from imil.training.predict_images import find_inputs, predict_images, write_csv
+from imil.training.prediction_files import read_predictions
 from imil.training.trained_model import Description, read_model, write_model
 
 CPU = torch.device("cpu")
@@ -74,7 +84,7 @@ def test_table_of_paths_is_relative_to_its_folder(films: Path) -> None:
     table = films / "new.csv"
     table.write_text("film,site\nward 3/a.png,x\nward 3\\c.png,y\n", encoding="utf-8")
     assert [path.name for path in find_inputs([table], "film")] == ["a.png", "c.png"]
-    with pytest.raises(DataError, match="no column 'image' but film, site: .* --image-column"):
+    with pytest.raises(DataError, match=r"no column 'image' but film, site: .* --image-column"):
         find_inputs([table])
 
 
@@ -132,3 +142,48 @@ def test_unknown_device_is_refused() -> None:
 
     with pytest.raises(SettingsError, match="--device is 'tpu': give auto, cuda, mps, cpu"):
         training_device("tpu")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    base = tmp_path_factory.mktemp("run")
+    films = write_phantoms(base / "films", n=60, size=48, seed=0, letter=1.0, test=0.25)
+    settings = resolve(
+        {"data": str(films), "model": "test_resnet", "image_size": SIZE, "epochs": 2}
+        | {"batch_size": 16, "imil_epoch": [1], "reader": "simulated", "device": "cpu"}
+        | {"precision": "32", "treatment": "field-of-view:reliance=0"}
+    )
+    new_run(settings, RunFolder(base / "run"), base / "cache")
+    return RunFolder(base / "run")
+
+
+def test_command_predicts_what_the_run_predicted(run_folder: RunFolder, tmp_path: Path) -> None:
+    films = run_folder.path.parent / "films"
+    written = read_predictions(run_folder.predictions("end", "test"))
+    paths = [str(films / key) for key in written.keys]
+    out = tmp_path / "predictions.csv"
+    result = CliRunner().invoke(app, ["predict", str(run_folder.path), *paths, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
+    names = read_model(run_folder.weights).description.class_names
+    probs = [[float(row[f"prob_{name}"]) for name in names] for row in rows]
+    assert read_model(run_folder.weights).description.squares
+    np.testing.assert_allclose(probs, written.probs, atol=1e-5)
+
+
+def test_picture_shows_what_the_model_learns(run_folder: RunFolder) -> None:
+    with Pillow.open(run_folder.learned_map) as picture:
+        assert min(picture.size) > 400
+    page = run_folder.page.read_text(encoding="utf-8")
+    assert base64.b64encode(run_folder.learned_map.read_bytes()).decode() in page
+
+
+def test_map_tints_what_was_selected_and_blackens_what_is_covered() -> None:
+    grey = np.full((64, 64), 100, np.uint8)
+    picture = np.asarray(relevance_map(grey, Grid(2, 2), np.array([0, 1, 0.5, 0]), [4], title="t"))
+    centre = picture[picture.shape[0] // 2 - 170 : picture.shape[0] // 2 + 170]
+    blue, red = centre[..., 2].astype(int), centre[..., 0].astype(int)
+    upper_right = (slice(20, 60), slice(340, 400))
+    upper_left = (slice(20, 60), slice(60, 120))
+    assert (blue - red)[upper_right].mean() > 60
+    assert abs((blue - red)[upper_left].mean()) < 5

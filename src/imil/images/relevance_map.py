@@ -66,9 +66,7 @@ def _hatch(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
     draw.rectangle((left, top, right - 1, bottom - 1), outline=LIGHT)
 
 
-def _percentage(
-    draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], text: str
-) -> None:
+def _percentage(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], text: str) -> None:
     top, left, bottom, right = box
     side = min(bottom - top, right - left)
     if side < MIN_SIDE:
