@@ -20,6 +20,21 @@ HATCHING = 12  # pixels between the lines of a covered square
 MIN_SIDE = 34  # pixels of a square that has room for a percentage
 
 
+def selected_shares(squares: Sequence[Sequence[int]], grid: Grid) -> NDArray[np.float64]:
+    """The share of the readings that selected each square, (S,), in [0, 1].
+
+    Args:
+        squares: those that each reading selected; at least one reading.
+
+    >>> selected_shares([(1, 2), (2,)], Grid(1, 3)).tolist()
+    [0.5, 1.0, 0.0]
+    """
+    counts = np.zeros(grid.squares)
+    for selected in squares:
+        counts[np.array(selected, int) - 1] += 1
+    return counts / len(squares)
+
+
 def relevance_map(
     mean: Image,
     grid: Grid,

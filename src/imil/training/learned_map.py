@@ -9,7 +9,7 @@ import numpy as np
 
 from imil.atomic_files import atomic_write
 from imil.cases import Image
-from imil.images.relevance_map import relevance_map
+from imil.images.relevance_map import relevance_map, selected_shares
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.store import Store
@@ -36,14 +36,11 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     focused = [one.squares for one in newest.values() if one is not None and one.verdict == "focus"]
     if not focused:
         return False
-    shares = np.zeros(grid.squares)
-    for squares in focused:
-        shares[np.array(squares, int) - 1] += 1 / len(focused)
     readings_word = "1 reading" if len(focused) == 1 else f"{len(focused)} readings"
     picture = relevance_map(
         mean_image(samples),
         grid,
-        shares,
+        selected_shares(focused, grid),
         _covered(folder.field_of_view, grid.squares),
         title=f"What the model learns from the squares of {readings_word}",
     )
