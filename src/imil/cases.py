@@ -86,8 +86,8 @@ def _whole(value: object, least: int, name: str, hint: str = "") -> int:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The correction of a sample: these squares are kept, and the fill covers the others."""
+class Correction:
+    """The correction of a sample: its selected squares; a fill covers the others."""
 
     grid: Grid
     squares: tuple[int, ...]
@@ -257,11 +257,11 @@ class Samples(Protocol):
         """
         ...
 
-    def correct(self, i: int, kept: Kept | None) -> None:
-        """Keep only this of the i-th sample from now on; None restores it."""
+    def correct(self, i: int, correction: Correction | None) -> None:
+        """Correct the i-th sample from now on; None restores it."""
         ...
 
-    def corrected(self, i: int) -> Kept | None:
+    def corrected(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
         ...
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from imil.atomic_files import write_table
 from imil.errors import ShapeError
 
-HIT = 0.5  # at least that share of the hottest pixels lies in the mask
+HIT_SHARE = 0.5  # at least that share of the hottest pixels lies in the mask
 COLUMNS = ["key", "mask", "energy", "area", "pointing"]
 HeatMap = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -131,7 +131,7 @@ def _focus(cam: NDArray[np.float64], mask: Mask) -> Focus:
     if not total:
         return Focus(math.nan, area, False)
     hottest = share[cam == cam.max()]  # several where the maximum is flat
-    return Focus(float((cam * share).sum()) / total, area, bool(hottest.mean() >= HIT))
+    return Focus(float((cam * share).sum()) / total, area, bool(hottest.mean() >= HIT_SHARE))
 
 
 def _resize_weights(parts: int, pixels: int) -> NDArray[np.float64]:

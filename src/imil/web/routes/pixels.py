@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from imil.cases import RoundSettings
 from imil.errors import NotFound, SquareError
 from imil.fills import Fill, fill
-from imil.grid import MOST, Grid
+from imil.grid import MAX_SIDE, Grid
 from imil.images.resize import resize_to_square
 from imil.store import Store, room_queries
 from imil.store.invitations import Visitor
@@ -26,7 +26,7 @@ from imil.web.schemas import ERROR_RESPONSES, Epoch, Number
 from imil.web.sign_in import current_visitor, store_of
 
 CACHE_FOREVER = "private, max-age=31536000, immutable"
-MAX_LIST_LENGTH = 6 * MOST * MOST  # characters of a list of squares
+MAX_LIST_LENGTH = 6 * MAX_SIDE * MAX_SIDE  # characters of a list of squares
 Responses = dict[int | str, dict[str, Any]]
 RAW: Responses = {
     200: {"content": {"application/octet-stream": {}}, "description": "raw pixels, deflated"}
