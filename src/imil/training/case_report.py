@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
-from imil.fills import fill
+from imil.fills import blackout
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
 from imil.store import Store
@@ -123,18 +123,18 @@ def _round(round_: Round, cases: list[Case], readings: dict[str, Reading]) -> Ro
         len(readings),
         STATES[round_.state],
         str(round_.settings.grid),
-        [_case(case, readings.get(case.id), round_) for case in cases],
+        [_case(case, readings.get(case.id)) for case in cases],
     )
 
 
-def _case(case: Case, reading: Reading | None, round_: Round) -> CaseView:
+def _case(case: Case, reading: Reading | None) -> CaseView:
     return CaseView(
         case.number,
         case.key,
         case.predicted_name,
         percent(case.confidence),
         case.true_name,
-        [PictureView(name, _data_uri(p)) for name, p in _pictures(case, reading, round_)],
+        [PictureView(name, _data_uri(p)) for name, p in _pictures(case, reading)],
         _reading(reading) if reading else None,
     )
 
@@ -143,7 +143,7 @@ def _reading(reading: Reading) -> ReadingView:
     return ReadingView(reading.verdict, reading.reader, _time(reading.seconds), reading.reason)
 
 
-def _pictures(case: Case, reading: Reading | None, round_: Round) -> list[tuple[str, Pillow.Image]]:
+def _pictures(case: Case, reading: Reading | None) -> list[tuple[str, Pillow.Image]]:
     """The four pictures of a case with their captions."""
     image = resize_to_height(case.image, HEIGHT)
     focus = reading is not None and reading.verdict == "focus"
@@ -151,9 +151,9 @@ def _pictures(case: Case, reading: Reading | None, round_: Round) -> list[tuple[
     kept = squares or case.earlier
     trained_on = image
     if kept:
-        trained_on = fill(round_.settings.fill)(image, case.grid.mask(kept, *image.shape[:2]))
+        trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2]))
     selected = squares_as_text(squares) if squares else "none selected"
-    treatment = round_.settings.fill if squares else "as before" if kept else "unchanged"
+    treatment = "blackout" if squares else "as before" if kept else "unchanged"
     return [
         ("image", Pillow.fromarray(image)),
         (
