@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from imil.cases import Kept
+from imil.cases import Correction
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
 from imil.training import batches
@@ -19,7 +19,7 @@ from imil.treatments import TREATMENTS
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 ROWS = np.array([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])  # of 15 images, these are trained on
 SIZE = 4  # images in a batch
-FIRST, SECOND = Kept(Grid(2, 2), (1, 4)), Kept(Grid(1, 4), (2,))
+FIRST, SECOND = Correction(Grid(2, 2), (1, 4)), Correction(Grid(1, 4), (2,))
 
 
 def never(line):

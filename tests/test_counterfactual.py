@@ -7,8 +7,8 @@ import pytest
 
 from imil.errors import ShapeError
 from imil.metrics import accuracy, shortcut_flips, shortcut_shift, worst_group_accuracy
+from imil.predictions import Predictions
 from imil.study.statistics import COUNTERFACTUAL_MEASURES, gap_closed, paired, side_by_side, spread
-from imil.study.study_folder import Predictions
 
 LABELS = np.array([0, 0, 1, 1, 1])
 FOR = np.array([0.1, 0.4, 0.9, 0.8, 0.45])  # of class 1
@@ -65,7 +65,7 @@ def training(share_against, seed):
     right = rng.random(N) < share_against
 
     def of(correct):
-        return Predictions(KEYS, TRUTH, probs(np.where(correct == (TRUTH == 1), 0.9, 0.1)))
+        return Predictions(probs(np.where(correct == (TRUTH == 1), 0.9, 0.1)), TRUTH, KEYS)
 
     always = of(np.ones(N, bool))
     return side_by_side(always, of(right), always)
@@ -100,8 +100,8 @@ def test_a_difference_of_shift_may_be_negative():
 
 def test_parts_of_different_images_are_refused():
     one = training(0.5, 0)
-    part = Predictions(one.keys, one.labels, one.probs[:, :2])
-    other = Predictions(("x", *KEYS[1:]), one.labels, one.probs[:, :2])
+    part = Predictions(one.probs[:, :2], one.labels, one.keys)
+    other = Predictions(one.probs[:, :2], one.labels, ("x", *KEYS[1:]))
     with pytest.raises(ShapeError):
         side_by_side(part, part, other)
 

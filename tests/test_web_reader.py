@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rooms import NAMES, link, make_store, reading, send, serving, visiting
 
-from imil.cases import Kept, Reading, RoundSettings
+from imil.cases import Correction, Reading, RoundSettings
 from imil.errors import SquareError, StoreBusy
 from imil.grid import Grid
 from imil.predictions import Predictions
@@ -100,7 +100,7 @@ def test_a_round_ends_when_the_page_finishes_it_and_is_applied(store, address):
         lee.post("/api/rounds/70/finish", json={})
     thread.join()
     assert results[0].state == "applied"
-    assert samples.kept == {0: Kept(Grid(4, 4), (6, 7)), 2: Kept(Grid(4, 4), (16,))}
+    assert samples.kept == {0: Correction(Grid(4, 4), (6, 7)), 2: Correction(Grid(4, 4), (16,))}
     assert len(store.readings("films@70")) == 4, "each reading is stored once"
 
 
@@ -113,7 +113,7 @@ def test_the_owner_can_close_a_round_and_unread_cases_count_as_skipped(store, ad
         owner.post("/api/rounds/70/close", json={})
     thread.join()
     assert results[0].state == "applied"
-    assert samples.kept == {1: Kept(Grid(4, 4), (5,))}
+    assert samples.kept == {1: Correction(Grid(4, 4), (5,))}
 
 
 def test_an_interrupted_round_stays_open_and_keeps_its_readings(store, address):

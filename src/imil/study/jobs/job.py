@@ -32,7 +32,8 @@ from imil.training.fork import fork_run
 from imil.training.planted_data import Mark, plant_training
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Prepared, prepare, prepare_external
-from imil.training.run import Call, Run
+from imil.training.run import Run
+from imil.training.run_epochs import Call
 
 IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
 

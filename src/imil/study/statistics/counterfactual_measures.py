@@ -12,9 +12,9 @@ import numpy as np
 
 from imil import metrics
 from imil.metrics import Labels, Probs, Values, Weights
+from imil.predictions import Predictions
 from imil.study.statistics.estimates import check_pairs
 from imil.study.statistics.measures import Measure
-from imil.study.study_folder import Predictions
 
 Metric = Callable[[Probs, Labels, Weights | None], Values]
 PairedMetric = Callable[[Probs, Probs, Labels, Weights | None], Values]
@@ -29,7 +29,7 @@ def side_by_side(with_for: Predictions, against: Predictions, plain: Predictions
     """
     check_pairs([with_for, plain], [against, against])
     probs = np.hstack([with_for.probs, against.probs, plain.probs])
-    return Predictions(plain.keys, plain.labels, probs)
+    return Predictions(probs, plain.labels, plain.keys)
 
 
 def _both(metric: PairedMetric) -> Metric:

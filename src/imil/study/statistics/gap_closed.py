@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.metrics import Values
+from imil.predictions import Predictions
 from imil.study.statistics.estimates import Interval, check_pairs, clusters_of
 from imil.study.statistics.measures import Measure
 from imil.study.statistics.resamples import images_of, resampled
-from imil.study.study_folder import Predictions
 
 RESAMPLES = 2000  # 50 of them lie outside each end of the interval
 UNITS_STREAM = 1  # of the seed: the draws of trainings, beside those of images
