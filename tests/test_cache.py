@@ -309,11 +309,11 @@ logging.getLogger("imil").addHandler(Notice())
     read_until(first, 11)
     second = script(tmp_path, cache, notes)
     rest, errors = first.communicate()
-    told, second_errors = second.communicate()
+    second_output, second_errors = second.communicate()
     assert (first.returncode, second.returncode) == (0, 0), errors + second_errors
     assert rest.split()[:10] == [str(remaining) for remaining in range(10, 0, -1)]
     # the second may have hashed the files (23 to 12 remain), but has decoded none (11 to 1)
-    assert not {str(remaining) for remaining in range(1, 12)} & set(told.split())
+    assert not {str(remaining) for remaining in range(1, 12)} & set(second_output.split())
     assert "another run is decoding the same images" in waits.read_text()
     assert names(cache) == [".json", ".lock", ".npy"]
 
