@@ -47,6 +47,7 @@ from imil.training.mixes import mix
 from imil.training.network import build
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Pixels, to_pixels
+from imil.treatments import find_treatment
 
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
 LARGER = 256  # films in a batch
@@ -155,6 +156,7 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
         momentum=0,
         mix=mix("none", 2),
         augment=augment(()),
+        treatment=find_treatment("imil"),
     )
 
     def original(i: int) -> Image:

@@ -66,7 +66,7 @@ class RoundView(NamedTuple):
     cases: list[CaseView]
 
 
-def write_case_report(store: Store, run: str, path: Path) -> None:
+def write_case_report(store: Store, run: str, path: Path, learned_map: Path | None = None) -> None:
     """Write the page of a run's cases, and the first of them as a PNG beside it.
 
     Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
@@ -76,6 +76,7 @@ def write_case_report(store: Store, run: str, path: Path) -> None:
         store: has the rounds.
         run: name of the run.
         path: an HTML file, replaced atomically; the PNG has the same name.
+        learned_map: a PNG of what the model learns from the squares, where there is one.
     """
     rounds = [
         (round_, store.cases(round_.id), store.newest_readings(round_.id))
@@ -89,7 +90,7 @@ def write_case_report(store: Store, run: str, path: Path) -> None:
         lstrip_blocks=True,
     )
     page = environment.get_template("cases.html").render(
-        run=run, rounds=[_round(*round_) for round_ in rounds]
+        run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
     )
     with atomic_write(path) as file:
         file.write_text(page, encoding="utf-8")
@@ -162,6 +163,13 @@ def _pictures(case: Case, reading: Reading | None) -> list[tuple[str, Pillow.Ima
         (f"squares: {selected}", grid_lines(image, case.grid, squares=squares)),
         (f"trained on: {treatment}", Pillow.fromarray(trained_on)),
     ]
+
+
+def _learned(path: Path | None) -> str | None:
+    """The picture as a data URI."""
+    if path is None or not path.exists():
+        return None
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _data_uri(picture: Pillow.Image) -> str:
