@@ -18,9 +18,9 @@ def test_imil_has_an_arm_for_each_reader_and_controls_have_one():
     kinds = ["baseline", "imil-random", "imil", "upweight"]
     names = ["baseline", "imil-random", "imil.Lee", "imil.Kim", "upweight"]
     assert ids(kinds, ["Lee", "Kim"]) == names
-    found = {arm.id: arm for arm in arms(kinds, ["Lee", "Kim"])}
-    assert found["imil-random"].reader == found["upweight"].reader == "Lee"
-    assert found["baseline"].reader == ""
+    result = {arm.id: arm for arm in arms(kinds, ["Lee", "Kim"])}
+    assert result["imil-random"].reader == result["upweight"].reader == "Lee"
+    assert result["baseline"].reader == ""
 
 
 def test_the_only_reader_is_not_named_in_an_arm():
@@ -50,8 +50,8 @@ def test_an_arm_differs_from_the_first_epoch_or_continues_from_the_baseline(kind
 
 def test_no_two_arms_have_the_same_name_or_title():
     kinds = list(TITLES)
-    found = arms(kinds, ["Lee", "Kim"])
-    assert len({arm.id for arm in found}) == len({arm.title for arm in found}) == len(kinds) + 1
+    result = arms(kinds, ["Lee", "Kim"])
+    assert len({arm.id for arm in result}) == len({arm.title for arm in result}) == len(kinds) + 1
 
 
 @pytest.mark.parametrize(

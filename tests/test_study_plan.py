@@ -34,18 +34,18 @@ def sentence(make):
 
 
 def test_what_is_not_said_is_the_papers():
-    found = plan()
-    assert found.seeds == (0,)
-    assert (found.splits.count, found.splits.test_share, found.splits.seed) == (1, 0.2, 0)
-    settings = found.settings(Arm("baseline"), 0)
+    result = plan()
+    assert result.seeds == (0,)
+    assert (result.splits.count, result.splits.test_share, result.splits.seed) == (1, 0.2, 0)
+    settings = result.settings(Arm("baseline"), 0)
     assert (settings.model, settings.image_size, settings.epochs) == ("resnet50", 224, 100)
     assert (settings.optimizer, settings.lr, settings.batch_size) == ("sgd", 0.001, 64)
-    assert (settings.num_outliers, settings.grid_size, found.round) == (20, "4x4", 70)
+    assert (settings.num_outliers, settings.grid_size, result.round) == (20, "4x4", 70)
 
 
 def test_each_arm_trains_with_what_makes_it_that_arm():
-    found = plan(arms=["baseline", "mixup", "imil"], readers=[LEE], training={"lr": 0.1})
-    baseline, mixup, imil = (found.settings(arm, 7) for arm in found.rows)
+    result = plan(arms=["baseline", "mixup", "imil"], readers=[LEE], training={"lr": 0.1})
+    baseline, mixup, imil = (result.settings(arm, 7) for arm in result.rows)
     assert (baseline.mix, mixup.mix, imil.mix) == ("none", "mixup", "none")
     assert [str(one.reader) for one in (baseline, mixup, imil)] == ["none", "none", "web"]
     assert imil.reader_name == "Lee"
@@ -80,24 +80,24 @@ def test_the_mark_is_a_letter_at_the_upper_right_and_every_arm_is_tested_with_it
 
 
 def test_names_are_taken_as_on_the_command_line():
-    found = plan(training={"image-size": 64}, splits={"test-share": 0.25})
-    assert found.settings(Arm("baseline"), 0).image_size == 64
-    assert found.settings(Arm("baseline"), 0).test_share == 0.25
-    assert plan(training={"image_size": 64}).training == found.training
+    result = plan(training={"image-size": 64}, splits={"test-share": 0.25})
+    assert result.settings(Arm("baseline"), 0).image_size == 64
+    assert result.settings(Arm("baseline"), 0).test_share == 0.25
+    assert plan(training={"image_size": 64}).training == result.training
 
 
 def test_paths_are_taken_from_the_plans_folder():
-    found = plan(
+    result = plan(
         arms=["baseline", "imil"],
         training={"weights": "w.safetensors"},
         external={"b": {"data": "../b.csv"}, "c": {"data": "/c.csv"}},
         readers=[{"name": "Lee", "reader": "replay:runs/lee"}, {"name": "Kim"}],
     )
-    assert found.data == "/studies/films.csv"
-    assert found.external["b"].data == "/studies/../b.csv"
-    assert found.external["c"].data == "/c.csv"
-    assert found.training["weights"] == "/studies/w.safetensors"
-    assert [str(reader.reader) for reader in found.readers] == [
+    assert result.data == "/studies/films.csv"
+    assert result.external["b"].data == "/studies/../b.csv"
+    assert result.external["c"].data == "/c.csv"
+    assert result.training["weights"] == "/studies/w.safetensors"
+    assert [str(reader.reader) for reader in result.readers] == [
         "replay:/studies/runs/lee",
         "simulated",
     ]
@@ -112,7 +112,7 @@ def test_making_a_plan_does_not_change_the_values():
 
 
 def test_a_written_plan_reads_as_the_same_plan(tmp_path):
-    found = plan(
+    result = plan(
         **IMIL,
         seeds=[0, 5],
         subgroups=["sex"],
@@ -123,8 +123,8 @@ def test_a_written_plan_reads_as_the_same_plan(tmp_path):
     cure = plan(**CURE)
     cure.write(tmp_path / "cure.toml")
     assert read_plan(tmp_path / "cure.toml") == cure
-    found.write(tmp_path / "plan.toml")
-    assert read_plan(tmp_path / "plan.toml") == found
+    result.write(tmp_path / "plan.toml")
+    assert read_plan(tmp_path / "plan.toml") == result
 
 
 def test_the_round_must_be_before_the_last_epoch():
@@ -261,6 +261,6 @@ def test_a_missing_file_or_invalid_toml_is_refused_in_one_sentence(tmp_path):
 def test_a_plan_is_read_from_its_file(tmp_path):
     text = 'name = "A"\ndata = "films.csv"\narms = ["baseline"]\n[training]\nimage-size = 64\n'
     (tmp_path / "plan.toml").write_text(text)
-    found = read_plan(tmp_path / "plan.toml")
-    assert found.data == str(tmp_path / "films.csv")
-    assert found.training == {"image_size": tomllib.loads(text)["training"]["image-size"]}
+    result = read_plan(tmp_path / "plan.toml")
+    assert result.data == str(tmp_path / "films.csv")
+    assert result.training == {"image_size": tomllib.loads(text)["training"]["image-size"]}
