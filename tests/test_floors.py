@@ -36,6 +36,7 @@ FLOORS = {
     "phantom": 1.5,
     "data": 2.5,
     **dict.fromkeys(["metrics", "settings"], 4.5),  # settings know readers
+    "round_settings": 4.6,
     "__main__": 7,  # python -m imil
 }
 # Lightning's floor lies above the others of floor 4, but these stay strangers to it
