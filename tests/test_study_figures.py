@@ -25,7 +25,7 @@ from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
 from imil.metrics import auroc, expected_calibration_error, roc_points
-from imil.predictions import Predictions as SetPredictions
+from imil.predictions import Predictions
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -50,7 +50,6 @@ from imil.study.figures.text_fit import fit_text, text_width
 from imil.study.plan import Reader, read_plan
 from imil.study.report.findings import read_findings
 from imil.study.report.write import plan_loaders
-from imil.study.study_folder import Predictions
 from imil.training.prediction_files import write_predictions
 
 pytestmark = pytest.mark.figures
@@ -68,7 +67,7 @@ def predictions(probs, labels):
     """Two classes from the probability of class 1, more from rows."""
     probs = np.asarray(probs, float)
     probs = probs if probs.ndim == 2 else np.stack([1 - probs, probs], axis=1)
-    return Predictions(tuple(map(str, range(len(probs)))), np.asarray(labels, np.int64), probs)
+    return Predictions(probs, np.asarray(labels, np.int64), tuple(map(str, range(len(probs)))))
 
 
 def some(seed, n=60, classes=2):
@@ -115,7 +114,7 @@ def write_train_predictions(study, plan):
         end = 0.6 if job.arm == "baseline" else 0.9
         for when, truth in (("end", end), (f"epoch-{ROUND:03}", 0.1)):
             probs = np.where(np.eye(2)[labels] > 0, truth, 1 - truth)
-            predictions = SetPredictions(probs, labels, list(split["key"]))
+            predictions = Predictions(probs, labels, list(split["key"]))
             write_predictions(job.run.predictions(when, "train"), predictions)
 
 

@@ -12,11 +12,11 @@ from scipy.stats import t as student
 
 from imil.errors import ShapeError
 from imil.metrics import evaluate
+from imil.predictions import Predictions
 from imil.study.statistics import MEASURES, paired, spread
 from imil.study.statistics.resamples import images_of, resampled
 from imil.study.statistics.standard_error import StandardError, standard_error
 from imil.study.statistics.wilson import wilson
-from imil.study.study_folder import Predictions
 
 
 def case(classes=2, n=120, seed=0, digits=None):
@@ -31,7 +31,7 @@ def case(classes=2, n=120, seed=0, digits=None):
 
 def unit(probs, labels, keys=None):
     names = keys if keys is not None else [f"image {i}" for i in range(len(labels))]
-    return Predictions(tuple(names), np.asarray(labels, np.int64), np.asarray(probs, np.float64))
+    return Predictions(np.asarray(probs, np.float64), np.asarray(labels, np.int64), tuple(names))
 
 
 def of_class_1(*probs):

@@ -14,6 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import ttest_power
 
 from imil.errors import ShapeError
+from imil.predictions import Predictions
 from imil.study.statistics import (
     NO_DIFFERENCE,
     combined,
@@ -27,14 +28,13 @@ from imil.study.statistics import (
 )
 from imil.study.statistics.estimates import Difference
 from imil.study.statistics.standard_error import StandardError, VarianceSources
-from imil.study.study_folder import Predictions
 
 P = st.floats(0, 1)
 
 
 def unit(probs, labels):
     keys = tuple(f"image {i}" for i in range(len(labels)))
-    return Predictions(keys, np.asarray(labels, np.int64), np.asarray(probs, np.float64))
+    return Predictions(np.asarray(probs, np.float64), np.asarray(labels, np.int64), keys)
 
 
 def scored(scores, labels):

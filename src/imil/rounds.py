@@ -51,7 +51,7 @@ def run_round(
         store: must know the run (`Store.add_run`).
         run: name of the run.
         epoch: completed epochs.
-        settings: how many cases, which grid, which choice and fill, which seed.
+        settings: how many cases, which grid, which choice, which seed.
         predictions: of the samples, in their order, where they were made before; otherwise the
             model makes them. Heat-maps that they lack are made by the model.
         providers: what the choice needs beyond predictions, by the names of its keyword-only
@@ -108,8 +108,7 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
                     f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
                     "training set has no such sample: give the keys that it had then"
                 )
-            correction = Correction(case.grid, reading.squares, round_.settings.fill)
-            samples.correct(positions[case.key], correction)
+            samples.correct(positions[case.key], Correction(case.grid, reading.squares))
 
 
 def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:

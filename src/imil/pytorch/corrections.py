@@ -14,11 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Correction
-from imil.fills import FILLS
 from imil.grid import MAX_SIDE, Grid
 
-_HEAD = 3  # fill (0: not corrected), rows, columns; then one bit a square
-_NAMES = tuple(FILLS)
+_HEAD = 3  # 1 if corrected, rows, columns; then one bit a square
 
 
 class Corrections:
@@ -50,7 +48,7 @@ class Corrections:
         chosen[[square - 1 for square in squares]] = 1
         row[1:_HEAD] = correction.grid.rows, correction.grid.cols
         row[_HEAD:] = np.packbits(chosen)
-        row[0] = 1 + _NAMES.index(correction.fill)  # last: a worker never sees half a correction
+        row[0] = 1  # last: a worker never sees half a correction
 
     def get(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
@@ -59,7 +57,7 @@ class Corrections:
             return None
         grid = Grid(int(row[1]), int(row[2]))
         squares = np.flatnonzero(np.unpackbits(row[_HEAD:])) + 1
-        return Correction(grid, tuple(map(int, squares)), _NAMES[row[0] - 1])
+        return Correction(grid, tuple(map(int, squares)))
 
     def positions(self) -> list[int]:
         """The samples that are corrected, in order."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from imil.predictions import Predictions
 from imil.study.arms import Arm
 from imil.study.plan import Plan
 from imil.study.statistics import (
@@ -25,8 +25,8 @@ from imil.study.statistics import (
     spread,
 )
 from imil.study.statistics.verdict import verdict
-from imil.study.study_folder import TEST, Predictions
-from imil.study.study_predictions import StudyPredictions, Units
+from imil.study.study_folder import TEST
+from imil.study.study_predictions import StudyPredictions, Units, select_images
 
 BASE = "baseline"
 SEED = 0  # of the resamples: the same folder gives the same table
@@ -241,7 +241,5 @@ def _patients(images: pd.DataFrame) -> dict[str, str]:
 
 def _select(units: Units, keys: set[str]) -> Units:
     """The predictions of those images alone; a unit without any is left out."""
-    selected = {
-        unit: one.select(np.array([key in keys for key in one.keys])) for unit, one in units.items()
-    }
+    selected = {unit: select_images(one, keys) for unit, one in units.items()}
     return {unit: one for unit, one in selected.items() if len(one)}

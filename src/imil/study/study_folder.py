@@ -11,39 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
+from imil.predictions import Predictions
 from imil.run_folder import RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
 TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """The predictions of one training for one set.
-
-    Args:
-        keys: N names, the same order for every arm of a seed and split.
-        labels: int64 (N,), in [0, K).
-        probs: float64 (N, K), rows sum to 1.
-    """
-
-    keys: tuple[str, ...]
-    labels: NDArray[np.int64]
-    probs: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        """The number of images, N."""
-        return len(self.keys)
-
-    def select(self, selected: NDArray[np.bool_]) -> Predictions:
-        """The predictions for the images where `selected` (N,) is True."""
-        keys = tuple(key for key, wanted in zip(self.keys, selected, strict=True) if wanted)
-        return Predictions(keys, self.labels[selected], self.probs[selected])
 
 
 @dataclass(frozen=True)
@@ -122,9 +98,9 @@ class Job:
             ) from error
         probs = table[[name for name in table.columns if name.startswith("prob_")]]
         return Predictions(
-            tuple(map(str, table["key"])),
-            table["label"].to_numpy(np.int64),
             probs.to_numpy(np.float64),
+            table["label"].to_numpy(np.int64),
+            tuple(map(str, table["key"])),
         )
 
 

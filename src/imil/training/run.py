@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
-from imil.atomic_files import atomic_write, write_json
-from imil.cases import Reader
+from imil.atomic_files import write_json
+from imil.cases import Reader, Round
 from imil.grid import Grid
 from imil.pytorch import TorchModel
 from imil.pytorch.callback import versions
@@ -28,6 +28,7 @@ from imil.training.callbacks import Bar, History, with_reading_bar
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
 from imil.training.device import empty_cache, enough_memory, precision, training_device
+from imil.training.learned_map import draw_learned_map
 from imil.training.loop import Loop, seed_everything
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.prepared_data import Prepared
@@ -38,6 +39,7 @@ from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
 from imil.training.run_results import write_results
 from imil.training.run_rounds import RunRounds
+from imil.training.trained_model import Description, write_model
 from imil.training.treatment_update import TreatmentUpdate
 
 LOG = logging.getLogger(__name__)
@@ -159,16 +161,31 @@ class Run:
                     update.restore()
                     update.after_round(round_)
                     update.after_epoch(epoch)
+                    self._draw_learned_map(store, round_)
 
             def each(epoch: int) -> None:
-                update.after_round(self._rounds.after_epoch(epoch, self._predictions.train))
+                round_ = self._rounds.after_epoch(epoch, self._predictions.train)
+                update.after_round(round_)
+                self._draw_learned_map(store, round_)
                 if epoch < self.settings.epochs:
                     update.after_epoch(epoch)
 
             self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
+            draw_learned_map(store, self.name, self.samples["train"], self.folder)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
+
+    def _draw_learned_map(self, store: Store, round_: Round | None) -> None:
+        """Show the reader at the end of a round what the model learns from the squares."""
+        if round_ is None:
+            return
+        if draw_learned_map(store, self.name, self.samples["train"], self.folder):
+            self.console.print(
+                f"What the model learns from the squares is drawn in {self.folder.learned_map}.",
+                markup=False,
+                soft_wrap=True,
+            )
 
     def _open_rounds(self, reader: Reader, store: Store, bar: Bar) -> None:
         def ask(cases: Any) -> Any:
@@ -260,7 +277,19 @@ class Run:
 
     def _finish(self) -> dict[str, Any]:
         self._predictions.at_end()
-        with atomic_write(self.folder.weights) as half:
-            # as bytes: an error of the disk then has the system's own words
-            half.write_bytes(save({k: v.contiguous() for k, v in self.net.state_dict().items()}))
+        write_model(self.folder.weights, self.net.state_dict(), self._description())
         return write_results(self.folder, seed=self.settings.seed)
+
+    def _description(self) -> Description:
+        """How the trained network is used."""
+        field: dict[str, Any] = {"grid": None, "squares": []}
+        if self.folder.field_of_view.exists():
+            field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
+        return Description(
+            model=self.settings.model,
+            image_size=self.settings.image_size,
+            channels=self.settings.channels,
+            class_names=self.data.class_names,
+            grid=None if field["grid"] is None else tuple(field["grid"]),
+            squares=tuple(field["squares"]),
+        )

@@ -28,7 +28,7 @@ def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
             for r in store.rounds()
         ]
         if held:
-            write_case_report(store, held[0]["run"], folder.page)
+            write_case_report(store, held[0]["run"], folder.page, folder.learned_map)
         store.close()
     draw_training_curve(folder.history, [h["epoch"] for h in held], folder.curve)
     return write_metrics(folder, seed=seed, rounds=held)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from imil.errors import ShapeError
 from imil.metrics import Values
+from imil.predictions import Predictions
 from imil.study.statistics.measures import MEASURES, Measure
 from imil.study.statistics.resamples import RESAMPLES, images_of, resampled
 from imil.study.statistics.standard_error import UNKNOWN_ERROR, StandardError, standard_error
 from imil.study.statistics.wilson import wilson
-from imil.study.study_folder import Predictions
 
 
 @dataclass(frozen=True)
