@@ -26,6 +26,7 @@ LAYERS = {
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
     **dict.fromkeys(["lightning", "metrics", "settings"], 4.5),  # settings know readers
+    "round_settings": 4.6,
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,
