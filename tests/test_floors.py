@@ -18,6 +18,7 @@ FLOORS = {
     "threads": 0,
     "atomic_files": 0.5,
     "predictions": 0.5,
+    "square_text": 0.6,
     **dict.fromkeys(["cases", "outliers", "fills"], 1),
     "choices": 1.2,  # of cases, beyond the paper's
     "out_of_fold": 1,

@@ -94,6 +94,7 @@ def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Rou
 def correct(samples: Samples, round_: Round, store: Store) -> None:
     """Keep, of each sample whose newest reading is `focus`, only the selected squares.
 
+    Of a sample whose reader marked misleading squares alone, all others are kept.
     Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
 
     Raises: DataError: the training set no longer has a sample of that key.
@@ -108,7 +109,7 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
                     f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
                     "training set has no such sample: give the keys that it had then"
                 )
-            kept = Kept(case.grid, reading.squares, round_.settings.fill)
+            kept = Kept(case.grid, reading.kept_squares(case.grid), round_.settings.fill)
             samples.correct(positions[case.key], kept)
 
 
@@ -211,6 +212,6 @@ def _make_cases(
 
 
 def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:
-    """The squares selected earlier; those of another grid could not be shown on this one."""
+    """The squares kept earlier; those of another grid could not be shown on this one."""
     kept = samples.corrected(i)
     return kept.squares if kept is not None and kept.grid == settings.grid else None

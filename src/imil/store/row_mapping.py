@@ -115,6 +115,7 @@ def reading_row(reading: Reading) -> Row:
     before = reading.squares_before
     return asdict(reading) | {
         "squares": list(reading.squares),
+        "misleading": list(reading.misleading),
         "squares_before": None if before is None else list(before),
     }
 
@@ -127,6 +128,7 @@ def reading_of(row: RowMapping) -> Reading:
         **values
         | {
             "squares": tuple(values["squares"]),
+            "misleading": tuple(values["misleading"]),
             "squares_before": None if before is None else tuple(before),
         }
     )

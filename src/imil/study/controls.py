@@ -20,7 +20,9 @@ TIMES = 5  # as often as the others is an oversampled image drawn
 
 
 class Recorded:
-    """The squares that somebody selected in another run, by sample.
+    """The squares that somebody kept in another run, by sample.
+
+    Where misleading squares alone were marked, all others are kept.
 
     Args:
         store: that run's store.
@@ -31,15 +33,16 @@ class Recorded:
         opened = Store(store, readonly=True)
         try:
             for round_ in opened.rounds():
-                keys = {case.id: case.key for case in opened.cases(round_.id)}
+                cases = {case.id: case for case in opened.cases(round_.id)}
                 for reading in opened.newest_readings(round_.id).values():
                     if reading.verdict == "focus":
-                        self._squares[keys[reading.case]] = reading.squares
+                        case = cases[reading.case]
+                        self._squares[case.key] = reading.kept_squares(case.grid)
         finally:
             opened.close()
 
     def squares(self, case: Case) -> tuple[int, ...]:
-        """The squares selected of the sample; none where it was not read or not selected in."""
+        """The squares kept of the sample; none where it was not read, or not corrected."""
         return self._squares.get(case.key, ())
 
 

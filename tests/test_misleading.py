@@ -1,0 +1,95 @@
+"""Squares that readers mark as misleading, from the reading to the training."""
+
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from reader_contract import check_reader, make_case
+
+from imil.cases import Reading, RoundSettings
+from imil.errors import DataError, SettingsError, SquareError
+from imil.grid import Grid
+from imil.readers.replay import replay, write_readings
+from imil.store import Store
+
+GRID = Grid(4, 4)
+
+
+def focus(squares=(), misleading=(), case="r@70#1", reader="Lee"):
+    return Reading(case, reader, "focus", tuple(squares), misleading=tuple(misleading))
+
+
+# --- the reading ----------------------------------------------------------------------------
+
+
+def test_squares_are_put_in_order_and_kept_apart():
+    checked = focus([7, 2], [16, 3, 3]).checked(GRID)
+    assert (checked.squares, checked.misleading) == ((2, 7), (3, 16))
+
+
+@pytest.mark.parametrize(
+    ("reading", "error", "message"),
+    [
+        (focus([2], [17]), SquareError, "squares {17} lie outside a 4×4 grid"),
+        (focus([2, 3], [3]), SettingsError, "squares 3 are both selected and misleading"),
+        (focus([], range(1, 17)), SettingsError, "all 16 squares are misleading"),
+        (focus(), SettingsError, "no square is selected"),
+        (
+            replace(focus([], [1]), verdict="skip"),
+            SettingsError,
+            "squares 1 with the verdict 'skip'",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(reading, error, message):
+    with pytest.raises(error) as caught:
+        reading.checked(GRID)
+    assert message in str(caught.value)
+
+
+def test_misleading_squares_alone_say_nothing_about_the_rest():
+    assert focus([2], [3]).kept_squares(GRID) == (2,)
+    assert focus([], [3, 4]).kept_squares(Grid(2, 3)) == (1, 2, 5, 6)
+
+
+# --- store and replay -----------------------------------------------------------------------
+
+
+def store_with(folder, readings, name="imil.sqlite"):
+    store = Store(folder / name)
+    store.add_run("r", class_names=["normal", "TB"], settings={}, versions={})
+    store.open_round("r", 70, RoundSettings(), [make_case(n) for n in (1, 2, 3)])
+    for reading in readings:
+        store.add(reading)
+    return store
+
+
+GIVEN = [focus([2, 3], [4]), focus([], [13], "r@70#2"), focus([6], [], "r@70#3")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "imil.sqlite"])
+def test_readings_are_replayed_with_their_misleading_squares(tmp_path, name):
+    with closing(store_with(tmp_path, GIVEN)) as store:
+        write_readings(tmp_path / name, store, "r") if name[0] == "a" else None
+    cases = [make_case(n) for n in (1, 2, 3)]
+    readings = check_reader(lambda: replay(tmp_path / name), cases)
+    assert [(r.squares, r.misleading) for r in readings] == [
+        (r.squares, r.misleading) for r in GIVEN
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("film-1,focus,3,3", "row 2: squares 3 are both selected and misleading"),
+        ("film-1,focus,,17", "row 2: squares {17} lie outside"),
+        ("film-1,focus,,x", "row 2: misleading is 'x': give numbers"),
+        ("film-1,skip,,3", "row 2: misleading squares 3 with the verdict 'skip'"),
+        ("film-1,focus,,", "row 2: no squares for 'film-1'"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path, row, message):
+    (tmp_path / "a.csv").write_text(f"key,verdict,squares,misleading\n{row}\n")
+    with pytest.raises(DataError) as caught:
+        replay(tmp_path / "a.csv").usable([70], GRID)
+    assert message in str(caught.value)
