@@ -3,14 +3,17 @@
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from reader_contract import check_reader, make_case
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import Grid
+from imil.images.render import MISLEADING, SELECTED, case_panel, grid_lines, review_strip
 from imil.readers.replay import replay, write_readings
 from imil.store import Store
+from imil.training.case_report import write_case_report
 
 GRID = Grid(4, 4)
 
@@ -93,3 +96,42 @@ def test_a_bad_row_is_named(tmp_path, row, message):
     with pytest.raises(DataError) as caught:
         replay(tmp_path / "a.csv").usable([70], GRID)
     assert message in str(caught.value)
+
+
+# --- pictures -------------------------------------------------------------------------------
+
+
+def count(picture, colour):
+    return int((np.asarray(picture) == colour).all(axis=-1).sum())
+
+
+def test_misleading_squares_are_hatched_inside_their_own_border():
+    film = np.full((400, 400), 128, np.uint8)
+    drawn = np.asarray(grid_lines(film, GRID, numbers=False, squares=[6], misleading=[4, 16]))
+    orange = (drawn == MISLEADING).all(axis=-1)
+    assert not orange[~GRID.mask([4, 16], 400, 400)].any()
+    assert 0.1 < orange[GRID.mask([4], 400, 400)].mean() < 0.4, "the film is still seen"
+    # along the middle of the square: several stripes, with film between
+    changes = np.diff(orange[50, 305:395].astype(int))
+    assert (changes == 1).sum() >= 4
+    assert count(drawn, SELECTED) > 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (50, 60, 3)])
+@pytest.mark.parametrize("grid", [Grid(1, 2), Grid(4, 6), Grid(64, 64)])
+def test_any_shape_can_be_hatched(shape, grid):
+    drawn = grid_lines(np.zeros(shape, np.uint8), grid, misleading=[1, grid.squares])
+    assert drawn.size == (shape[1], shape[0])
+
+
+def test_pictures_of_a_case_show_what_is_misleading_and_what_stays(tmp_path):
+    film = np.full((64, 64), 255, np.uint8)
+    case = make_case(image=film)
+    assert count(case_panel(case, squares=(6,), misleading=(4,), height=200), MISLEADING) > 300
+    strip = np.asarray(review_strip(case, (), "focus", misleading=(4, 16)))
+    assert count(strip[:, -335:], (255, 255, 255)) == 14 * 80 * 80
+    with closing(store_with(tmp_path, [focus([], [4, 16])])) as store:
+        write_case_report(store, "r", tmp_path / "cases.html")
+    page = (tmp_path / "cases.html").read_text()
+    assert "squares: none selected; hatched: misleading 4 16" in page
+    assert "trained on: blackout" in page
