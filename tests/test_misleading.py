@@ -12,6 +12,8 @@ from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import Grid
 from imil.images.render import MISLEADING, SELECTED, case_panel, grid_lines, review_strip
 from imil.readers.replay import replay, write_readings
+from imil.readers.simulated import Simulated
+from imil.readers.spec import ReaderSpec
 from imil.store import Store
 from imil.training.case_report import write_case_report
 
@@ -96,6 +98,52 @@ def test_a_bad_row_is_named(tmp_path, row, message):
     with pytest.raises(DataError) as caught:
         replay(tmp_path / "a.csv").usable([70], GRID)
     assert message in str(caught.value)
+
+
+# --- the simulated reader -------------------------------------------------------------------
+
+
+def mask(*squares):
+    return GRID.mask(squares, 16, 16)
+
+
+def hot_case(**energies):
+    """A case whose heat-map has this energy in each of these squares, `s4=2`, and nothing else."""
+    heat = np.zeros((8, 8), np.float32)
+    for name, value in energies.items():
+        heat[GRID.mask([int(name[1:])], 8, 8)] = value
+    return replace(make_case(), load_heat_map=lambda _: heat)
+
+
+def simulated(**options):
+    masks = [mask(6), mask(5, 6, 7, 9, 10, 11)]  # lesion, lungs
+    return Simulated(masks=lambda _key: masks, seed=0, **options)
+
+
+def test_a_simulated_reader_marks_what_the_model_looks_at_and_no_mask_touches():
+    case = hot_case(s6=0.9, s5=0.8, s4=0.7, s13=0.3, s16=0.5, s1=0.01)
+    assert marked(simulated(misleading=2), case) == (4, 16)
+    assert marked(simulated(misleading=9), case) == (4, 13, 16), "1 has less than an even share"
+    assert marked(simulated(), case) == ()
+    assert marked(simulated(misleading=2), hot_case(s6=1)) == ()
+
+
+def marked(reader, case):
+    [reading] = check_reader(lambda: reader, [case])
+    assert reading.squares == (6,)
+    return reading.misleading
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, float("nan"), float("inf")])
+def test_the_number_of_misleading_squares_is_checked(value):
+    with pytest.raises(SettingsError, match="give a number of squares"):
+        simulated(misleading=value)
+
+
+def test_misleading_is_an_option_of_the_simulated_reader_alone():
+    assert ReaderSpec.parse("simulated:misleading=2").options == {"misleading": 2}
+    with pytest.raises(SettingsError, match="leave misleading out"):
+        ReaderSpec.parse("random:misleading=2")
 
 
 # --- pictures -------------------------------------------------------------------------------
