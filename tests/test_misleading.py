@@ -1,21 +1,25 @@
 """Squares that readers mark as misleading, from the reading to the training."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from reader_contract import check_reader, make_case
 
-from imil.cases import Reading, RoundSettings
+from imil.cases import Kept, Reading, RoundSettings
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import Grid
 from imil.images.render import MISLEADING, SELECTED, case_panel, grid_lines, review_strip
 from imil.readers.replay import replay, write_readings
 from imil.readers.simulated import Simulated
 from imil.readers.spec import ReaderSpec
+from imil.rounds import correct
 from imil.store import Store
 from imil.training.case_report import write_case_report
+from imil.treatments import Batch, CamLoss, Cover, FieldOfView
 
 GRID = Grid(4, 4)
 
@@ -183,3 +187,122 @@ def test_pictures_of_a_case_show_what_is_misleading_and_what_stays(tmp_path):
     page = (tmp_path / "cases.html").read_text()
     assert "squares: none selected; hatched: misleading 4 16" in page
     assert "trained on: blackout" in page
+
+
+# --- corrections and treatments -------------------------------------------------------------
+
+
+class Samples:
+    """A training set that remembers what it was told to keep."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def __len__(self):
+        return 3
+
+    def key(self, i):
+        return f"film-{i + 1}"
+
+    def correct(self, i, kept):
+        self.kept[i] = kept
+
+
+def test_misleading_squares_alone_are_all_that_is_covered(tmp_path):
+    samples = Samples()
+    with closing(store_with(tmp_path, GIVEN)) as store:
+        correct(samples, store.rounds()[0], store)
+    assert samples.kept == {
+        0: Kept(GRID, (2, 3)),
+        1: Kept(GRID, (*range(1, 13), 14, 15, 16)),
+        2: Kept(GRID, (6,)),
+    }
+
+
+def one_image_batch(reading):
+    images = torch.full((1, 1, 8, 8), 9, dtype=torch.uint8)
+    keep = torch.from_numpy(GRID.mask(reading.kept_squares(GRID), 8, 8))[None]
+    return Batch(images, torch.zeros(1, dtype=torch.int64), torch.arange(1), keep)
+
+
+def test_blackout_covers_the_misleading_squares_alone():
+    batch = one_image_batch(focus([], [1, 16]))
+    images = Cover().batch(batch, None, torch.Generator()).images[0, 0].numpy()
+    assert (images == 0).tolist() == GRID.mask([1, 16], 8, 8).tolist()
+
+
+def test_an_attention_loss_penalises_the_misleading_squares_alone():
+    class Maps:
+        def cams(self, _outputs, _classes):
+            return torch.tensor(GRID.mask([1, 2, 3, 4, 16], 4, 4)[None], dtype=torch.float32)
+
+    # a fifth of the energy in each of 1, 2, 3, 4 and 16
+    loss = CamLoss().loss(torch.zeros(1, 2), Maps(), one_image_batch(focus([], [4, 13])))
+    assert loss.item() == pytest.approx(1 / 5)
+    loss = CamLoss().loss(torch.zeros(1, 2), Maps(), one_image_batch(focus([2], [4])))
+    assert loss.item() == pytest.approx(4 / 5), "with selected squares, all others count"
+
+
+def field(readings, irrelevant=0.1, n=20):
+    """The squares called irrelevant by these readings, and the evidence."""
+    by_row = dict(enumerate(readings))
+    samples = list(range(n))
+    rng = np.random.default_rng(0)
+    found = FieldOfView(irrelevant=irrelevant, reliance=0).field(by_row, GRID, None, samples, rng)
+    return set(found.evidence["irrelevant"]), found.evidence
+
+
+def readings_of(n, selected_4=0, misleading_4=0, alone=0):
+    """n readings of squares 6, 7 and, each by half, 1 to 16 otherwise; 4 as given."""
+    rng = np.random.default_rng(1)
+    others = [s for s in range(1, 17) if s not in (4, 6, 7)]
+    result = []
+    for i in range(n):
+        squares = {6, 7, *rng.choice(others, 4, replace=False).tolist()}
+        squares |= {4} if i < selected_4 else set()
+        result.append(focus(sorted(squares), [4] if i >= n - misleading_4 else []))
+    return result + [focus([], [4])] * alone
+
+
+def test_a_square_that_several_mark_as_misleading_is_irrelevant_though_a_few_select_it():
+    # 20 readings: 4 is selected in 15 %, so it is relevant by its share alone
+    assert 4 not in field(readings_of(20, selected_4=3))[0]
+    irrelevant, evidence = field(readings_of(20, selected_4=3, misleading_4=4))
+    assert 4 in irrelevant
+    assert evidence["misleading"] == [4]
+    json.dumps(evidence)
+
+
+@pytest.mark.parametrize(
+    ("selected", "misleading", "n"),
+    [(3, 1, 20), (3, 2, 20), (3, 3, 20), (3, 2, 8), (9, 4, 20)],
+    ids=["one alone", "fewer", "as many", "fewer of few", "most select it"],
+)
+def test_marks_of_few_do_not_outweigh_those_who_select_it(selected, misleading, n):
+    assert 4 not in field(readings_of(n, selected, misleading))[0]
+
+
+def test_a_tenth_of_the_readings_is_needed():
+    two_of_thirty = readings_of(30, selected_4=1, misleading_4=2)
+    assert "misleading" not in field(two_of_thirty, irrelevant=0.1)[1]
+    assert field(two_of_thirty, irrelevant=0.05)[1]["misleading"] == [4]
+
+
+def test_without_a_misleading_square_the_evidence_is_as_before():
+    plain = readings_of(20, selected_4=1)
+    alone = [*plain, focus([], [16])]  # one mark alone decides nothing
+    assert field(plain)[1] == field(alone)[1]
+    assert "misleading" not in field(plain)[1]
+
+
+def test_random_squares_are_refused_whatever_is_marked_as_misleading():
+    rng = np.random.default_rng(5)
+    orders = [rng.permutation(16) + 1 for _ in range(20)]
+    readings = [focus(map(int, order[:6]), map(int, order[6:9])) for order in orders]
+    with pytest.raises(SettingsError, match=r"do not tell which squares .* chance is 0\.50"):
+        field(readings)
+
+
+def test_misleading_squares_alone_are_too_few_to_tell_what_is_relevant():
+    with pytest.raises(SettingsError, match="0 readings with selected squares are too few"):
+        field([focus([], [4])] * 9)
