@@ -9,6 +9,7 @@ import pytest
 import torch
 from reader_contract import check_reader, make_case
 
+from imil.agreement import agreement
 from imil.cases import Kept, Reading, RoundSettings
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import Grid
@@ -306,3 +307,35 @@ def test_random_squares_are_refused_whatever_is_marked_as_misleading():
 def test_misleading_squares_alone_are_too_few_to_tell_what_is_relevant():
     with pytest.raises(SettingsError, match="0 readings with selected squares are too few"):
         field([focus([], [4])] * 9)
+
+
+# --- agreement ------------------------------------------------------------------------------
+
+
+def test_the_agreement_on_misleading_squares_is_told_apart():
+    """Kappa by hand: 16 squares in one case of both readers.
+
+    Lee marks 4 and 8, Silva 4: both leave out 14, both mark 4, they differ in 8. Agreement is
+    15 / 16; 29 of 32 answers are no, so chance is (29² + 3²) / 32².
+    """
+    readings = [
+        focus([6], [4, 8], "a"),
+        focus([6], [4], "a", "Silva"),
+        focus([6], [4], "b"),
+        Reading("b", "Silva", "skip"),
+    ]
+    both = agreement(readings, GRID)
+    chance = (29**2 + 3**2) / 32**2
+    assert both.misleading.kappa == pytest.approx((15 / 16 - chance) / (1 - chance))
+    assert both.misleading.jaccard == 0.5
+    assert (both.misleading.cases, both.misleading.marked) == (1, 2)
+    without = agreement([replace(one, misleading=()) for one in readings], GRID)
+    assert without.misleading is None
+    assert replace(both, misleading=None) == without
+
+
+def test_a_reading_of_misleading_squares_alone_disagrees_with_nobody_on_the_others():
+    readings = [focus([6], [4], "a"), focus([], [4], "a", "Silva")]
+    both = agreement(readings, GRID)
+    assert (both.cases, both.kappa, both.jaccard["a"]) == (0, None, None)
+    assert both.misleading.jaccard == 1
