@@ -1,5 +1,6 @@
 """Squares that readers mark as misleading, from the reading to the training."""
 
+import csv
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -7,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from processes import command
 from reader_contract import check_reader, make_case
 
 from imil.agreement import agreement
@@ -14,6 +16,7 @@ from imil.cases import Kept, Reading, RoundSettings
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import Grid
 from imil.images.render import MISLEADING, SELECTED, case_panel, grid_lines, review_strip
+from imil.phantom.dataset import write_phantoms
 from imil.readers.replay import replay, write_readings
 from imil.readers.simulated import Simulated
 from imil.readers.spec import ReaderSpec
@@ -339,3 +342,43 @@ def test_a_reading_of_misleading_squares_alone_disagrees_with_nobody_on_the_othe
     both = agreement(readings, GRID)
     assert (both.cases, both.kappa, both.jaccard["a"]) == (0, None, None)
     assert both.misleading.jaccard == 1
+
+
+# --- training -------------------------------------------------------------------------------
+
+
+def test_a_training_replays_misleading_squares_to_the_end(tmp_path):
+    films = write_phantoms(tmp_path / "films", n=40, size=48, seed=0, letter=0.9)
+
+    def imil(*words):
+        result = command(words, tmp_path, IMIL_CACHE=str(tmp_path / "cache"), COLUMNS="160")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    flags = ["--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--lr", "0.05"]
+    flags += ["--batch-size", "16", "--imil-epoch", "2", "--num-outliers", "4"]
+    imil("train", films, *flags, "--reader", "simulated:misleading=2", "--out", "first")
+    with closing(Store(tmp_path / "first" / "imil.sqlite", readonly=True)) as store:
+        given = store.newest_readings("first@2").values()
+        assert any(reading.misleading for reading in given)
+        keys = [case.key for case in store.cases("first@2")]
+        write_readings(tmp_path / "given.csv", store, "first")
+    with (tmp_path / "given.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    rows[0] |= {"squares": "", "misleading": "4 16"}  # misleading ones alone
+    with (tmp_path / "changed.csv").open("w") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    imil("train", films, *flags, "--reader", "replay:given.csv", "--out", "same")
+    imil("train", films, *flags, "--reader", "replay:changed.csv", "--out", "other")
+    assert weights(tmp_path / "same") == weights(tmp_path / "first")
+    assert weights(tmp_path / "other") != weights(tmp_path / "first")
+    shown = imil("rounds", "other")
+    assert "-4 -16" in shown
+    assert keys[0] in shown.replace("\n", "")
+    assert "misleading 4 16" in (tmp_path / "other" / "cases.html").read_text()
+
+
+def weights(run):
+    return (run / "model.safetensors").read_bytes()
