@@ -16,7 +16,7 @@ LAYERS = {
     **dict.fromkeys(["errors", "threads"], 0),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "predictions", "round_options"], 0.5),
-    "run_folder": 0.6,
+    **dict.fromkeys(["run_folder", "square_text"], 0.6),
     **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
     "choices": 1.2,  # of cases, beyond the paper's
     **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
