@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -21,7 +20,7 @@ from pydantic import (
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.settings import ReaderField, TrainSettings, resolve
+from imil.settings import ReaderField, TrainSettings, load_toml, resolve
 from imil.study.arms import MIXED, Arm, Kind, arms
 
 RANDOM_BOX_GRID = "64x64"  # of cutout-same, whose box is laid on squares
@@ -202,13 +201,7 @@ def read_plan(path: Path) -> Plan:
 
     Raises: SettingsError: it cannot be read, or something in it is wrong, in one sentence.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    return make_plan(values, base=path.parent)
+    return make_plan(load_toml(path), base=path.parent)
 
 
 def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
