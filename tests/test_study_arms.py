@@ -3,7 +3,7 @@
 import pytest
 
 from imil.errors import SettingsError
-from imil.study.arms import CONTROLS, MIXED, TITLES, Arm, arms
+from imil.study.arms import CONTROLS, MIXED, TITLES, Arm, TreatmentRequest, arms
 
 
 def ids(kinds, readers=()):
@@ -44,7 +44,8 @@ def test_arms_of_several_readers_have_their_names():
 def test_an_arm_differs_from_the_first_epoch_or_continues_from_the_baseline(kind):
     arm = Arm(kind)
     assert arm.is_control == (kind in CONTROLS)
-    assert (kind == "baseline") + (kind in MIXED) + arm.forks == 1
+    own = ("baseline", "no-shortcut", *MIXED)
+    assert (kind in own) + (arm.trunk == "baseline") == 1
 
 
 def test_no_two_arms_have_the_same_name_or_title():
@@ -67,5 +68,44 @@ def test_no_two_arms_have_the_same_name_or_title():
 def test_invalid_arms_are_refused_in_one_sentence(kinds, readers, says):
     with pytest.raises(SettingsError) as caught:
         arms(kinds, readers)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+BEST = TreatmentRequest("best", ("random", "inverted"), without_shortcut=True)
+SHORTCUT = ["baseline", "no-shortcut", "imil"]
+
+
+def test_a_treatment_has_an_arm_for_its_readings_for_each_control_and_without_the_shortcut():
+    found = {arm.id: arm for arm in arms(SHORTCUT, ["Lee", "Kim"], [BEST])}
+    assert list(found)[4:] == ["best", "best-random", "best-inverted", "best-no-shortcut"]
+    assert {found[one].reader for one in list(found)[4:]} == {"Lee"}
+    trunks = {name: arm.trunk for name, arm in found.items()}
+    assert trunks["best"] == trunks["best-random"] == trunks["imil.Lee"] == "baseline"
+    assert trunks["best-no-shortcut"] == "no-shortcut"
+    assert trunks["no-shortcut"] == trunks["baseline"] == ""
+    assert [name for name, arm in found.items() if not arm.planted] == [
+        "no-shortcut",
+        "best-no-shortcut",
+    ]
+    own_round = [name for name, arm in found.items() if arm.asks_reader]
+    assert own_round == ["imil.Lee", "imil.Kim", "best-no-shortcut"]
+    assert len({arm.title for arm in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "requests", "says"),
+    [
+        (["baseline"], [TreatmentRequest("best")], "'best' uses the readings of the arm 'imil'"),
+        (["baseline", "imil"], [BEST], "needs the arm 'no-shortcut': add that arm"),
+        (SHORTCUT, [TreatmentRequest("upweight")], "an arm 'upweight', which is the name"),
+        (SHORTCUT, [TreatmentRequest("imil")], "an arm 'imil', which is the name"),
+        (SHORTCUT, [TreatmentRequest("best")] * 2, "an arm 'best', which is the name"),
+        (SHORTCUT, [BEST, TreatmentRequest("best-random")], "an arm 'best-random', which is"),
+    ],
+)
+def test_treatments_without_what_they_need_are_refused_in_one_sentence(kinds, requests, says):
+    with pytest.raises(SettingsError) as caught:
+        arms(kinds, ["Lee"], requests)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)

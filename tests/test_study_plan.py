@@ -13,6 +13,13 @@ BASE = Path("/studies")
 LEAST = {"name": "A", "data": "films.csv", "arms": ["baseline"]}
 LEE = {"name": "Lee", "reader": "web"}
 IMIL = {"arms": ["baseline", "imil"], "readers": [LEE]}
+BEST = {"name": "best"}
+CURE = {
+    "arms": ["baseline", "no-shortcut", "imil"],
+    "readers": [LEE],
+    "shortcut": {},
+    "treatments": [BEST | {"controls": ["random"], "without_shortcut": True}],
+}
 
 
 def plan(**more):
@@ -44,6 +51,32 @@ def test_each_arm_trains_with_what_makes_it_that_arm():
     assert imil.reader_name == "Lee"
     assert {settings.lr for settings in (baseline, mixup, imil)} == {0.1}
     assert {settings.seed for settings in (baseline, mixup, imil)} == {7}
+
+
+def test_a_treatment_is_trained_with_its_text_and_the_readings_it_is_given():
+    other = {"name": "gentle", "treatment": "best:reliance=1"}
+    found = plan(**CURE | {"treatments": [*CURE["treatments"], other]})
+    settings = {arm.id: found.settings(arm, 7) for arm in found.rows}
+    assert {name: one.treatment for name, one in settings.items()} == {
+        "baseline": "imil",
+        "no-shortcut": "imil",
+        "imil": "imil",
+        "best": "best",
+        "best-random": "best",
+        "best-no-shortcut": "best",
+        "gentle": "best:reliance=1",
+    }
+    assert str(settings["no-shortcut"].reader) == "none"
+    assert str(settings["best-random"].reader) == "control:best-random"
+    assert str(settings["best-no-shortcut"].reader) == "web"
+
+
+def test_the_mark_is_a_letter_at_the_upper_right_and_every_arm_is_tested_with_it():
+    found = plan(**CURE, external={"b": {"data": "b.csv"}})
+    shortcut = found.shortcut
+    assert (shortcut.kind, shortcut.place, shortcut.share) == ("letter", "upper-right", 0.97)
+    assert found.more_sets == ("test-for", "test-against", "external-b")
+    assert plan(external={"b": {"data": "b.csv"}}).more_sets == ("external-b",)
 
 
 def test_names_are_taken_as_on_the_command_line():
@@ -87,6 +120,9 @@ def test_a_written_plan_reads_as_the_same_plan(tmp_path):
         splits={"count": 3},
         external={"b": {"data": "b.csv"}},
     )
+    cure = plan(**CURE)
+    cure.write(tmp_path / "cure.toml")
+    assert read_plan(tmp_path / "cure.toml") == cure
     result.write(tmp_path / "plan.toml")
     assert read_plan(tmp_path / "plan.toml") == result
 
@@ -160,6 +196,30 @@ def test_a_control_allows_one_round_only():
         ({"readers": LEE}, "write [[readers]] above the lines of each"),
         ({"readers": ["Lee"]}, "readers.0 is 'Lee': write [[readers]] above"),
         ({"readers": [LEE | {"reader": 3}]}, "readers.0.reader is 3: input should be a valid"),
+        ({"shortcut": {"share": 0.4}}, "shortcut.share is 0.4: input should be greater than"),
+        ({"shortcut": {"kind": "R"}}, "shortcut.kind is 'R': input should be 'letter', 'border'"),
+        ({"shortcut": {"place": "top"}}, "shortcut.place is 'top': input should be"),
+        ({"shortcut": {"size": 1}}, "unknown setting 'shortcut.size' in the plan"),
+        ({"shortcut": "letter"}, "shortcut is 'letter': write [shortcut] above its lines"),
+        ({"arms": ["baseline", "no-shortcut"]}, "add a [shortcut] table"),
+        (IMIL | {"treatments": [{"name": "bset"}]}, "'bset' cannot be used: unknown treatment"),
+        (
+            IMIL | {"treatments": [{"name": "a", "treatment": "best:irrelevant=2"}]},
+            "the treatment 'a' cannot be used: irrelevant is 2.0: give a share",
+        ),
+        (IMIL | {"treatments": [{"name": "a b"}]}, "treatments.0.name is 'a b'"),
+        (
+            IMIL | {"treatments": [BEST | {"controls": ["mean"]}]},
+            "treatments.0.controls.0 is 'mean': input should be 'random' or 'inverted'",
+        ),
+        (IMIL | {"treatments": [BEST | {"controls": ["random"] * 2}]}, "has a control twice"),
+        (IMIL | {"treatments": BEST}, "write [[treatments]] above the lines of each"),
+        (IMIL | {"treatments": [BEST | {"without_shortcut": 1}]}, "should be a valid boolean"),
+        ({"treatments": [BEST]}, "the treatment 'best' uses the readings of the arm 'imil'"),
+        (
+            IMIL | {"treatments": [BEST], "training": {"imil_epoch": [50, 70]}},
+            "imil-epoch has several rounds, but the treatment 'best' has the same cases",
+        ),
         ({"data": 3}, "data is 3: input should be a valid string"),
         ({"name": ""}, "name is ''"),
     ],

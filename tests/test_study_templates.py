@@ -90,7 +90,7 @@ def test_the_other_plans_have_every_control(tmp_path, name, size, epochs, at, ri
 
 def test_an_unknown_template_is_refused_in_one_sentence():
     with pytest.raises(
-        SettingsError, match="unknown plan 'large': expected one of paper, quick, small"
+        SettingsError, match="unknown plan 'large': expected one of paper, quick, small, shortcut"
     ):
         init("large", "films.csv")
 
