@@ -27,6 +27,7 @@ LAYERS = {
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
     # settings know readers
     **dict.fromkeys(["lightning", "html_templates", "metrics", "settings"], 4.5),
+    "round_settings": 4.6,
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,

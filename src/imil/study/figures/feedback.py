@@ -70,7 +70,7 @@ def draw(inputs: FigureInputs) -> Drawing:
 
 
 def _choose(readings: Sequence[CaseReading]) -> list[CaseReading]:
-    """The most confident mistakes of each reader's first training, in turn, each image once."""
+    """The first cases of each reader's first training, in turn, each image once."""
     by_reader: dict[str, list[CaseReading]] = {}
     for one in readings:
         first = by_reader.setdefault(one.arm.id, [])
@@ -221,8 +221,8 @@ def _caption(
         else ""
     )
     return (
-        f"Training images from {rounds}: the most confident mistakes in which squares were "
-        f"selected, in that order.{simulated} From left to right: the image; the heat-map of the "
+        f"Training images from {rounds}: the first cases in which squares were selected, in the "
+        f"order of the round.{simulated} From left to right: the image; the heat-map of the "
         "predicted class (the model's attention, not ground truth), scaled to its own maximum; "
         "the squares that the reader selected; the image that the model was trained on from then "
         f"on.{bars}"
