@@ -33,7 +33,7 @@ from imil.training.loop import Loop, seed_everything
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
-from imil.training.round_timing import Kept
+from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import build_classifier, check_batch_size, find_features
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
@@ -91,7 +91,7 @@ class Run:
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
-        self._kept = Kept(self.marks, self._rounds.due)
+        self._kept = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
             self.folder,
             self.model,
