@@ -106,6 +106,8 @@ class Run:
         self._predictions: Predictions | None = None  # of the round that follows
         if self.rounds:
             self.model.check(self.samples["train"])
+            grid = Grid.parse(self.settings.grid_size)
+            self.module.treatment.check(self.model, self.samples["train"], grid)
 
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""
@@ -170,6 +172,7 @@ class Run:
                     update.after_epoch(epoch)
 
             self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
+            update.finish(self.settings.epochs)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics

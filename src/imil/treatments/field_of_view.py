@@ -17,12 +17,18 @@ import numpy as np
 from imil.cases import Reading, Samples
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.treatments.relevance import Relevance, propagate
-from imil.treatments.reliance import Reliance, measure_reliance
+from imil.treatments.option_checks import check_choice
+from imil.treatments.predicted import (
+    EVEN,
+    IRRELEVANT,
+    evidence_of,
+    predict_relevance,
+    relied_on,
+    squares_where,
+)
+from imil.treatments.relevance import BY, Relevance
+from imil.treatments.reliance import Reliance
 from imil.treatments.treatment import Field, Treatment
-
-EVEN = 2.5  # times the share that a square would have if all squares counted the same
-FAR = 4.0  # standard errors; p < 0.001 also after correction for 16 squares
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,27 @@ class FieldOfView(Treatment):
         reliance: how far the model must rely on an irrelevant square for it to be covered, in
             multiples of the share that each square would have if all counted the same; 0 covers
             every irrelevant square.
-    Raises: SettingsError: a value out of range.
+        by: what a square is known by: its `position`, since the field of view is one for all
+            images, also for those in use, of which nothing was read.
+    Raises: SettingsError: a value out of range, or a field of view by features.
     """
 
-    irrelevant: float = 0.1
+    irrelevant: float = IRRELEVANT
     reliance: float = EVEN
+    by: str = "position"
 
     def __post_init__(self) -> None:
         if not 0 <= self.irrelevant < 1:
             raise SettingsError(f"irrelevant is {self.irrelevant}: give a share from 0 to below 1")
         if not self.reliance >= 0:
             raise SettingsError(f"reliance is {self.reliance}: give 0 or more")
+        check_choice("by", self.by, BY)
+        if self.by != "position":
+            raise SettingsError(
+                f"by={self.by} tells the squares of each image apart, and a field of view is one "
+                "for all images, in use too: give by=position, or the treatment "
+                f"exchange:by={self.by}"
+            )
 
     def field(
         self,
@@ -60,28 +76,13 @@ class FieldOfView(Treatment):
 
         Raises: SettingsError: the readings do not say which squares are irrelevant.
         """
-        selected = np.array(
-            [
-                [square in reading.squares for square in range(1, grid.squares + 1)]
-                for reading in readings.values()
-                if reading.verdict == "focus"
-            ]
-        )
-        relevance = propagate(selected, n=len(samples), rng=rng)
+        relevance = predict_relevance(readings, grid, model, samples, rng)
         prior = relevance.squares[0]
-        irrelevant = [int(i) + 1 for i in np.flatnonzero(prior <= self.irrelevant)]
+        irrelevant = list(squares_where(prior <= self.irrelevant))
         measured = None
         covered = set(irrelevant)
         if self.reliance > 0 and irrelevant:
-            measured = measure_reliance(
-                model.logits,
-                lambda rows: model.views(samples, rows),
-                samples.labels,
-                grid,
-                irrelevant,
-                rng,
-            )
-            covered = set(measured.relied_on(least=self.reliance / grid.squares, z=FAR))
+            measured, covered = relied_on(model, samples, grid, irrelevant, self.reliance, rng)
         every = set(range(1, grid.squares + 1))
         if previous is not None:  # a model cannot rely on what is covered: it stays so
             covered |= (every - set(previous.squares)) & set(irrelevant)
@@ -114,12 +115,7 @@ def _evidence(
     return {
         "sentence": sentence,
         "selected": relevance.squares[0].round(4).tolist(),
-        "relevance": {
-            "by": relevance.by,
-            "auroc": relevance.auroc,
-            "interval": [relevance.low, relevance.high],
-            "readings": relevance.cases,
-        },
+        "relevance": evidence_of(relevance),
         "irrelevant": irrelevant,
         "reliance": None if measured is None else asdict(measured),
         "covered": list(covered),
