@@ -12,6 +12,8 @@ from imil.treatments.batch import Batch
 from imil.treatments.cover import Cover
 from imil.treatments.exchange import Exchange
 from imil.treatments.field_of_view import FieldOfView
+from imil.treatments.last_layer_refit import LastLayer
+from imil.treatments.projection import Project
 from imil.treatments.spec import parse_treatment
 from imil.treatments.square_mixes import SquareCutMix, SquareMixUp
 from imil.treatments.treatment import Draw, Features, Field, Selection, Treatment
@@ -28,6 +30,8 @@ __all__ = [
     "Field",
     "FieldOfView",
     "GradientLoss",
+    "LastLayer",
+    "Project",
     "ResLoss",
     "Selection",
     "SquareCutMix",
@@ -49,6 +53,8 @@ TREATMENTS: dict[str, Callable[..., Treatment]] = {
     "square-cutmix": SquareCutMix,
     "square-mixup": SquareMixUp,
     "up-weight": UpWeight,
+    "last-layer": LastLayer,
+    "project": Project,
 }
 
 
