@@ -163,6 +163,7 @@ VARIANTS = [
     "exchange:irrelevant=0.2,reliance=0.5,clean=0.2,donor=other,soft=0.3,jitter=0.2",
     "exchange:squares=random,irrelevant=0.3",
     "exchange:by=both,irrelevant=0.3",
+    "attention-cam:images=all,by=features",
     "project:reliance=0,irrelevant=0.2",
 ]
 
