@@ -24,6 +24,7 @@ from imil.pytorch.last_layer import find_last_layer, inputs_of
 from imil.pytorch.layers import LOOKED_AT, find_finer_layer, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.out_of_memory import ran_out
+from imil.pytorch.tokens import patch_mask
 
 BATCHES = 16  # whose logits stay on the device until they are copied together
 LOG = logging.getLogger(__name__)
@@ -179,6 +180,14 @@ class TorchModel:
         with eval_context(self.module):
             parts = list(self._batches(samples, rows, look))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    def check_tokens(self, samples: CorrectedDataset, grid: Grid) -> None:
+        """Check that patches of the image can be left out of the model's attention by squares.
+
+        Raises: SettingsError: it is no vision transformer that reads a class token, or a square is
+            no whole number of patches.
+        """
+        patch_mask(self.module, grid, (), samples.view(0).shape[-1])
 
     def last_layer(self, samples: CorrectedDataset) -> nn.Linear:
         """The linear layer whose output are the logits.

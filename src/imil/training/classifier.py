@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imil.pytorch.gradcam import LayerFeatures, features_of
+from imil.pytorch.tokens import leave_out
 from imil.training.augment import Augment
 from imil.training.mixes import Mixed
 from imil.treatments import Batch, Draw, Treatment
@@ -65,6 +66,7 @@ class Classifier(nn.Module):
         self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
         self._weight_decay = weight_decay
         self._mix, self._augment = mix, augment
+        self._restore_patches: Callable[[], None] = lambda: None
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.field: Tensor | None
         self.register_buffer("field", None, persistent=False)  # (S, S), True where it sees
@@ -74,6 +76,11 @@ class Classifier(nn.Module):
     def set_field(self, keep: NDArray[np.bool_]) -> None:
         """From now on, everything outside `keep` (S, S) is black in every image, also in use."""
         self.field = None if keep.all() else torch.from_numpy(keep).to(self.mean.device)
+
+    def set_patches(self, keep: NDArray[np.bool_]) -> None:
+        """From now on, a vision transformer is given these patches alone, bool (rows, cols)."""
+        self._restore_patches()
+        self._restore_patches = (lambda: None) if keep.all() else leave_out(self.net, keep)
 
     def seen(self, pixels: Tensor) -> Tensor:
         """Raw pixels (B, C, S, S) within the field of view; the rest is black."""

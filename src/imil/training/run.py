@@ -22,6 +22,7 @@ from imil.predictions import Predictions
 from imil.pytorch import IMIL, CorrectedDataset, TorchModel
 from imil.pytorch.callback import versions
 from imil.pytorch.layers import find_layer
+from imil.pytorch.tokens import patch_mask
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
@@ -289,7 +290,10 @@ class Run:
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
         """Let the model see these squares of every image alone, and write them down."""
-        self.module.set_field(grid.mask(squares, *[self.settings.image_size] * 2))
+        size = self.settings.image_size
+        self.module.set_field(grid.mask(squares, size, size))
+        if self.module.treatment.leaves_out_tokens:
+            self.module.set_patches(patch_mask(self.net, grid, squares, size))
         path = self.folder.field_of_view
         if len(squares) == grid.squares:
             path.unlink(missing_ok=True)

@@ -43,12 +43,15 @@ class FieldOfView(Treatment):
             every irrelevant square.
         by: what a square is known by: its `position`, since the field of view is one for all
             images, also for those in use, of which nothing was read.
+        tokens: whether a vision transformer is not given the patches that are covered, rather than
+            black ones; squares must be whole numbers of patches.
     Raises: SettingsError: a value out of range, or a field of view by features.
     """
 
     irrelevant: float = IRRELEVANT
     reliance: float = EVEN
     by: str = "position"
+    tokens: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.irrelevant < 1:
@@ -62,6 +65,16 @@ class FieldOfView(Treatment):
                 "for all images, in use too: give by=position, or the treatment "
                 f"exchange:by={self.by}"
             )
+
+    @property
+    def leaves_out_tokens(self) -> bool:
+        """Whether a vision transformer is not given the patches outside of the field."""
+        return self.tokens
+
+    def check(self, model: Any, samples: Samples, grid: Grid) -> None:
+        """Raises: SettingsError: tokens are to be left out of a model that cannot do that."""
+        if self.tokens:
+            model.check_tokens(samples, grid)
 
     def field(
         self,

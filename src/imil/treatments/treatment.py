@@ -96,6 +96,11 @@ class Treatment:
         kind = type(self)
         return any(getattr(kind, name) is not getattr(Treatment, name) for name in ASKED)
 
+    @property
+    def leaves_out_tokens(self) -> bool:
+        """Whether a vision transformer is not given the patches outside of the field."""
+        return False
+
     def check(self, model: Any, samples: Samples, grid: Grid) -> None:
         """Whether all is there that the treatment needs; called before training.
 
