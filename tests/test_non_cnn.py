@@ -15,6 +15,7 @@ from imil.run_folder import RunFolder
 from imil.training.launch import resume_run
 from imil.training.network import build
 from imil.training.run import Run
+from imil.training.trained_model import read_model
 from imil.treatments import TREATMENTS, find_treatment
 
 GRID = Grid(2, 2)
@@ -111,6 +112,12 @@ def test_a_run_leaves_tokens_out_in_training_and_in_use(films, tmp_path, monkeyp
     )
     assert RunFolder(tmp_path / "whole").field_of_view.exists()
     assert whole["end"] != painted["end"]
+    trained = read_model(RunFolder(tmp_path / "whole").weights)
+    with torch.no_grad():
+        image = torch.rand(1, 1, 64, 64) * 255
+        before = trained.module(image)
+        trained.module.set_patches(np.ones((4, 4), bool))
+        assert not torch.equal(trained.module(image), before)  # paint alone is something else
 
     def stop(self):
         raise KeyboardInterrupt

@@ -24,6 +24,7 @@ from imil.training.device import resolve_auto
 from imil.training.prepared_data import Prepared, prepare
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.run_classifier import check_checkpoint
 from imil.training.terminal_tables import accuracy_interval, result_table
 from imil.training.web_reader import reading_room
 
@@ -84,7 +85,7 @@ def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, 
         console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
         _check_unchanged(settings, folder)
         run = Run(folder, settings, data, console)
-        run.check_checkpoint()
+        check_checkpoint(folder, run.module)
         return _train(run, _local_reader(run), console, reading_room)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from imil.errors import DataError
-from imil.fills import fill
+from imil.fills import blackout
 from imil.images.colours import Picture, overlay
 from imil.images.render import grid_lines, percent, squares_as_text
 from imil.study.figures.case_readings import (
@@ -136,7 +136,7 @@ def _case_pictures(one: CaseReading, picture: Picture) -> list[Picture]:
         picture,
         overlay(picture, one.case.cam_predicted),
         np.asarray(grid_lines(picture, grid, squares=squares)),
-        fill(one.round.settings.fill)(picture, selected),
+        blackout(picture, selected),
     ]
 
 
