@@ -116,7 +116,8 @@ def test_a_run_leaves_tokens_out_in_training_and_in_use(films, tmp_path, monkeyp
     with torch.no_grad():
         image = torch.rand(1, 1, 64, 64) * 255
         before = trained.module(image)
-        trained.module.set_patches(np.ones((4, 4), bool))
+        description = trained.description
+        trained.module.see(Grid(*description.grid), description.squares, 64)
         assert not torch.equal(trained.module(image), before)  # paint alone is something else
 
     def stop(self):

@@ -43,7 +43,7 @@ def patch_mask(
             "tokens=false"
         )
     tiles = inside.reshape(rows, size // rows, cols, size // cols)
-    result: NDArray[np.bool_] = tiles.all(axis=(1, 3))
+    result: NDArray[np.bool_] = np.asarray(tiles.all(axis=(1, 3)))
     return result
 
 

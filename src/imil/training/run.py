@@ -18,7 +18,6 @@ from imil.cases import Reader, Round
 from imil.grid import Grid
 from imil.pytorch import IMIL, TorchModel
 from imil.pytorch.callback import versions
-from imil.pytorch.tokens import patch_mask
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
@@ -257,10 +256,8 @@ class Run:
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
         """Let the model see these squares of every image alone, and write them down."""
-        size = self.settings.image_size
-        self.module.set_field(grid.mask(squares, size, size))
-        if self.module.treatment.leaves_out_tokens:
-            self.module.set_patches(patch_mask(self.net, grid, squares, size))
+        tokens = self.module.treatment.leaves_out_tokens
+        self.module.see(grid, squares, self.settings.image_size, tokens=tokens)
         path = self.folder.field_of_view
         if len(squares) == grid.squares:
             path.unlink(missing_ok=True)

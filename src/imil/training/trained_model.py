@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from imil.atomic_files import atomic_write
 from imil.errors import DataError
 from imil.grid import Grid
-from imil.pytorch.tokens import patch_mask
 from imil.training.augment import augment
 from imil.training.classifier import Classifier
 from imil.training.mixes import mix
@@ -84,11 +83,8 @@ def read_model(path: Path) -> TrainedModel:
     )
     module = inference_module(net, len(description.class_names))
     if description.grid is not None:
-        size = (description.image_size, description.image_size)
-        grid = Grid(*description.grid)
-        module.set_field(grid.mask(description.squares, *size))
-        if description.tokens:
-            module.set_patches(patch_mask(net, grid, description.squares, size[0]))
+        grid, size = Grid(*description.grid), description.image_size
+        module.see(grid, description.squares, size, tokens=description.tokens)
     return TrainedModel(module.eval(), description)
 
 

@@ -97,8 +97,10 @@ class TreatmentUpdate:
         rounds = self._applied(epoch)
         if not rounds or not self._implements("finish"):
             return
+        readings, grid = self._readings_until(rounds[-1])
+        rng = self._rng(epoch, "finish")
         try:
-            evidence = self._treatment.finish(*self._asked(rounds[-1], epoch, "finish"))
+            evidence = self._treatment.finish(readings, grid, self._model, self._samples, rng)
         except SettingsError as error:
             evidence = {"sentence": f"The trained model stays as it is: {error}."}
         if evidence is not None:
@@ -111,36 +113,40 @@ class TreatmentUpdate:
     def _implements(self, moment: str) -> bool:
         return getattr(type(self._treatment), moment) is not getattr(Treatment, moment)
 
-    def _asked(self, round_: Round, epoch: int, moment: str) -> tuple[Any, ...]:
-        """What a treatment is given: readings, grid, model, samples, random numbers."""
+    def _readings_until(self, round_: Round) -> tuple[dict[int, Reading], Grid]:
+        """The newest readings of all rounds until this one that have its grid, and the grid."""
         grid = round_.settings.grid
         rounds = [
             earlier
             for earlier in self._store.rounds(round_.run)
             if earlier.epoch <= round_.epoch and earlier.settings.grid == grid
         ]
-        rng = np.random.default_rng([self._seed, epoch, STREAMS[moment]])
-        return self._readings(rounds), grid, self._model, self._samples, rng
+        return self._readings(rounds), grid
+
+    def _rng(self, epoch: int, moment: str) -> np.random.Generator:
+        return np.random.default_rng([self._seed, epoch, STREAMS[moment]])
 
     def _update(self, round_: Round, epoch: int) -> None:
         """Ask for both, and take what is new; where one is refused, neither changes."""
         self._refused = False
         selection, field = None, None
+        readings, grid = self._readings_until(round_)
+        given = readings, grid, self._model, self._samples
         try:
             if self._implements("relevance"):
-                asked = self._asked(round_, epoch, "relevance")
-                selection = self._treatment.relevance(*asked, self._selected_on(asked[1]))
+                rng, previous = self._rng(epoch, "relevance"), self._selected_on(grid)
+                selection = self._treatment.relevance(*given, rng, previous)
             if self._implements("field"):
-                asked = self._asked(round_, epoch, "field")
-                field = self._treatment.field(*asked, self._field_on(asked[1]))
+                rng = self._rng(epoch, "field")
+                field = self._treatment.field(*given, rng, self._field_on(grid))
         except SettingsError as error:
-            self._refuse(epoch, asked[0], error)
+            self._refuse(epoch, readings, error)
             return
         again = epoch > round_.epoch
         if selection is not None and not (again and self._selects_the_same(selection)):
             self._take_selection(epoch, selection)
         if field is not None and not (again and not self._changes(field)):
-            self._take(epoch, field)
+            self._take_field(epoch, field)
 
     def _refuse(self, epoch: int, readings: dict[int, Reading], error: SettingsError) -> None:
         """Say why nothing changes, and leave images that were read as they were before."""
@@ -176,7 +182,7 @@ class TreatmentUpdate:
         every = range(1, field.grid.squares + 1)
         return list(field.squares) != list(every if self._field is None else self._field[2])
 
-    def _take(self, epoch: int, field: Field) -> None:
+    def _take_field(self, epoch: int, field: Field) -> None:
         grid = field.grid
         self._record(epoch, {"grid": [grid.rows, grid.cols], **field.evidence})
         every = len(field.squares) == grid.squares

@@ -107,7 +107,7 @@ class Exchange(Treatment):
             return self._as_many(readings, grid, len(samples))
         relevance = predict_relevance(readings, grid, model, samples, rng, cast(By, self.by))
         exchanged = relevance.squares <= self.irrelevant  # (N, S)
-        candidates, measured = squares_where(exchanged.any(axis=0)), None
+        candidates, measured = squares_where(np.asarray(exchanged.any(axis=0))), None
         if self.reliance and candidates:
             measured, chosen = relied_on(model, samples, grid, candidates, self.reliance, rng)
             # the model no longer relies on what is exchanged: it stays so
