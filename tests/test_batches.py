@@ -213,17 +213,17 @@ def test_images_that_may_not_be_pinned_are_drawn_from_the_file(tmp_path, lie, mo
     assert len(warnings) == 1
 
 
-@pytest.mark.parametrize("there", [None, 0])
+@pytest.mark.parametrize("free_memory", [None, 0])
 def test_images_beyond_the_memory_are_read_from_disk_with_a_warning(
-    tmp_path, free, monkeypatch, there
+    tmp_path, free, monkeypatch, free_memory
 ):
     samples, order = make(tmp_path / "films.npy", 1)
-    free(there)
+    free(free_memory)
     monkeypatch.setattr(batches.host_memory, "granted", lambda: 15 * 64 - 1)
     warnings = []
     drawn_twice(make_batches(samples, order, warnings.append))
     assert "from the disk" in warnings[-1]
-    assert len(warnings) == 1 + (there == 0)
+    assert len(warnings) == 1 + (free_memory == 0)
 
 
 @pytest.mark.skipif(

@@ -159,8 +159,8 @@ def test_another_image_has_the_class_that_is_wanted(donor):
 
     images = Cover(fill="other", donor=donor).batch(batch, draw, rng).images
     classes = [int(images[i, 0, -1, -1] - 200) % 3 for i in (0, 2)]
-    own = batch.labels[[0, 2]].tolist()
-    matches = [a == b for a, b in zip(classes, own, strict=True)]
+    expected = batch.labels[[0, 2]].tolist()
+    matches = [a == b for a, b in zip(classes, expected, strict=True)]
     if donor != "any":
         assert all(match == (donor == "same") for match in matches)
     assert (images[[0, 2], :, 8:] >= 200).all()

@@ -176,9 +176,9 @@ def readings(out):
     if not path.exists() or not path.stat().st_size:
         return []
     store = Store(path)
-    found = [reading for held in store.rounds() for reading in store.readings(held.id)]
+    result = [reading for held in store.rounds() for reading in store.readings(held.id)]
     store.close()
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")

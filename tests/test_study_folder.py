@@ -26,9 +26,9 @@ def job(tmp_path):
 def test_files_have_the_documented_paths(tmp_path):
     study = StudyFolder(tmp_path)
     job = study.job("imil", 2, 0)
-    there = [study.plan, study.facts, study.images, study.splits(4), study.figures, study.report]
-    there += [job.path, job.focus, job.heat_maps, job.run.store]
-    assert [str(path.relative_to(tmp_path)) for path in there] == [
+    paths = [study.plan, study.facts, study.images, study.splits(4), study.figures, study.report]
+    paths += [job.path, job.focus, job.heat_maps, job.run.store]
+    assert [str(path.relative_to(tmp_path)) for path in paths] == [
         *("plan.toml", "study.json", "images.parquet", "splits/split-4.csv"),
         *("figures", "report.html", "jobs/imil/seed-2-split-0"),
         "jobs/imil/seed-2-split-0/focus.parquet",
@@ -82,11 +82,11 @@ def test_a_damaged_state_file_is_refused_in_one_sentence(job, text):
 
 def test_predictions_come_back_as_they_were_written(job):
     write_predictions(job.run.predictions("epoch-070", "test"), Predictions(PROBS, LABELS, KEYS))
-    found = job.predictions(when="epoch-070")
-    assert found.keys == tuple(KEYS)
-    assert (found.probs == PROBS).all()
-    assert (found.labels == LABELS).all()
-    assert len(found) == 3
+    result = job.predictions(when="epoch-070")
+    assert result.keys == tuple(KEYS)
+    assert (result.probs == PROBS).all()
+    assert (result.labels == LABELS).all()
+    assert len(result) == 3
     with pytest.raises(DataError, match="run the study to its end"):
         job.predictions()
 

@@ -88,13 +88,16 @@ def start_round(store, samples, *, reader=None, results):
 
 
 def test_a_round_ends_when_the_page_finishes_it_and_is_applied(store, address):
-    samples, results = Films(), []
-    thread = start_round(store, samples, results=results)
+    samples, results, queries = Films(), [], threading.Semaphore(0)
+    reader = Web(store, interval=0.02, check_server=queries.release)
+    thread = start_round(store, samples, reader=reader, results=results)
     with visiting(address, link(store)) as lee:
         send(lee, 1, reading([6, 7]))
         send(lee, 2, reading([], "skip"))
         send(lee, 3, reading([1]))
-        time.sleep(0.2)
+        while queries.acquire(blocking=False):  # those before the last reading
+            pass
+        assert all(queries.acquire(timeout=60) for _ in range(3)), "the reader no longer waits"
         assert thread.is_alive(), "all cases are read, but readings may still be changed"
         send(lee, 3, reading([16]))
         lee.post("/api/rounds/70/finish", json={})
@@ -213,14 +216,13 @@ def test_a_training_updates_its_heartbeat_while_it_is_busy(tmp_path, monkeypatch
         db.close()
         return value
 
+    threads = threading.enumerate()
     with progress.alive("films"):
         start = now()
         while heartbeat() <= start:
             time.sleep(0.02)
         assert progress.training("films").state == "running"
-    last = heartbeat()
-    time.sleep(0.2)
-    assert heartbeat() == last
+    assert threading.enumerate() == threads, "the heartbeat goes on"
     store.close()
 
 

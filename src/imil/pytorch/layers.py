@@ -96,8 +96,8 @@ def find_finer_layer(
     until = list(calls).index(layer) + 1 if layer in calls else len(calls)
     calls = dict(list(calls.items())[:until])
     layout = layout_of(module, layer, *inputs.shape[2:])
-    own = [(layer, calls[layer].output, layout)] if layer in calls else []
-    for name, output, layout in (*own, *_candidates(module, calls, inputs[:LOOKED_AT])):
+    named = [(layer, calls[layer].output, layout)] if layer in calls else []
+    for name, output, layout in (*named, *_candidates(module, calls, inputs[:LOOKED_AT])):
         on_map = as_map(output, layout)
         if on_map is not None and on_map.shape[2] >= rows and on_map.shape[3] >= cols:
             return name

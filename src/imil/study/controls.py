@@ -20,27 +20,59 @@ TIMES = 5  # as often as the others is an oversampled image drawn
 
 
 class Recorded:
-    """The squares that somebody selected in another run, by sample.
+    """The readings that somebody gave in another run, by sample.
 
     Args:
         store: that run's store.
     """
 
     def __init__(self, store: Path) -> None:
-        self._squares: dict[str, tuple[int, ...]] = {}
+        self._readings: dict[str, Reading] = {}
         opened = Store(store, readonly=True)
         try:
             for round_ in opened.rounds():
                 keys = {case.id: case.key for case in opened.cases(round_.id)}
                 for reading in opened.newest_readings(round_.id).values():
-                    if reading.verdict == "focus":
-                        self._squares[keys[reading.case]] = reading.squares
+                    self._readings[keys[reading.case]] = reading
         finally:
             opened.close()
 
     def squares(self, case: Case) -> tuple[int, ...]:
         """The squares selected of the sample; none where it was not read or not selected in."""
-        return self._squares.get(case.key, ())
+        reading = self.reading(case)
+        return reading.squares if reading is not None and reading.verdict == "focus" else ()
+
+    def reading(self, case: Case) -> Reading | None:
+        """The reading of the sample; None where it was not read."""
+        return self._readings.get(case.key)
+
+
+class Repeated:
+    """The readings of another run again, for the same samples; a case without one is skipped.
+
+    Args:
+        recorded: those readings.
+    """
+
+    def __init__(self, recorded: Recorded) -> None:
+        self.recorded = recorded
+
+    def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
+        """One reading per case, in order."""
+        for case in cases:
+            known = self.recorded.reading(case)
+            if known is None:
+                yield Reading(case.id, "nobody", "skip", reason="not read in the arm imil")
+            else:
+                yield Reading(
+                    case.id,
+                    known.reader,
+                    known.verdict,
+                    known.squares,
+                    known.reason,
+                    known.seconds,
+                    known.squares_before,
+                )
 
 
 class RandomBox:

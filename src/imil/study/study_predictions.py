@@ -70,15 +70,14 @@ class StudyPredictions:
     def by_set(self) -> dict[str, dict[str, Units]]:
         """Set to arm to unit to what the finished jobs predict; the test set first.
 
-        A job may lack an external set that the plan got after the job was done; never the test
-        set.
+        A job may lack a set that the plan got after the job was done; never the test set.
 
         Raises: DataError: a job has lost its predictions of the test set, or arms of a seed and
             split predicted different images.
         """
         done = [(job, job.sets()) for job in self._done]
         by_set: dict[str, dict[str, Units]] = {}
-        for of in (TEST, *(f"external-{name}" for name in self.plan.external)):
+        for of in (TEST, *self.plan.more_sets):
             arms: dict[str, dict[Unit, Predictions]] = {arm.id: {} for arm in self.plan.rows}
             for job, sets in done:
                 if of in sets or of == TEST:

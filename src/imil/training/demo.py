@@ -211,11 +211,11 @@ def _draw_heat_maps(runs: dict[str, Run], films: Path, path: Path) -> None:
         montage(f"{title}: films with a lesion, whose letter says normal", panels[i : i + SHOWN])
         for i, title in zip(range(0, len(panels), SHOWN), ARMS.values(), strict=True)
     ]
-    sheet = Pillow.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)))
+    canvas = Pillow.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)))
     tops = np.cumsum([0, *(row.height for row in rows)])
     for row, top in zip(rows, tops.tolist(), strict=False):
-        sheet.paste(row, (0, top))
-    sheet.save(path)
+        canvas.paste(row, (0, top))
+    canvas.save(path)
 
 
 def _room(run: Run, store: Store, console: Console) -> AbstractContextManager[Reader]:

@@ -112,6 +112,11 @@ class Findings:
         return tuple(self.table["set"].drop_duplicates())
 
     @property
+    def external_sets(self) -> tuple[str, ...]:
+        """The external sets that have results, `external-NAME` each."""
+        return tuple(name for name in self.sets if name.startswith("external-"))
+
+    @property
     def subgroups(self) -> tuple[str, ...]:
         """`sex=F` and the like, of the test set."""
         rows = self.table[self.table["set"] == TEST]

@@ -22,6 +22,7 @@ ARMS: dict[Kind, str] = {
     "2017)",
     "mixup": "MixUp (each image mixed with another, and labels likewise; Zhang et al. 2018)",
     "imil": "IMIL",
+    "no-shortcut": "the baseline's training on the same images without the planted shortcut",
 }
 CONTROLS: dict[Kind, str] = {
     "imil-random": "the same cases with the same number of squares, drawn at random",

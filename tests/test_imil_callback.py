@@ -91,15 +91,15 @@ def test_a_reader_who_stops_is_later_shown_only_the_unread_cases(tmp_path):
     with pytest.raises(RoundPaused, match="3 of 5 cases unread"):
         imil.after_epoch(1)
     assert all(samples.corrected(i) is None for i in range(len(samples)))  # not half a round
-    asked = []
+    shown = []
 
     def rest(cases):
-        asked.extend(case.number for case in cases)
+        shown.extend(case.number for case in cases)
         yield from contract.Fixed()(cases)
 
     again = IMIL(samples, net, rest, store=tmp_path / "s", imil_epoch=1, num_outliers=5)
     assert again.restore(1).state == "applied"
-    assert asked == [3, 4, 5]
+    assert shown == [3, 4, 5]
     assert sum(samples.corrected(i) is not None for i in range(len(samples))) == 5
 
 
