@@ -12,7 +12,7 @@ import pytest
 from studies import small_study
 
 from imil.round_options import CHOICE_NAMES
-from imil.study.plan import Reader
+from imil.study.plan_tables import Reader
 from imil.study.report.claim import checklist
 from imil.study.report.control_comparisons import (
     ControlComparison,

@@ -104,6 +104,8 @@ class Run:
         self._history = History(self.folder, self._kept_epochs, self._predictions.validation)
         if self.rounds:
             self.model.check(self.samples["train"])
+            grid = Grid.parse(self.settings.grid_size)
+            self.module.treatment.check(self.model, self.samples["train"], grid)
 
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""
@@ -171,6 +173,7 @@ class Run:
                     update.after_epoch(epoch)
 
             self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
+            update.finish(self.settings.epochs)
             draw_learned_map(store, self.name, self.samples["train"], self.folder)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
@@ -253,7 +256,8 @@ class Run:
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
         """Let the model see these squares of every image alone, and write them down."""
-        self.module.set_field(grid.mask(squares, *[self.settings.image_size] * 2))
+        tokens = self.module.treatment.leaves_out_tokens
+        self.module.see(grid, squares, self.settings.image_size, tokens=tokens)
         path = self.folder.field_of_view
         if len(squares) == grid.squares:
             path.unlink(missing_ok=True)
@@ -292,4 +296,5 @@ class Run:
             class_names=self.data.class_names,
             grid=None if field["grid"] is None else tuple(field["grid"]),
             squares=tuple(field["squares"]),
+            tokens=self.module.treatment.leaves_out_tokens,
         )
