@@ -168,6 +168,23 @@ def test_an_unknown_choice_is_refused_before_training(tmp_path):
         IMIL(samples, net, contract.Fixed(), store=tmp_path / "s", choice="clever")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({}, "gets 0 of 24 training images wrong, so there is nothing to ask."),
+        ({2: 0.6}, "gets 1 of 24 training images wrong; the choice of cases finds none, so there"),
+    ],
+)
+def test_a_round_without_cases_says_why(tmp_path, monkeypatch, wrong, says):
+    monkeypatch.setitem(CHOICES, "none", lambda probs, labels, keys, n, rng: [])
+    samples, said, store = contract.make_samples(), [], Store(tmp_path / "s")
+    store.add_run("r", class_names=samples.class_names, settings={}, versions={})
+    round_settings, model = RoundSettings(choice="none"), Model(probs_with(wrong))
+    how = {"run": "r", "epoch": 1, "settings": round_settings, "say": said.append}
+    assert run_round(model, samples, contract.nobody, store, **how).cases == 0
+    assert says in said[0]
+
+
 @pytest.mark.parametrize("positions", [[1, 1], [24], [-1], [0, 1, 2, 3]])
 def test_invalid_positions_are_refused(hold, positions):
     def wrong(probs, labels, keys, n, rng):

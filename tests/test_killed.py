@@ -53,7 +53,7 @@ POINTS = [
     ("imil.store", "Store.mark", 2, "before"),
     ("imil.store", "Store.open_round", 2, "after"),  # in the second round
     ("imil.store", "Store.add", 6, "after"),
-    ("imil.training.run", "save", 1, "after"),  # after the last epoch
+    ("imil.training.trained_model", "save", 1, "after"),  # after the last epoch
     ("imil.training.run", "write_results", 1, "before"),
 ]
 KILLED = [  # with a real `kill -9`

@@ -14,8 +14,10 @@ from imil.pytorch import TorchModel
 from imil.round_options import CHOICE_NAMES
 from imil.run_folder import RunFolder
 from imil.settings import resolve
+from imil.store import Store
 from imil.training.checkpoints import Writer
 from imil.training.fork import fork_run
+from imil.training.launch import new_run
 from imil.training.prediction_files import read_predictions
 from imil.training.prepared_data import prepare
 from imil.training.reader_factory import make_reader
@@ -188,6 +190,19 @@ def test_rounds_at_few_mistakes(films, tmp_path):
     metrics = run.folder.metrics.read_text()
     assert '"epoch": 1' in metrics
     assert '"epoch": 3' in metrics
+
+
+def test_readings_of_early_rounds_are_replayed_after_whatever_epoch(films, tmp_path):
+    how = FEW | {"imil_epoch": [4, 5], "mistakes": N}
+    first, _, cases = train(films, tmp_path / "first", **how)
+    reader = f"replay:{first.folder.store}"
+    settings = resolve({"data": str(films)} | SMALL | how | {"reader": reader})
+    folder, console = RunFolder(tmp_path / "second"), Console(file=StringIO())
+    new_run(settings, folder, tmp_path / "cache", console=console)
+    store = Store(folder.store, readonly=True)
+    readings = [one for held in store.rounds() for one in store.readings(held.id)]
+    assert len(readings) == sum(map(len, cases))
+    assert {one.verdict for one in readings} == {"focus"}
 
 
 def test_stall_without_a_validation_set_is_refused_before_training(films, tmp_path):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from studies import small_study
 
+from imil.round_options import CHOICE_NAMES
 from imil.study.plan_tables import Reader
 from imil.study.report.claim import checklist
 from imil.study.report.control_comparisons import (
@@ -20,7 +21,7 @@ from imil.study.report.control_comparisons import (
 )
 from imil.study.report.findings import read_findings
 from imil.study.report.limits import limits
-from imil.study.report.methods import methods
+from imil.study.report.methods import SHOWN, methods
 from imil.study.report.number_format import difference
 from imil.study.report.summary import minimum_detectable_difference, ranking, summary
 from imil.study.result_rows import whole_sets
@@ -290,6 +291,17 @@ def test_the_methods_name_the_augmentations(study):
         "In every epoch half of the training images were flipped horizontally, and each training "
         "image was shifted by up to an eighth of its side"
     ) in " ".join(methods(changed))
+
+
+def test_the_methods_name_the_choice_of_cases(study):
+    assert tuple(SHOWN) == CHOICE_NAMES
+    findings, asked = study(asked=5), "were shown to a reader"
+    expected = f"Of the misclassified images, the 5 with the highest confidence {asked}"
+    assert expected in " ".join(methods(findings))
+    training = findings.plan.training | {"choice": "off_lung"}
+    changed = replace(findings, plan=findings.plan.model_copy(update={"training": training}))
+    expected = f"The 5 images with the largest share of the heat-map outside the lungs {asked}"
+    assert expected in " ".join(methods(changed))
 
 
 def test_the_methods_of_one_training_per_arm_do_not_mention_combining(study):

@@ -167,6 +167,8 @@ def _summary(epoch: int, predictions: Predictions, cases: int, num_outliers: int
         f"Round after epoch {epoch}: the model gets {len(wrong)} of {len(predictions)} "
         "training images wrong"
     )
+    if not cases and len(wrong):
+        return f"{text}; the choice of cases finds none, so there is nothing to ask."
     if not cases:
         return f"{text}, so there is nothing to ask."
     fewer = f", fewer than num_outliers = {num_outliers}" if cases < num_outliers else ""

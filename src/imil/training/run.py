@@ -91,17 +91,17 @@ class Run:
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
-        self._kept = KeptEpochs(self.marks, self._rounds.due)
+        self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
             self.folder,
             self.model,
             self.samples,
-            marks=self._kept,
+            marks=self._kept_epochs,
             rounds=self._rounds.due,
             num_outliers=most_cases(self.settings),
             bfloat16=self._bfloat16 and self.settings.choice in EXACT_IN_BFLOAT16,
         )
-        self._history = History(self.folder, self._kept, self._predictions.validation)
+        self._history = History(self.folder, self._kept_epochs, self._predictions.validation)
         if self.rounds:
             self.model.check(self.samples["train"])
             grid = Grid.parse(self.settings.grid_size)
@@ -217,7 +217,7 @@ class Run:
         epochs = RunEpochs(
             self._loop(),
             self.folder,
-            marks=self._kept,
+            marks=self._kept_epochs,
             writer=self.writer,
             history=self._history,
             bar=bar,

@@ -8,6 +8,7 @@ from typing import Any
 from imil.cases import Reader, Round
 from imil.predictions import Predictions
 from imil.pytorch import IMIL, TorchModel
+from imil.rounds import Say
 from imil.settings import TrainSettings
 from imil.store import Store
 from imil.training.epoch_predictions import EpochPredictions, epochs_needed
@@ -52,7 +53,7 @@ class RunRounds:
         ask: Reader,
         store: Store,
         run: str,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         """Make everything ready for rounds.
 
