@@ -52,8 +52,8 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
 def mean_image(samples: CorrectedDataset) -> Image:
     """The mean of the training images as the model sees them, uint8 (S, S) or (S, S, 3)."""
     rows = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), MOST_IMAGES)).astype(int))
-    total = sum(samples.view(int(i)).numpy().astype(np.float64) for i in rows)
-    mean: Image = np.rint(total / len(rows)).astype(np.uint8)
+    views = np.stack([samples.view(int(i)).numpy() for i in rows])
+    mean: Image = np.rint(views.mean(axis=0)).astype(np.uint8)
     return mean[0] if mean.shape[0] == 1 else mean.transpose(1, 2, 0)
 
 
