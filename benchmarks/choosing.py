@@ -18,8 +18,8 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from benchmark_report import benchmark_parser, report_result
 from rich.table import Table
-from telling import questions, tell
 
 from imil.choices import choose_cases
 from imil.outliers import confident_mistakes, mistakes
@@ -122,8 +122,8 @@ def compare(n: int, sure: bool) -> list[dict[str, object]]:
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    asked = questions(__doc__, "10,000,000 predictions").parse_args()
-    n = 10_000_000 if asked.full else 1_000_000
+    args = benchmark_parser(__doc__, "10,000,000 predictions").parse_args()
+    n = 10_000_000 if args.full else 1_000_000
     rows = [row for sure in (False, True) for row in compare(n, sure)]
     table = Table(title=f"Choosing {CASES} of {n:,} predictions of {CLASSES} classes")
     table.add_column("model")
@@ -140,7 +140,7 @@ def main() -> None:
         for row in rows
         if row["way"].startswith("imil")
     }
-    tell("choosing", table, rows, ratios, asked.out)
+    report_result("choosing", table, rows, ratios, args.out)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from time import perf_counter
 
 import numpy as np
 import PIL.Image
+from benchmark_report import benchmark_parser, report_result
 from rich.table import Table as Shown
-from telling import questions, tell
 
 from imil.data.image_cache import decode_images
 from imil.data.table import Table
@@ -147,17 +147,17 @@ def compare(paths: list[Path], kind: str) -> Iterator[tuple[str, list[float], fl
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    asked = questions(__doc__, "662 films of 512 pixels, and more large ones").parse_args()
+    args = benchmark_parser(__doc__, "662 films of 512 pixels, and more large ones").parse_args()
     shown = Shown(title=f"Decoding to {SIZE} pixels on {os.cpu_count()} cores")
     for column in ("films", "way", "ms a film", "imil / way", "MiB more"):
         shown.add_column(column, justify="left" if column in ("films", "way") else "right")
     rows, ratios = [], {}
-    for films, side, kind, n in FULL if asked.full else SMALL:
+    for films, side, kind, n in FULL if args.full else SMALL:
         with tempfile.TemporaryDirectory() as folder:
             paths = draw(Path(folder), side, kind, n)
-            found = list(compare(paths, kind))
-        whole = found[0][1]
-        for way, seconds, more in found:
+            results = list(compare(paths, kind))
+        whole = results[0][1]
+        for way, seconds, more in results:
             each_turn = [w / s for s, w in zip(seconds, whole, strict=True)]
             if way == "Pillow":
                 ratios[films] = each_turn
@@ -166,7 +166,7 @@ def main() -> None:
             rows[-1] |= {} if more is None else {"mib_more": more}
             memory = "" if more is None else f"{more:.0f}"
             shown.add_row(f"{n} {films}", way, f"{each:.2f}", f"{median(each_turn):.2f}", memory)
-    tell("decoding", shown, rows, ratios, asked.out)
+    report_result("decoding", shown, rows, ratios, args.out)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from statistics import median
 from time import perf_counter
 
 import torch
+from benchmark_report import benchmark_parser, report_result
 from rich.table import Table
-from telling import questions, tell
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -73,10 +73,10 @@ def most(device: torch.device, half: bool) -> tuple[float, float]:
     """FLOP and bytes that the machine does in a second at most."""
     kind = torch.bfloat16 if half else torch.float32
     one, other = (torch.rand(SIDE, SIDE, device=device).to(kind) for _ in range(2))
-    here = torch.ones(COPIED // 4, device=device)
-    there = torch.zeros_like(here)
+    source = torch.ones(COPIED // 4, device=device)
+    target = torch.zeros_like(source)
     product = fastest(lambda: one @ other, device)
-    return 2 * SIDE**3 / product, 2 * COPIED / fastest(lambda: there.copy_(here), device)
+    return 2 * SIDE**3 / product, 2 * COPIED / fastest(lambda: target.copy_(source), device)
 
 
 def compare(model: str, size: int, flop_s: float, bytes_s: float) -> dict[str, object]:
@@ -102,7 +102,7 @@ def compare(model: str, size: int, flop_s: float, bytes_s: float) -> dict[str, o
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    asked = questions(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
+    args = benchmark_parser(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
     keep_freed_memory()  # as `imil train` does
     device = training_device("auto")
     half = precision("auto", device) != "32-true"
@@ -116,7 +116,7 @@ def main() -> None:
         table.add_column(column, justify="right")
     table.add_column("least / step", justify="right")
     rows = []
-    for model, size in FULL if asked.full else SMALL:
+    for model, size in FULL if args.full else SMALL:
         row = compare(model, size, flop_s, bytes_s)
         rows.append(row | {"flop_per_second": flop_s, "bytes_per_second": bytes_s})
         step = median(row["steps"])
@@ -134,7 +134,7 @@ def main() -> None:
         f"{row['model']}, {row['size']} px": [step / row["least"] for step in row["steps"]]
         for row in rows
     }
-    tell("limit", table, rows, ratios, asked.out)
+    report_result("limit", table, rows, ratios, args.out)
 
 
 if __name__ == "__main__":

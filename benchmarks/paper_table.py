@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import mean
 from time import perf_counter
 
-from telling import questions, tell, watching_device
+from benchmark_report import benchmark_parser, report_result, watching_device
 
 FILMS, TEST, BATCH, STEPS = 662, 0.2, 64, 20
 SMALL, FULL = ("resnet18", 112, 10, 7), ("resnet50", 224, 100, 70)  # pixels, epochs, the round
@@ -58,9 +58,9 @@ def study(place: Path, model: str, size: int, epochs: int, after: int, jobs: int
 
     plan = place / "paper.toml"
     plan.write_text(init("paper", str(place / "films" / "manifest.csv")))
-    asked = read_plan(plan)
-    asked.training.update(model=model, image_size=size, epochs=epochs, imil_epoch=[after])
-    asked.write(plan)
+    settings = read_plan(plan)
+    settings.training.update(model=model, image_size=size, epochs=epochs, imil_epoch=[after])
+    settings.write(plan)
     imil = Path(sys.executable).with_name("imil")
     words = [imil, "study", "run", plan, "--out", place / "study", "--jobs", str(jobs)]
     began = perf_counter()
@@ -70,21 +70,21 @@ def study(place: Path, model: str, size: int, epochs: int, after: int, jobs: int
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    parser = questions(__doc__, "ResNet-50 at 224 px and 100 epochs: hours without a GPU")
+    parser = benchmark_parser(__doc__, "ResNet-50 at 224 px and 100 epochs: hours without a GPU")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--epochs", type=int, help="in place of 10, or of the paper's 100")
     parser.add_argument("--child", nargs=2, help="measure the bare step in this process")
-    asked = parser.parse_args()
-    if asked.child:
-        bare(asked.child[0], int(asked.child[1]))
+    args = parser.parse_args()
+    if args.child:
+        bare(args.child[0], int(args.child[1]))
         return
     from rich.table import Table
 
     from imil.phantom.dataset import write_phantoms
 
-    model, size, epochs, after = FULL if asked.full else SMALL
-    if asked.epochs:
-        epochs, after = asked.epochs, max(1, round(0.7 * asked.epochs))
+    model, size, epochs, after = FULL if args.full else SMALL
+    if args.epochs:
+        epochs, after = args.epochs, max(1, round(0.7 * args.epochs))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         table = write_phantoms(place / "films", n=FILMS, size=512, test=TEST)
@@ -92,7 +92,7 @@ def main() -> None:
             trained = sum(row["split"] == "train" for row in csv.DictReader(file))
         before = seconds_of_a_step(model, size)
         with watching_device() as on_gpu:
-            whole = study(place, model, size, epochs, after, asked.jobs)
+            whole = study(place, model, size, epochs, after, args.jobs)
         step = mean([before, seconds_of_a_step(model, size)])
     shared = 4 * epochs + 3 * (epochs - after)
     limit = shared * trained / BATCH * step
@@ -100,7 +100,7 @@ def main() -> None:
         "model": model,
         "size": size,
         "epochs": epochs,
-        "jobs": asked.jobs,
+        "jobs": args.jobs,
         "study_seconds": whole,
         "bare_seconds": limit,
         "bare_step": [before, 2 * step - before],
@@ -111,7 +111,7 @@ def main() -> None:
         shown.add_column(column, justify="left" if column == "model" else "right")
     shown.add_row(f"{model}, {size} px", f"{limit:.0f}", f"{whole:.0f}", f"{whole / limit:.2f}")
     ratios = {f"{model}, {size} px": [whole / limit]}
-    tell("paper_table", shown, [row], ratios, asked.out, on_gpu=on_gpu)
+    report_result("paper_table", shown, [row], ratios, args.out, on_gpu=on_gpu)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from benchmark_report import benchmark_parser, report_result
 from decoding import draw
 from rich.table import Table
-from telling import questions, tell
 from torch import Tensor
 
 from imil.cases import Case, Image, Reading, RoundSettings
@@ -47,6 +47,7 @@ from imil.training.mixes import mix
 from imil.training.network import build
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Pixels, to_pixels
+from imil.treatments import find_treatment
 
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4
 LARGER = 256  # films in a batch
@@ -99,12 +100,12 @@ class Timed(TorchModel):
 
 def first_case(net: Classifier, samples: CorrectedDataset) -> float:
     """Seconds from the end of prediction to the reader's first case, which is on disk by then."""
-    model, asked = Timed(net, batch_size=BATCH), []
+    model, asked_at = Timed(net, batch_size=BATCH), []
     model.check(samples)
 
     def ask(cases: Sequence[Case]) -> list[Reading]:
         cases[0].load_image()
-        asked.append(perf_counter())
+        asked_at.append(perf_counter())
         return []
 
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +115,7 @@ def first_case(net: Classifier, samples: CorrectedDataset) -> float:
         quiet = {"say": lambda _line: None}
         run_round(model, samples, ask, store, run="run", epoch=1, settings=settings, **quiet)
         store.close()
-    return asked[0] - model.predicted
+    return asked_at[0] - model.predicted
 
 
 def pause(net: Classifier, samples: CorrectedDataset, file: Path, half: bool) -> dict[str, float]:
@@ -155,6 +156,7 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
         momentum=0,
         mix=mix("none", 2),
         augment=augment(()),
+        treatment=find_treatment("imil"),
     )
 
     def original(i: int) -> Image:
@@ -212,11 +214,11 @@ def compare(model: str, size: int, originals: list[Path]) -> dict[str, object]:
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    asked = questions(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
+    args = benchmark_parser(__doc__, "ResNet-50 and ViT-S at 224 px too").parse_args()
     keep_freed_memory()  # as `imil train` does
     with tempfile.TemporaryDirectory() as folder:
         originals = draw(Path(folder), LARGE, "png", CASES)
-        rows = [compare(*one, originals) for one in (FULL if asked.full else SMALL)]
+        rows = [compare(*one, originals) for one in (FULL if args.full else SMALL)]
     kind = "bfloat16" if rows[0]["half"] else "float32"
     table = Table(title=f"The pause of a round: {FILMS} films, {CASES} cases, {kind}; seconds")
     table.add_column("model", no_wrap=True)
@@ -232,7 +234,7 @@ def main() -> None:
             table.add_row(*ours, str(batch), f"{row['forward_pass'][batch]:.2f}", spread)
             ours = [""] * len(ours)
             ratios[f"{name}, batches of {batch}"] = each
-    tell("pause", table, rows, ratios, asked.out)
+    report_result("pause", table, rows, ratios, args.out)
 
 
 if __name__ == "__main__":

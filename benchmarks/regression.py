@@ -36,7 +36,7 @@ def verdict(before: list[float], after: list[float]) -> str:
     return "slower" if moved > 0 else "faster"
 
 
-def told(turns: list[float]) -> str:
+def median_and_range(turns: list[float]) -> str:
     """Median and range."""
     return f"{median(turns):.2f} ({min(turns):.2f}-{max(turns):.2f})"
 
@@ -46,8 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
-    asked = parser.parse_args()
-    before, after = (json.loads(path.read_text()) for path in (asked.before, asked.after))
+    args = parser.parse_args()
+    before, after = (json.loads(path.read_text()) for path in (args.before, args.after))
     for fact in ALIKE:
         was, now = (result.get(fact, "not known") for result in (before, after))
         if was != now:
@@ -61,7 +61,7 @@ def main() -> None:
     slower = False
     for name in sorted(both):
         was, now = before["ratios"][name], after["ratios"][name]
-        table.add_row(name, told(was), told(now), verdict(was, now))
+        table.add_row(name, median_and_range(was), median_and_range(now), verdict(was, now))
         slower |= verdict(was, now) == "slower"
     Console().print(table)
     raise SystemExit(int(slower))

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from telling import questions, tell, watching_device
+from benchmark_report import benchmark_parser, report_result, watching_device
 
 FRAMEWORKS = (
     "from imil.pytorch.torchvision_import import import_torchvision; import_torchvision();"
@@ -54,12 +54,12 @@ def to_the_first_step() -> None:
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    asked = questions(__doc__, "662 films, and more turns").parse_args()
+    args = benchmark_parser(__doc__, "662 films, and more turns").parse_args()
     from rich.table import Table
 
     from imil.phantom.dataset import write_phantoms
 
-    films, turns = FULL if asked.full else SMALL
+    films, turns = FULL if args.full else SMALL
     imil = Path(sys.executable).with_name("imil")
     pairs: dict[str, list[tuple[float, float]]] = {"imil --help": [], "imil train": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +86,7 @@ def main() -> None:
         rows.append({"what": name, "imil": ours, "rival": theirs})
         told = [f"{median(s):.2f} ({s[0]:.2f}-{s[-1]:.2f})" for s in (ours, theirs)]
         shown.add_row(names[name], *told, f"{median(ratios[names[name]]):.2f}")
-    tell("starting", shown, rows, ratios, asked.out, on_gpu=on_gpu)
+    report_result("starting", shown, rows, ratios, args.out, on_gpu=on_gpu)
 
 
 if __name__ == "__main__":

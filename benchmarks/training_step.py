@@ -37,7 +37,7 @@ from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
 
-from telling import on_device, questions, tell
+from benchmark_report import benchmark_parser, on_device, report_result
 
 BATCH = 64
 ROUND = 1
@@ -48,19 +48,19 @@ EPOCHS = 30  # on a GPU
 SMALL = [("resnet18", 112, 2, 9)]  # model, pixels, turns, epochs on a CPU
 FULL = [*SMALL, ("resnet50", 224, 1, 4), ("vit_small_patch16_224", 224, 1, 4)]
 KERAS = {"resnet50": "ResNet50"}  # what Keras has of these
-SAID, PEAK = "done: epoch ", "on the device, GiB: "
+EPOCH_DONE, PEAK = "done: epoch ", "on the device, GiB: "
 
 
 class Bare:
     """The bare step: one batch on the device; forward, backward, update, and nothing else."""
 
-    def __init__(self, net, size: int, asked: str = "auto") -> None:
+    def __init__(self, net, size: int, precision_setting: str = "auto") -> None:
         import torch
 
         from imil.training.device import precision, training_device
 
         self.device = training_device("auto")
-        self.half = precision(asked, self.device) != "32-true"
+        self.half = precision(precision_setting, self.device) != "32-true"
         self.net = net.to(self.device).train()
         fused = self.device.type == "cuda" or None
         self.optimizer = torch.optim.SGD(net.parameters(), lr=0.001, fused=fused)
@@ -74,7 +74,7 @@ class Bare:
         """How long so many steps take."""
         import torch
 
-        with at_liberty():
+        with nondeterministic_algorithms():
             began = perf_counter()
             for _ in range(steps):
                 self.optimizer.zero_grad()
@@ -88,23 +88,23 @@ class Bare:
 
 
 @contextmanager
-def at_liberty() -> Iterator[None]:
+def nondeterministic_algorithms() -> Iterator[None]:
     """A block in which PyTorch takes the algorithms that it likes; a Trainer may have forbidden it.
 
     What its determinism costs is imil's, not the limit's: on a GPU, convolutions are tried out too.
     """
     import torch
 
-    asked = torch.are_deterministic_algorithms_enabled()
-    warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    tries = torch.backends.cudnn.benchmark
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn_benchmark = torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.benchmark = True
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(asked, warn_only=warns)
-        torch.backends.cudnn.benchmark = tries
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = cudnn_benchmark
 
 
 def times() -> int:
@@ -120,18 +120,20 @@ def _is_last(weight) -> bool:
     return weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def by_itself(asked: str, model: str, size: int) -> None:
+def bare_step(precision_setting: str, model: str, size: int) -> None:
     """Print the images per second of the bare step as PyTorch does it by itself."""
     import timm
 
-    bare = Bare(timm.create_model(model, num_classes=2), size, asked)
+    bare = Bare(timm.create_model(model, num_classes=2), size, precision_setting)
     bare.seconds(1)
     steps = 3 if bare.device.type == "cpu" else 100
     rate = BATCH * steps / bare.seconds(steps)
     print(f"{PEAK}{on_device() or 0}", rate, sep="\n")
 
 
-def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str) -> None:
+def imil(
+    precision_setting: str, model: str, size: int, epochs: int, films: str, place: str
+) -> None:
     """Train as `imil train` does, every epoch beside as many bare steps in the same process."""
     from rich.console import Console
 
@@ -143,7 +145,10 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
 
     class Beside:
         def __init__(self, run) -> None:
-            self.bare, self.writer = Bare(copy.deepcopy(run.net), size, asked), run.writer
+            self.bare, self.writer = (
+                Bare(copy.deepcopy(run.net), size, precision_setting),
+                run.writer,
+            )
             self.steps = len(run.samples["train"]) // BATCH
             self.limits, self.spent = [], []
 
@@ -158,7 +163,7 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
 
     flags = {"data": films, "model": model, "image_size": size, "epochs": epochs}
     flags |= {"augment": ["flip", "crop"], "imil_epoch": [ROUND], "reader": "simulated"}
-    flags |= {"precision": asked}
+    flags |= {"precision": precision_setting}
     settings, folder = set_up_run(flags, None, Path(place) / "run")
     console = Console(file=io.StringIO(), force_terminal=True)  # its bar is drawn, unseen
     folder.path.mkdir()
@@ -175,7 +180,7 @@ def imil(asked: str, model: str, size: int, epochs: int, films: str, place: str)
     print(json.dumps([(drawn / limit, drawn / spent) for limit, spent in pairs]))
 
 
-def lightning(asked: str, model: str, size: int, epochs: int, films: str) -> None:
+def lightning(precision_setting: str, model: str, size: int, epochs: int, films: str) -> None:
     """Train as many would write it; says when each epoch ends."""
     import lightning.pytorch as pl
     import timm
@@ -196,7 +201,7 @@ def lightning(asked: str, model: str, size: int, epochs: int, films: str) -> Non
             return loss
 
         def on_train_epoch_end(self) -> None:
-            print(f"{SAID}{self.current_epoch + 1}", flush=True)
+            print(f"{EPOCH_DONE}{self.current_epoch + 1}", flush=True)
 
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.001)
@@ -207,7 +212,7 @@ def lightning(asked: str, model: str, size: int, epochs: int, films: str) -> Non
     loader = torch.utils.data.DataLoader(
         folder, BATCH, shuffle=True, num_workers=2, persistent_workers=True
     )
-    chosen = precision(asked, training_device("auto"))
+    chosen = precision(precision_setting, training_device("auto"))
     with tempfile.TemporaryDirectory() as place:
         pl.Trainer(max_epochs=epochs, precision=chosen, default_root_dir=place).fit(Net(), loader)
     print(f"{PEAK}{on_device() or 0}")
@@ -230,7 +235,7 @@ def keras(model: str, size: int, epochs: int, films: str, half: bool) -> None:
     )
     net.compile(k.optimizers.SGD(0.001), "sparse_categorical_crossentropy", metrics=["accuracy"])
     ends = k.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, _logs: print(f"{SAID}{epoch + 1}", flush=True)
+        on_epoch_end=lambda epoch, _logs: print(f"{EPOCH_DONE}{epoch + 1}", flush=True)
     )
     net.fit(data, epochs=epochs, verbose=0, callbacks=[ends])
 
@@ -245,17 +250,17 @@ def run(words: list[object]) -> tuple[str, dict[int, float], tuple[float, float]
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        ends, line, there = {}, "", 0.0
+        ends, line, gib_on_device = {}, "", 0.0
         for line in child.stdout:
-            if found := re.match(rf"{SAID}(\d+)", line):
-                ends[int(found[1])] = monotonic()
+            if match := re.match(rf"{EPOCH_DONE}(\d+)", line):
+                ends[int(match[1])] = monotonic()
             elif line.startswith(PEAK):
-                there = float(line.removeprefix(PEAK))
+                gib_on_device = float(line.removeprefix(PEAK))
         _, status, used = os.wait4(child.pid, 0)
         if status:
             errors.seek(0)
             raise ChildProcessError(f"{' '.join(map(str, words))}:\n{errors.read()[-2000:]}")
-    return line, ends, (used.ru_maxrss / 2**20, there)
+    return line, ends, (used.ru_maxrss / 2**20, gib_on_device)
 
 
 def films(place: Path, trained: int) -> tuple[Path, Path]:
@@ -295,7 +300,7 @@ def compare(
     epochs: int,
     steps: int,
     drawn: tuple[Path, Path],
-    asked: str,
+    precision_setting: str,
     other: str | None,
 ) -> list[dict[str, object]]:
     """A row for each way, over all turns."""
@@ -304,12 +309,15 @@ def compare(
     from imil.training.device import precision, training_device
 
     table, classes = drawn
-    me, found = [sys.executable, __file__, "--precision", asked, "--child"], {}
+    child_command, results = (
+        [sys.executable, __file__, "--precision", precision_setting, "--child"],
+        {},
+    )
     epochs = EPOCHS if torch.cuda.is_available() else epochs
-    half = precision(asked, training_device("auto")) != "32-true"
+    half = precision(precision_setting, training_device("auto")) != "32-true"
 
     def add(way: str, rate: float, of_limit: float, gib: tuple[float, float]) -> None:
-        found.setdefault(way, []).append((rate, of_limit, gib))
+        results.setdefault(way, []).append((rate, of_limit, gib))
 
     def add_epochs(way: str, words: list[object]) -> None:
         try:
@@ -323,15 +331,15 @@ def compare(
 
     for _ in range(turns):
         with tempfile.TemporaryDirectory() as place:
-            line, _, gib = run([*me, "imil", model, size, epochs, table, place])
+            line, _, gib = run([*child_command, "imil", model, size, epochs, table, place])
         pairs = json.loads(line)
         limit = median(limit for limit, _ in pairs)
         for bare, ours in pairs:
             add("bare step, tuned", bare, 1.0, gib)
             add("imil train", ours, ours / bare, gib)
-        line, _, gib = run([*me, "bare", model, size])
+        line, _, gib = run([*child_command, "bare", model, size])
         add("bare step", float(line), float(line) / limit, gib)
-        add_epochs("Lightning", [*me, "lightning", model, size, epochs, classes])
+        add_epochs("Lightning", [*child_command, "lightning", model, size, epochs, classes])
         if other and model in KERAS:
             words = [other, __file__, "--child", "keras", model, size, epochs, classes, int(half)]
             add_epochs("Keras", words)
@@ -346,33 +354,33 @@ def compare(
             "peak_gib": max(gib for _, _, (gib, _) in each),
             "peak_gib_on_device": max(gib for _, _, (_, gib) in each) or None,
         }
-        for way, each in found.items()
+        for way, each in results.items()
     ]
 
 
 def main() -> None:
     """Measure, print a table and a line of JSON."""
-    parser = questions(__doc__, "ResNet-50 and ViT-S at 224 px too")
+    parser = benchmark_parser(__doc__, "ResNet-50 and ViT-S at 224 px too")
     parser.add_argument("--model", choices=[name for name, *_ in FULL], help="one alone")
     parser.add_argument("--steps", type=int, default=STEPS, help="of an epoch, in place of 2")
     parser.add_argument("--precision", choices=["auto", "32"], default="auto")
     parser.add_argument("--keras", help="a Python that has Keras and TensorFlow")
     parser.add_argument("--child", nargs="+", help="one way, measured in this process")
-    asked = parser.parse_args()
-    if asked.child:
-        kind, model, size, *more = asked.child
+    args = parser.parse_args()
+    if args.child:
+        kind, model, size, *more = args.child
         if kind != "keras":
             from imil.pytorch.torchvision_import import import_torchvision
 
             import_torchvision()
         if kind == "imil":
-            imil(asked.precision, model, int(size), int(more[0]), *more[1:])
+            imil(args.precision, model, int(size), int(more[0]), *more[1:])
         elif kind == "lightning":
-            lightning(asked.precision, model, int(size), int(more[0]), more[1])
+            lightning(args.precision, model, int(size), int(more[0]), more[1])
         elif kind == "keras":
             keras(model, int(size), int(more[0]), more[1], more[2] == "1")
         else:
-            by_itself(asked.precision, model, int(size))
+            bare_step(args.precision, model, int(size))
         return
     from rich.table import Table
 
@@ -381,11 +389,11 @@ def main() -> None:
         table.add_column(column, justify="left" if column in ("model", "way") else "right")
     rows = []
     with tempfile.TemporaryDirectory() as place:
-        drawn = films(Path(place), asked.steps * BATCH)
-        for model, size, turns, epochs in FULL if asked.full or asked.model else SMALL:
-            if asked.model not in (None, model):
+        drawn = films(Path(place), args.steps * BATCH)
+        for model, size, turns, epochs in FULL if args.full or args.model else SMALL:
+            if args.model not in (None, model):
                 continue
-            how = asked.steps, drawn, asked.precision, asked.keras
+            how = args.steps, drawn, args.precision, args.keras
             for row in compare(model, size, turns, epochs, *how):
                 rows.append(row)
                 shares = sorted(row["of_limit"])
@@ -403,7 +411,7 @@ def main() -> None:
         for row in rows
         if row["way"] == "imil train"
     }
-    tell("training_step", table, rows, ratios, asked.out, asked=asked.precision)
+    report_result("training_step", table, rows, ratios, args.out, precision_setting=args.precision)
 
 
 if __name__ == "__main__":

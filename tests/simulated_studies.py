@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from imil.study.study_folder import Predictions
+from imil.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -89,4 +89,4 @@ def predictions(images: np.ndarray, labels: np.ndarray, margin: np.ndarray) -> P
     """What a network says whose margins these are: right where they are above 0."""
     of_class_1 = 1 / (1 + np.exp(-1.5 * np.where(labels == 1, margin, -margin)))
     keys = tuple(f"image {i}" for i in images)
-    return Predictions(keys, labels.astype(np.int64), np.stack([1 - of_class_1, of_class_1], 1))
+    return Predictions(np.stack([1 - of_class_1, of_class_1], 1), labels.astype(np.int64), keys)

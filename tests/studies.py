@@ -46,7 +46,7 @@ def make_study(
     epochs: int = 10,
     round_at: int = 7,
     cases: int = 8,
-    asked: int | None = None,
+    requested: int | None = None,
     side: int = 48,
     name: str = "A study",
     warnings: Sequence[str] = (),
@@ -68,13 +68,13 @@ def make_study(
         skill: mean logit of the truth; 1 gives an accuracy of about 0.75.
         spread: standard deviation of an image's difficulty, the same for all arms.
         positives: share of class 1; with more classes all are equal.
-        cases: of a round, in each run of an `imil` arm; `asked`: how many it was to have.
+        cases: of a round, in each run of an `imil` arm; `requested`: how many it was to have.
         side: pixels of the images.
         waiting, failed: jobs (arm, seed, split) that did not end.
         seed: of everything simulated.
     """
     options = Options(
-        n, train, classes, effect, skill, spread, positives, cases, asked or cases, side, seed
+        n, train, classes, effect, skill, spread, positives, cases, requested or cases, side, seed
     )
     data = folder / "data"
     table = write_images(data, "manifest", n + train, options)
@@ -91,7 +91,7 @@ def make_study(
                 "image_size": 64,
                 "epochs": epochs,
                 "imil_epoch": round_at,
-                "num_outliers": options.asked,
+                "num_outliers": options.requested,
             },
             "splits": {"count": splits, "test_share": n / (n + train)},
             "readers": [_reader(one) for one in readers],
@@ -117,10 +117,10 @@ def make_study(
     return study
 
 
-def small_study(folder: Path, **asked: Any) -> Findings:
-    """What there is to report of a small study; `asked` as for `make_study`."""
+def small_study(folder: Path, **options: Any) -> Findings:
+    """What there is to report of a small study; `options` as for `make_study`."""
     small: dict[str, Any] = {"arms": ("baseline", "imil"), "seeds": (0, 1), "n": 24, "train": 24}
-    made = make_study(folder, **small | {"external": (), "subgroups": ()} | asked)
+    made = make_study(folder, **small | {"external": (), "subgroups": ()} | options)
     return read_findings(made, read_plan(made.plan))
 
 
@@ -225,14 +225,14 @@ def _probs(
     labels, count = rows["label"].to_numpy(), len(rows)
     mine = int(hashlib.sha256(arm.id.encode()).hexdigest()[:8], 16) if end else 0
     luck = rng_of(options.seed, place, job.seed, job.split)
-    own = rng_of(options.seed, place, job.seed, job.split, mine)
+    rng = rng_of(options.seed, place, job.seed, job.split, mine)
     hard = np.array([_hardness(content) for content in rows["content"]])
     logits = luck.normal(0, 0.7, (count, options.classes)) * (options.classes > 2)
     logits[np.arange(count), labels] += (
         options.skill
         + options.spread * hard
         + 0.6 * luck.standard_normal(count)
-        + 0.5 * own.standard_normal(count)
+        + 0.5 * rng.standard_normal(count)
         + (effect if end else 0.0)
     )
     odds = np.exp(1.5 * (logits - logits.max(axis=1, keepdims=True)))
@@ -245,11 +245,11 @@ def _hardness(content: str) -> float:
 
 
 def _write_history(job: Job, epochs: int, round_at: int, arm: Arm) -> None:
-    shared, own = rng_of(job.seed, 3), rng_of(job.seed, 4, len(arm.id))
+    shared, rng = rng_of(job.seed, 3), rng_of(job.seed, 4, len(arm.id))
     noise = np.where(
         (np.arange(epochs) < round_at) & (arm.forks or arm.kind == "baseline"),
         shared.normal(0, 0.02, epochs),
-        own.normal(0, 0.02, epochs),
+        rng.normal(0, 0.02, epochs),
     )
     epoch = np.arange(1, epochs + 1)
     loss = 0.3 + 0.45 * np.exp(-2.5 * epoch / epochs) + noise
@@ -278,11 +278,11 @@ def _write_heat_maps(job: Job, test: pd.DataFrame, first: int, options: Options)
     for label in range(options.classes):
         of_class = test.index[test["label"] == label].to_numpy()
         keys += chosen.permutation(of_class)[:2].tolist()
-    own = rng_of(options.seed, 6, job.seed, len(job.arm))
+    rng = rng_of(options.seed, 6, job.seed, len(job.arm))
     y, x = np.mgrid[:8, :8] / 8
     maps = {}
     for key in keys:
-        at = own.uniform(0.2, 0.8, 2)
+        at = rng.uniform(0.2, 0.8, 2)
         heat = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 0.06).astype(np.float32)
         maps[key] = (heat - heat.min()) / (heat.max() - heat.min())
     np.savez_compressed(job.heat_maps, allow_pickle=False, **maps)

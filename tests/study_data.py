@@ -17,7 +17,7 @@ NAMES = ("normal", "TB", "nodule", "effusion")
 
 @dataclass(frozen=True)
 class Options:
-    """What `make_study` was asked for."""
+    """What `make_study` was called with."""
 
     n: int
     train: int
@@ -27,7 +27,7 @@ class Options:
     spread: float
     positives: float
     cases: int
-    asked: int
+    requested: int
     side: int
     seed: int
 

@@ -30,7 +30,7 @@ def write_round(job: Job, rest: pd.DataFrame, plan: Plan, arm: Arm, options: Opt
     store = Store(job.run.store)
     names = NAMES[: options.classes]
     store.add_run(job.run.name, class_names=names, settings={}, versions=VERSIONS)
-    settings = RoundSettings(num_outliers=options.asked, grid=GRID)
+    settings = RoundSettings(num_outliers=options.requested, grid=GRID)
     wrong = [
         _case(job, plan, number, key, int(row["label"]), names)
         for number, (key, row) in enumerate(rest.iloc[: options.cases].iterrows(), 1)

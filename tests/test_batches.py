@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from imil.cases import Kept
+from imil.cases import Correction
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
 from imil.training import batches
@@ -19,7 +19,7 @@ from imil.treatments import TREATMENTS
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 ROWS = np.array([0, 2, 3, 5, 6, 7, 9, 11, 12, 13, 14])  # of 15 images, these are trained on
 SIZE = 4  # images in a batch
-FIRST, SECOND = Kept(Grid(2, 2), (1, 4)), Kept(Grid(1, 4), (2,))
+FIRST, SECOND = Correction(Grid(2, 2), (1, 4)), Correction(Grid(1, 4), (2,))
 
 
 def never(line):
@@ -213,17 +213,17 @@ def test_images_that_may_not_be_pinned_are_drawn_from_the_file(tmp_path, lie, mo
     assert len(warnings) == 1
 
 
-@pytest.mark.parametrize("there", [None, 0])
+@pytest.mark.parametrize("free_memory", [None, 0])
 def test_images_beyond_the_memory_are_read_from_disk_with_a_warning(
-    tmp_path, free, monkeypatch, there
+    tmp_path, free, monkeypatch, free_memory
 ):
     samples, order = make(tmp_path / "films.npy", 1)
-    free(there)
+    free(free_memory)
     monkeypatch.setattr(batches.host_memory, "granted", lambda: 15 * 64 - 1)
     warnings = []
     drawn_twice(make_batches(samples, order, warnings.append))
     assert "from the disk" in warnings[-1]
-    assert len(warnings) == 1 + (there == 0)
+    assert len(warnings) == 1 + (free_memory == 0)
 
 
 @pytest.mark.skipif(

@@ -46,11 +46,11 @@ def test_results_of_other_hardware_or_precision_are_not(tmp_path, fact, other):
 
 def test_the_limit_is_measured_with_the_algorithms_that_pytorch_likes(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from training_step import at_liberty
+    from training_step import nondeterministic_algorithms
 
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with at_liberty():
+        with nondeterministic_algorithms():
             assert not torch.are_deterministic_algorithms_enabled()
             assert torch.backends.cudnn.benchmark
         assert torch.are_deterministic_algorithms_enabled()

@@ -1,8 +1,5 @@
 """Predictions in bfloat16 that choose as float32 does."""
 
-from functools import partial
-from types import SimpleNamespace
-
 import contract
 import numpy as np
 import pytest
@@ -21,6 +18,7 @@ from imil.run_folder import RunFolder
 from imil.training.bfloat16 import Bfloat16Model
 from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.run_predictions import RunPredictions
 from imil.training.run_setup import set_up_run
 
 
@@ -189,20 +187,19 @@ def test_only_the_training_set_of_a_training_in_bfloat16_is_predicted_in_it(tmp_
     samples = {name: Samples(np.arange(8) % 2) for name in ("train", "test")}
     for name, one in samples.items():
         one.name = name
-    run = SimpleNamespace(
-        samples=samples,
-        folder=RunFolder(tmp_path),
-        settings=SimpleNamespace(num_outliers=20),
-        rounds=(70,),
-        model=Model(),
+    predictions = RunPredictions(
+        RunFolder(tmp_path),
+        Model(),
+        samples,
         marks=(70,),
-        _half=half,
+        rounds=(70,),
+        num_outliers=20,
+        bfloat16=half,
     )
-    run._predict_all = partial(Run._predict_all, run)
-    Run._before_round(run, 70)
+    predictions.before_round(70)
     assert seen == rough
     assert sorted(one.name for one in tmp_path.rglob("*.*")) == ["test.parquet", "train.parquet"]
-    assert len(run._predictions) == 8
+    assert len(predictions.train) == 8
 
 
 def test_a_round_after_bfloat16_takes_its_heat_maps_from_the_predictions(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from imil.run_folder import RunFolder
 from imil.training import checkpoints, throttle
 from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint
 from imil.training.loop import EpochResult
-from imil.training.throttle import LONGEST, SHARE, Throttle
+from imil.training.throttle import MAX_INTERVAL, TIME_SHARE, Throttle
 
 
 def train(folder, *, epochs, kept, writer, before=lambda _epoch: None, after=lambda _epoch: None):
@@ -40,13 +40,13 @@ def test_what_costs_a_second_is_done_when_it_is_a_small_share_of_the_time(monkey
     assert often.due()
     with often.timed():
         now[0] += 1
-    now[0] += 1 / SHARE - 0.1
+    now[0] += 1 / TIME_SHARE - 0.1
     assert not often.due()
     now[0] += 0.2
     assert often.due()
     with often.timed():
         now[0] += 1000
-    now[0] += LONGEST
+    now[0] += MAX_INTERVAL
     assert often.due(), "a slow disk must not cost hours of training"
 
 

@@ -64,20 +64,22 @@ def test_out_of_fold_takes_the_mistakes_of_the_other_models():
 
 
 def test_auto_takes_mistakes_alone_where_there_are_enough():
-    said = []
+    messages = []
     probs = of_second(0.9, 0.8, 0.7, 0.1, 0.9, 0.9, 0.9, 0.9)
-    assert auto(probs, LABELS, KEYS, 2, out_of_fold_probs=RIGHT, say=said.append) == [0, 1]
-    assert said == []
+    assert auto(probs, LABELS, KEYS, 2, out_of_fold_probs=RIGHT, say=messages.append) == [0, 1]
+    assert messages == []
 
 
 def test_auto_adds_mistakes_out_of_fold_once_each_and_says_so():
-    said = []
+    messages = []
     probs = of_second(0.1, 0.9, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9)
     other = of_second(0.1, 0.99, 0.6, 0.1, 0.9, 0.3, 0.1, 0.9)
     # by hand: 1 is a mistake; out of fold 1 (again), 6 (.9), 5 (.7), 2 (.6)
-    chosen = auto(probs, LABELS, KEYS, 3, out_of_fold_probs=other, say=said.append)
+    chosen = auto(probs, LABELS, KEYS, 3, out_of_fold_probs=other, say=messages.append)
     assert chosen == [1, 6, 5]
-    assert said == ["Choice auto: 1 mistake, fewer than 3 cases; 2 mistakes out of fold are added."]
+    assert messages == [
+        "Choice auto: 1 mistake, fewer than 3 cases; 2 mistakes out of fold are added."
+    ]
 
 
 def test_a_moving_average_remembers_earlier_epochs():
@@ -108,15 +110,15 @@ def test_off_lung_ranks_by_the_energy_outside_the_lungs():
         4: np.full((4, 4), 0.5, np.float32) * [0, 0, 0, 1],  # all outside
         5: np.zeros((4, 4), np.float32),
     }
-    asked = []
+    explained = []
 
     def heat_maps(positions, classes):
-        asked.extend(zip(positions, classes, strict=True))
+        explained.extend(zip(positions, classes, strict=True))
         return [maps[i] for i in positions]
 
     masks = dict.fromkeys(maps, lungs)
     assert off_lung(RIGHT, LABELS, KEYS, 8, heat_maps=heat_maps, lung_masks=masks) == [4, 0, 3]
-    assert asked == [(0, 0), (3, 0), (4, 1), (5, 1)]
+    assert explained == [(0, 0), (3, 0), (4, 1), (5, 1)]
     assert off_lung(RIGHT, LABELS, KEYS, 8, heat_maps=heat_maps, lung_masks={}) == []
 
 

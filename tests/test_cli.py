@@ -247,7 +247,7 @@ def test_a_network_that_cannot_be_explained_is_refused_before_training(
     from imil.training.run_setup import set_up_run
 
     flat = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))
-    monkeypatch.setattr("imil.training.run.build", lambda *_, **__: flat)
+    monkeypatch.setattr("imil.training.run_classifier.build", lambda *_, **__: flat)
     flags = {"data": str(films), "image_size": 32, "epochs": 2, "imil_epoch": 1, "reader": reader}
     settings, folder = set_up_run(flags | {"batch_size": 16}, None, tmp_path / "run")
     with pytest.raises(SettingsError, match="no layer of") if refused else nullcontext():

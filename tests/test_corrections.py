@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from imil.cases import Kept
+from imil.cases import Correction
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset, Corrections
 
-HALF = Kept(Grid(1, 2), (2,))  # the right half
+HALF = Correction(Grid(1, 2), (2,))  # the right half
 
 
 class Ones:
@@ -56,7 +56,7 @@ def test_workers_that_live_on_see_a_correction_in_the_next_epoch(context):
 def test_what_is_kept_comes_back_for_any_grid(rows, cols, data):
     grid = Grid(rows, cols)
     squares = data.draw(st.sets(st.integers(1, grid.squares), min_size=1))
-    kept = Kept(grid, tuple(sorted(squares)))
+    kept = Correction(grid, tuple(sorted(squares)))
     table = Corrections(2)
     table.set(1, kept)
     assert table.get(1) == kept

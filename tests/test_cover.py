@@ -159,8 +159,8 @@ def test_another_image_has_the_class_that_is_wanted(donor):
 
     images = Cover(fill="other", donor=donor).batch(batch, draw, rng).images
     classes = [int(images[i, 0, -1, -1] - 200) % 3 for i in (0, 2)]
-    own = batch.labels[[0, 2]].tolist()
-    matches = [a == b for a, b in zip(classes, own, strict=True)]
+    expected = batch.labels[[0, 2]].tolist()
+    matches = [a == b for a, b in zip(classes, expected, strict=True)]
     if donor != "any":
         assert all(match == (donor == "same") for match in matches)
     assert (images[[0, 2], :, 8:] >= 200).all()
@@ -247,7 +247,7 @@ class Deep:
 
 @pytest.mark.parametrize("fill", FILLS)
 def test_a_data_set_of_16_bit_images_keeps_their_depth(fill):
-    from imil.cases import Kept
+    from imil.cases import Correction
 
     seen = []
 
@@ -258,7 +258,7 @@ def test_a_data_set_of_16_bit_images_keeps_their_depth(fill):
     samples = CorrectedDataset(
         Deep(), labels=[0, 1, 0, 1], treatment=Cover(fill=fill), transform=record, view=record
     )
-    samples.correct(1, Kept(GRID, (1,)))
+    samples.correct(1, Correction(GRID, (1,)))
     samples[1]
     (image,) = seen
     assert image.dtype == np.uint16
@@ -269,8 +269,8 @@ def test_a_data_set_of_16_bit_images_keeps_their_depth(fill):
 
 
 def test_weights_say_how_often_a_sampler_draws_corrected_samples():
-    from imil.cases import Kept
+    from imil.cases import Correction
 
     samples = CorrectedDataset(Deep(), labels=[0, 1, 0, 1], treatment=Cover(weight=3))
-    samples.correct(2, Kept(GRID, (1,)))
+    samples.correct(2, Correction(GRID, (1,)))
     assert samples.weights().tolist() == [1, 1, 3, 1]

@@ -19,7 +19,7 @@ FILE = r"`([\w./-]+\.(?:py|js|css|html|md|toml|cff|png))`"
 # files that a run, a study or a user makes
 MADE = {
     *("config.toml", "plan.toml", "quick.toml", "cases.html", "report.html"),
-    *("cases.png", "curve.png", "studies/quick/report.html"),
+    *("cases.png", "curve.png", "learned.png", "studies/quick/report.html"),
 }
 MADE_FOLDERS = {
     *("cases", "predictions", "splits", "figures", "jobs"),

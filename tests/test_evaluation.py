@@ -1,7 +1,5 @@
 """Predictions as files."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +9,7 @@ from imil.errors import DataError
 from imil.predictions import Predictions
 from imil.run_folder import RunFolder
 from imil.training.prediction_files import read_predictions, write_predictions
-from imil.training.run import Run
+from imil.training.run_predictions import RunPredictions
 
 KEYS = [f"film {i}" for i in range(5)]
 LABELS = np.array([0, 1, 2, 0, 1])
@@ -66,13 +64,21 @@ def test_predictions_that_are_on_disk_are_read_and_not_made_again(tmp_path):
             return Predictions(PROBS, LABELS, KEYS)
 
     folder, model = RunFolder(tmp_path), Model()
-    run = SimpleNamespace(
-        samples={name: name for name in ("train", "val", "test")}, folder=folder, model=model
+    predictions = RunPredictions(
+        folder,
+        model,
+        {name: name for name in ("train", "val", "test")},
+        marks=(70,),
+        rounds=(70,),
+        num_outliers=20,
+        bfloat16=False,
     )
-    made = Run._predict_all(run, "epoch-070", model)
+    predictions.before_round(70)
+    made = predictions.train
     assert sorted(predicted) == ["test", "train", "val"]
     folder.predictions("epoch-070", "val").unlink()
-    read = Run._predict_all(run, "epoch-070", model)
+    predictions.before_round(70)
+    read = predictions.train
     assert sorted(predicted) == ["test", "train", "val", "val"]
     np.testing.assert_array_equal(read.probs, made.probs)
     assert list(read.keys) == KEYS

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imil.errors import SettingsError, ShapeError
-from imil.fills import blackout, fill
+from imil.errors import ShapeError
+from imil.fills import blackout
 from imil.grid import Grid
 
 
@@ -35,8 +35,3 @@ def test_the_original_is_not_written_to():
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(ShapeError, match="differ"):
         blackout(np.ones((4, 4)), np.ones((4, 5), bool))
-
-
-def test_an_unknown_fill_names_the_known_ones():
-    with pytest.raises(SettingsError, match="blackout"):
-        fill("sparkle")

@@ -221,11 +221,11 @@ def test_maps_of_transformers_equal_captum_s(name, size, settings, layer, grid) 
     images = torch.randn(2, 3, *size)
     classes = torch.tensor([[0, 1], [2, 0]])
     assert find_layer(module, images) == layer
-    found = grad_cam(module, images, classes)
+    result = grad_cam(module, images, classes)
     shown = Shown(module.get_submodule(layer), grid)
     module.set_submodule(layer, shown)
-    np.testing.assert_allclose(found, by_captum(module, shown.map, images, classes), atol=1e-4)
-    assert found.any()
+    np.testing.assert_allclose(result, by_captum(module, shown.map, images, classes), atol=1e-4)
+    assert result.any()
 
 
 # ---- batches -------------------------------------------------------------------------------
@@ -320,8 +320,8 @@ def test_surroundings_make_no_difference() -> None:
         torch.autocast("cpu", dtype=torch.bfloat16),
     ):
         with surroundings:
-            found = grad_cam(network, images.clone(), [[0], [1]])
-        np.testing.assert_array_equal(found, expected)
+            result = grad_cam(network, images.clone(), [[0], [1]])
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_memory_layout_makes_no_difference() -> None:

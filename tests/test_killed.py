@@ -54,7 +54,7 @@ POINTS = [
     ("imil.store", "Store.open_round", 2, "after"),  # in the second round
     ("imil.store", "Store.add", 6, "after"),
     ("imil.training.run", "save", 1, "after"),  # after the last epoch
-    ("imil.training.run", "redraw", 1, "before"),
+    ("imil.training.run", "write_results", 1, "before"),
 ]
 KILLED = [  # with a real `kill -9`
     ("imil.data.decoded_file", "resize_to_square", 7, "before"),
@@ -176,9 +176,9 @@ def readings(out):
     if not path.exists() or not path.stat().st_size:
         return []
     store = Store(path)
-    found = [reading for held in store.rounds() for reading in store.readings(held.id)]
+    result = [reading for held in store.rounds() for reading in store.readings(held.id)]
     store.close()
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_a_run_killed_again_and_again_finishes(films, uninterrupted, tmp_path):
         ("imil.store", "Store.add", 1, "after"),
         ("imil.store", "Store.add", 1, "after"),
         ("imil.store", "Store.mark", 1, "after"),
-        ("imil.training.run", "redraw", 1, "before"),
+        ("imil.training.run", "write_results", 1, "before"),
     ]
     for i, point in enumerate(deaths):
         assert start(run, films, out, point, resumes=i > 0) == -signal.SIGKILL, point

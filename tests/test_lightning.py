@@ -5,7 +5,7 @@ import contract
 import lightning.pytorch as pl
 import pytest
 import torch
-from test_loop import Positions
+from test_imil_callback import Positions
 from torch import nn
 from torch.utils.data import DataLoader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compatible_torchvision  # noqa: F401  # before torchmetrics, which imports torchvision
 import numpy as np
 import pytest
 import torch
@@ -105,8 +106,8 @@ def test_auroc_of_three_classes_is_the_mean_of_each_against_the_rest():
     probs, labels = random_case(3, digits=1)
     areas = []
     for k in range(3):
-        own, rest = probs[labels == k, k], probs[labels != k, k]
-        areas.append(np.mean((own[:, None] > rest) + 0.5 * (own[:, None] == rest)))
+        positives, rest = probs[labels == k, k], probs[labels != k, k]
+        areas.append(np.mean((positives[:, None] > rest) + 0.5 * (positives[:, None] == rest)))
     assert auroc(probs, labels) == pytest.approx(np.mean(areas), abs=1e-12)
 
 

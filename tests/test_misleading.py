@@ -12,7 +12,7 @@ from processes import command
 from reader_contract import check_reader, make_case
 
 from imil.agreement import agreement
-from imil.cases import Kept, Reading, RoundSettings
+from imil.cases import Correction, Reading, RoundSettings
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import Grid
 from imil.images.render import MISLEADING, SELECTED, case_panel, grid_lines, review_strip
@@ -217,9 +217,9 @@ def test_misleading_squares_alone_are_all_that_is_covered(tmp_path):
     with closing(store_with(tmp_path, GIVEN)) as store:
         correct(samples, store.rounds()[0], store)
     assert samples.kept == {
-        0: Kept(GRID, (2, 3)),
-        1: Kept(GRID, (*range(1, 13), 14, 15, 16)),
-        2: Kept(GRID, (6,)),
+        0: Correction(GRID, (2, 3)),
+        1: Correction(GRID, (*range(1, 13), 14, 15, 16)),
+        2: Correction(GRID, (6,)),
     }
 
 

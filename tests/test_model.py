@@ -96,10 +96,10 @@ class Small(nn.Module):
 
     def __init__(self, holds=3):
         super().__init__()
-        self.net, self.holds, self.asked = contract.make_net(), holds, []
+        self.net, self.holds, self.batch_sizes = contract.make_net(), holds, []
 
     def forward(self, x):
-        self.asked.append(len(x))
+        self.batch_sizes.append(len(x))
         if len(x) > self.holds:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return self.net(x)
@@ -110,11 +110,11 @@ def test_where_memory_runs_out_the_batch_size_is_reduced_with_a_warning(caplog):
     net, samples = Small(), contract.make_samples()
     model = TorchModel(net, batch_size=8)
     probs = model.probs(samples)
-    assert net.asked == [8, 4, *[2] * 12]
+    assert net.batch_sizes == [8, 4, *[2] * 12]
     np.testing.assert_array_equal(probs, TorchModel(net.net, batch_size=2).probs(samples))
-    net.asked.clear()
+    net.batch_sizes.clear()
     model.predict(samples)
-    assert net.asked == [2] * 12, "the reduced size is remembered"
+    assert net.batch_sizes == [2] * 12, "the reduced size is remembered"
     (record,) = caplog.records
     assert record.getMessage() == (
         "The GPU's memory does not hold 8 images at a time: the batch size is now 2."
@@ -126,7 +126,7 @@ def test_heat_maps_are_made_in_smaller_batches_where_memory_runs_out():
     net, samples = Small(), contract.make_samples()
     indices, classes = [7, 2, 7, 11, 4, 0], [0, 1, 2, 1, 0, 2]
     cams = TorchModel(net, batch_size=64, layer="net.3").explain(samples, indices, classes)
-    assert net.asked == [5, 2, 2, 1]
+    assert net.batch_sizes == [5, 2, 2, 1]
     expected_cams = TorchModel(net.net, batch_size=2, layer="3").explain(samples, indices, classes)
     for cam, expected in zip(cams, expected_cams, strict=True):
         np.testing.assert_array_equal(cam, expected)

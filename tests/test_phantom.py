@@ -80,12 +80,12 @@ def test_lungs_are_two_dark_regions_of_plausible_size():
 
 def test_a_lesion_brightens_the_lung_and_less_so_when_it_is_difficult():
     def contrast(difficulty):
-        found = []
+        result = []
         for seed in range(40):
             _, sick = pair(seed, size=64, difficulty=difficulty)
             lesion, rest = sick.image[sick.lesion], sick.image[sick.lung & ~sick.lesion]
-            found.append(lesion.mean() - rest.mean())
-        return np.mean(found)
+            result.append(lesion.mean() - rest.mean())
+        return np.mean(result)
 
     easy, hard = contrast(0), contrast(1)
     assert easy > hard + 10  # grey values

@@ -70,6 +70,7 @@ def test_a_round_is_read_by_mouse(reader, store):
     reader.page.get_by_role("heading", name="Your readings").wait_for()
     reader.click_button("Finish the round")
     reader.page.get_by_role("heading", name="Thank you").wait_for()
+    reader.wait_until("document.querySelector('.learned img')?.naturalWidth > 0")
     one, two, three = (stored(store)[number][-1] for number in (1, 2, 3))
     assert one.squares == (6, 7, 11)
     assert one.reason == "The model was focused on the letter, so I switched the focus towards …."

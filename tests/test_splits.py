@@ -129,10 +129,10 @@ def test_no_patient_is_in_two_splits_and_the_counts_are_near(films, seed):
     where = {}
     for patient, name in zip(patients, drawn, strict=True):
         assert where.setdefault(patient, name) == name
-    found = Counter(drawn)
+    result = Counter(drawn)
     # to the image, half up: there are patients with a single one of each class
-    assert abs(found["test"] - 0.25 * len(data)) <= 0.5001
-    assert abs(found["val"] - 0.15 * len(data)) <= 0.5001
+    assert abs(result["test"] - 0.25 * len(data)) <= 0.5001
+    assert abs(result["val"] - 0.15 * len(data)) <= 0.5001
 
 
 def test_splits_are_read_back_as_they_were_written(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imil.cases import Kept
+from imil.cases import Correction
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
@@ -80,7 +80,7 @@ class Flat:
 
 def test_a_data_set_gives_shares_of_the_classes_for_every_sample():
     samples = CorrectedDataset(Flat(), labels=[0, 1] * 3, treatment=SquareCutMix())
-    samples.correct(1, Kept(Grid(2, 2), (1, 2, 3)))
+    samples.correct(1, Correction(Grid(2, 2), (1, 2, 3)))
     image, label = samples[0]
     assert (label.tolist(), label.dtype) == ([1, 0], torch.float32)
     image, label = samples[1]
@@ -90,7 +90,7 @@ def test_a_data_set_gives_shares_of_the_classes_for_every_sample():
 
 def test_up_weighting_leaves_images_as_they_are():
     samples = CorrectedDataset(Flat(), labels=[0, 1] * 3, treatment=UpWeight(times=4))
-    samples.correct(1, Kept(Grid(2, 2), (1,)))
+    samples.correct(1, Correction(Grid(2, 2), (1,)))
     assert (samples[1][0] * 255 == 11).all()
     assert samples.weights().tolist() == [1, 4, 1, 1, 1, 1]
 

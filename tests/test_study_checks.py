@@ -57,11 +57,11 @@ def halves(column="split", order=("train", "test")):
 
 @pytest.fixture
 def study(tmp_path):
-    """Prepares a study of the table, always in the same folder; keeps what was said."""
+    """Prepares a study of the table, always in the same folder; keeps its messages."""
 
     class Study:
         folder = StudyFolder(tmp_path / "study")
-        said: list[str] = []  # noqa: RUF012
+        messages: list[str] = []  # noqa: RUF012
 
         def plan(self, data, **more):
             training = {"model": "test_resnet", "image_size": 32, "batch_size": 4}
@@ -70,9 +70,9 @@ def study(tmp_path):
             return make_plan(values | {"training": training} | more, base=tmp_path)
 
         def prepare(self, data, **more):
-            self.said = []
+            self.messages = []
             plan = self.plan(data, **more)
-            return prepare(plan, self.folder, self.said.append, cache=tmp_path / "cache")
+            return prepare(plan, self.folder, self.messages.append, cache=tmp_path / "cache")
 
         def refuses(self, data, error=ImilError, **more):
             with pytest.raises(error) as caught:
@@ -218,7 +218,7 @@ def test_the_same_image_on_one_side_is_a_warning(tmp_path, study):
     assert warnings[0].startswith("2 images occur more than once")
     assert "'2.png' and '4.png'" in warnings[0]
     assert warnings[1] == "the same image has two labels: '11.png' and '12.png'"
-    assert study.said[-2:] == [f"Note: {warning}." for warning in warnings]
+    assert study.messages[-2:] == [f"Note: {warning}." for warning in warnings]
     assert len(warnings) == 2
 
 
@@ -349,10 +349,10 @@ def test_other_versions_of_an_earlier_session_stay_in_the_warnings(tmp_path, stu
     data = films(tmp_path / "a")
     now = study.prepare(data).versions["torch"]
     facts = json.loads(study.folder.facts.read_text())
-    old = "the study was begun with other versions (torch 1.0, now 2.0)"  # as it was said at first
-    for first, said in (("1.0", [old]), (now, None)):
+    old = "the study was begun with other versions (torch 1.0, now 2.0)"  # the first form
+    for first, recorded in (("1.0", [old]), (now, None)):
         facts["versions"]["torch"] = first
-        facts["warnings"] = facts["warnings"] if said is None else said
+        facts["warnings"] = facts["warnings"] if recorded is None else recorded
         study.folder.facts.write_text(json.dumps(facts))
         warnings = study.prepare(data).warnings
         assert warnings[0] == old.replace("now", "later")
@@ -432,6 +432,15 @@ def test_the_smallest_of_all_splits_must_fill_a_batch(tmp_path, study):
     more = {"splits": {"count": 2}, "training": {"batch_size": 16}}
     message = study.refuses(data, SettingsError, **more)
     assert message.startswith("13 training images are fewer than a batch of 16")
+
+
+def test_a_choice_of_cases_that_the_data_do_not_allow_is_an_error(tmp_path, study):
+    data, training = films(tmp_path / "a"), {"training": {"choice": "off_lung"}}
+    study.prepare(data, **training)  # no arm has a round
+    reader = {"name": "r", "reader": "console"}
+    more = training | {"arms": ["baseline", "imil"], "readers": [reader]}
+    message = study.refuses(data, SettingsError, **more)
+    assert message.startswith("--choice off_lung needs lung masks, and no training image has one")
 
 
 def test_an_unknown_network_is_an_error(tmp_path, study):

@@ -26,40 +26,40 @@ def study(place):
     return make_study(place / "half", arms=arms, seeds=(0,), waiting=waiting, **options)
 
 
-def said(words, place):
-    """What a command that ends well says, in one line."""
-    found = command(["study", *words], place)
-    assert found.returncode == 0, found.stderr
-    return " ".join(found.stdout.split())
+def output_of(words, place):
+    """The standard output of a command that succeeds, in one line."""
+    result = command(["study", *words], place)
+    assert result.returncode == 0, result.stderr
+    return " ".join(result.stdout.split())
 
 
 def test_report_writes_the_report(place, study):
-    assert said(["report", "half"], place) == "The report is half/report.html."
+    assert output_of(["report", "half"], place) == "The report is half/report.html."
     assert study.report.exists()
     assert (study.figures / "forest.svg").exists()
 
 
 def test_status_shows_the_progress_and_the_time_left(place, study):
-    text = said(["status", "half"], place)
+    text = output_of(["status", "half"], place)
     assert "1 of 2 jobs done" in text
     assert text.endswith("About 18 s of work left.")  # 3 of 10 epochs that took 60 s
 
 
 def test_compare_shows_two_studies(place, study):
-    text = said(["compare", "whole", "half"], place)
+    text = output_of(["compare", "whole", "half"], place)
     assert "Same data" in text
     assert "No difference shown" in text
 
 
 def test_reader_shows_what_was_read_in_a_job(place, study):
-    text = said(["reader", "whole/jobs/imil/seed-0-split-0"], place)
+    text = output_of(["reader", "whole/jobs/imil/seed-0-split-0"], place)
     assert "Lee" in text
     assert "8 of 8 cases" in text
 
 
 def test_init_writes_a_plan_and_never_over_a_file(place):
     words = ["init", "quick", "--data", "scans.csv", "--out", "mine.toml"]
-    assert "imil study run mine.toml" in said(words, place)
+    assert "imil study run mine.toml" in output_of(words, place)
     plan = (place / "mine.toml").read_text("utf-8")
     assert 'data = "scans.csv"' in plan
     again = command(["study", *words], place)
@@ -70,7 +70,7 @@ def test_init_writes_a_plan_and_never_over_a_file(place):
 
 @pytest.mark.parametrize("name", ["report", "status", "reader"])
 def test_a_folder_without_a_study_is_refused_in_one_sentence(place, name):
-    found = command(["study", name, "nowhere"], place)
-    assert found.returncode == 2
-    assert found.stderr.count("\n") == 1
-    assert "nowhere" in found.stderr
+    result = command(["study", name, "nowhere"], place)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "nowhere" in result.stderr

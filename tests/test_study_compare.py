@@ -30,8 +30,8 @@ SMALL = {"arms": ("baseline", "imil"), "n": 30, "train": 20, "external": (), "su
 def study(tmp_path):
     """A function that makes a small study under a name."""
 
-    def make(name, **asked):
-        return make_study(tmp_path / name, name=name, **(SMALL | {"seeds": (0, 1)} | asked))
+    def make(name, **options):
+        return make_study(tmp_path / name, name=name, **(SMALL | {"seeds": (0, 1)} | options))
 
     return make
 
@@ -60,11 +60,11 @@ def test_the_same_study_twice_has_no_difference_at_all(study):
 
 def test_differences_are_b_minus_a_and_paired_where_units_and_images_are_the_same(study):
     a, b = study("a"), study("b", effect=1.5)
-    found = {(one.arm, one.measure): one for one in contrasts(a, b)}
-    assert set(found) == {
+    result = {(one.arm, one.measure): one for one in contrasts(a, b)}
+    assert set(result) == {
         (arm, measure) for arm in ("baseline", "imil") for measure in ("accuracy", "auroc", "ece")
     }
-    one = found["imil", "accuracy"]
+    one = result["imil", "accuracy"]
     values = [[accuracy(study_, "imil", seed) for seed in (0, 1)] for study_ in (a, b)]
     assert one.paired
     assert (one.a, one.b) == pytest.approx(np.mean(values, axis=1))
@@ -178,18 +178,18 @@ def test_an_unpaired_interval_is_that_of_two_independent_means():
     # symmetric intervals: half-widths 3 and 4 give 5 (Zou & Donner 2008)
     a = Spread(10.0, 1.0, Interval(10.0, 7.0, 13.0), 3)
     b = Spread(12.0, 1.0, Interval(12.0, 8.0, 16.0), 4)
-    found = unpaired(a, b)
-    assert (found.value, found.low, found.high) == pytest.approx((2.0, -3.0, 7.0))
-    assert not found.excludes_zero
+    result = unpaired(a, b)
+    assert (result.value, result.low, result.high) == pytest.approx((2.0, -3.0, 7.0))
+    assert not result.excludes_zero
 
 
 def test_an_unpaired_interval_keeps_the_skew_of_each():
     # below: b's lower arm 5 and a's upper 12; above: b's upper 8 and a's lower 6
     a = Spread(0.0, 1.0, Interval(0.0, -6.0, 12.0), 3)
     b = Spread(20.0, 1.0, Interval(20.0, 15.0, 28.0), 3)
-    found = unpaired(a, b)
-    assert (found.low, found.high) == pytest.approx((20 - 13, 20 + 10))
-    assert found.excludes_zero
+    result = unpaired(a, b)
+    assert (result.low, result.high) == pytest.approx((20 - 13, 20 + 10))
+    assert result.excludes_zero
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ class Selects:
 
 def drawn(order):
     """What is drawn in twenty epochs."""
-    found = []
+    result = []
     for epoch in range(20):
         order.set_epoch(epoch)
-        found += order
-    return found
+        result += order
+    return result
 
 
 @pytest.mark.parametrize(

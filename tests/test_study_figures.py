@@ -26,7 +26,7 @@ from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
 from imil.images.render import MISLEADING
 from imil.metrics import auroc, expected_calibration_error, roc_points
-from imil.predictions import Predictions as SetPredictions
+from imil.predictions import Predictions
 from imil.store import Store
 from imil.study.figures import (
     Loaders,
@@ -51,7 +51,6 @@ from imil.study.figures.text_fit import fit_text, text_width
 from imil.study.plan import Reader, read_plan
 from imil.study.report.findings import read_findings
 from imil.study.report.write import plan_loaders
-from imil.study.study_folder import Predictions
 from imil.training.prediction_files import write_predictions
 
 pytestmark = pytest.mark.figures
@@ -69,7 +68,7 @@ def predictions(probs, labels):
     """Two classes from the probability of class 1, more from rows."""
     probs = np.asarray(probs, float)
     probs = probs if probs.ndim == 2 else np.stack([1 - probs, probs], axis=1)
-    return Predictions(tuple(map(str, range(len(probs)))), np.asarray(labels, np.int64), probs)
+    return Predictions(probs, np.asarray(labels, np.int64), tuple(map(str, range(len(probs)))))
 
 
 def some(seed, n=60, classes=2):
@@ -116,13 +115,13 @@ def write_train_predictions(study, plan):
         end = 0.6 if job.arm == "baseline" else 0.9
         for when, truth in (("end", end), (f"epoch-{ROUND:03}", 0.1)):
             probs = np.where(np.eye(2)[labels] > 0, truth, 1 - truth)
-            predictions = SetPredictions(probs, labels, list(split["key"]))
+            predictions = Predictions(probs, labels, list(split["key"]))
             write_predictions(job.run.predictions(when, "train"), predictions)
 
 
-def made(folder, **asked):
+def made(folder, **options):
     how = {"arms": KINDS, "readers": READERS, "seeds": (0, 1), "n": 40, "train": 40, "side": 32}
-    study = make_study(folder, epochs=EPOCHS, round_at=ROUND, **how | asked)
+    study = make_study(folder, epochs=EPOCHS, round_at=ROUND, **how | options)
     return study, read_plan(study.plan)
 
 
@@ -253,18 +252,18 @@ def test_a_panel_holds_the_curve_of_its_arm(study, inputs):
 
 def test_a_bin_holds_its_upper_border_and_not_its_lower_one():
     # 15 bins: 0.8 is the border of the 12th and 13th
-    found = reliability_diagrams.binned([predictions([0.8, 0.81, 0.2], [1, 0, 1])])
-    twelfth, thirteenth = found.iloc[11], found.iloc[12]
+    result = reliability_diagrams.binned([predictions([0.8, 0.81, 0.2], [1, 0, 1])])
+    twelfth, thirteenth = result.iloc[11], result.iloc[12]
     assert (twelfth["predictions"], twelfth["accuracy"]) == (2, 0.5)
     assert twelfth["confidence"] == pytest.approx(0.8)
     assert (thirteenth["predictions"], thirteenth["accuracy"]) == (1, 0)
-    assert found["accuracy"].isna().sum() == 13
+    assert result["accuracy"].isna().sum() == 13
 
 
 def test_the_gaps_weighted_by_their_predictions_are_the_calibration_error():
     unit = some(2, n=200)
-    found = reliability_diagrams.binned([unit])
-    gaps = (found["accuracy"] - found["confidence"]).abs() * found["predictions"] / 200
+    result = reliability_diagrams.binned([unit])
+    gaps = (result["accuracy"] - result["confidence"]).abs() * result["predictions"] / 200
     assert gaps.sum() == pytest.approx(expected_calibration_error(unit.probs, unit.labels))
 
 
@@ -407,9 +406,9 @@ def test_the_label_of_a_heat_map_is_the_prediction_of_its_training(study, drawn)
     assert len(data) == 4 * len(plan.rows)
     assert set(data["seed"]) == {plan.seeds[0]}
     for row in data.to_dict("records"):
-        found = folder.job(row["arm"], row["seed"], row["split"]).predictions()
-        probs = found.probs[found.keys.index(row["key"])]
-        truth = found.labels[found.keys.index(row["key"])]
+        result = folder.job(row["arm"], row["seed"], row["split"]).predictions()
+        probs = result.probs[result.keys.index(row["key"])]
+        truth = result.labels[result.keys.index(row["key"])]
         assert row["predicted"] == ("normal", "TB")[probs.argmax()]
         assert row["confidence"] == pytest.approx(probs.max())
         assert row["right"] == (probs.argmax() == truth)
@@ -430,10 +429,10 @@ def test_a_column_shows_the_heat_maps_of_its_arm(study, inputs):
 
 def test_the_outline_is_that_of_the_lesion(study):
     _, plan = study
-    own, known = plan_loaders(plan), loaders(plan)
+    loaded, known = plan_loaders(plan), loaders(plan)
     key = next(key for key in pd.read_csv(plan.data)["image"] if known.mask(key) is not None)
-    assert (own.mask(key) == known.mask(key)).all()
-    assert (own.load(key) == known.load(key)).all()
+    assert (loaded.mask(key) == known.mask(key)).all()
+    assert (loaded.load(key) == known.load(key)).all()
 
 
 def test_right_and_wrong_are_distinguished_by_a_mark_not_by_colour(inputs):
@@ -510,8 +509,8 @@ def test_the_large_marker_is_the_number_of_the_report(copy):
         drawing = attention_energy.draw(FigureInputs(folder, plan, table(plan)))
     every = drawing.data.query("arm == 'imil.Lee'")
     assert every.loc[every["seed"].isna(), "energy"].tolist() == pytest.approx([0.35])
-    found = focus_by_arm(read_findings(folder, plan).focus).query("arm == 'imil.Lee'")
-    assert found["energy"].tolist() == pytest.approx([0.35])
+    result = focus_by_arm(read_findings(folder, plan).focus).query("arm == 'imil.Lee'")
+    assert result["energy"].tolist() == pytest.approx([0.35])
     energy = drawing.figure.axes[0]
     assert any(list(line.get_xdata()) == pytest.approx([0.35]) for line in energy.lines)
 
@@ -535,13 +534,13 @@ def test_markers_of_the_focus_are_the_means_and_chance_is_the_area(study, inputs
             arm.id: pd.concat(pd.read_parquet(folder.job(arm.id, seed, 0).focus) for seed in (0, 1))
             for arm in plan.rows
         }
-        own = {arm: one[one["mask"] == mask] for arm, one in files.items()}
+        loaded = {arm: one[one["mask"] == mask] for arm, one in files.items()}
         for what in ("energy", "pointing"):
             lines = next(axes).lines
             single = [line.get_xdata()[0] for line in lines if len(line.get_xdata()) == 1]
-            assert single == pytest.approx([one[what].mean() for one in own.values()])
+            assert single == pytest.approx([one[what].mean() for one in loaded.values()])
             chance = [line.get_xdata()[0] for line in lines if list(line.get_ydata()) == [0, 1]]
-            area = np.mean([one["area"].mean() for one in own.values()])
+            area = np.mean([one["area"].mean() for one in loaded.values()])
             assert chance == ([pytest.approx(area)] if what == "energy" else [])
 
 

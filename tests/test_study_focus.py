@@ -27,25 +27,25 @@ LEFT = mask([1, 0], [1, 0])
 
 def test_energy_is_the_share_of_the_heat_inside():
     """0.2 + 0.1 of 0.2 + 0.4 + 0.1 + 0.3."""
-    (found,) = focus([cam([0.2, 0.4], [0.1, 0.3])], [LEFT])
-    assert found == Focus(pytest.approx(0.3), 0.5, False)
+    (result,) = focus([cam([0.2, 0.4], [0.1, 0.3])], [LEFT])
+    assert result == Focus(pytest.approx(0.3), 0.5, False)
 
 
 def test_a_heat_map_that_is_the_same_everywhere_has_the_energy_of_chance():
-    (found,) = focus([np.full((6, 6), 0.7, np.float32)], [np.arange(144).reshape(12, 12) < 30])
-    assert found.energy == pytest.approx(found.area) == pytest.approx(30 / 144)
+    (result,) = focus([np.full((6, 6), 0.7, np.float32)], [np.arange(144).reshape(12, 12) < 30])
+    assert result.energy == pytest.approx(result.area) == pytest.approx(30 / 144)
 
 
 def test_a_finer_mask_counts_by_the_share_of_each_pixel():
     """The mask covers 3 of 4 fine pixels of the first coarse one: 0.75 · 0.8 of 1.0."""
     fine = mask([1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0])
-    (found,) = focus([cam([0.8, 0.1], [0.1, 0.0])], [fine])
-    assert found == Focus(pytest.approx(0.6), pytest.approx(3 / 16), True)
+    (result,) = focus([cam([0.8, 0.1], [0.1, 0.0])], [fine])
+    assert result == Focus(pytest.approx(0.6), pytest.approx(3 / 16), True)
 
 
 def test_a_coarser_mask_counts_as_if_drawn_larger():
-    (found,) = focus([cam([1, 2, 3, 4], [1, 2, 3, 4])], [mask([1, 0])])
-    assert found == Focus(pytest.approx(6 / 20), 0.5, False)
+    (result,) = focus([cam([1, 2, 3, 4], [1, 2, 3, 4])], [mask([1, 0])])
+    assert result == Focus(pytest.approx(6 / 20), 0.5, False)
 
 
 def test_the_hottest_pixel_decides_the_pointing_game():
@@ -73,9 +73,9 @@ def test_several_hottest_pixels_count_together():
 
 
 def test_a_blank_heat_map_has_no_energy_and_hits_nothing():
-    (found,) = focus([np.zeros((2, 2), np.float32)], [LEFT])
-    assert math.isnan(found.energy)
-    assert (found.area, found.pointing) == (0.5, False)
+    (result,) = focus([np.zeros((2, 2), np.float32)], [LEFT])
+    assert math.isnan(result.energy)
+    assert (result.area, result.pointing) == (0.5, False)
 
 
 def test_without_a_mask_or_with_an_empty_one_the_result_is_none():
@@ -154,23 +154,23 @@ def test_the_summary_is_worked_by_hand():
     """
     one = rows(("a", "lesion_mask", 0.2, 0.1, True), ("b", "lesion_mask", np.nan, 0.9, False))
     two = rows(("a", "lesion_mask", 0.4, 0.3, True), ("a", "lung_mask", 0.5, 0.5, False))
-    found = summary({"baseline": [one, two], "imil": [], "mixup": [one]})
-    assert list(found) == NAMES
-    lesion = found.iloc[0]
+    result = summary({"baseline": [one, two], "imil": [], "mixup": [one]})
+    assert list(result) == NAMES
+    lesion = result.iloc[0]
     assert (lesion["arm"], lesion["mask"]) == ("baseline", "lesion_mask")
     assert (lesion["images"], lesion["blank"]) == (3, 1)
     assert lesion["energy"] == pytest.approx(0.3)
     assert lesion["area"] == pytest.approx(1.3 / 3)
     assert lesion["ratio"] == pytest.approx(1.5)
     assert lesion["pointing"] == pytest.approx(2 / 3)
-    assert found[["arm", "mask"]].to_numpy().tolist()[1:] == [
+    assert result[["arm", "mask"]].to_numpy().tolist()[1:] == [
         ["baseline", "lung_mask"],
         ["mixup", "lesion_mask"],
     ]
 
 
 def test_an_arm_that_is_blank_everywhere_has_no_ratio():
-    found = summary({"imil": [rows(("a", "lung_mask", np.nan, 0.9, False))]}).iloc[0]
-    assert (found["images"], found["blank"], found["pointing"]) == (1, 1, 0)
-    assert found["area"] == 0.9
-    assert np.isnan(found[["energy", "ratio"]].astype(float)).all()
+    result = summary({"imil": [rows(("a", "lung_mask", np.nan, 0.9, False))]}).iloc[0]
+    assert (result["images"], result["blank"], result["pointing"]) == (1, 1, 0)
+    assert result["area"] == 0.9
+    assert np.isnan(result[["energy", "ratio"]].astype(float)).all()

@@ -8,8 +8,9 @@ import pytest
 
 from imil.atomic_files import write_json
 from imil.errors import DataError
-from imil.predictions import Predictions as SetPredictions
-from imil.study.study_folder import Predictions, StudyFolder
+from imil.predictions import Predictions
+from imil.study.study_folder import StudyFolder
+from imil.study.study_predictions import select_images
 from imil.training.prediction_files import write_predictions
 
 PROBS = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])
@@ -25,9 +26,9 @@ def job(tmp_path):
 def test_files_have_the_documented_paths(tmp_path):
     study = StudyFolder(tmp_path)
     job = study.job("imil", 2, 0)
-    there = [study.plan, study.facts, study.images, study.splits(4), study.figures, study.report]
-    there += [job.path, job.focus, job.heat_maps, job.run.store]
-    assert [str(path.relative_to(tmp_path)) for path in there] == [
+    paths = [study.plan, study.facts, study.images, study.splits(4), study.figures, study.report]
+    paths += [job.path, job.focus, job.heat_maps, job.run.store]
+    assert [str(path.relative_to(tmp_path)) for path in paths] == [
         *("plan.toml", "study.json", "images.parquet", "splits/split-4.csv"),
         *("figures", "report.html", "jobs/imil/seed-2-split-0"),
         "jobs/imil/seed-2-split-0/focus.parquet",
@@ -80,26 +81,26 @@ def test_a_damaged_state_file_is_refused_in_one_sentence(job, text):
 
 
 def test_predictions_come_back_as_they_were_written(job):
-    write_predictions(job.run.predictions("epoch-070", "test"), SetPredictions(PROBS, LABELS, KEYS))
-    found = job.predictions(when="epoch-070")
-    assert found.keys == tuple(KEYS)
-    assert (found.probs == PROBS).all()
-    assert (found.labels == LABELS).all()
-    assert len(found) == 3
+    write_predictions(job.run.predictions("epoch-070", "test"), Predictions(PROBS, LABELS, KEYS))
+    result = job.predictions(when="epoch-070")
+    assert result.keys == tuple(KEYS)
+    assert (result.probs == PROBS).all()
+    assert (result.labels == LABELS).all()
+    assert len(result) == 3
     with pytest.raises(DataError, match="run the study to its end"):
         job.predictions()
 
 
 def test_the_columns_of_twelve_classes_keep_their_order(job):
     probs = np.random.default_rng(0).dirichlet(np.ones(12), 3)
-    write_predictions(job.run.predictions("end", "test"), SetPredictions(probs, LABELS, KEYS))
+    write_predictions(job.run.predictions("end", "test"), Predictions(probs, LABELS, KEYS))
     assert (job.predictions().probs == probs).all()
 
 
 def test_the_test_set_comes_first_and_training_sets_are_left_out(job):
     assert job.sets() == ()
     for name in ("train", "val", "external-b", "test", "external-a"):
-        write_predictions(job.run.predictions("end", name), SetPredictions(PROBS, LABELS, KEYS))
+        write_predictions(job.run.predictions("end", name), Predictions(PROBS, LABELS, KEYS))
     assert job.sets() == ("test", "external-a", "external-b")
 
 
@@ -113,10 +114,10 @@ def test_damaged_predictions_are_refused_in_one_sentence(job, damage):
 
 
 def test_some_of_the_predictions_keep_their_order():
-    found = Predictions(tuple(KEYS), LABELS, PROBS).select(np.array([True, False, True]))
-    assert found.keys == ("a.png", "c.png")
-    assert found.labels.tolist() == [1, 0]
-    assert (found.probs == PROBS[[0, 2]]).all()
+    selected = select_images(Predictions(PROBS, LABELS, KEYS), {"c.png", "a.png"})
+    assert selected.keys == ("a.png", "c.png")
+    assert selected.labels.tolist() == [1, 0]
+    assert (selected.probs == PROBS[[0, 2]]).all()
 
 
 def test_facts_are_read_and_a_folder_without_them_is_refused(tmp_path):

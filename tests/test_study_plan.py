@@ -13,6 +13,13 @@ BASE = Path("/studies")
 LEAST = {"name": "A", "data": "films.csv", "arms": ["baseline"]}
 LEE = {"name": "Lee", "reader": "web"}
 IMIL = {"arms": ["baseline", "imil"], "readers": [LEE]}
+BEST = {"name": "best"}
+CURE = {
+    "arms": ["baseline", "no-shortcut", "imil"],
+    "readers": [LEE],
+    "shortcut": {},
+    "treatments": [BEST | {"controls": ["random"], "without_shortcut": True}],
+}
 
 
 def plan(**more):
@@ -27,18 +34,18 @@ def sentence(make):
 
 
 def test_what_is_not_said_is_the_papers():
-    found = plan()
-    assert found.seeds == (0,)
-    assert (found.splits.count, found.splits.test_share, found.splits.seed) == (1, 0.2, 0)
-    settings = found.settings(Arm("baseline"), 0)
+    result = plan()
+    assert result.seeds == (0,)
+    assert (result.splits.count, result.splits.test_share, result.splits.seed) == (1, 0.2, 0)
+    settings = result.settings(Arm("baseline"), 0)
     assert (settings.model, settings.image_size, settings.epochs) == ("resnet50", 224, 100)
     assert (settings.optimizer, settings.lr, settings.batch_size) == ("sgd", 0.001, 64)
-    assert (settings.num_outliers, settings.grid_size, found.round) == (20, "4x4", 70)
+    assert (settings.num_outliers, settings.grid_size, result.round) == (20, "4x4", 70)
 
 
 def test_each_arm_trains_with_what_makes_it_that_arm():
-    found = plan(arms=["baseline", "mixup", "imil"], readers=[LEE], training={"lr": 0.1})
-    baseline, mixup, imil = (found.settings(arm, 7) for arm in found.rows)
+    result = plan(arms=["baseline", "mixup", "imil"], readers=[LEE], training={"lr": 0.1})
+    baseline, mixup, imil = (result.settings(arm, 7) for arm in result.rows)
     assert (baseline.mix, mixup.mix, imil.mix) == ("none", "mixup", "none")
     assert [str(one.reader) for one in (baseline, mixup, imil)] == ["none", "none", "web"]
     assert imil.reader_name == "Lee"
@@ -46,25 +53,51 @@ def test_each_arm_trains_with_what_makes_it_that_arm():
     assert {settings.seed for settings in (baseline, mixup, imil)} == {7}
 
 
+def test_a_treatment_is_trained_with_its_text_and_the_readings_it_is_given():
+    other = {"name": "gentle", "treatment": "best:reliance=1"}
+    found = plan(**CURE | {"treatments": [*CURE["treatments"], other]})
+    settings = {arm.id: found.settings(arm, 7) for arm in found.rows}
+    assert {name: one.treatment for name, one in settings.items()} == {
+        "baseline": "imil",
+        "no-shortcut": "imil",
+        "imil": "imil",
+        "best": "best",
+        "best-random": "best",
+        "best-no-shortcut": "best",
+        "gentle": "best:reliance=1",
+    }
+    assert str(settings["no-shortcut"].reader) == "none"
+    assert str(settings["best-random"].reader) == "control:best-random"
+    assert str(settings["best-no-shortcut"].reader) == "web"
+
+
+def test_the_mark_is_a_letter_at_the_upper_right_and_every_arm_is_tested_with_it():
+    found = plan(**CURE, external={"b": {"data": "b.csv"}})
+    shortcut = found.shortcut
+    assert (shortcut.kind, shortcut.place, shortcut.share) == ("letter", "upper-right", 0.97)
+    assert found.more_sets == ("test-for", "test-against", "external-b")
+    assert plan(external={"b": {"data": "b.csv"}}).more_sets == ("external-b",)
+
+
 def test_names_are_taken_as_on_the_command_line():
-    found = plan(training={"image-size": 64}, splits={"test-share": 0.25})
-    assert found.settings(Arm("baseline"), 0).image_size == 64
-    assert found.settings(Arm("baseline"), 0).test_share == 0.25
-    assert plan(training={"image_size": 64}).training == found.training
+    result = plan(training={"image-size": 64}, splits={"test-share": 0.25})
+    assert result.settings(Arm("baseline"), 0).image_size == 64
+    assert result.settings(Arm("baseline"), 0).test_share == 0.25
+    assert plan(training={"image_size": 64}).training == result.training
 
 
 def test_paths_are_taken_from_the_plans_folder():
-    found = plan(
+    result = plan(
         arms=["baseline", "imil"],
         training={"weights": "w.safetensors"},
         external={"b": {"data": "../b.csv"}, "c": {"data": "/c.csv"}},
         readers=[{"name": "Lee", "reader": "replay:runs/lee"}, {"name": "Kim"}],
     )
-    assert found.data == "/studies/films.csv"
-    assert found.external["b"].data == "/studies/../b.csv"
-    assert found.external["c"].data == "/c.csv"
-    assert found.training["weights"] == "/studies/w.safetensors"
-    assert [str(reader.reader) for reader in found.readers] == [
+    assert result.data == "/studies/films.csv"
+    assert result.external["b"].data == "/studies/../b.csv"
+    assert result.external["c"].data == "/c.csv"
+    assert result.training["weights"] == "/studies/w.safetensors"
+    assert [str(reader.reader) for reader in result.readers] == [
         "replay:/studies/runs/lee",
         "simulated",
     ]
@@ -79,7 +112,7 @@ def test_making_a_plan_does_not_change_the_values():
 
 
 def test_a_written_plan_reads_as_the_same_plan(tmp_path):
-    found = plan(
+    result = plan(
         **IMIL,
         seeds=[0, 5],
         subgroups=["sex"],
@@ -87,8 +120,11 @@ def test_a_written_plan_reads_as_the_same_plan(tmp_path):
         splits={"count": 3},
         external={"b": {"data": "b.csv"}},
     )
-    found.write(tmp_path / "plan.toml")
-    assert read_plan(tmp_path / "plan.toml") == found
+    cure = plan(**CURE)
+    cure.write(tmp_path / "cure.toml")
+    assert read_plan(tmp_path / "cure.toml") == cure
+    result.write(tmp_path / "plan.toml")
+    assert read_plan(tmp_path / "plan.toml") == result
 
 
 def test_the_round_must_be_before_the_last_epoch():
@@ -125,6 +161,16 @@ def test_a_control_allows_one_round_only():
             {"training": {"imil-epoch": 5, "imil_epoch": 6}},
             "[training] contains 'imil_epoch' twice",
         ),
+        (
+            {"training": {"round-when": "stall"}},
+            "[training] contains round-when 'stall', but the arms of a study share the training",
+        ),
+        (
+            {"training": {"budget": 20, "imil-epoch": [50, 70]}},
+            "[training] contains budget 20 and several rounds, but a study compares rounds of",
+        ),
+        ({"training": {"patience": 3}}, "--patience 3 has no effect with --round-when schedule"),
+        ({"training": {"choice": "clever"}}, "unknown choice of cases 'clever'"),
         ({"training": {"weights": 3}}, "--weights is 3: input should be a valid string"),
         ({"training": {"test-share": 0.1}}, "[training] contains 'test_share'"),
         ({"training": {"imil-epoch": []}}, "imil_epoch is empty"),
@@ -160,6 +206,30 @@ def test_a_control_allows_one_round_only():
         ({"readers": LEE}, "write [[readers]] above the lines of each"),
         ({"readers": ["Lee"]}, "readers.0 is 'Lee': write [[readers]] above"),
         ({"readers": [LEE | {"reader": 3}]}, "readers.0.reader is 3: input should be a valid"),
+        ({"shortcut": {"share": 0.4}}, "shortcut.share is 0.4: input should be greater than"),
+        ({"shortcut": {"kind": "R"}}, "shortcut.kind is 'R': input should be 'letter', 'border'"),
+        ({"shortcut": {"place": "top"}}, "shortcut.place is 'top': input should be"),
+        ({"shortcut": {"size": 1}}, "unknown setting 'shortcut.size' in the plan"),
+        ({"shortcut": "letter"}, "shortcut is 'letter': write [shortcut] above its lines"),
+        ({"arms": ["baseline", "no-shortcut"]}, "add a [shortcut] table"),
+        (IMIL | {"treatments": [{"name": "bset"}]}, "'bset' cannot be used: unknown treatment"),
+        (
+            IMIL | {"treatments": [{"name": "a", "treatment": "best:irrelevant=2"}]},
+            "the treatment 'a' cannot be used: irrelevant is 2.0: give a share",
+        ),
+        (IMIL | {"treatments": [{"name": "a b"}]}, "treatments.0.name is 'a b'"),
+        (
+            IMIL | {"treatments": [BEST | {"controls": ["mean"]}]},
+            "treatments.0.controls.0 is 'mean': input should be 'random' or 'inverted'",
+        ),
+        (IMIL | {"treatments": [BEST | {"controls": ["random"] * 2}]}, "has a control twice"),
+        (IMIL | {"treatments": BEST}, "write [[treatments]] above the lines of each"),
+        (IMIL | {"treatments": [BEST | {"without_shortcut": 1}]}, "should be a valid boolean"),
+        ({"treatments": [BEST]}, "the treatment 'best' uses the readings of the arm 'imil'"),
+        (
+            IMIL | {"treatments": [BEST], "training": {"imil_epoch": [50, 70]}},
+            "imil-epoch has several rounds, but the treatment 'best' has the same cases",
+        ),
         ({"data": 3}, "data is 3: input should be a valid string"),
         ({"name": ""}, "name is ''"),
     ],
@@ -201,6 +271,6 @@ def test_a_missing_file_or_invalid_toml_is_refused_in_one_sentence(tmp_path):
 def test_a_plan_is_read_from_its_file(tmp_path):
     text = 'name = "A"\ndata = "films.csv"\narms = ["baseline"]\n[training]\nimage-size = 64\n'
     (tmp_path / "plan.toml").write_text(text)
-    found = read_plan(tmp_path / "plan.toml")
-    assert found.data == str(tmp_path / "films.csv")
-    assert found.training == {"image_size": tomllib.loads(text)["training"]["image-size"]}
+    result = read_plan(tmp_path / "plan.toml")
+    assert result.data == str(tmp_path / "films.csv")
+    assert result.training == {"image_size": tomllib.loads(text)["training"]["image-size"]}

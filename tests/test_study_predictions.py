@@ -34,16 +34,13 @@ def reads(monkeypatch):
     return counts
 
 
-def of_predictions(reads):
-    return {path: n for path, n in reads.items() if "predictions" in path.parts}
-
-
-def test_a_report_reads_each_prediction_file_once(study, reads):
+def test_a_report_reads_each_file_of_a_training_once(study, reads):
     write_report(study, read_plan(study.plan))
     end = set(study.path.glob("jobs/*/*/predictions/end/*.parquet"))
     assert len(end) >= 3 * 2 * 2  # arms, seeds, sets
-    assert end & {p for p in of_predictions(reads) if p.stem == "test"}
-    assert set(of_predictions(reads).values()) == {1}
+    assert {path for path in end if path.stem == "test"} <= reads.keys()
+    assert set(study.path.glob("jobs/*/*/focus.parquet")) <= reads.keys()
+    assert {n for path, n in reads.items() if "jobs" in path.parts} == {1}
 
 
 def test_predictions_are_the_same_object_when_they_are_asked_for_again(study):

@@ -76,11 +76,11 @@ def number(cell):
 
 def same(text, rows, names):
     """Whether the decimal numbers in a text are those of the rows, as exactly as it prints them."""
-    found = re.findall(r"[+-]?\d+\.\d+", text.replace("−", "-"))
+    result = re.findall(r"[+-]?\d+\.\d+", text.replace("−", "-"))
     results = [(row.measure, name, getattr(row, name)) for row in rows for name in names]
     results = [one for one in results if isfinite(one[2])]  # the baseline has no difference
-    assert len(found) == len(results), text
-    for one, (measure, name, value) in zip(map(float, found), results, strict=True):
+    assert len(result) == len(results), text
+    for one, (measure, name, value) in zip(map(float, result), results, strict=True):
         if name == "p":
             exact = 0.0051 if value >= 0.1 else 0.001
         else:
@@ -313,9 +313,9 @@ def test_every_p_of_the_networks_is_that_of_the_csv_files(written, page):
             ("accuracy", "auroc"), text[::2], text[1::2], strict=True
         ):
             one = row(title, measure)
-            own = units.query("arm == @one.arm and measure == @measure").sort_values("seed")
+            rows_of_arm = units.query("arm == @one.arm and measure == @measure").sort_values("seed")
             assert together == probability(one.p_networks)
-            assert each == ", ".join(map(probability, own["p"]))
+            assert each == ", ".join(map(probability, rows_of_arm["p"]))
 
 
 @pytest.mark.parametrize(
@@ -335,9 +335,9 @@ def test_every_number_of_a_subgroup_is_that_of_the_csv(written, page, heading, m
     row = csv_row(written)
     rows = page.tables[f"{heading}, by sex (test images in brackets)"]
     for title, text in by_arm(rows).items():
-        own = [row(title, measure, subgroup=f"sex={one}") for one in "FM"]
-        assert rows[0][1:] == [f"F ({own[0].n})", f"M ({own[1].n})"]
-        for cell, one in zip(text, own, strict=True):
+        rows_of_arm = [row(title, measure, subgroup=f"sex={one}") for one in "FM"]
+        assert rows[0][1:] == [f"F ({rows_of_arm[0].n})", f"M ({rows_of_arm[1].n})"]
+        for cell, one in zip(text, rows_of_arm, strict=True):
             same(cell, [one], VALUE + DIFFERENCE)
 
 
@@ -489,11 +489,11 @@ def test_figures_are_in_the_page_and_in_their_folder(written):
 def test_a_browser_fetches_nothing_and_the_page_fits_a_phone(written):
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 390, "height": 800})
-        page, asked, errors = context.new_page(), [], []
-        page.on("request", lambda request: asked.append(request.url))
+        page, requests, errors = context.new_page(), [], []
+        page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: errors.append(message.text))
         page.goto(written.report.as_uri())
-        assert [one for one in asked if not one.startswith("data:")] == [written.report.as_uri()]
+        assert [one for one in requests if not one.startswith("data:")] == [written.report.as_uri()]
         assert errors == []
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")

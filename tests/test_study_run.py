@@ -69,11 +69,11 @@ def study(place, name, *, arms=ARMS, seeds=(0,), more="", words=()):
     """What `imil study run` said, and the study's folder."""
     plan = place / f"{name}.toml"
     plan.write_text(PLAN.format(arms=json.dumps(list(arms)), seeds=list(seeds), more=more))
-    said = command(
+    result = command(
         ["study", "run", plan, "--out", place / name, *ALIKE, "--cache", place / "cache", *words],
         place,
     )
-    return said, StudyFolder(place / name)
+    return result, StudyFolder(place / name)
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def equal(one, other):
 @pytest.fixture(scope="module")
 def whole(place):
     """A study that ran to its end."""
-    said, folder = study(place, "whole")
-    assert said.returncode == 0, said.stdout + said.stderr
-    return said, folder
+    result, folder = study(place, "whole")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result, folder
 
 
 def test_a_study_ends_with_a_report_and_figures_of_its_own_jobs(whole):
@@ -133,9 +133,9 @@ def readings(job):
     store = Store(job.run.store, readonly=True)
     (held,) = store.rounds()
     standing = store.newest_readings(held.id)
-    found = {case.key: standing[case.id] for case in store.cases(held.id)}
+    result = {case.key: standing[case.id] for case in store.cases(held.id)}
     store.close()
-    return found
+    return result
 
 
 def alone(place, out, reader):
@@ -237,10 +237,10 @@ def test_drawing_some_more_often_changes_the_training(whole):
 def test_finished_jobs_are_not_repeated(place, whole):
     before = {p: p.stat().st_mtime_ns for p in whole[1].path.rglob("model.safetensors")}
     assert len(before) == len(ARMS)
-    said, folder = study(place, "whole")
-    assert said.returncode == 0, said.stderr
+    result, folder = study(place, "whole")
+    assert result.returncode == 0, result.stderr
     assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("model.safetensors")} == before
-    assert "seed 0" not in said.stdout
+    assert "seed 0" not in result.stdout
 
 
 def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
@@ -252,8 +252,8 @@ def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
     config = re.sub("(?m)^(device|precision) = .*$", "", config)
     elsewhere.run.config.write_text(config + 'device = "cuda"\nprecision = "bf16"\n')
     more = '[external.else]\ndata = "else/manifest.csv"'
-    said, folder = study(place, "grown", arms=["baseline", "mixup"], seeds=[0, 1], more=more)
-    assert said.returncode == 0, said.stdout + said.stderr
+    result, folder = study(place, "grown", arms=["baseline", "mixup"], seeds=[0, 1], more=more)
+    assert result.returncode == 0, result.stdout + result.stderr
     for arm, seed in product(("baseline", "mixup"), (0, 1)):
         job = folder.job(arm, seed, 0)
         assert job.state == "done"
@@ -269,7 +269,7 @@ def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
     assert "External set else" in folder.report.read_text("utf-8")
 
 
-def asked_of(place, name, readers, arms=ARMS):
+def run_study_of(place, name, readers, arms=ARMS):
     """A copy of the finished study is run again with these readers."""
     shutil.copytree(StudyFolder(place / "whole").path, place / name)
     tables = "".join(f'[[readers]]\nname = "{one}"\nreader = "simulated"\n' for one in readers)
@@ -280,30 +280,30 @@ def asked_of(place, name, readers, arms=ARMS):
 
 
 def test_trainings_with_another_reader_are_refused(place, whole):
-    said, _ = asked_of(place, "renamed", ["B"])
-    assert said.returncode == 2
-    assert "was trained with reader-name A, but the plan has B" in said.stderr
+    result, _ = run_study_of(place, "renamed", ["B"])
+    assert result.returncode == 2
+    assert "was trained with reader-name A, but the plan has B" in result.stderr
     assert (place / "renamed/jobs/imil/seed-0-split-0/metrics.json").exists()
 
 
 @pytest.mark.usefixtures("unreported")
 def test_a_reader_can_be_added_and_nothing_is_trained_twice(place, whole):
     before = (whole[1].job("imil", 0, 0).run.weights).stat().st_mtime_ns
-    said, folder = asked_of(place, "joined", ["A", "B"], ["baseline", "imil", "imil-random"])
-    assert said.returncode == 0, said.stdout + said.stderr
+    result, folder = run_study_of(place, "joined", ["A", "B"], ["baseline", "imil", "imil-random"])
+    assert result.returncode == 0, result.stdout + result.stderr
     assert folder.job("imil.A", 0, 0).run.weights.stat().st_mtime_ns == before
     assert folder.job("imil.B", 0, 0).state == "done"
     assert not folder.arm("imil").exists()
-    assert "imil.A, seed" not in said.stdout
+    assert "imil.A, seed" not in result.stdout
 
 
 @pytest.mark.usefixtures("unreported")
 def test_imil_can_be_added_to_a_study_that_started_without_it(place, whole):
-    said, folder = study(place, "rivals", arms=["baseline", "mixup"])
-    assert said.returncode == 0, said.stderr
+    result, folder = study(place, "rivals", arms=["baseline", "mixup"])
+    assert result.returncode == 0, result.stderr
     assert not folder.job("mixup", 0, 0).run.at(2).exists()  # nothing goes on from it
-    said, folder = study(place, "rivals", arms=["baseline", "mixup", "imil"])
-    assert said.returncode == 0, said.stdout + said.stderr
+    result, folder = study(place, "rivals", arms=["baseline", "mixup", "imil"])
+    assert result.returncode == 0, result.stdout + result.stderr
     assert equal(weights(folder.job("imil", 0, 0)), weights(whole[1].job("imil", 0, 0)))
 
 
@@ -325,10 +325,10 @@ def test_a_fork_starts_with_the_epochs_it_shares(place, whole):
 def test_a_study_with_other_settings_is_refused(place, whole):
     plan = (place / "whole.toml").read_text().replace("lr = 0.05", "lr = 0.01")
     (place / "other.toml").write_text(plan)
-    said = command(["study", "run", place / "other.toml", "--out", whole[1].path], place)
-    assert said.returncode == 2
-    assert "another 'training'" in said.stderr
-    assert "Traceback" not in said.stderr
+    result = command(["study", "run", place / "other.toml", "--out", whole[1].path], place)
+    assert result.returncode == 2
+    assert "another 'training'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.usefixtures("unreported")
@@ -338,8 +338,8 @@ def test_a_replay_without_any_of_the_cases_skips_all_and_trains_as_the_baseline(
     never_asked = before.keys[int(np.flatnonzero(right)[0])]
     (place / "others.csv").write_text(f"key,squares\n{never_asked},1 2\n")
     more = f'reader = "replay:{place / "others.csv"}"'
-    said, folder = study(place, "elsewhere", arms=["baseline", "imil", "imil-random"], more=more)
-    assert said.returncode == 0, said.stdout + said.stderr
+    result, folder = study(place, "elsewhere", arms=["baseline", "imil", "imil-random"], more=more)
+    assert result.returncode == 0, result.stdout + result.stderr
     for arm in ("imil", "imil-random"):
         assert {one.verdict for one in readings(folder.job(arm, 0, 0)).values()} == {"skip"}
         assert equal(weights(folder.job(arm, 0, 0)), weights(folder.job("baseline", 0, 0)))
@@ -354,12 +354,12 @@ def test_a_failed_job_is_reported_and_the_others_are_done(place, whole):
     shutil.copytree(whole[1].path, place / "failing", ignore=trained)
     folder = StudyFolder(place / "failing")
     folder.job("imil.B", 0, 0).run.splits.mkdir(parents=True)  # where a file is to be written
-    said, folder = study(place, "failing", arms=["baseline", "imil", "imil-random"], more=more)
-    assert said.returncode == 1, said.stdout + said.stderr
+    result, folder = study(place, "failing", arms=["baseline", "imil", "imil-random"], more=more)
+    assert result.returncode == 1, result.stdout + result.stderr
     assert folder.job("imil.B", 0, 0).state == "failed"
-    assert "Failed: imil.B, seed 0, split 0:" in said.stdout
+    assert "Failed: imil.B, seed 0, split 0:" in result.stdout
     assert "split.csv" in folder.job("imil.B", 0, 0).status["error"]
-    assert "Traceback" not in said.stdout + said.stderr
+    assert "Traceback" not in result.stdout + result.stderr
     for arm in ("baseline", "imil.A", "imil-random"):
         assert folder.job(arm, 0, 0).state == "done"
     status = command(["study", "status", folder.path], place).stdout
@@ -370,13 +370,13 @@ def test_a_failed_job_is_reported_and_the_others_are_done(place, whole):
 def test_a_full_disk_fails_the_job_and_the_study_can_be_resumed(place, whole):
     (place / "full.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
     words = ["study", "run", "full.toml", "--out", "full", *ALIKE, "--cache", "cache"]
-    said = command(words, place, largest_file=100_000)
-    assert said.returncode == 1, said.stdout + said.stderr
-    assert "Traceback" not in said.stdout + said.stderr
+    result = command(words, place, largest_file=100_000)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
     job = StudyFolder(place / "full").job("baseline", 0, 0)
     assert job.state == "failed"
-    said = command(words, place)
-    assert said.returncode == 0, said.stdout + said.stderr
+    result = command(words, place)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert equal(weights(job), weights(whole[1].job("baseline", 0, 0)))
 
 
@@ -404,14 +404,14 @@ def test_a_person_is_asked_for_cases_that_a_replay_lacks_and_can_stop(place, who
     person.type("")
     person.wait_for("The report is")
     assert person.end() == 0
-    found = readings(StudyFolder(place / "asked").job("imil", 0, 0))
+    result = readings(StudyFolder(place / "asked").job("imil", 0, 0))
     assert {
-        key: (one.reader, one.squares) for key, one in found.items() if one.reader == "Lee"
+        key: (one.reader, one.squares) for key, one in result.items() if one.reader == "Lee"
     } == {
         known: ("Lee", (1, 2)),
         last: ("Lee", (5,)),
     }
-    assert sorted(one.squares for one in found.values() if one.reader == "Kim") == [
+    assert sorted(one.squares for one in result.values() if one.reader == "Kim") == [
         (3, 4),
         (7, 8, 9),
     ]
@@ -421,8 +421,8 @@ def test_a_person_is_asked_for_cases_that_a_replay_lacks_and_can_stop(place, who
 def test_two_jobs_at_once_and_ray_give_the_same_numbers(place, whole):
     arms = ["baseline", "imil", "imil-random"]
     for name, words in (("two", ["--jobs", "2"]), ("ray", ["--ray", "local"])):
-        said, folder = study(place, name, arms=arms, words=words)
-        assert said.returncode == 0, said.stdout + said.stderr
+        result, folder = study(place, name, arms=arms, words=words)
+        assert result.returncode == 0, result.stdout + result.stderr
         for arm in arms:
             assert equal(weights(folder.job(arm, 0, 0)), weights(whole[1].job(arm, 0, 0)))
 
@@ -479,12 +479,12 @@ def test_ray_says_when_no_node_is_large_enough(monkeypatch):
 def test_a_folder_that_cannot_be_created_is_refused_in_one_sentence(place, out):
     (place / "file").write_text("")
     (place / "plain.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
-    said = command(["study", "run", "plain.toml", "--out", out], place)
-    assert said.returncode == 2
-    assert "cannot be written" in said.stderr
-    said = command(["study", "init", "quick", "--out", "file/quick.toml"], place)
-    assert said.returncode == 2
-    assert "file/quick.toml cannot be written" in said.stderr
+    result = command(["study", "run", "plain.toml", "--out", out], place)
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr
+    result = command(["study", "init", "quick", "--out", "file/quick.toml"], place)
+    assert result.returncode == 2
+    assert "file/quick.toml cannot be written" in result.stderr
 
 
 @pytest.mark.usefixtures("unreported")
@@ -518,9 +518,9 @@ def test_a_killed_study_can_be_resumed(place, whole):
     assert folder.job("upweight", 0, 0).state != "done"
     baseline = folder.job("baseline", 0, 0).run.weights
     before = baseline.stat().st_mtime_ns
-    said = command(words, place)
-    assert said.returncode == 0, said.stdout + said.stderr
+    result = command(words, place)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert baseline.stat().st_mtime_ns == before
-    assert "baseline, seed 0" not in said.stdout
+    assert "baseline, seed 0" not in result.stdout
     for arm in arms:
         assert equal(weights(folder.job(arm, 0, 0)), weights(whole[1].job(arm, 0, 0)))

@@ -61,9 +61,9 @@ def test_a_finished_job_that_has_not_predicted_a_new_external_set_is_left_to_do(
     seen.parent.mkdir(parents=True)
     seen.touch()
     assert Queue(entries(plan, folder), ()).left == 0
-    left = [one for one in entries(plan, folder) if not one.is_done(["else"])]
+    left = [one for one in entries(plan, folder) if not one.is_done(["external-else"])]
     assert names(left) == ["baseline", "imil", "imil-random", "upweight"]
-    queue = Queue(entries(plan, folder), ["else"])
+    queue = Queue(entries(plan, folder), ["external-else"])
     assert queue.left == 4
     assert names(queue.ready()) == ["baseline"]
 

@@ -18,7 +18,7 @@ from imil.study.reading_records import run_sessions, sessions
 from imil.study.report.reader_tables import readers_section
 
 
-def said(number, verdict="focus", squares=(), reader="Lee", seconds=10.0, reason=""):
+def make_reading(number, verdict="focus", squares=(), reader="Lee", seconds=10.0, reason=""):
     return Reading(f"run@70#{number}", reader, verdict, squares, reason, seconds)
 
 
@@ -49,9 +49,9 @@ def shown(parts):
 
 def test_verdicts_are_counted_and_times_added(run):
     path = run(
-        said(1, squares=(1, 2), seconds=10),
-        said(2, squares=(3,), seconds=20),
-        said(3, "skip", seconds=60),
+        make_reading(1, squares=(1, 2), seconds=10),
+        make_reading(2, squares=(3,), seconds=20),
+        make_reading(3, "skip", seconds=60),
     )
     (one,) = run_sessions(path)
     assert one.reader == "Lee"
@@ -61,7 +61,9 @@ def test_verdicts_are_counted_and_times_added(run):
 
 
 def test_a_changed_reading_counts_once_with_its_last_verdict_and_longest_time(run):
-    path = run(said(1, squares=(1,), seconds=30), said(1, "wrong label", seconds=45))
+    path = run(
+        make_reading(1, squares=(1,), seconds=30), make_reading(1, "wrong label", seconds=45)
+    )
     (one,) = run_sessions(path)
     assert one.verdicts["focus"] == 0
     assert one.verdicts["wrong label"] == 1
@@ -71,31 +73,34 @@ def test_a_changed_reading_counts_once_with_its_last_verdict_and_longest_time(ru
 
 def test_each_reader_of_a_round_has_a_session_over_the_same_cases(run):
     path = run(
-        said(1, squares=(1,)),
-        said(1, squares=(2,), reader="Wu"),
-        said(2, squares=(5,), reader="Wu"),
+        make_reading(1, squares=(1,)),
+        make_reading(1, squares=(2,), reader="Wu"),
+        make_reading(2, squares=(5,), reader="Wu"),
     )
-    found = {one.reader: one for one in run_sessions(path)}
-    assert set(found) == {"Lee", "Wu"}
-    assert [len(found[name].read) for name in ("Lee", "Wu")] == [1, 2]
-    assert found["Lee"].read[0].reading.squares == (1,)
+    result = {one.reader: one for one in run_sessions(path)}
+    assert set(result) == {"Lee", "Wu"}
+    assert [len(result[name].read) for name in ("Lee", "Wu")] == [1, 2]
+    assert result["Lee"].read[0].reading.squares == (1,)
 
 
 def test_a_case_that_a_replay_does_not_have_is_not_read(run):
-    (one,) = run_sessions(run(said(1, "skip", reader=NOBODY, seconds=0)))
+    (one,) = run_sessions(run(make_reading(1, "skip", reader=NOBODY, seconds=0)))
     assert one.read == ()
     assert one.seconds == ()
 
 
 def test_readings_of_a_file_without_names_are_read(run):
-    path = run(said(1, squares=(1,), reader="replay"), said(2, "skip", reader=NOBODY, seconds=0))
+    path = run(
+        make_reading(1, squares=(1,), reader="replay"),
+        make_reading(2, "skip", reader=NOBODY, seconds=0),
+    )
     (one,) = run_sessions(path)
     assert [answer.key for answer in one.read] == ["film-1"]
     assert (one.reader, one.total) == ("replay", 10)
 
 
 def test_a_time_of_zero_is_not_a_measured_time(run):
-    path = run(said(1, squares=(1,), seconds=0), said(2, squares=(2,), seconds=0))
+    path = run(make_reading(1, squares=(1,), seconds=0), make_reading(2, squares=(2,), seconds=0))
     (one,) = run_sessions(path)
     assert one.seconds == ()
     assert session_lines(one)[0] == "Lee read 2 of 4 cases."
@@ -103,14 +108,14 @@ def test_a_time_of_zero_is_not_a_measured_time(run):
 
 
 def test_missing_times_are_counted_and_not_averaged(run):
-    path = run(said(1, squares=(1,), seconds=30), said(2, squares=(2,), seconds=0))
+    path = run(make_reading(1, squares=(1,), seconds=30), make_reading(2, squares=(2,), seconds=0))
     (one,) = run_sessions(path)
     assert (one.seconds, one.median_seconds) == ((30,), 30)
     assert "For 1 of these cases no time was measured." in session_lines(one)
 
 
 def test_a_program_has_no_time(run):
-    (one,) = run_sessions(run(said(1, squares=(1,), reader="simulated", seconds=5)))
+    (one,) = run_sessions(run(make_reading(1, squares=(1,), reader="simulated", seconds=5)))
     assert one.simulated
     assert one.seconds == ()
 
@@ -121,7 +126,7 @@ def test_a_program_with_a_name_is_distinguished_from_a_person(tmp_path):
             settings = {"reader": of, "reader_name": name}
             store.add_run("run", class_names=("normal", "TB"), settings=settings, versions={})
             store.open_round("run", 70, RoundSettings(num_outliers=1), [make_case(1, run="run")])
-            store.add(said(1, squares=(1,), reader=name, seconds=0))
+            store.add(make_reading(1, squares=(1,), reader=name, seconds=0))
     assert session_lines(run_sessions(tmp_path / "hasty.sqlite")[0])[0] == (
         "hasty, a program, read 1 of 1 case."
     )
@@ -130,8 +135,8 @@ def test_a_program_with_a_name_is_distinguished_from_a_person(tmp_path):
 
 def test_a_session_shows_cases_times_and_reasons(run):
     path = run(
-        said(1, squares=(2, 3), seconds=20, reason="opacity, not the [marker]"),
-        said(2, squares=(1,), seconds=100),
+        make_reading(1, squares=(2, 3), seconds=20, reason="opacity, not the [marker]"),
+        make_reading(2, squares=(1,), seconds=100),
     )
     text = shown(session(path))
     assert "Lee read 2 of 4 cases in 2 min: 1 min per case (median; 20 s to 1 min 40 s)." in text
@@ -142,7 +147,9 @@ def test_a_session_shows_cases_times_and_reasons(run):
 
 
 def test_a_session_of_several_rounds_shows_the_round_of_each_case(run, tmp_path):
-    path = run(said(1, squares=(2, 3), seconds=20), said(1, squares=(2,), seconds=12))
+    path = run(
+        make_reading(1, squares=(2, 3), seconds=20), make_reading(1, squares=(2,), seconds=12)
+    )
     with closing(Store(tmp_path / "imil.sqlite")) as store:
         cases = [make_case(number, run="run", epoch=90) for number in (1, 2)]
         store.open_round("run", 90, RoundSettings(num_outliers=5), cases)
@@ -161,7 +168,7 @@ def test_a_session_of_several_rounds_shows_the_round_of_each_case(run, tmp_path)
 
 
 def test_a_session_can_be_read_from_a_store_file(run):
-    path = run(said(1, squares=(1,)))
+    path = run(make_reading(1, squares=(1,)))
     assert shown(session(path / "imil.sqlite")) == shown(session(path))
 
 
@@ -179,7 +186,7 @@ def test_a_study_has_a_session_per_reader_over_all_its_jobs(tmp_path):
         n=20,
         train=20,
         cases=5,
-        asked=8,
+        requested=8,
         external=(),
     )
     lee, program = sessions(study, read_plan(study.plan))
@@ -189,7 +196,9 @@ def test_a_study_has_a_session_per_reader_over_all_its_jobs(tmp_path):
 
 
 def test_the_time_of_an_answer_replayed_in_several_jobs_counts_once(run):
-    (one,) = run_sessions(run(said(1, squares=(1,), seconds=12), said(2, squares=(4,), seconds=8)))
+    (one,) = run_sessions(
+        run(make_reading(1, squares=(1,), seconds=12), make_reading(2, squares=(4,), seconds=8))
+    )
     again = tuple(replace(answer, run="seed-1-split-0") for answer in one.answers)
     twice = replace(one, answers=one.answers + again)
     assert twice.total == 20
@@ -198,29 +207,29 @@ def test_the_time_of_an_answer_replayed_in_several_jobs_counts_once(run):
 
 def test_readers_of_a_round_agree_as_their_squares_do(run):
     path = run(
-        said(1, squares=(1, 2)),
-        said(1, squares=(2, 3), reader="Wu"),
-        said(2, squares=(5,)),
-        said(2, squares=(5,), reader="Wu"),
-        said(3, "skip"),
-        said(3, squares=(1,), reader="Wu"),
+        make_reading(1, squares=(1, 2)),
+        make_reading(1, squares=(2, 3), reader="Wu"),
+        make_reading(2, squares=(5,)),
+        make_reading(2, squares=(5,), reader="Wu"),
+        make_reading(3, "skip"),
+        make_reading(3, squares=(1,), reader="Wu"),
     )
-    found = agreed(run_sessions(path))
-    (pair,) = found.pairs
+    result = agreed(run_sessions(path))
+    (pair,) = result.pairs
     assert (pair.readers, pair.cases) == (("Lee", "Wu"), 2)
     assert pair.jaccard == pytest.approx((1 / 3 + 1) / 2)
     # 32 squares: both 2, Lee alone 1, Wu alone 1, neither 28
     chance = (3 / 32) ** 2 + (29 / 32) ** 2
     assert pair.kappa == pytest.approx((30 / 32 - chance) / (1 - chance))
-    assert found.same_verdict == pytest.approx(2 / 3)
+    assert result.same_verdict == pytest.approx(2 / 3)
 
 
 def test_agreement_on_misleading_squares_is_a_sentence_of_its_own(run):
     path = run(
-        replace(said(1, squares=(1,)), misleading=(4, 8)),
-        replace(said(1, squares=(1,), reader="Wu"), misleading=(4,)),
-        said(2, squares=(5,)),
-        said(2, squares=(6,), reader="Wu"),
+        replace(make_reading(1, squares=(1,)), misleading=(4, 8)),
+        replace(make_reading(1, squares=(1,), reader="Wu"), misleading=(4,)),
+        make_reading(2, squares=(5,)),
+        make_reading(2, squares=(6,), reader="Wu"),
     )
     of_run = run_sessions(path)
     found = agreed(of_run)
@@ -234,11 +243,11 @@ def test_agreement_on_misleading_squares_is_a_sentence_of_its_own(run):
 
 
 def test_one_reader_alone_has_no_agreement(run):
-    assert agreed(run_sessions(run(said(1, squares=(1,))))) is None
+    assert agreed(run_sessions(run(make_reading(1, squares=(1,))))) is None
 
 
 def test_answers_that_were_replayed_in_another_run_count_once(run):
-    path = run(said(1, squares=(1, 2)), said(1, squares=(2, 3), reader="Wu"))
+    path = run(make_reading(1, squares=(1, 2)), make_reading(1, squares=(2, 3), reader="Wu"))
     once = run_sessions(path)
     twice = [
         replace(one, answers=one.answers + tuple(replace(a, run="another") for a in one.answers))

@@ -12,11 +12,11 @@ from scipy.stats import t as student
 
 from imil.errors import ShapeError
 from imil.metrics import evaluate
+from imil.predictions import Predictions
 from imil.study.statistics import MEASURES, paired, spread
 from imil.study.statistics.resamples import images_of, resampled
 from imil.study.statistics.standard_error import StandardError, standard_error
 from imil.study.statistics.wilson import wilson
-from imil.study.study_folder import Predictions
 
 
 def case(classes=2, n=120, seed=0, digits=None):
@@ -31,7 +31,7 @@ def case(classes=2, n=120, seed=0, digits=None):
 
 def unit(probs, labels, keys=None):
     names = keys if keys is not None else [f"image {i}" for i in range(len(labels))]
-    return Predictions(tuple(names), np.asarray(labels, np.int64), np.asarray(probs, np.float64))
+    return Predictions(np.asarray(probs, np.float64), np.asarray(labels, np.int64), tuple(names))
 
 
 def of_class_1(*probs):
@@ -174,21 +174,21 @@ def luck_of(error, draws=500):
 def test_with_one_unit_the_error_is_that_of_the_images():
     rng = np.random.default_rng(0)
     right = rng.random(200) < 0.8
-    found = paired([right_or_wrong(right)], [right_or_wrong(np.ones(200))], "accuracy", seed=0)
-    assert found.value == pytest.approx(right.mean() - 1)
-    assert found.standard_error.error == pytest.approx(
+    result = paired([right_or_wrong(right)], [right_or_wrong(np.ones(200))], "accuracy", seed=0)
+    assert result.value == pytest.approx(right.mean() - 1)
+    assert result.standard_error.error == pytest.approx(
         np.sqrt(right.mean() * (1 - right.mean()) / 200), rel=0.1
     )
-    assert found.standard_error.df == 198
+    assert result.standard_error.df == 198
 
 
 def test_without_variance_of_images_the_interval_is_that_of_a_t_test():
     """Without any luck of images the interval is Student's of the units, for three 4.30 errors."""
     values = np.array([0.01, 0.03, 0.08])
-    found = standard_error(values, np.full((200, 3), 0.5), np.arange(3), 100, 2)
+    result = standard_error(values, np.full((200, 3), 0.5), np.arange(3), 100, 2)
     error = values.std(ddof=1) / np.sqrt(3)
-    assert found.error == pytest.approx(error)
-    assert found.half_width() == pytest.approx(student.ppf(0.975, 2) * error)
+    assert result.error == pytest.approx(error)
+    assert result.half_width() == pytest.approx(student.ppf(0.975, 2) * error)
 
 
 def test_images_that_all_units_share_do_not_average_out():
@@ -206,29 +206,29 @@ def test_images_that_all_units_share_do_not_average_out():
 def test_seeds_of_a_split_are_one_unit_of_several_splits():
     values = np.array([0.0, 0.0, 0.1, 0.1, 0.2, 0.2])
     draws = np.full((200, 6), 0.5)
-    found = standard_error(values, draws, np.array([0, 0, 1, 1, 2, 2]), 100, 2)
-    assert found.error == pytest.approx(0.1 / np.sqrt(3))
-    assert found.df == pytest.approx(2)
+    result = standard_error(values, draws, np.array([0, 0, 1, 1, 2, 2]), 100, 2)
+    assert result.error == pytest.approx(0.1 / np.sqrt(3))
+    assert result.df == pytest.approx(2)
 
 
 def test_half_of_the_variance_of_images_is_taken_off_that_between_units():
     luck = luck_of(0.1) * np.array([-1, 0, 1])  # between units 0.01, and nothing to their mean
-    found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
-    assert found.error == pytest.approx(np.sqrt((0.01 - 0.01 / 2) / 3))
-    assert found.df == pytest.approx(2)
+    result = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
+    assert result.error == pytest.approx(np.sqrt((0.01 - 0.01 / 2) / 3))
+    assert result.df == pytest.approx(2)
 
 
 def test_variance_between_units_counts_twice_in_the_degrees_of_freedom():
     luck = luck_of(np.sqrt(0.02 / 3)).repeat(3, 1)  # twice what units differ by: 0.01 / 3
-    found = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
-    assert found.error == pytest.approx(0.1)
-    assert found.df == pytest.approx(8)  # share: 2·0.01 / (0.02 + 2·0.01); 2 / (1/2)²
+    result = standard_error(np.array([-0.1, 0, 0.1]), luck, np.arange(3), 10**9, 2)
+    assert result.error == pytest.approx(0.1)
+    assert result.df == pytest.approx(8)  # share: 2·0.01 / (0.02 + 2·0.01); 2 / (1/2)²
 
 
 def test_the_variance_of_resamples_of_few_images_is_corrected():
-    found = standard_error(np.zeros(1), luck_of(0.1), np.zeros(1, np.intp), 4, 2)
-    assert found.error == pytest.approx(0.1 * np.sqrt(2))  # 4 of 2 classes: 2 of 4 are free
-    assert found.df == 2
+    result = standard_error(np.zeros(1), luck_of(0.1), np.zeros(1, np.intp), 4, 2)
+    assert result.error == pytest.approx(0.1 * np.sqrt(2))  # 4 of 2 classes: 2 of 4 are free
+    assert result.df == 2
 
 
 @given(
@@ -240,11 +240,11 @@ def test_the_variance_of_resamples_of_few_images_is_corrected():
 def test_an_interval_is_never_narrower_than_that_of_other_images_alone(values, own, seed, n):
     rng = np.random.default_rng(seed)
     draws = rng.normal(0, 0.05, (200, 1)) + rng.normal(0, own, (200, len(values)))
-    found = standard_error(np.array(values), draws, np.arange(len(values)), n, 2)
+    result = standard_error(np.array(values), draws, np.arange(len(values)), n, 2)
     mean = draws.mean(axis=1, keepdims=True)
     alone = standard_error(np.zeros(1), mean, np.zeros(1, np.intp), n, 2)
-    assert found.error >= alone.error * (1 - 1e-9)  # but for rounding
-    assert found.half_width() >= alone.half_width() * (1 - 1e-9)
+    assert result.error >= alone.error * (1 - 1e-9)  # but for rounding
+    assert result.half_width() >= alone.half_width() * (1 - 1e-9)
 
 
 def test_seeds_that_agree_by_chance_do_not_give_an_interval_of_zero_width():
@@ -255,25 +255,25 @@ def test_seeds_that_agree_by_chance_do_not_give_an_interval_of_zero_width():
         right = np.ones(100)
         right[rng.choice(100, 5, replace=False)] = 0
         arms.append(right_or_wrong(right))
-    found = paired(arms, [base] * 3, "accuracy", seed=0)
-    assert found.value == pytest.approx(-0.05)
+    result = paired(arms, [base] * 3, "accuracy", seed=0)
+    assert result.value == pytest.approx(-0.05)
     images_alone = 2 * 1.98 * np.sqrt(0.05 * 0.95 / 300)
-    assert found.high - found.low == pytest.approx(images_alone, rel=0.1)
+    assert result.high - result.low == pytest.approx(images_alone, rel=0.1)
 
 
 def test_arms_that_are_correct_on_the_same_images_have_an_interval():
     same = right_or_wrong([1, 1, 0, 1] * 10)
-    found = paired([same], [same], "accuracy", seed=0)
-    assert found.value == 0
-    assert found.high == pytest.approx(2 * np.sqrt(2) / 40, rel=0.05)  # two images
-    assert not found.excludes_zero
+    result = paired([same], [same], "accuracy", seed=0)
+    assert result.value == 0
+    assert result.high == pytest.approx(2 * np.sqrt(2) / 40, rel=0.05)  # two images
+    assert not result.excludes_zero
 
 
 def test_too_few_images_have_no_interval():
-    found = paired([right_or_wrong([1, 1])], [right_or_wrong([1, 0])], "accuracy", seed=0)
-    assert found.value == 0.5
-    assert math.isnan(found.low)
-    assert not found.excludes_zero
+    result = paired([right_or_wrong([1, 1])], [right_or_wrong([1, 0])], "accuracy", seed=0)
+    assert result.value == 0.5
+    assert math.isnan(result.low)
+    assert not result.excludes_zero
 
 
 # means and differences
@@ -293,14 +293,14 @@ def test_a_difference_is_the_mean_of_the_differences_and_is_antisymmetric():
     arm = [unit(*case(3, seed=1)), unit(*case(3, seed=1))]
     base = [unit(case(3, seed=2)[0], arm[0].labels), unit(case(3, seed=3)[0], arm[0].labels)]
     for name, measure in MEASURES.items():
-        found, back = paired(arm, base, name, seed=5), paired(base, arm, name, seed=5)
+        result, back = paired(arm, base, name, seed=5), paired(base, arm, name, seed=5)
         each = [
             measure.value(a.probs, a.labels) - measure.value(b.probs, b.labels)
             for a, b in zip(arm, base, strict=True)
         ]
-        assert found.value == pytest.approx(np.mean(each))
-        assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
-        assert found.low < found.value < found.high
+        assert result.value == pytest.approx(np.mean(each))
+        assert (back.low, back.high) == pytest.approx((-result.high, -result.low))
+        assert result.low < result.value < result.high
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_nearly():
@@ -313,33 +313,33 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_nearly():
 
 def test_a_spread_is_mean_and_standard_deviation_of_the_units():
     units = [right_or_wrong(right) for right in ([1] * 30 + [0] * 10, [1] * 36 + [0] * 4)]
-    found = spread(units, "accuracy", seed=0)
-    assert found.mean == pytest.approx((0.75 + 0.9) / 2)
-    assert found.sd == pytest.approx(0.15 / np.sqrt(2))
-    assert found.units == 2
-    assert 0 <= found.interval.low < found.mean < found.interval.high <= 1
+    result = spread(units, "accuracy", seed=0)
+    assert result.mean == pytest.approx((0.75 + 0.9) / 2)
+    assert result.sd == pytest.approx(0.15 / np.sqrt(2))
+    assert result.units == 2
+    assert 0 <= result.interval.low < result.mean < result.interval.high <= 1
 
 
 def test_of_one_unit_there_is_no_standard_deviation_but_an_interval_over_images():
-    found = spread([right_or_wrong([1] * 30 + [0] * 10)], "accuracy", seed=0)
-    assert math.isnan(found.sd)
-    assert (found.interval.low, found.interval.high) == pytest.approx((0.59, 0.86), abs=0.02)
+    result = spread([right_or_wrong([1] * 30 + [0] * 10)], "accuracy", seed=0)
+    assert math.isnan(result.sd)
+    assert (result.interval.low, result.interval.high) == pytest.approx((0.59, 0.86), abs=0.02)
 
 
 def test_a_measure_of_a_group_without_a_class_is_nan():
     one = unit(of_class_1(0.2, 0.3, 0.9), [0, 0, 0])
-    found = spread([one, one], "auroc", seed=0)
-    assert math.isnan(found.mean)
-    assert math.isnan(found.interval.low)
-    assert found.units == 0
+    result = spread([one, one], "auroc", seed=0)
+    assert math.isnan(result.mean)
+    assert math.isnan(result.interval.low)
+    assert result.units == 0
     assert math.isnan(paired([one], [one], "auroc", seed=0).value)
 
 
 def test_units_without_the_measure_are_left_out():
     there, without = unit(*case(n=30)), unit(of_class_1(*[0.2] * 5), [0] * 5)
-    found = spread([there, without], "auroc", seed=0)
-    assert found.units == 1
-    assert found.mean == MEASURES["auroc"].value(there.probs, there.labels)
+    result = spread([there, without], "auroc", seed=0)
+    assert result.units == 1
+    assert result.mean == MEASURES["auroc"].value(there.probs, there.labels)
 
 
 @pytest.mark.parametrize("gone", range(4))
@@ -408,6 +408,6 @@ def test_the_interval_of_a_counted_share_is_wilsons(right, of):
 
 
 def test_an_accuracy_of_1_has_an_interval_of_positive_width():
-    found = spread([right_or_wrong([1] * 30)], "accuracy", seed=0)
-    assert found.interval.high == 1
-    assert found.interval.low == pytest.approx(0.88, abs=0.01)
+    result = spread([right_or_wrong([1] * 30)], "accuracy", seed=0)
+    assert result.interval.high == 1
+    assert result.interval.low == pytest.approx(0.88, abs=0.01)

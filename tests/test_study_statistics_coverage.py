@@ -55,11 +55,11 @@ if "IMIL_STUDIES" in os.environ:
 def differences(design, measure):
     """What each of the studies finds."""
     rng = np.random.default_rng(0)
-    found = []
+    result = []
     for number in range(STUDIES):
         base, arm = design.run(rng)
-        found.append(paired(arm, base, measure, seed=number, resamples=RESAMPLES))
-    return found
+        result.append(paired(arm, base, measure, seed=number, resamples=RESAMPLES))
+    return result
 
 
 def covered(design, measure, truth=0.0):
@@ -90,9 +90,9 @@ def test_intervals_of_the_other_measures_cover_93_to_98_5_percent(name, measure)
 @pytest.mark.parametrize("name", TRIED)
 def test_a_standard_error_is_about_the_standard_deviation_of_differences(name, measure):
     """An interval that is far too wide covers too. In 600 studies: 0.99 to 1.32, by design."""
-    found = differences(DESIGNS[name], measure)
-    said = np.sqrt(np.mean([one.standard_error.error**2 for one in found]))
-    ratio = said / np.std([one.value for one in found])
+    result = differences(DESIGNS[name], measure)
+    said = np.sqrt(np.mean([one.standard_error.error**2 for one in result]))
+    ratio = said / np.std([one.value for one in result])
     print(f"\n{measure}: {ratio:.2f} of what they are off by", end=" ")
     assert 0.9 < ratio < 1.4
 
@@ -124,12 +124,12 @@ def test_resampling_seeds_alone_covers_far_less():
 @pytest.mark.parametrize("measure", ["accuracy", "auroc"])
 def test_the_interval_of_a_mean_covers_the_truth_too(measure):
     rng = np.random.default_rng(0)
-    found = [
+    result = [
         spread(Design().run(rng)[0], measure, seed=number, resamples=RESAMPLES)
         for number in range(STUDIES)
     ]
-    truth = np.mean([one.mean for one in found])  # known to a tenth of an interval
-    hits = sum(one.interval.low <= truth <= one.interval.high for one in found)
+    truth = np.mean([one.mean for one in result])  # known to a tenth of an interval
+    hits = sum(one.interval.low <= truth <= one.interval.high for one in result)
     print(f"\n{measure}: {hits / STUDIES:.3f}", end=" ")
     assert plausible(hits, 0.93, 0.985)  # Wilson's is a little wide near 1
 
@@ -138,14 +138,14 @@ def typical(design):
     """How far off the difference is in such a study, as studies of the kind find it."""
     rng = np.random.default_rng(1)
     runs = [design.run(rng) for _ in range(100)]
-    found = [
+    result = [
         paired(arm, base, "accuracy", seed=0, resamples=RESAMPLES).standard_error
         for base, arm in runs
     ]
-    off = replace(found[0], error=float(np.mean([one.error for one in found])))
+    off = replace(result[0], error=float(np.mean([one.error for one in result])))
     if off.sources is not None:
         names = ("images", "between", "noise")
-        means = {name: np.mean([getattr(one.sources, name) for one in found]) for name in names}
+        means = {name: np.mean([getattr(one.sources, name) for one in result]) for name in names}
         off = replace(off, sources=replace(off.sources, **means))
     return Difference(0, 0, 0, 1, off)
 

@@ -14,6 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import ttest_power
 
 from imil.errors import ShapeError
+from imil.predictions import Predictions
 from imil.study.statistics import (
     NO_DIFFERENCE,
     combined,
@@ -27,14 +28,13 @@ from imil.study.statistics import (
 )
 from imil.study.statistics.estimates import Difference
 from imil.study.statistics.standard_error import StandardError, VarianceSources
-from imil.study.study_folder import Predictions
 
 P = st.floats(0, 1)
 
 
 def unit(probs, labels):
     keys = tuple(f"image {i}" for i in range(len(labels)))
-    return Predictions(keys, np.asarray(labels, np.int64), np.asarray(probs, np.float64))
+    return Predictions(np.asarray(probs, np.float64), np.asarray(labels, np.int64), keys)
 
 
 def scored(scores, labels):
@@ -52,15 +52,15 @@ def right(*runs):
 def two_arms(n=80, seed=0, digits=None, classes=2):
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
-    found = []
+    result = []
     for _ in range(2):
         probs = rng.dirichlet(np.ones(classes), n) + 0.4 * np.eye(classes)[labels]
         probs /= probs.sum(axis=1, keepdims=True)
         if digits is not None:
             probs = np.round(probs, digits)
             probs[:, -1] = 1 - probs[:, :-1].sum(axis=1)
-        found.append(unit(probs, labels))
-    return found
+        result.append(unit(probs, labels))
+    return result
 
 
 # McNemar
@@ -75,9 +75,9 @@ def test_mcnemar_is_the_binomial_test_of_the_images_on_which_one_is_right(mine, 
 
 @pytest.mark.parametrize(("mine", "theirs"), [(1, 9), (5, 5), (30, 12), (0, 0)])
 def test_mcnemar_is_that_of_statsmodels(mine, theirs):
-    found = mcnemar(right(20 + mine, theirs), right(20, mine, theirs))
+    result = mcnemar(right(20 + mine, theirs), right(20, mine, theirs))
     table = [[20, mine], [theirs, 0]]
-    assert found == pytest.approx(mcnemar_of_statsmodels(table, exact=True).pvalue)
+    assert result == pytest.approx(mcnemar_of_statsmodels(table, exact=True).pvalue)
 
 
 def test_mcnemar_of_one_against_nine_is_0_021():
@@ -120,10 +120,10 @@ def delong_by_definition(arm, base):
 def test_delong_follows_the_definition_ties_included(seed, digits):
     arm, base = two_arms(seed=seed, digits=digits)
     value, error, p = delong_by_definition(arm, base)
-    found = delong(arm, base)
-    assert found.value == pytest.approx(value)
-    assert found.p == pytest.approx(p)
-    assert (found.low, found.high) == pytest.approx((value - 1.96 * error, value + 1.96 * error),
+    result = delong(arm, base)
+    assert result.value == pytest.approx(value)
+    assert result.p == pytest.approx(p)
+    assert (result.low, result.high) == pytest.approx((value - 1.96 * error, value + 1.96 * error),
                                                     abs=1e-4)  # fmt: skip
 
 
@@ -134,17 +134,17 @@ def test_delong_of_a_case_worked_by_hand():
     the difference is 1/8/2 + 1/8/2 = 1/8.
     """
     labels = [0, 0, 1, 1]
-    found = delong(scored([0.5, 0.1, 0.9, 0.3], labels), scored([0.1, 0.2, 0.3, 0.4], labels))
-    assert found.value == -0.25
-    assert found.p == pytest.approx(2 * norm.sf(0.25 / math.sqrt(1 / 8)))
+    result = delong(scored([0.5, 0.1, 0.9, 0.3], labels), scored([0.1, 0.2, 0.3, 0.4], labels))
+    assert result.value == -0.25
+    assert result.p == pytest.approx(2 * norm.sf(0.25 / math.sqrt(1 / 8)))
 
 
 def test_delong_of_three_classes_has_the_error_of_the_bootstrap():
     arm, base = two_arms(n=300, classes=3)
-    found = delong(arm, base)
+    result = delong(arm, base)
     by_bootstrap = paired([arm], [base], "auroc", seed=0, resamples=4000)
-    assert found.value == pytest.approx(by_bootstrap.value)
-    assert (found.high - found.low) / 3.92 == pytest.approx(
+    assert result.value == pytest.approx(by_bootstrap.value)
+    assert (result.high - result.low) / 3.92 == pytest.approx(
         by_bootstrap.standard_error.error, rel=0.06
     )
 
@@ -170,8 +170,8 @@ def test_delong_is_nan_where_there_is_no_spread_or_a_class_is_too_small():
 
 
 def test_delong_finds_a_difference_in_5_percent_of_equally_good_networks():
-    found = sum(delong(*two_arms(n=100, seed=seed)).p < 0.05 for seed in range(300))
-    assert binom.ppf(0.0005, 300, 0.05) <= found <= binom.ppf(0.9995, 300, 0.05)
+    result = sum(delong(*two_arms(n=100, seed=seed)).p < 0.05 for seed in range(300))
+    assert binom.ppf(0.0005, 300, 0.05) <= result <= binom.ppf(0.9995, 300, 0.05)
 
 
 # p-values over units
@@ -334,19 +334,19 @@ def test_the_smallest_effect_in_a_sentence(effect, design, says):
 
 def test_rows_of_one_seed_that_differ_little_cannot_be_ranked():
     rows = {f"row {i}": right(100 + i, 32 - i) for i in range(7)}
-    found = ranking(rows)
-    assert found.order[0] == "row 6"
-    assert len(found.ps) == 21
-    assert found.different_neighbours == ()
-    assert found.sentence == "With one seed and 132 images these rows cannot be ranked."
+    result = ranking(rows)
+    assert result.order[0] == "row 6"
+    assert len(result.ps) == 21
+    assert result.different_neighbours == ()
+    assert result.sentence == "With one seed and 132 images these rows cannot be ranked."
 
 
 def test_neighbours_that_differ_are_named():
     rows = {"A": right(60, 72), "B": right(130, 2), "C": right(131, 1)}
-    found = ranking(rows)
-    assert found.order == ("C", "B", "A")
-    assert found.different_neighbours == (("B", "A"),)
-    assert found.sentence == (
+    result = ranking(rows)
+    assert result.order == ("C", "B", "A")
+    assert result.different_neighbours == (("B", "A"),)
+    assert result.sentence == (
         "With one seed and 132 images these rows cannot be ranked, except for neighbours that "
         "differ: B and A. Another seed may give another order."
     )

@@ -199,7 +199,7 @@ def test_an_arm_that_predicts_one_class_is_a_limitation(study):
 
 def test_the_limitations_are_those_of_the_folder(study):
     text = "\n".join(
-        limits(study(cases=5, asked=9, positives=0.2, warnings=["2 images are alike"]))
+        limits(study(cases=5, requested=9, positives=0.2, warnings=["2 images are alike"]))
     )
     for start in (
         "Two trainings per arm: the variation between trainings",
@@ -376,7 +376,7 @@ def test_the_methods_mention_fewer_cases_only_where_there_were_fewer(study):
 
 def test_the_methods_count_the_uncorrected_cases(study):
     findings = study(
-        readers=("Lee", "Wu"), arms=("baseline", "imil", "cutout-same"), cases=7, asked=9
+        readers=("Lee", "Wu"), arms=("baseline", "imil", "cutout-same"), cases=7, requested=9
     )
     text = " ".join(methods(findings))
     assert "Fewer cases were shown where the model made fewer mistakes." in text

@@ -35,10 +35,10 @@ def made(tmp_path_factory):
 def small(tmp_path):
     """A function that makes a small study with a few arms."""
 
-    def make(**asked):
+    def make(**options):
         given = {"arms": ("baseline", "imil"), "seeds": (0,), "n": 20, "train": 20}
         given |= {"external": (), "subgroups": ()}
-        return make_study(tmp_path / "s", **(given | asked))
+        return make_study(tmp_path / "s", **(given | options))
 
     return make
 
@@ -81,8 +81,8 @@ def specificity(table):
 def row(table, arm, measure, of="test", subgroup=""):
     chosen = (table["arm"] == arm) & (table["measure"] == measure)
     chosen &= (table["set"] == of) & (table["subgroup"] == subgroup)
-    (found,) = table[chosen].itertuples()
-    return found
+    (result,) = table[chosen].itertuples()
+    return result
 
 
 @pytest.mark.parametrize("measure", [accuracy, brier, auroc, nll, sensitivity, specificity])
@@ -91,17 +91,17 @@ def test_means_spreads_and_differences_are_those_of_the_files(made, measure, of)
     study, table = made
     values = {arm: [measure(stored(study, arm, seed, of)) for seed in SEEDS] for arm in ARMS}
     for arm in ARMS:
-        found = row(table, arm, measure.__name__, of)
-        assert found.mean == pytest.approx(np.mean(values[arm]), abs=1e-9)
-        assert found.sd == pytest.approx(np.std(values[arm], ddof=1), abs=1e-9)
-        assert found.units == 2
-        assert found.low <= found.mean <= found.high
+        result = row(table, arm, measure.__name__, of)
+        assert result.mean == pytest.approx(np.mean(values[arm]), abs=1e-9)
+        assert result.sd == pytest.approx(np.std(values[arm], ddof=1), abs=1e-9)
+        assert result.units == 2
+        assert result.low <= result.mean <= result.high
     for arm in ARMS[1:]:
-        found = row(table, arm, measure.__name__, of)
+        result = row(table, arm, measure.__name__, of)
         delta = np.mean(values[arm]) - np.mean(values["baseline"])
-        assert found.diff == pytest.approx(delta, abs=1e-9)
-        assert found.diff_low <= found.diff <= found.diff_high
-        assert (found.verdict == "none shown") == (found.diff_low <= 0 <= found.diff_high)
+        assert result.diff == pytest.approx(delta, abs=1e-9)
+        assert result.diff_low <= result.diff <= result.diff_high
+        assert (result.verdict == "none shown") == (result.diff_low <= 0 <= result.diff_high)
 
 
 def test_a_subgroup_contains_its_images_only(made):
@@ -109,9 +109,9 @@ def test_a_subgroup_contains_its_images_only(made):
     images = pd.read_parquet(study.images)
     women = images.loc[(images["set"] == "data") & (images["sex"] == "F"), "key"]
     of = [stored(study, "imil", seed, keys=set(women)) for seed in SEEDS]
-    found = row(table, "imil", "accuracy", subgroup="sex=F")
-    assert found.n == len(of[0]) < 40
-    assert found.mean == pytest.approx(np.mean([accuracy(one) for one in of]))
+    result = row(table, "imil", "accuracy", subgroup="sex=F")
+    assert result.n == len(of[0]) < 40
+    assert result.mean == pytest.approx(np.mean([accuracy(one) for one in of]))
 
 
 def test_images_of_an_unknown_subgroup_are_not_a_subgroup(made):
@@ -181,7 +181,7 @@ def test_intervals_account_for_patients_and_splits(small):
     images = pd.read_parquet(study.images)
     images["patient"] = [f"P{int(one[1:]) // 4}" for one in images["patient"]]  # four images each
     images.to_parquet(study.images, index=False)
-    found = row(results(predictions_of(study)), "imil", "nll", of)
+    result = row(results(predictions_of(study)), "imil", "nll", of)
     units = [(seed, split) for seed in (0, 1) for split in range(3)]
     mine, base = ([study.job(arm, *unit).predictions(of) for unit in units] for arm in ARMS[2::-2])
     known = {
@@ -191,7 +191,7 @@ def test_intervals_account_for_patients_and_splits(small):
     value = spread(mine, "nll", seed=0, **known).interval
     delta = paired(mine, base, "nll", seed=0, **known)
     ends = (value.low, value.high, delta.low, delta.high)
-    assert (found.low, found.high, found.diff_low, found.diff_high) == pytest.approx(ends)
+    assert (result.low, result.high, result.diff_low, result.diff_high) == pytest.approx(ends)
     for name, without in (("patients", {}), ("splits", None)):
         less = known | {name: without}
         assert spread(mine, "nll", seed=0, **less).interval.high != pytest.approx(value.high)
@@ -206,10 +206,10 @@ def test_networks_are_tested_on_accuracy_and_auroc_only(made):
 
 def test_arms_are_compared_over_the_trainings_that_both_have(small):
     study = small(seeds=(0, 1, 2), waiting=[("imil", 0, 0)], failed=[("baseline", 1, 0)])
-    found = row(results(predictions_of(study)), "imil", "accuracy")
-    assert (found.units, found.pairs) == (2, 1)
+    result = row(results(predictions_of(study)), "imil", "accuracy")
+    assert (result.units, result.pairs) == (2, 1)
     last = accuracy(stored(study, "imil", 2)) - accuracy(stored(study, "baseline", 2))
-    assert found.diff == pytest.approx(last)
+    assert result.diff == pytest.approx(last)
 
 
 def test_an_arm_without_a_training_has_no_row(small):
@@ -230,18 +230,18 @@ def test_an_undefined_measure_is_nan_and_keeps_its_count(small):
         path = study.job(arm, 0, 0).run.predictions("end", "test")
         table = pd.read_parquet(path)
         table[table["label"] == 1].to_parquet(path, index=False)
-    found = row(results(predictions_of(study)), "imil", "auroc")
-    assert np.isnan([found.mean, found.low, found.diff, found.diff_low, found.p]).all()
-    assert found.n == 10
-    assert found.verdict == "not measured"
+    result = row(results(predictions_of(study)), "imil", "auroc")
+    assert np.isnan([result.mean, result.low, result.diff, result.diff_low, result.p]).all()
+    assert result.n == 10
+    assert result.verdict == "not measured"
 
 
 def test_three_classes_are_averaged_against_the_rest(small):
     study = small(classes=3, n=30)
     table = stored(study, "imil", 0)
     each = [(table.loc[table["label"] == k, "predicted"] == k).mean() for k in range(3)]
-    found = row(results(predictions_of(study)), "imil", "sensitivity")
-    assert found.mean == pytest.approx(np.mean(each))
+    result = row(results(predictions_of(study)), "imil", "sensitivity")
+    assert result.mean == pytest.approx(np.mean(each))
 
 
 def test_arms_that_predicted_different_images_are_refused(small):
@@ -268,11 +268,11 @@ def test_each_training_has_its_own_value_difference_and_p(made):
     for seed in SEEDS:
         one, base = (stored(study, arm, seed) for arm in ("mixup", "baseline"))
         right, others = (set(t["key"][t["predicted"] == t["label"]]) for t in (one, base))
-        found = at.loc["test", "mixup", seed, 0, "accuracy"]
-        assert found["value"] == pytest.approx(accuracy(one))
-        assert found["diff"] == pytest.approx(accuracy(one) - accuracy(base))
+        result = at.loc["test", "mixup", seed, 0, "accuracy"]
+        assert result["value"] == pytest.approx(accuracy(one))
+        assert result["diff"] == pytest.approx(accuracy(one) - accuracy(base))
         won, lost = len(right - others), len(others - right)
-        assert found["p"] == pytest.approx(binomtest(won, won + lost).pvalue)
+        assert result["p"] == pytest.approx(binomtest(won, won + lost).pvalue)
         assert at.loc["test", "mixup", seed, 0, "auroc"]["value"] == pytest.approx(auroc(one))
     own = every[every["arm"] == "baseline"]
     assert own[["diff", "p"]].isna().all().all()

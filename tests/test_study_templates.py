@@ -56,22 +56,22 @@ def test_a_template_has_comments(name):
 
 def test_the_papers_plan_has_its_seven_rows_and_settings(tmp_path):
     """Table 1 and section 3.3.2, as this project cites them: docs/paper.md."""
-    found = plan(tmp_path, "paper")
-    kinds = [arm.kind for arm in found.rows]
+    result = plan(tmp_path, "paper")
+    kinds = [arm.kind for arm in result.rows]
     assert kinds == ["baseline", "cutmix", "cutout", "mixup", "imil", "imil", "imil"]
-    settings = found.settings(found.rows[-1], 0)
+    settings = result.settings(result.rows[-1], 0)
     assert (settings.model, settings.image_size) == ("resnet50", 224)
     assert (settings.batch_size, settings.optimizer, settings.lr) == (64, "sgd", 0.001)
     assert (settings.momentum, settings.epochs, settings.imil_epoch) == (0.0, 100, (70,))
     assert (settings.num_outliers, settings.grid_size) == (20, "4x4")
-    assert (found.seeds, found.splits.count, found.splits.test_share) == ((0,), 1, 0.2)
+    assert (result.seeds, result.splits.count, result.splits.test_share) == ((0,), 1, 0.2)
 
 
 def test_the_papers_plan_trains_490_epochs_instead_of_700(tmp_path):
-    found = plan(tmp_path, "paper")
-    epochs = found.settings(Arm("baseline"), 0).epochs
-    assert sum(epochs - (found.round if arm.forks else 0) for arm in found.rows) == 490
-    assert epochs * len(found.rows) == 700
+    result = plan(tmp_path, "paper")
+    epochs = result.settings(Arm("baseline"), 0).epochs
+    assert sum(epochs - (result.round if arm.forks else 0) for arm in result.rows) == 490
+    assert epochs * len(result.rows) == 700
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,18 @@ def test_the_papers_plan_trains_490_epochs_instead_of_700(tmp_path):
     [("quick", 64, 20, 14, MIXES), ("small", 112, 100, 70, set())],
 )
 def test_the_other_plans_have_every_control(tmp_path, name, size, epochs, at, rivals):
-    found = plan(tmp_path, name)
-    assert {arm.kind for arm in found.rows} == {"baseline", "imil", *rivals, *CONTROLS}
-    settings = found.settings(Arm("imil", "simulated"), 0)
+    result = plan(tmp_path, name)
+    assert {arm.kind for arm in result.rows} == {"baseline", "imil", *rivals, *CONTROLS}
+    settings = result.settings(Arm("imil", "simulated"), 0)
     assert (settings.model, settings.image_size) == ("resnet18", size)
     assert (settings.epochs, settings.imil_epoch) == (epochs, (at,))
     assert settings.reader.kind == "simulated"
-    assert len(found.seeds) == 3
+    assert len(result.seeds) == 3
 
 
 def test_an_unknown_template_is_refused_in_one_sentence():
     with pytest.raises(
-        SettingsError, match="unknown plan 'large': expected one of paper, quick, small"
+        SettingsError, match="unknown plan 'large': expected one of paper, quick, small, shortcut"
     ):
         init("large", "films.csv")
 
@@ -109,8 +109,8 @@ def test_every_arm_of_a_template_can_be_trained_and_reported(tmp_path, name):
     write_phantoms(tmp_path / "films", n=60, size=48, seed=3)
     text = init(name, "films/manifest.csv")
     for key, small in SMALL.items():
-        text, found = re.subn(rf"(?m)^{key} = [^#\n]*", f"{key} = {small}", text)
-        assert found == 1
+        text, result = re.subn(rf"(?m)^{key} = [^#\n]*", f"{key} = {small}", text)
+        assert result == 1
     (tmp_path / "plan.toml").write_text(text, encoding="utf-8")
     words = ["study", "run", "plan.toml", "--out", "study", "--threads", "1", "--cache", "cache"]
     said = command(words, tmp_path)

@@ -28,8 +28,8 @@ def live(_task):
 @pytest.fixture(scope="module")
 def pool():
     """One process, and another in its place where it is killed."""
-    with processes(1) as found:
-        yield found
+    with processes(1) as result:
+        yield result
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from imil.cases import Kept, Reading
+from imil.cases import Correction, Reading
 from imil.errors import SettingsError
 from imil.fills import blackout
 from imil.grid import Grid
@@ -26,7 +26,7 @@ from imil.training.run import Run
 from imil.treatments import TREATMENTS, Batch, Cover, Treatment, find_treatment
 
 GRID = Grid(2, 2)
-TOP = Kept(GRID, (1, 2))  # the upper half
+TOP = Correction(GRID, (1, 2))  # the upper half
 
 
 class Sometimes(Treatment):
@@ -309,7 +309,7 @@ def test_a_treatment_may_select_squares_of_other_samples(films, tmp_path, monkey
 
     monkeypatch.setitem(TREATMENTS, "spread", Spread)
     run = train(films, tmp_path, "spread")
-    assert run.samples["train"].corrected(0) == Kept(GRID, (3,))
+    assert run.samples["train"].corrected(0) == Correction(GRID, (3,))
     state = torch.load(run.folder.last, weights_only=True)
     assert state["treatment"]["selected"] == {0: [2, 2, [3]]}
 

@@ -67,6 +67,7 @@ RIGHTS = {
     ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}/cases/{number}/preview"): OF_THE_RUN,
     ("PUT", "/api/rounds/{epoch}/cases/{number}/readings/{reading}"): OF_THE_RUN,
+    ("GET", "/api/rounds/{epoch}/learned"): OF_THE_RUN,
     # not a blind-first study: there is no first look
     ("PUT", "/api/rounds/{epoch}/cases/{number}/first-look/{look}"): (401, 401, 409, 404, 409),
     # the reader has read one case of three, the owner none

@@ -178,6 +178,20 @@ def test_the_preview_is_the_blackout_at_the_models_size(lee):
     assert not np.asarray(Image.open(io.BytesIO(black))).any()
 
 
+def test_the_end_of_a_round_shows_where_the_readers_squares_lie(lee):
+    assert lee.get("/api/rounds/70/learned").status_code == 404  # nothing selected yet
+    send(lee, 1, reading([1, 2]))
+    one = lee.get("/api/rounds/70/learned")
+    assert one.headers["content-type"] == "image/png"
+    assert one.headers["cache-control"] == "no-store"
+    send(lee, 2, reading([16]))
+    two = lee.get("/api/rounds/70/learned")
+    pictures = [np.asarray(Image.open(io.BytesIO(answer.content)), int) for answer in (one, two)]
+    changed = np.abs(pictures[1] - pictures[0]).max(axis=2)
+    height, width = changed.shape
+    assert changed[-height // 3 :, -width // 4 :].max() > 30  # square 16 is tinted now
+
+
 def test_a_reading_is_stored_under_the_name_of_the_session(lee, store):
     given = reading([7, 6, 6], seconds=12.5, reason="<script>alert(1)</script> upper lobe")
     assert send(lee, 2, given).json() == {"stored": True, "read": 1, "cases": 3}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rooms import NAMES, link, make_store, reading, send, serving, visiting
 
-from imil.cases import Kept, Reading, RoundSettings
+from imil.cases import Correction, Reading, RoundSettings
 from imil.errors import SquareError, StoreBusy
 from imil.grid import Grid
 from imil.predictions import Predictions
@@ -88,19 +88,22 @@ def start_round(store, samples, *, reader=None, results):
 
 
 def test_a_round_ends_when_the_page_finishes_it_and_is_applied(store, address):
-    samples, results = Films(), []
-    thread = start_round(store, samples, results=results)
+    samples, results, queries = Films(), [], threading.Semaphore(0)
+    reader = Web(store, interval=0.02, check_server=queries.release)
+    thread = start_round(store, samples, reader=reader, results=results)
     with visiting(address, link(store)) as lee:
         send(lee, 1, reading([6, 7]))
         send(lee, 2, reading([], "skip"))
         send(lee, 3, reading([1]))
-        time.sleep(0.2)
+        while queries.acquire(blocking=False):  # those before the last reading
+            pass
+        assert all(queries.acquire(timeout=60) for _ in range(3)), "the reader no longer waits"
         assert thread.is_alive(), "all cases are read, but readings may still be changed"
         send(lee, 3, reading([16]))
         lee.post("/api/rounds/70/finish", json={})
     thread.join()
     assert results[0].state == "applied"
-    assert samples.kept == {0: Kept(Grid(4, 4), (6, 7)), 2: Kept(Grid(4, 4), (16,))}
+    assert samples.kept == {0: Correction(Grid(4, 4), (6, 7)), 2: Correction(Grid(4, 4), (16,))}
     assert len(store.readings("films@70")) == 4, "each reading is stored once"
 
 
@@ -113,7 +116,7 @@ def test_the_owner_can_close_a_round_and_unread_cases_count_as_skipped(store, ad
         owner.post("/api/rounds/70/close", json={})
     thread.join()
     assert results[0].state == "applied"
-    assert samples.kept == {1: Kept(Grid(4, 4), (5,))}
+    assert samples.kept == {1: Correction(Grid(4, 4), (5,))}
 
 
 def test_an_interrupted_round_stays_open_and_keeps_its_readings(store, address):
@@ -213,14 +216,13 @@ def test_a_training_updates_its_heartbeat_while_it_is_busy(tmp_path, monkeypatch
         db.close()
         return value
 
+    threads = threading.enumerate()
     with progress.alive("films"):
         start = now()
         while heartbeat() <= start:
             time.sleep(0.02)
         assert progress.training("films").state == "running"
-    last = heartbeat()
-    time.sleep(0.2)
-    assert heartbeat() == last
+    assert threading.enumerate() == threads, "the heartbeat goes on"
     store.close()
 
 

@@ -22,7 +22,7 @@ from imil.images.render import grid_lines
 from imil.store import Store
 
 TARGET = Path(__file__).parents[1] / "docs/images/round.png"
-LARGEST = 300_000  # bytes
+MAX_BYTES = 300_000  # bytes
 SIDE, GAP, TOP, BOTTOM = 240, 28, 44, 66  # pixels
 PAPER, INK, QUIET = (255, 255, 255), (24, 24, 28), (92, 94, 102)
 RIGHT, WRONG = (46, 150, 92), (212, 64, 52)
@@ -58,7 +58,7 @@ def main() -> None:
     picture.quantize(256, dither=Image.Dither.NONE).save(TARGET, optimize=True)
     size = TARGET.stat().st_size
     print(f"{TARGET} {size:,} bytes")
-    assert size <= LARGEST, f"the figure has {size:,} bytes, and {LARGEST:,} are the limit"
+    assert size <= MAX_BYTES, f"the figure has {size:,} bytes, and {MAX_BYTES:,} are the limit"
     store.close()
 
 

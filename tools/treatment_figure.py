@@ -19,7 +19,7 @@ from imil.phantom.dataset import draw
 from imil.treatments import Batch, Cover, SquareCutMix, SquareMixUp, Treatment
 
 TARGET = Path(__file__).parents[1] / "docs/images/treatments.png"
-LARGEST = 300_000  # bytes
+MAX_BYTES = 300_000  # bytes
 SIDE, GAP, CAPTION, COLUMNS = 192, 14, 46, 5  # pixels
 PAPER, INK = (255, 255, 255), (24, 24, 28)
 GRID, SEED = Grid(4, 4), 4
@@ -51,7 +51,7 @@ def main() -> None:
     page.quantize(128, dither=Image.Dither.NONE).save(TARGET, optimize=True)
     size = TARGET.stat().st_size
     print(f"{TARGET} {size:,} bytes")
-    assert size <= LARGEST, f"the figure has {size:,} bytes, and {LARGEST:,} are the limit"
+    assert size <= MAX_BYTES, f"the figure has {size:,} bytes, and {MAX_BYTES:,} are the limit"
 
 
 def selected(lungs: np.ndarray) -> tuple[int, ...]:

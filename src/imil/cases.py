@@ -37,7 +37,6 @@ class RoundSettings:
         num_outliers: number of cases shown to the reader, at least 1.
         grid: the grid laid over each image.
         choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
-        fill: name of the function in `imil.fills` that covers unselected squares.
         seed: of the generator that the choice is given, at least 0.
     Raises: SettingsError: num_outliers or seed is not a whole number, or too small.
     """
@@ -45,7 +44,6 @@ class RoundSettings:
     num_outliers: int = 20
     grid: Grid = Grid(4, 4)
     choice: str = "confident_mistakes"
-    fill: str = "blackout"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,14 +62,17 @@ class RoundSettings:
             "num_outliers": self.num_outliers,
             "grid": [self.grid.rows, self.grid.cols],
             "choice": self.choice,
-            "fill": self.fill,
             "seed": self.seed,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RoundSettings:
-        """The settings that `as_dict` wrote."""
-        return cls(**{**values, "grid": Grid(*values["grid"])})
+        """The settings that `as_dict` wrote.
+
+        Rounds of older stores have a `fill` too, which was always `blackout`.
+        """
+        known = {name: value for name, value in values.items() if name != "fill"}
+        return cls(**{**known, "grid": Grid(*values["grid"])})
 
 
 def _whole(value: object, least: int, name: str, hint: str = "") -> int:
@@ -87,12 +88,14 @@ def _whole(value: object, least: int, name: str, hint: str = "") -> int:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The correction of a sample: these squares are kept, and the fill covers the others."""
+class Correction:
+    """The correction of a sample: its selected squares.
+
+    What becomes of the others is up to the treatment, see `imil.treatments`.
+    """
 
     grid: Grid
     squares: tuple[int, ...]
-    fill: str = "blackout"
 
 
 @dataclass(frozen=True)
@@ -296,11 +299,11 @@ class Samples(Protocol):
         """
         ...
 
-    def correct(self, i: int, kept: Kept | None) -> None:
-        """Keep only this of the i-th sample from now on; None restores it."""
+    def correct(self, i: int, correction: Correction | None) -> None:
+        """Correct the i-th sample from now on; None restores it."""
         ...
 
-    def corrected(self, i: int) -> Kept | None:
+    def corrected(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
         ...
 

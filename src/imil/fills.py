@@ -1,25 +1,18 @@
-"""What takes the place of the squares that nobody selected.
+"""What takes the place of the squares that nobody selected, in the paper: black.
 
-A fill is one function for every place where images are covered: a single image that is shown, a
-sample that a loader's worker draws, and a whole batch on the device.
+Other replacements are options of a treatment, see `imil.treatments.replacements`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from imil.errors import SettingsError, ShapeError
-
-# (images, keep, draw, rng) -> images of the same kind, shape and dtype, as `blackout` shows;
-# `draw(n)` gives n other training images, `rng` is the generator for what is random. Both are None
-# where an image is only shown.
-Fill = Callable[..., Any]
+from imil.errors import ShapeError
 
 
-def blackout(images: Any, keep: Any, draw: Any = None, rng: Any = None) -> Any:
+def blackout(images: Any, keep: Any) -> Any:
     """A copy of the images that is black (0) outside `keep`.
 
     Applied to raw pixels, before normalisation: 0 must mean black (paper 3.1, step 7).
@@ -27,8 +20,6 @@ def blackout(images: Any, keep: Any, draw: Any = None, rng: Any = None) -> Any:
     Args:
         images: an array (H, W) or (H, W, C), or a tensor (B, C, H, W); its black is 0.
         keep: bool (H, W) or, for a batch, (B, H, W), of the same kind; True where a pixel stays.
-        draw: not needed for black.
-        rng: not needed for black.
     Raises: ShapeError: height or width differ.
 
     >>> blackout(np.array([[7, 8]]), np.array([[True, False]])).tolist()
@@ -42,13 +33,3 @@ def blackout(images: Any, keep: Any, draw: Any = None, rng: Any = None) -> Any:
     return np.where(
         keep if images.ndim == 2 else keep[..., None], images, np.zeros((), images.dtype)
     )
-
-
-FILLS: dict[str, Fill] = {"blackout": blackout}
-
-
-def fill(name: str) -> Fill:
-    """The fill of that name. Raises: SettingsError: it is not known."""
-    if name not in FILLS:
-        raise SettingsError(f"unknown fill '{name}': expected one of {', '.join(FILLS)}")
-    return FILLS[name]

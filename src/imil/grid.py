@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from imil.errors import SettingsError, SquareError
 
-MOST = 64  # rows or columns; past that a square is smaller than a 224-pixel view can show
+MAX_SIDE = 64  # rows or columns; past that a square is smaller than a 224-pixel view can show
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name, value in (("rows", self.rows), ("columns", self.cols)):
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
                 raise SettingsError(
-                    f"invalid grid of {value} {name}: expected 1 to {MOST}, such as 4 or 4x6"
+                    f"invalid grid of {value} {name}: expected 1 to {MAX_SIDE}, such as 4 or 4x6"
                 )
 
     @classmethod
@@ -57,7 +57,8 @@ class Grid:
         match = re.fullmatch(r"\s*(\d{1,4})\s*(?:[x×X]\s*(\d{1,4})\s*)?", str(text))
         if not match:
             raise SettingsError(
-                f"invalid grid '{text}': expected rows x columns of 1 to {MOST}, such as 4 or 4x6"
+                f"invalid grid '{text}': expected rows x columns of 1 to {MAX_SIDE}, such as 4 "
+                "or 4x6"
             )
         rows = int(match[1])
         return cls(rows, int(match[2]) if match[2] else rows)

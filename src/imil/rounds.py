@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from imil.cases import Case, HeatMap, Kept, Model, Reader, Round, RoundSettings, Samples
+from imil.cases import Case, Correction, HeatMap, Model, Reader, Round, RoundSettings, Samples
 from imil.choices import Provider, check_needs, choose_cases
 from imil.errors import DataError
 from imil.outliers import mistakes
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Samples)
 MADE_HERE = ("heat_maps", "say")  # what a choice may need and every round can give
 
 
-def _quiet(_text: str) -> None:
+def _print_nothing(_text: str) -> None:
     """Print nothing."""
 
 
@@ -37,7 +37,7 @@ def run_round(
     settings: RoundSettings,
     predictions: Predictions | None = None,
     providers: Mapping[str, Provider] | None = None,
-    say: Say = _quiet,
+    say: Say = _print_nothing,
 ) -> Round:
     """The round after `epoch` completed epochs: `applied`, or `open` if the reader stopped early.
 
@@ -51,7 +51,7 @@ def run_round(
         store: must know the run (`Store.add_run`).
         run: name of the run.
         epoch: completed epochs.
-        settings: how many cases, which grid, which choice and fill, which seed.
+        settings: how many cases, which grid, which choice, which seed.
         predictions: of the samples, in their order, where they were made before; otherwise the
             model makes them. Heat-maps that they lack are made by the model.
         providers: what the choice needs beyond predictions, by the names of its keyword-only
@@ -109,8 +109,8 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
                     f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
                     "training set has no such sample: give the keys that it had then"
                 )
-            kept = Kept(case.grid, reading.kept_squares(case.grid), round_.settings.fill)
-            samples.correct(positions[case.key], kept)
+            kept = reading.kept_squares(case.grid)
+            samples.correct(positions[case.key], Correction(case.grid, kept))
 
 
 def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:
@@ -213,5 +213,7 @@ def _make_cases(
 
 def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:
     """The squares kept earlier; those of another grid could not be shown on this one."""
-    kept = samples.corrected(i)
-    return kept.squares if kept is not None and kept.grid == settings.grid else None
+    correction = samples.corrected(i)
+    if correction is None or correction.grid != settings.grid:
+        return None
+    return correction.squares

@@ -77,6 +77,11 @@ class RunFolder:
         return self.path / "treatment.json"
 
     @property
+    def learned_map(self) -> Path:
+        """What the model learns from the readings of all rounds, as a picture."""
+        return self.path / "learned.png"
+
+    @property
     def cases(self) -> Path:
         """One PNG per case, for the console."""
         return self.path / "cases"

@@ -14,6 +14,7 @@ from imil import __version__
 from imil.cli.demo_command import demo
 from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
 from imil.cli.invite_command import invite
+from imil.cli.predict_command import predict
 from imil.cli.resume_command import resume
 from imil.cli.rounds_command import rounds
 from imil.cli.serve_command import serve
@@ -64,7 +65,7 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, rounds, serve, invite, demo):
+for command in (resume, predict, rounds, serve, invite, demo):
     app.command(command.__name__)(command)
 app.add_typer(study)
 

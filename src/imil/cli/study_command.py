@@ -30,7 +30,8 @@ def init(
         str,
         typer.Argument(
             help="paper (the paper's comparison), small (IMIL and its controls with a small "
-            "network, an hour or two) or quick (half an hour).",
+            "network, an hour or two), quick (half an hour) or shortcut (treatments of a planted "
+            "shortcut).",
             show_default=False,
         ),
     ],

@@ -74,7 +74,7 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
     label_of = {name: i for i, name in enumerate(sorted({sub.name for _, sub in classes}))}
     columns: TextColumns = {"image": [], "label": [], "class_name": [], "split": []}
     for split, sub in classes:
-        images = _images(sub)
+        images = find_images(sub)
         if not images:
             kinds = ", ".join(SUFFIXES)
             raise DataError(
@@ -105,7 +105,7 @@ def _refuse_loose_images(folder: Path) -> None:
 
 def _film_columns(films: Path, folder: Path) -> TextColumns:
     """The Shenzhen or Montgomery set, whose file names contain the label."""
-    images = _images(films)
+    images = find_images(films)
     if not images:
         raise DataError(f"'{films}' contains no image: unpack the whole download")
     columns: TextColumns = {"image": [], "label": [], "class_name": []}
@@ -126,8 +126,11 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(sub for sub in folder.iterdir() if sub.is_dir() and not _is_hidden(sub))
 
 
-def _images(folder: Path) -> list[Path]:
-    """Every image in it, at any depth, without hidden files (`._a.png`)."""
+def find_images(folder: Path) -> list[Path]:
+    """Every image in it, at any depth, without hidden files (`._a.png`).
+
+    Raises: DataError: it is a folder of masks, or holds an image that cannot be used.
+    """
     if "mask" in folder.name.lower():
         raise DataError(
             f"'{folder}' would be trained on as if it contained films: move the masks elsewhere, "
@@ -145,7 +148,7 @@ def _images(folder: Path) -> list[Path]:
             _check_name(path)
             images.append(path)
         elif path.is_dir() and not path.is_symlink():  # a link may form a cycle
-            images += _images(path)
+            images += find_images(path)
     return images
 
 

@@ -123,7 +123,7 @@ class DecodedFile:
         Not through a memory map: on a full disk, writing to mapped memory kills the process.
         """
         bad: dict[int, str] = {}
-        decode = partial(_decode, size=self.size, channels=self.channels)
+        decode = partial(decode_image, size=self.size, channels=self.channels)
         for i, image in enumerate(in_order(decode, self.table.images)):
             if isinstance(image, str):
                 bad[i] = image
@@ -158,7 +158,7 @@ def read_error(path: Path) -> str:
     return ""
 
 
-def _decode(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
+def decode_image(path: Path, size: int, channels: int) -> NDArray[np.uint8] | str:
     """The image at the training size, or the error message if it cannot be read."""
     try:
         # the loader may reduce the image by averaging boxes of pixels, as `resize_to_square` would

@@ -14,7 +14,7 @@ import filelock
 
 from imil.threads import in_order
 
-RECENT = 2_000_000_000  # ns; a file may change twice within one time stamp of the file system
+RECENT_NS = 2_000_000_000  # ns; a file may change twice within one time stamp of the file system
 
 
 def hash_files(
@@ -42,7 +42,7 @@ def hash_files(
     ):
         hashes[names[i]] = digest
         progress(done, len(unread))
-    before = time.time_ns() - RECENT
+    before = time.time_ns() - RECENT_NS
     new = {
         names[i]: (states[i], hashes[names[i]])
         for i in unread

@@ -121,11 +121,11 @@ def _lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _remove_unfinished(folder: Path, own: str) -> None:
+def _remove_unfinished(folder: Path, locked: str) -> None:
     """Delete unfinished files of dead processes; a live one holds the lock of its file."""
     for part in folder.glob("*.part"):
         name = part.name.split(".")[0]
-        if name == own:
+        if name == locked:  # by this process
             part.unlink(missing_ok=True)
             continue
         with suppress(filelock.Timeout):

@@ -1,6 +1,7 @@
 """Metrics of classification: one implementation of each, for training, tables and statistics.
 
-Every metric takes `(probs, labels, weights=None)`, see `imil.metrics.weights`.
+Every metric takes `(probs, labels, weights=None)`, see `imil.metrics.weights`; those of
+`imil.metrics.counterfactual` take two arrays of probabilities.
 """
 
 from imil.metrics.calibration import (
@@ -17,6 +18,7 @@ from imil.metrics.classification import (
     sensitivity,
     specificity,
 )
+from imil.metrics.counterfactual import shortcut_flips, shortcut_shift, worst_group_accuracy
 from imil.metrics.evaluation import evaluate
 from imil.metrics.roc_auc import auroc, roc_points
 from imil.metrics.weights import Labels, Probs, Values, Weights
@@ -38,5 +40,8 @@ __all__ = [
     "negative_log_likelihood",
     "roc_points",
     "sensitivity",
+    "shortcut_flips",
+    "shortcut_shift",
     "specificity",
+    "worst_group_accuracy",
 ]

@@ -13,51 +13,51 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imil.cases import Kept
-from imil.fills import FILLS
-from imil.grid import MOST, Grid
+from imil.cases import Correction
+from imil.grid import MAX_SIDE, Grid
 
-_HEAD = 3  # fill (0: not corrected), rows, columns; then one bit a square
-_NAMES = tuple(FILLS)
+_HEAD = 3  # 1 if corrected, rows, columns; then one bit a square
 
 
 class Corrections:
-    """What is kept of each of n samples; at first, everything.
+    """The correction of each of n samples; at first, none.
 
     Takes 515 bytes a sample, whatever the images' size: room for a 64×64 grid.
     """
 
     def __init__(self, n: int) -> None:
-        self._table = torch.zeros(n, _HEAD + MOST * MOST // 8, dtype=torch.uint8).share_memory_()
+        self._table = torch.zeros(
+            n, _HEAD + MAX_SIDE * MAX_SIDE // 8, dtype=torch.uint8
+        ).share_memory_()
 
     def __len__(self) -> int:
         """The number of samples."""
         return len(self._table)
 
-    def set(self, i: int, kept: Kept | None) -> None:
-        """Keep only this of the i-th sample from now on; None restores it.
+    def set(self, i: int, correction: Correction | None) -> None:
+        """Correct the i-th sample from now on; None restores it.
 
         Raises: SquareError: its grid has no such square.
         """
         row = self._table[i].numpy()
         row[0] = 0
-        if kept is None:
+        if correction is None:
             return
-        squares = kept.grid.check(kept.squares)
-        chosen = np.zeros(MOST * MOST, np.uint8)
+        squares = correction.grid.check(correction.squares)
+        chosen = np.zeros(MAX_SIDE * MAX_SIDE, np.uint8)
         chosen[[square - 1 for square in squares]] = 1
-        row[1:_HEAD] = kept.grid.rows, kept.grid.cols
+        row[1:_HEAD] = correction.grid.rows, correction.grid.cols
         row[_HEAD:] = np.packbits(chosen)
-        row[0] = 1 + _NAMES.index(kept.fill)  # last: a worker never sees half a correction
+        row[0] = 1  # last: a worker never sees half a correction
 
-    def get(self, i: int) -> Kept | None:
-        """What is kept of the i-th sample, or None if it is not corrected."""
+    def get(self, i: int) -> Correction | None:
+        """The correction of the i-th sample, or None if there is none."""
         row = self._table[i].numpy()
         if row[0] == 0:
             return None
         grid = Grid(int(row[1]), int(row[2]))
         squares = np.flatnonzero(np.unpackbits(row[_HEAD:])) + 1
-        return Kept(grid, tuple(map(int, squares)), _NAMES[row[0] - 1])
+        return Correction(grid, tuple(map(int, squares)))
 
     def positions(self) -> list[int]:
         """The samples that are corrected, in order."""
@@ -80,8 +80,8 @@ class Corrections:
             return None
         result = np.ones((len(rows), height, width), bool)
         for b in corrected.tolist():
-            if (kept := self.get(int(rows[b]))) is not None:
-                result[b] = _mask(kept.grid, kept.squares, height, width)
+            if (correction := self.get(int(rows[b]))) is not None:
+                result[b] = _mask(correction.grid, correction.squares, height, width)
         return result
 
     def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

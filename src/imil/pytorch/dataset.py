@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
-from imil.cases import Image, Kept
+from imil.cases import Correction, Image
 from imil.errors import DataError, SettingsError
 from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
@@ -205,9 +205,9 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         """The i-th original as a reader sees it: uint8 or uint16, (H, W) or (H, W, 3)."""
         return as_image(self.dataset[i][0] if self._original is None else self._original(i))
 
-    def correct(self, i: int, kept: Kept | None) -> None:
-        """Keep only this of the i-th sample from now on; None restores it."""
-        self.corrections.set(i, kept)
+    def correct(self, i: int, correction: Correction | None) -> None:
+        """Correct the i-th sample from now on; None restores it."""
+        self.corrections.set(i, correction)
 
     def weights(self) -> NDArray[np.float64]:
         """How often each sample is to be drawn, (N,): 1, or the treatment's weight if corrected."""
@@ -215,8 +215,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         result[self.corrections.positions()] = self.treatment.weight
         return result
 
-    def corrected(self, i: int) -> Kept | None:
-        """What is kept of the i-th sample, or None if it is not corrected."""
+    def corrected(self, i: int) -> Correction | None:
+        """The correction of the i-th sample, or None if there is none."""
         return self.corrections.get(i)
 
 

@@ -25,7 +25,7 @@ CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._Inst
 
 
 @dataclass(frozen=True)
-class Found:
+class ExplainedLayer:
     """The layer to explain, whether training will not change which one it is, and the logits.
 
     Args:
@@ -54,7 +54,7 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     return look_for_layer(module, inputs).name
 
 
-def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
+def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> ExplainedLayer:
     """What `find_layer` returns, with the logits of its pass."""
     module = unwrapped(module)
     reached: list[str] = []
@@ -69,10 +69,10 @@ def look_for_layer(module: nn.Module, inputs: torch.Tensor) -> Found:
         ):
             if gradient is not None and (on_map := as_map(gradient, layout)) is not None:
                 if on_map.any():
-                    return Found(name, True, logits.detach())
+                    return ExplainedLayer(name, True, logits.detach())
                 reached.append(name)
     if reached:  # every gradient is zero, as under a head of zeros: so will be every map
-        return Found(reached[0], False, logits.detach())
+        return ExplainedLayer(reached[0], False, logits.detach())
     raise SettingsError(
         f"no layer of {type(module).__name__} gives a map of the image that the class scores "
         "depend on: name a layer, as model.named_modules() names it"
@@ -96,8 +96,8 @@ def find_finer_layer(
     until = list(calls).index(layer) + 1 if layer in calls else len(calls)
     calls = dict(list(calls.items())[:until])
     layout = layout_of(module, layer, *inputs.shape[2:])
-    own = [(layer, calls[layer].output, layout)] if layer in calls else []
-    for name, output, layout in (*own, *_candidates(module, calls, inputs[:LOOKED_AT])):
+    named = [(layer, calls[layer].output, layout)] if layer in calls else []
+    for name, output, layout in (*named, *_candidates(module, calls, inputs[:LOOKED_AT])):
         on_map = as_map(output, layout)
         if on_map is not None and on_map.shape[2] >= rows and on_map.shape[3] >= cols:
             return name

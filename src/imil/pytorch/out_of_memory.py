@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 # of CUDA itself (with a class of its own, or as an error of the accelerator), of cuBLAS, of cuDNN
-SIGNS = ("out of memory", "ALLOC_FAILED")
+MESSAGES = ("out of memory", "ALLOC_FAILED")
 
 
 def ran_out(error: RuntimeError) -> bool:
@@ -13,4 +13,4 @@ def ran_out(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
     message = str(error)
-    return any(sign in message for sign in SIGNS)
+    return any(sign in message for sign in MESSAGES)

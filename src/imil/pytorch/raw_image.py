@@ -17,10 +17,10 @@ PLAIN = ("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;1
 # few operations of PyTorch know these; all their values fit into:
 WIDER = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 
-Back = Callable[[torch.Tensor], Any]
+FromTensor = Callable[[torch.Tensor], Any]
 
 
-def to_tensor(image: Any, keep: NDArray[np.bool_] | None = None) -> tuple[torch.Tensor, Back]:
+def to_tensor(image: Any, keep: NDArray[np.bool_] | None = None) -> tuple[torch.Tensor, FromTensor]:
     """The raw image as a tensor (C, H, W), and the way back from one to the image's own kind.
 
     Args:
@@ -48,7 +48,7 @@ def to_tensor(image: Any, keep: NDArray[np.bool_] | None = None) -> tuple[torch.
     return tensor, back
 
 
-def _from_pil(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor, Back]:
+def _from_pil(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor, FromTensor]:
     from PIL import Image as pil
 
     if image.mode not in PLAIN:
@@ -62,7 +62,9 @@ def _from_pil(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor,
     return tensor, back
 
 
-def _from_other_colours(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor, Back]:
+def _from_other_colours(
+    image: Any, keep: NDArray[np.bool_] | None
+) -> tuple[torch.Tensor, FromTensor]:
     """An image in which 0 need not mean black, such as CMYK or one with a palette, as RGB.
 
     Pixels that are not changed come back from the image itself: a conversion there and back may

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from imil.cases import VERDICTS, Case, Reading, Verdict
 from imil.errors import DataError, SettingsError, SquareError
-from imil.grid import MOST, Grid
+from imil.grid import MAX_SIDE, Grid
 from imil.square_text import squares_text
 
 COLUMNS = (
@@ -41,7 +41,8 @@ COLUMNS = (
 )
 NONE = "none"
 UNNAMED = "replay"  # the reader of rows without one
-LARGEST = Grid(MOST, MOST)  # rows are checked against it before the grid of the case is known
+# rows are checked against it before the grid of the case is known
+LARGEST_GRID = Grid(MAX_SIDE, MAX_SIDE)
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _squares(value: object, place: str, name: str = "squares") -> str:
         value = squares_text(value)
     text = "" if value in (None, NONE) else str(value).strip()
     try:
-        return text if LARGEST.read(text) else ""
+        return text if LARGEST_GRID.read(text) else ""
     except SquareError as error:
         raise DataError(
             f"{place}: {name} is '{text}': give numbers such as 2 3 6 7, ranges such as 5-8, or all"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from imil.errors import StoreBusy, StoreError
 from imil.store.schema import HEAD
 
-BUSY = 30  # seconds to wait for another process that is writing
+BUSY_TIMEOUT = 30  # seconds to wait for another process that is writing
 TRANSIENT = (
     "full",
     "readonly",
@@ -40,7 +40,7 @@ REMEDIES = {
 }
 
 
-def connect(path: Path, *, readonly: bool = False, patience: float = BUSY) -> Engine:
+def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOUT) -> Engine:
     """An engine on the store at `path`; a new or an older one is brought to `HEAD` first.
 
     Args:
@@ -107,7 +107,7 @@ def database_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def _raw(path: Path, mode: str, patience: float = BUSY) -> sqlite3.Connection:
+def _raw(path: Path, mode: str, patience: float = BUSY_TIMEOUT) -> sqlite3.Connection:
     # as_uri escapes what a path may hold and a URI may not
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     if mode == "ro" and _is_at_rest(uri, path):

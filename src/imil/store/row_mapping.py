@@ -17,12 +17,13 @@ from sqlalchemy import RowMapping
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
 
 Row = dict[str, Any]
-FAST = 2  # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
+# of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
+COMPRESSION_LEVEL = 2
 
 
 def deflate(array: NDArray[Any]) -> bytes:
     """Raw little-endian values, row by row, deflated."""
-    return isal_zlib.compress(_little_endian(array), FAST)
+    return isal_zlib.compress(_little_endian(array), COMPRESSION_LEVEL)
 
 
 def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:

@@ -19,10 +19,10 @@ from imil.store.clock import now
 from imil.store.store import Store
 
 Protocol = Literal["paper", "blind-first"]
-Doing = Literal["running", "waiting", "finished"]
-Seen = Literal["running", "waiting", "finished", "gone"]
+ReportedState = Literal["running", "waiting", "finished"]
+ObservedState = Literal["running", "waiting", "finished", "gone"]
 HEARTBEAT = 10.0  # seconds
-GONE = 45.0  # seconds without a heartbeat after which the training counts as ended
+GONE_AFTER = 45.0  # seconds without a heartbeat after which the training counts as ended
 
 _ROW = select(schema.progress).where(schema.progress.c.run == bindparam("of"))
 
@@ -31,7 +31,7 @@ _ROW = select(schema.progress).where(schema.progress.c.run == bindparam("of"))
 class Training:
     """Progress of a run; `gone` if its heartbeat stopped before it had finished."""
 
-    state: Seen
+    state: ObservedState
     epoch: int | None
     epochs: int | None
 
@@ -46,7 +46,7 @@ class Progress:
         self,
         run: str,
         *,
-        state: Doing | None = None,
+        state: ReportedState | None = None,
         epoch: int | None = None,
         epochs: int | None = None,
     ) -> None:
@@ -82,8 +82,8 @@ class Progress:
     def training(self, run: str) -> Training:
         """Progress of the run."""
         row = self._row(run)
-        state: Seen = row.get("state") or "gone"
-        if state != "finished" and (row.get("heartbeat") or "") < now(seconds=-GONE):
+        state: ObservedState = row.get("state") or "gone"
+        if state != "finished" and (row.get("heartbeat") or "") < now(seconds=-GONE_AFTER):
             state = "gone"
         return Training(state, row.get("epoch"), row.get("epochs"))
 

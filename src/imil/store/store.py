@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
 from imil.errors import NotFound, StoreBusy, StoreError
 from imil.store import schema
-from imil.store.database import BUSY, REMEDIES, connect, transaction
+from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, transaction
 from imil.store.reading_insert import insert_reading
 from imil.store.row_mapping import Row, case_of, case_row, image_row, inflate, reading_of, round_of
 from imil.threads import in_order
@@ -35,7 +35,9 @@ class Store:
     Raises: StoreError: it cannot be opened, or is not a store.
     """
 
-    def __init__(self, path: Path | str, *, readonly: bool = False, patience: float = BUSY) -> None:
+    def __init__(
+        self, path: Path | str, *, readonly: bool = False, patience: float = BUSY_TIMEOUT
+    ) -> None:
         self.path = Path(path)
         if readonly and not self.path.is_file():
             raise StoreError(f"there is no store at {self.path}: name a run folder or its store")

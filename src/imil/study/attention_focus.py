@@ -8,7 +8,7 @@ of a heat-map enlarged to the mask's size without smoothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imil.atomic_files import write_table
-from imil.errors import ShapeError
+from imil.errors import DataError, ShapeError
+from imil.study.study_folder import Job
 
-HIT = 0.5  # at least that share of the hottest pixels lies in the mask
+HIT_SHARE = 0.5  # at least that share of the hottest pixels lies in the mask
 COLUMNS = ["key", "mask", "energy", "area", "pointing"]
 HeatMap = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -131,7 +132,7 @@ def _focus(cam: NDArray[np.float64], mask: Mask) -> Focus:
     if not total:
         return Focus(math.nan, area, False)
     hottest = share[cam == cam.max()]  # several where the maximum is flat
-    return Focus(float((cam * share).sum()) / total, area, bool(hottest.mean() >= HIT))
+    return Focus(float((cam * share).sum()) / total, area, bool(hottest.mean() >= HIT_SHARE))
 
 
 def _resize_weights(parts: int, pixels: int) -> NDArray[np.float64]:
@@ -147,3 +148,18 @@ def _summarise(part: pd.DataFrame) -> tuple[int, int, float, float, float, float
     energy, ratio = float(rows["energy"].mean()), float(rows["energy"].mean() / rows["area"].mean())
     area, pointing = float(part["area"].mean()), float(part["pointing"].mean())
     return len(part), len(part) - len(rows), energy, area, ratio, pointing
+
+
+def read_focus(jobs: Iterable[Job]) -> dict[Job, pd.DataFrame]:
+    """The tables that `write_focus` wrote, of the jobs that have one.
+
+    Raises: DataError: a file cannot be read.
+    """
+    tables = {}
+    for job in jobs:
+        if job.focus.exists():
+            try:
+                tables[job] = pd.read_parquet(job.focus)
+            except (OSError, ValueError) as error:
+                raise DataError(f"{job.focus} cannot be read: do the job again") from error
+    return tables

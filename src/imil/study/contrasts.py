@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 
 import numpy as np
@@ -61,7 +61,7 @@ def comparable_arms(plan: Plan, other: Plan) -> dict[Arm, Arm]:
     Where each plan has one reader alone, the two readers are compared, whatever their names.
     """
     alone = max(len(plan.readers), len(other.readers)) < 2
-    return {Arm(arm.kind, "" if alone else arm.reader, alone): arm for arm in plan.rows}
+    return {replace(arm, reader="" if alone else arm.reader, alone=alone): arm for arm in plan.rows}
 
 
 def unpaired(a: Spread, b: Spread) -> Interval:

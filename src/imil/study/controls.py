@@ -20,30 +20,65 @@ TIMES = 5  # as often as the others is an oversampled image drawn
 
 
 class Recorded:
-    """The squares that somebody kept in another run, by sample.
-
-    Where misleading squares alone were marked, all others are kept.
+    """The readings that somebody gave in another run, by sample.
 
     Args:
         store: that run's store.
     """
 
     def __init__(self, store: Path) -> None:
-        self._squares: dict[str, tuple[int, ...]] = {}
+        self._readings: dict[str, Reading] = {}
         opened = Store(store, readonly=True)
         try:
             for round_ in opened.rounds():
-                cases = {case.id: case for case in opened.cases(round_.id)}
+                keys = {case.id: case.key for case in opened.cases(round_.id)}
                 for reading in opened.newest_readings(round_.id).values():
-                    if reading.verdict == "focus":
-                        case = cases[reading.case]
-                        self._squares[case.key] = reading.kept_squares(case.grid)
+                    self._readings[keys[reading.case]] = reading
         finally:
             opened.close()
 
     def squares(self, case: Case) -> tuple[int, ...]:
-        """The squares kept of the sample; none where it was not read, or not corrected."""
-        return self._squares.get(case.key, ())
+        """The squares kept of the sample; none where it was not read, or not corrected.
+
+        Where misleading squares alone were marked, all others are kept.
+        """
+        reading = self.reading(case)
+        if reading is None or reading.verdict != "focus":
+            return ()
+        return reading.kept_squares(case.grid)
+
+    def reading(self, case: Case) -> Reading | None:
+        """The reading of the sample; None where it was not read."""
+        return self._readings.get(case.key)
+
+
+class Repeated:
+    """The readings of another run again, for the same samples; a case without one is skipped.
+
+    Args:
+        recorded: those readings.
+    """
+
+    def __init__(self, recorded: Recorded) -> None:
+        self.recorded = recorded
+
+    def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
+        """One reading per case, in order."""
+        for case in cases:
+            known = self.recorded.reading(case)
+            if known is None:
+                yield Reading(case.id, "nobody", "skip", reason="not read in the arm imil")
+            else:
+                yield Reading(
+                    case.id,
+                    known.reader,
+                    known.verdict,
+                    known.squares,
+                    known.reason,
+                    known.seconds,
+                    known.squares_before,
+                    known.misleading,
+                )
 
 
 class RandomBox:

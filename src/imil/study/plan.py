@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import (
@@ -14,15 +14,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.settings import ReaderField, TrainSettings, resolve
-from imil.study.arms import MIXED, Arm, Kind, arms
+from imil.round_settings import check_rounds
+from imil.settings import TrainSettings, resolve
+from imil.study.arms import MIXED, Arm, Kind, TreatmentRequest, arms
+from imil.study.plan_tables import External, Name, Reader, Shortcut, Splits, Treatment, Whole
+from imil.study.study_folder import COUNTERFACTUAL
 
 RANDOM_BOX_GRID = "64x64"  # of cutout-same, whose box is laid on squares
 SET_BY_PLAN = {  # settings of a training that the plan sets itself, and where
@@ -42,62 +43,9 @@ HOW_TO_WRITE = {  # lists, a table, or several tables
     "splits": "write [splits] above its lines",
     "readers": "write [[readers]] above the lines of each",
     "external": "write [external.NAME] above the line that names its data",
+    "shortcut": "write [shortcut] above its lines",
+    "treatments": "write [[treatments]] above the lines of each",
 }
-Whole = Annotated[int, Field(strict=True)]  # strict: true is not a number
-Share = Annotated[float, Field(strict=True)]
-
-
-class Reader(BaseModel):
-    """A reader, who answers the round of an `imil` arm.
-
-    Args:
-        name: in tables and files.
-        reader: as for `imil train --reader`: simulated with options, replay:FILE, web, console.
-        otherwise: for cases that are not in the replayed file: skip them, or ask a person at the
-            `console` or on a `web` page.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-    reader: ReaderField = ReaderSpec("simulated")
-    otherwise: Literal["skip", "console", "web"] = "skip"
-
-    @field_validator("reader", mode="before")
-    @classmethod
-    def _name_reader_in_error(cls, value: Any, info: ValidationInfo) -> Any:
-        try:
-            return ReaderSpec.parse(value) if isinstance(value, str) else value
-        except SettingsError as error:
-            name = info.data.get("name", value)
-            raise SettingsError(f"the reader '{name}' cannot answer: {error}") from error
-
-    @property
-    def asks(self) -> Literal["", "console", "web"]:
-        """Where a person is asked; empty if no person is."""
-        if self.otherwise != "skip":
-            return self.otherwise
-        kind = self.reader.kind
-        return kind if kind == "console" or kind == "web" else ""
-
-
-class Splits(BaseModel):
-    """How the images are split into training, validation and test sets, `count` times."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    count: Annotated[Whole, Field(ge=1, le=1000)] = 1
-    test_share: Annotated[Share, Field(gt=0, lt=1)] = 0.2
-    val_share: Annotated[Share, Field(ge=0, lt=1)] = 0.0
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-
-
-class External(BaseModel):
-    """An external test set: a table that is never trained on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    data: str
 
 
 class Plan(BaseModel):
@@ -116,7 +64,9 @@ class Plan(BaseModel):
     training: dict[str, Any] = {}
     splits: Splits = Splits()
     readers: tuple[Reader, ...] = ()
-    external: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")], External] = {}
+    external: dict[Name, External] = {}
+    shortcut: Shortcut | None = None
+    treatments: tuple[Treatment, ...] = ()
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Plan:
@@ -135,6 +85,11 @@ class Plan(BaseModel):
         names = [reader.name for reader in self.readers]
         if len(set(names)) < len(names):
             raise SettingsError("two readers have the same name: give each reader its own name")
+        if "no-shortcut" in self.arms and self.shortcut is None:
+            raise SettingsError(
+                "the arm 'no-shortcut' needs a shortcut that the other arms are trained with: add "
+                "a [shortcut] table"
+            )
         misplaced = next((name for name in self.training if name in SET_BY_PLAN), None)
         if misplaced is not None:
             raise SettingsError(
@@ -148,12 +103,15 @@ class Plan(BaseModel):
             )
         # errors in the settings of any job are raised now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
-        self.settings(Arm("baseline"), self.seeds[0]).check_grid()
-        control = next((arm for arm in self.rows if arm.is_control), None)
-        if control is not None and len(self.settings(Arm("baseline"), 0).imil_epoch) > 1:
+        first = self.settings(Arm("baseline"), self.seeds[0])
+        first.check_grid()
+        _check_rounds(first)
+        same = next((arm for arm in self.rows if arm.uses_readings_of_imil), None)
+        if same is not None and len(first.imil_epoch) > 1:
+            what = f"treatment '{same.treatment}'" if same.treatment else f"control '{same.kind}'"
             raise SettingsError(
-                f"imil-epoch has several rounds, but the control '{control.kind}' has the same "
-                "cases as imil in the first round only: give one round, or leave out the controls"
+                f"imil-epoch has several rounds, but the {what} has the same cases as imil in the "
+                "first round only: give one round, or leave it out"
             )
         if self.round >= self.settings(Arm("baseline"), 0).epochs and self.forked:
             raise SettingsError(f"imil-epoch {self.round} is not before the last epoch: lower it")
@@ -162,7 +120,17 @@ class Plan(BaseModel):
     @property
     def rows(self) -> tuple[Arm, ...]:
         """The arms, IMIL once per reader."""
-        return arms(self.arms, [reader.name for reader in self.readers])
+        requests = [
+            TreatmentRequest(one.name, one.controls, one.without_shortcut)
+            for one in self.treatments
+        ]
+        return arms(self.arms, [reader.name for reader in self.readers], requests)
+
+    @property
+    def more_sets(self) -> tuple[str, ...]:
+        """The sets beside `test` that every arm predicts at its end."""
+        counterfactual = COUNTERFACTUAL if self.shortcut else ()
+        return (*counterfactual, *(f"external-{name}" for name in self.external))
 
     @property
     def forked(self) -> bool:
@@ -178,16 +146,22 @@ class Plan(BaseModel):
         """The reader of that name."""
         return next(reader for reader in self.readers if reader.name == name)
 
+    def treatment(self, name: str) -> Treatment:
+        """The treatment of that name."""
+        return next(one for one in self.treatments if one.name == name)
+
     def settings(self, arm: Arm, seed: int) -> TrainSettings:
         """The training settings of an arm with a seed."""
         values: dict[str, Any] = {"data": self.data, "seed": seed, "reader": ReaderSpec("none")}
         if arm.kind in MIXED:
             values["mix"] = arm.kind
-        if arm.is_control:
-            values |= {"reader": ReaderSpec("control", arm.kind), "reader_name": arm.reader}
+        if arm.uses_readings_of_imil:
+            values |= {"reader": ReaderSpec("control", arm.id), "reader_name": arm.reader}
+        if arm.kind == "treatment":
+            values["treatment"] = self.treatment(arm.treatment).text
         if arm.kind == "cutout-same":
             values["grid_size"] = RANDOM_BOX_GRID
-        if arm.kind == "imil" and arm.reader:
+        if arm.asks_reader and arm.reader:
             values |= {"reader": self.reader(arm.reader).reader, "reader_name": arm.reader}
         values |= {"test_share": self.splits.test_share, "val_share": self.splits.val_share}
         return resolve(self.training | values)
@@ -195,6 +169,24 @@ class Plan(BaseModel):
     def write(self, path: Path) -> None:
         """Write the plan as TOML."""
         path.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
+
+
+def _check_rounds(settings: TrainSettings) -> None:
+    """Check that the round of all arms comes after the same epoch and has as many cases.
+
+    Raises: SettingsError: it may not.
+    """
+    check_rounds(settings)
+    if settings.round_when != "schedule":
+        raise SettingsError(
+            f"[training] contains round-when '{settings.round_when}', but the arms of a study "
+            "share the training up to a fixed epoch: take it out, and set imil-epoch"
+        )
+    if settings.budget != "none" and len(settings.imil_epoch) > 1:
+        raise SettingsError(
+            f"[training] contains budget {settings.budget} and several rounds, but a study "
+            "compares rounds of equally many cases: set num-outliers instead, or give one round"
+        )
 
 
 def read_plan(path: Path) -> Plan:

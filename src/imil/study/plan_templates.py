@@ -8,7 +8,7 @@ import tomli_w
 
 from imil.errors import SettingsError
 
-NAMES = ("paper", "quick", "small")
+NAMES = ("paper", "quick", "small", "shortcut")
 DATA = 'data = "films.csv"\n'  # the line of a template that names the data
 
 
@@ -16,7 +16,7 @@ def init(name: str, data: str) -> str:
     """The text of a plan, TOML with comments.
 
     Args:
-        name: `paper`, `quick` or `small`.
+        name: one of `NAMES`.
         data: the table or folder of images; taken from the plan's folder if it is relative.
     Raises: SettingsError: unknown name.
     """

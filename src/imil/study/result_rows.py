@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from imil.predictions import Predictions
 from imil.study.arms import Arm
 from imil.study.plan import Plan
 from imil.study.statistics import (
@@ -25,8 +25,7 @@ from imil.study.statistics import (
     spread,
 )
 from imil.study.statistics.verdict import verdict
-from imil.study.study_folder import TEST, Predictions
-from imil.study.study_predictions import StudyPredictions, Units
+from imil.study.study_predictions import StudyPredictions, Units, select_images
 
 BASE = "baseline"
 SEED = 0  # of the resamples: the same folder gives the same table
@@ -65,7 +64,7 @@ class Group:
     """The predictions for the images of a set, or for some of them.
 
     Args:
-        set: `test` or `external-NAME`.
+        set: `test`, with a planted shortcut `test-for` or `test-against`, or `external-NAME`.
         subgroup: such as `sex=F`; empty: all images.
         arms: arm to unit to predictions; no unit where the arm has none.
         patients: image to patient, where known.
@@ -163,7 +162,7 @@ def groups(predictions: StudyPredictions) -> Iterator[Group]:
 def whole_sets(predictions: StudyPredictions) -> dict[str, Group]:
     """Every set with all its images, by name; the test set first."""
     return {
-        of: Group(of, "", arms, _patients(_images_of(predictions, of)))
+        of: Group(of, "", arms, patients_of(predictions, of))
         for of, arms in predictions.by_set.items()
     }
 
@@ -228,11 +227,12 @@ def _row(arm: Arm, group: Group, measure: str, difference: Difference) -> Row:
 def _images_of(predictions: StudyPredictions, of: str) -> pd.DataFrame:
     """The rows of images.parquet of a set, by key."""
     images = predictions.images
-    return images[images["set"] == ("data" if of == TEST else of)].set_index("key")
+    return images[images["set"] == (of if of.startswith("external-") else "data")].set_index("key")
 
 
-def _patients(images: pd.DataFrame) -> dict[str, str]:
-    """Image to patient, where known."""
+def patients_of(predictions: StudyPredictions, of: str) -> dict[str, str]:
+    """Image to patient, where known, in a set."""
+    images = _images_of(predictions, of)
     if "patient" not in images:
         return {}
     known = images["patient"].fillna("").astype(str)
@@ -241,7 +241,5 @@ def _patients(images: pd.DataFrame) -> dict[str, str]:
 
 def _select(units: Units, keys: set[str]) -> Units:
     """The predictions of those images alone; a unit without any is left out."""
-    selected = {
-        unit: one.select(np.array([key in keys for key in one.keys])) for unit, one in units.items()
-    }
+    selected = {unit: select_images(one, keys) for unit, one in units.items()}
     return {unit: one for unit, one in selected.items() if len(one)}

@@ -11,39 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
+from imil.predictions import Predictions
 from imil.run_folder import RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
 TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """The predictions of one training for one set.
-
-    Args:
-        keys: N names, the same order for every arm of a seed and split.
-        labels: int64 (N,), in [0, K).
-        probs: float64 (N, K), rows sum to 1.
-    """
-
-    keys: tuple[str, ...]
-    labels: NDArray[np.int64]
-    probs: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        """The number of images, N."""
-        return len(self.keys)
-
-    def select(self, selected: NDArray[np.bool_]) -> Predictions:
-        """The predictions for the images where `selected` (N,) is True."""
-        keys = tuple(key for key, wanted in zip(self.keys, selected, strict=True) if wanted)
-        return Predictions(keys, self.labels[selected], self.probs[selected])
+COUNTERFACTUAL = ("test-for", "test-against")  # the test set, the planted shortcut for and against
 
 
 @dataclass(frozen=True)
@@ -76,6 +53,11 @@ class Job:
         return self.path / "focus.parquet"
 
     @property
+    def shortcut_focus(self) -> Path:
+        """The heat-maps' energy in the planted shortcut, of the class that it argues for."""
+        return self.path / "shortcut-focus.parquet"
+
+    @property
     def heat_maps(self) -> Path:
         """The heat-maps of the figure's images: key -> float32 (h, w) in [0, 1]."""
         return self.path / "heat-maps.npz"
@@ -105,10 +87,10 @@ class Job:
         write_json(self.path / "job.json", {"state": state, **kept, **more})
 
     def sets(self) -> tuple[str, ...]:
-        """The sets that it predicted at its end: `test`, then `external-NAME`."""
+        """The sets that it predicted at its end: `test`, with a shortcut, then `external-NAME`."""
         names = sorted(path.stem for path in self.run.predictions("end", TEST).parent.glob("*"))
         external = [name for name in names if name.startswith("external-")]
-        return (*([TEST] if TEST in names else []), *external)
+        return (*(name for name in (TEST, *COUNTERFACTUAL) if name in names), *external)
 
     def predictions(self, of: str = TEST, when: str = "end") -> Predictions:
         """Its predictions of a set, at its end or before a round (`epoch-070`)."""
@@ -122,9 +104,9 @@ class Job:
             ) from error
         probs = table[[name for name in table.columns if name.startswith("prob_")]]
         return Predictions(
-            tuple(map(str, table["key"])),
-            table["label"].to_numpy(np.int64),
             probs.to_numpy(np.float64),
+            table["label"].to_numpy(np.int64),
+            tuple(map(str, table["key"])),
         )
 
 
@@ -173,6 +155,11 @@ class StudyFolder:
     def figures(self) -> Path:
         """PNG, SVG and CSV of each figure."""
         return self.path / "figures"
+
+    @property
+    def shortcut_table(self) -> Path:
+        """How far each arm relies on the planted shortcut; see `imil.study.shortcut_rows`."""
+        return self.path / "shortcut.csv"
 
     @property
     def report(self) -> Path:

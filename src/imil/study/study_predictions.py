@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from imil.errors import DataError
+from imil.predictions import Predictions
+from imil.study.attention_focus import read_focus
 from imil.study.plan import Plan
-from imil.study.study_folder import TEST, Job, Predictions, StudyFolder
+from imil.study.study_folder import TEST, Job, StudyFolder
 
 Unit = tuple[int, int]  # seed, split: what is paired between arms
 Units = Mapping[Unit, Predictions]
@@ -50,21 +52,32 @@ class StudyPredictions:
         return self.study.read_images()
 
     @cached_property
+    def focus(self) -> dict[Job, pd.DataFrame]:
+        """Energy of the heat-maps in masks, of each finished job that has it.
+
+        Raises: DataError: a file cannot be read.
+        """
+        return read_focus(self._done)
+
+    @cached_property
+    def _done(self) -> list[Job]:
+        jobs = self.study.jobs(
+            [arm.id for arm in self.plan.rows], self.plan.seeds, self.plan.splits.count
+        )
+        return [job for job in jobs if job.state == "done"]
+
+    @cached_property
     def by_set(self) -> dict[str, dict[str, Units]]:
         """Set to arm to unit to what the finished jobs predict; the test set first.
 
-        A job may lack an external set that the plan got after the job was done; never the test
-        set.
+        A job may lack a set that the plan got after the job was done; never the test set.
 
         Raises: DataError: a job has lost its predictions of the test set, or arms of a seed and
             split predicted different images.
         """
-        jobs = self.study.jobs(
-            [arm.id for arm in self.plan.rows], self.plan.seeds, self.plan.splits.count
-        )
-        done = [(job, job.sets()) for job in jobs if job.state == "done"]
+        done = [(job, job.sets()) for job in self._done]
         by_set: dict[str, dict[str, Units]] = {}
-        for of in (TEST, *(f"external-{name}" for name in self.plan.external)):
+        for of in (TEST, *self.plan.more_sets):
             arms: dict[str, dict[Unit, Predictions]] = {arm.id: {} for arm in self.plan.rows}
             for job, sets in done:
                 if of in sets or of == TEST:
@@ -72,6 +85,13 @@ class StudyPredictions:
             _check_same_images(of, arms)
             by_set[of] = dict(arms)
         return by_set
+
+
+def select_images(predictions: Predictions, keys: Container[str]) -> Predictions:
+    """The predictions of those images alone, in their order."""
+    rows = [i for i, key in enumerate(predictions.keys) if key in keys]
+    selected = tuple(predictions.keys[i] for i in rows)
+    return Predictions(predictions.probs[rows], predictions.labels[rows], selected)
 
 
 def _check_same_images(of: str, arms: Mapping[str, Units]) -> None:

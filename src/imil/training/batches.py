@@ -21,7 +21,7 @@ from imil.treatments import Batch
 from imil.treatments.batch import other_rows
 
 CHUNK = 1024  # images copied to the device together
-SHARE = 0.5  # of what the network leaves of the device's memory may hold images
+MEMORY_SHARE = 0.5  # of what the network leaves of the device's memory may hold images
 HOST_SHARE = 0.25  # of the computer's; the jobs of a study may each take theirs at a time
 BLOCK = 2**26  # bytes; of pinned memory PyTorch takes whole powers of two
 
@@ -37,7 +37,7 @@ class Batches:
 
     Args:
         source: the originals and their labels.
-        corrections: what is kept of each of them; read anew for each batch.
+        corrections: of each of them; read anew for each batch.
         order: the positions of an epoch.
         size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
         device: where batches are wanted.
@@ -115,7 +115,7 @@ class Batches:
         """Copy the images onto the device, or at least where it reads them by itself."""
         one, free = self._source.pixels[0], free_memory(self._device) or 0
         needed = len(self._source) * one.nbytes
-        if needed <= SHARE * free:
+        if needed <= MEMORY_SHARE * free:
             try:
                 self._on_device = _copied(self._source, one.shape, self._device)
                 return

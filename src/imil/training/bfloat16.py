@@ -12,9 +12,10 @@ from imil.cases import HeatMap
 from imil.predictions import Predictions, check_finite
 from imil.pytorch import CorrectedDataset, TorchModel
 
-SLACK = 0.1  # bfloat16 moves a probability by 0.02 or so, and one class up as another goes down
-FEWEST = 20  # candidates, so that the rounding is seen in enough of them where n is small
-MORE = 8  # candidates more than that at first
+# bfloat16 moves a probability by 0.02 or so, and one class up as another goes down
+CANDIDATE_MARGIN = 0.1
+MIN_CANDIDATES = 20  # candidates, so that the rounding is seen in enough of them where n is small
+EXTRA_CANDIDATES = 8  # candidates more than that at first
 TINY = float(np.finfo(np.float64).tiny)
 
 Maps = dict[tuple[int, int], HeatMap]
@@ -71,7 +72,7 @@ class Bfloat16Model:
         """
         candidates = _candidates(rough)
         exact: dict[int, NDArray[np.float64]] = {}
-        count = max(self._n, FEWEST) + MORE
+        count = max(self._n, MIN_CANDIDATES) + EXTRA_CANDIDATES
         # at least once, and never so often that all in float32 would be faster
         while not exact or count <= len(samples) // 2:
             now = candidates[:count].tolist()
@@ -84,7 +85,7 @@ class Bfloat16Model:
             else:
                 exact |= zip(new, self._explained(samples, rough, new, maps), strict=True)
             rows = np.stack([exact[i] for i in now])
-            if np.abs(rows - rough.probs[now]).max() > SLACK / 2:
+            if np.abs(rows - rough.probs[now]).max() > CANDIDATE_MARGIN / 2:
                 return None
             if len(now) < count or self._is_enough(rows, rough, now):
                 return exact
@@ -122,7 +123,7 @@ class Bfloat16Model:
 def _candidates(rough: Predictions) -> NDArray[np.intp]:
     """Positions of all samples that may be mistakes in float32, most confident first."""
     others = rough.probs.copy()
-    others[np.arange(len(others)), rough.labels] -= SLACK
+    others[np.arange(len(others)), rough.labels] -= CANDIDATE_MARGIN
     nearly = np.flatnonzero(others.argmax(axis=1) != rough.labels)
     return nearly[np.argsort(-rough.probs[nearly].max(axis=1), kind="stable")]
 

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
-from imil.fills import fill
+from imil.fills import blackout
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
 from imil.store import Store
@@ -66,7 +66,7 @@ class RoundView(NamedTuple):
     cases: list[CaseView]
 
 
-def write_case_report(store: Store, run: str, path: Path) -> None:
+def write_case_report(store: Store, run: str, path: Path, learned_map: Path | None = None) -> None:
     """Write the page of a run's cases, and the first of them as a PNG beside it.
 
     Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
@@ -76,6 +76,7 @@ def write_case_report(store: Store, run: str, path: Path) -> None:
         store: has the rounds.
         run: name of the run.
         path: an HTML file, replaced atomically; the PNG has the same name.
+        learned_map: a PNG of what the model learns from the squares, where there is one.
     """
     rounds = [
         (round_, store.cases(round_.id), store.newest_readings(round_.id))
@@ -89,7 +90,7 @@ def write_case_report(store: Store, run: str, path: Path) -> None:
         lstrip_blocks=True,
     )
     page = environment.get_template("cases.html").render(
-        run=run, rounds=[_round(*round_) for round_ in rounds]
+        run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
     )
     with atomic_write(path) as file:
         file.write_text(page, encoding="utf-8")
@@ -124,18 +125,18 @@ def _round(round_: Round, cases: list[Case], readings: dict[str, Reading]) -> Ro
         len(readings),
         STATES[round_.state],
         str(round_.settings.grid),
-        [_case(case, readings.get(case.id), round_) for case in cases],
+        [_case(case, readings.get(case.id)) for case in cases],
     )
 
 
-def _case(case: Case, reading: Reading | None, round_: Round) -> CaseView:
+def _case(case: Case, reading: Reading | None) -> CaseView:
     return CaseView(
         case.number,
         case.key,
         case.predicted_name,
         percent(case.confidence),
         case.true_name,
-        [PictureView(name, _data_uri(p)) for name, p in _pictures(case, reading, round_)],
+        [PictureView(name, _data_uri(p)) for name, p in _pictures(case, reading)],
         _reading(reading) if reading else None,
     )
 
@@ -144,7 +145,7 @@ def _reading(reading: Reading) -> ReadingView:
     return ReadingView(reading.verdict, reading.reader, _time(reading.seconds), reading.reason)
 
 
-def _pictures(case: Case, reading: Reading | None, round_: Round) -> list[tuple[str, Pillow.Image]]:
+def _pictures(case: Case, reading: Reading | None) -> list[tuple[str, Pillow.Image]]:
     """The four pictures of a case with their captions."""
     image = resize_to_height(case.image, HEIGHT)
     if reading is None or reading.verdict != "focus":
@@ -153,11 +154,11 @@ def _pictures(case: Case, reading: Reading | None, round_: Round) -> list[tuple[
     kept = reading.kept_squares(case.grid) if reading else case.earlier
     trained_on = image
     if kept:
-        trained_on = fill(round_.settings.fill)(image, case.grid.mask(kept, *image.shape[:2]))
+        trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2]))
     selected = squares_as_text(squares) if squares else "none selected"
     if misleading:
         selected += f"; hatched: misleading {squares_as_text(misleading)}"
-    treatment = round_.settings.fill if reading else "as before" if kept else "unchanged"
+    treatment = "blackout" if reading else "as before" if kept else "unchanged"
     return [
         ("image", Pillow.fromarray(image)),
         (
@@ -170,6 +171,13 @@ def _pictures(case: Case, reading: Reading | None, round_: Round) -> list[tuple[
         ),
         (f"trained on: {treatment}", Pillow.fromarray(trained_on)),
     ]
+
+
+def _learned(path: Path | None) -> str | None:
+    """The picture as a data URI."""
+    if path is None or not path.exists():
+        return None
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _data_uri(picture: Pillow.Image) -> str:

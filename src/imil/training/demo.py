@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = {
     "lr": 0.003,
     "treatment": "best",
 }
-STORY = (
+INTRODUCTION = (
     "Chest films are drawn, half of them with a lesion. In the training films a letter in the "
     f"corner matches the label in {LETTER:.0%} of the cases: a shortcut. A small model trains. "
     f"After epoch {SETTINGS['imil_epoch'][0]}, the films that it gets most confidently wrong are "
@@ -88,7 +88,7 @@ def run_demo(reader: str, out: Path, seed: int, *, as_json: bool = False) -> Acc
     if reader == "none":
         raise SettingsError("--reader is none: the demo trains without a reader too; give another")
     settings = resolve({"data": str(out.absolute()), "reader": reader, "seed": seed, **SETTINGS})
-    console.print(STORY)
+    console.print(INTRODUCTION)
     console.print(READERS.get(reader, f"The reader is '{reader}'."))
     films = write_phantoms(
         out / "films",
@@ -211,11 +211,11 @@ def _draw_heat_maps(runs: dict[str, Run], films: Path, path: Path) -> None:
         montage(f"{title}: films with a lesion, whose letter says normal", panels[i : i + SHOWN])
         for i, title in zip(range(0, len(panels), SHOWN), ARMS.values(), strict=True)
     ]
-    sheet = Pillow.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)))
+    canvas = Pillow.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)))
     tops = np.cumsum([0, *(row.height for row in rows)])
     for row, top in zip(rows, tops.tolist(), strict=False):
-        sheet.paste(row, (0, top))
-    sheet.save(path)
+        canvas.paste(row, (0, top))
+    canvas.save(path)
 
 
 def _room(run: Run, store: Store, console: Console) -> AbstractContextManager[Reader]:

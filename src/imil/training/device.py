@@ -17,13 +17,15 @@ from imil.settings import TrainSettings
 def training_device(name: str) -> torch.device:
     """The device of that name; `auto` takes the best there is.
 
-    Raises: SettingsError: this machine, or this build of PyTorch, has none.
+    Raises: SettingsError: there is no such kind, or this machine or build of PyTorch has none.
     """
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    if name not in ("auto", *available):
+        raise SettingsError(f"--device is '{name}': give auto, {', '.join(available)}")
     if name == "auto":
         name = next(kind for kind in available if available[kind])
     if not available[name]:

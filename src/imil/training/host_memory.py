@@ -8,8 +8,8 @@ from pathlib import Path
 
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 # of the second and of the first version of control groups: the limit, and what is used of it
-SECOND = "memory.max", "memory.current"
-FIRST = "memory.limit_in_bytes", "memory.usage_in_bytes"
+CGROUP_V2 = "memory.max", "memory.current"
+CGROUP_V1 = "memory.limit_in_bytes", "memory.usage_in_bytes"
 
 
 def granted() -> int | None:
@@ -36,7 +36,7 @@ def _groups() -> Iterator[tuple[int, int]]:
         _, kinds, inner = line.split(":", 2)
         if kinds and "memory" not in kinds.split(","):
             continue
-        names = FIRST if kinds else SECOND
+        names = CGROUP_V1 if kinds else CGROUP_V2
         innermost = (GROUPS / "memory" if kinds else GROUPS) / inner.lstrip("/")
         for group in (innermost, *innermost.parents):
             limit, used = (_text(group / name).strip() for name in names)

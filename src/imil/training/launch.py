@@ -24,6 +24,7 @@ from imil.training.device import resolve_auto
 from imil.training.prepared_data import Prepared, prepare
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.run_classifier import check_checkpoint
 from imil.training.terminal_tables import accuracy_interval, result_table
 from imil.training.web_reader import reading_room
 
@@ -84,7 +85,7 @@ def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, 
         console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
         _check_unchanged(settings, folder)
         run = Run(folder, settings, data, console)
-        run.check_checkpoint()
+        check_checkpoint(folder, run.module)
         return _train(run, _local_reader(run), console, reading_room)
 
 
@@ -121,7 +122,9 @@ def _local_reader(run: Run) -> Reader | None:
 
 
 def _check_replay(reader: Replay, run: Run) -> None:
-    usable = reader.usable(run.rounds, Grid.parse(run.settings.grid_size))
+    known = run.settings.round_when == "schedule"
+    epochs = run.rounds if known else {row.epoch for row in reader.rows if row.epoch is not None}
+    usable = reader.usable(epochs, Grid.parse(run.settings.grid_size))
     samples = run.samples["train"]
     if not {row.key for row in usable} & {samples.key(i) for i in range(len(samples))}:
         raise DataError(

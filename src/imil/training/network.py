@@ -37,11 +37,11 @@ def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Modul
     net = _create(name, classes, image_size, pretrained=weights == "imagenet")
     if weights not in ("none", "imagenet"):
         load_weights(net, Path(weights))
-    _try(net, name, image_size)
+    _check_image_size(net, name, image_size)
     return net
 
 
-def _try(net: nn.Module, name: str, image_size: int) -> None:
+def _check_image_size(net: nn.Module, name: str, image_size: int) -> None:
     """Many models can be built for a size that they cannot take: checked now, not in training."""
     try:
         with eval_context(net), torch.no_grad():

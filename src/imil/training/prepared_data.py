@@ -31,6 +31,7 @@ class Prepared:
     pixels: NDArray[np.uint8]  # (N, S, S) or (N, S, S, 3), usually mapped from the cache's file
     split_of: tuple[str, ...]
     bad: tuple[tuple[str, str], ...]  # key and error message of the images left out
+    original: Callable[[int], Image] | None = None  # row -> what a reader sees; None: the file
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -42,13 +43,17 @@ class Prepared:
         """The splits that have samples, train first."""
         return tuple(name for name in ("train", "val", "test") if name in self.split_of)
 
+    def rows(self, name: str) -> NDArray[np.intp]:
+        """Which rows of the table are in a split, ascending; sample i of the split is the i-th."""
+        return np.flatnonzero(np.asarray(self.split_of) == name)
+
     def samples(self, name: str) -> CorrectedDataset:
         """The samples of a split."""
-        rows = np.flatnonzero(np.asarray(self.split_of) == name)
-        paths = [self.table.images[i] for i in rows]
+        rows = self.rows(name)
+        show = self.original or self.load_original
 
         def original(i: int) -> Image:
-            return load_image(paths[i])
+            return show(int(rows[i]))
 
         return CorrectedDataset(
             Pixels(self.pixels, rows, self.table.labels[rows]),
@@ -60,6 +65,10 @@ class Prepared:
             original=original,
             threadsafe=True,
         )
+
+    def load_original(self, row: int) -> Image:
+        """An image at full resolution, from its file: uint8 or uint16, (H, W) or (H, W, 3)."""
+        return load_image(self.table.images[row])
 
     def masks(self, key: str) -> list[NDArray[np.bool_] | None]:
         """The masks of a sample, in the order of the table's mask columns."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-SHARE = 0.005  # of the time that may go into it
-LONGEST = 300.0  # seconds between two times, whatever it costs
+TIME_SHARE = 0.005  # of the time that may go into it
+MAX_INTERVAL = 300.0  # seconds between two times, whatever it costs
 
 
 class Throttle:
@@ -29,4 +29,4 @@ class Throttle:
         began = monotonic()
         yield
         ended = monotonic()
-        self._next = ended + min((ended - began) / SHARE, LONGEST)
+        self._next = ended + min((ended - began) / TIME_SHARE, MAX_INTERVAL)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imil.atomic_files import write_json
-from imil.cases import Kept, Reading, Round
+from imil.cases import Correction, Reading, Round
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset, TorchModel
@@ -68,7 +68,7 @@ class TreatmentUpdate:
     def restore(self) -> None:
         """Apply what earlier rounds led to, after the corrections of the readings."""
         for i, (rows, cols, squares) in self._selected.items():
-            self._samples.correct(i, Kept(Grid(rows, cols), tuple(squares)))
+            self._samples.correct(i, Correction(Grid(rows, cols), tuple(squares)))
         if self._field is not None:
             rows, cols, squares = self._field
             self._set_field(Grid(rows, cols), squares)

@@ -19,7 +19,7 @@ from imil.store import Store
 from imil.web import error_responses, sign_in
 from imil.web.middleware import SecurityMiddleware
 from imil.web.page_files import PageFiles
-from imil.web.routes import lobby, pixels, practice, reading
+from imil.web.routes import learned, lobby, pixels, practice, reading
 from imil.web.sign_in import FailedSignIns
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -59,7 +59,7 @@ def create_app(
     app.state.secure = bool(public_url and public_url.startswith("https:"))
     error_responses.add_error_handlers(app)
     # practice first: its paths also match those of rounds
-    for part in (sign_in, practice, reading, pixels, lobby):
+    for part in (sign_in, practice, reading, pixels, learned, lobby):
         app.include_router(part.router)
     _add_page_and_description(app)
     app.add_middleware(GZipMiddleware)

@@ -9,15 +9,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from imil.cases import State, Verdict
-from imil.grid import MOST
+from imil.grid import MAX_SIDE
 from imil.store.invitations import MAX_DAYS, MAX_NAME, Kind
 from imil.store.run_progress import Protocol
 
 MAX_REASON = 2_000  # characters
 MAX_SECONDS = 86_400.0  # seconds; a page may be left open for days
 
-Square = Annotated[int, Field(ge=1, le=MOST * MOST)]
-Squares = Annotated[list[Square], Field(max_length=MOST * MOST)]
+Square = Annotated[int, Field(ge=1, le=MAX_SIDE * MAX_SIDE)]
+Squares = Annotated[list[Square], Field(max_length=MAX_SIDE * MAX_SIDE)]
 Seconds = Annotated[
     float,
     Field(ge=0, allow_inf_nan=False),

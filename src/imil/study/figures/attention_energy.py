@@ -20,7 +20,6 @@ from imil.study.figures.figure_inputs import FigureInputs, MissingData
 from imil.study.figures.focus_tables import (
     blank_sentence,
     focus_by_arm,
-    read_focus,
     resolution_sentence,
 )
 from imil.study.figures.panel_layout import PAGE_WIDTH, add_legend, plot_figure
@@ -40,7 +39,9 @@ def draw(inputs: FigureInputs) -> Drawing:
 
     Raises: MissingData: no test image has a mask.
     """
-    tables = read_focus(job for arm in inputs.arms for job in inputs.jobs(arm))
+    focus = inputs.predicted.focus
+    jobs = [job for arm in inputs.arms for job in inputs.jobs(arm)]
+    tables = {job: focus[job] for job in jobs if job in focus}
     data = _data(tables)
     if data.empty:
         raise MissingData("no test image has a lesion or lung mask")

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from imil.errors import DataError
-from imil.fills import fill
+from imil.fills import blackout
 from imil.images.colours import Picture, overlay
 from imil.images.montage import marks_as_text
 from imil.images.render import grid_lines, percent, squares_as_text
@@ -71,7 +71,7 @@ def draw(inputs: FigureInputs) -> Drawing:
 
 
 def _choose(readings: Sequence[CaseReading]) -> list[CaseReading]:
-    """The most confident mistakes of each reader's first training, in turn, each image once."""
+    """The first cases of each reader's first training, in turn, each image once."""
     by_reader: dict[str, list[CaseReading]] = {}
     for one in readings:
         first = by_reader.setdefault(one.arm.id, [])
@@ -139,7 +139,7 @@ def _case_pictures(one: CaseReading, picture: Picture) -> list[Picture]:
         np.asarray(
             grid_lines(picture, grid, squares=reading.squares, misleading=reading.misleading)
         ),
-        fill(one.round.settings.fill)(picture, selected),
+        blackout(picture, selected),
     ]
 
 
@@ -227,8 +227,8 @@ def _caption(
     hatched = any(one.reading.misleading for one in shown)
     marks = ", and hatched in orange those marked as misleading" if hatched else ""
     return (
-        f"Training images from {rounds}: the most confident mistakes in which squares were "
-        f"selected, in that order.{simulated} From left to right: the image; the heat-map of the "
+        f"Training images from {rounds}: the first cases in which squares were selected, in the "
+        f"order of the round.{simulated} From left to right: the image; the heat-map of the "
         "predicted class (the model's attention, not ground truth), scaled to its own maximum; "
         f"the squares that the reader selected{marks}; the image that the model was trained on "
         f"from then on.{bars}"

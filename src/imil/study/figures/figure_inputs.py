@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from imil.cases import Image
 from imil.errors import DataError
+from imil.predictions import Predictions
 from imil.study.arms import Arm
 from imil.study.figures.caption_text import Unit, images_in_words
 from imil.study.plan import Plan
-from imil.study.study_folder import TEST, Job, Predictions, StudyFolder
+from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.study.study_predictions import StudyPredictions
 
 Load = Callable[[str], Image]

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import ceil
 
 import pandas as pd
 
-from imil.errors import DataError
 from imil.settings import TrainSettings
 from imil.study.attention_focus import summary
 from imil.study.study_folder import Job
 
 STRIDE = 32  # pixels of the image per value of a ResNet's last feature map (He et al. 2015)
-
-
-def read_focus(jobs: Iterable[Job]) -> dict[Job, pd.DataFrame]:
-    """The tables that `imil.study.attention_focus.write_focus` wrote, of the jobs that have one.
-
-    Raises: DataError: a file cannot be read.
-    """
-    tables = {}
-    for job in jobs:
-        if job.focus.exists():
-            try:
-                tables[job] = pd.read_parquet(job.focus)
-            except (OSError, ValueError) as error:
-                raise DataError(f"{job.focus} cannot be read: do the job again") from error
-    return tables
 
 
 def focus_by_arm(tables: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from imil.cases import HeatMap, Image
 from imil.errors import DataError
 from imil.images.colours import Picture, overlay
 from imil.images.render import percent
+from imil.predictions import Predictions
 from imil.study.arms import Arm
 from imil.study.figures.figure_inputs import FigureInputs, Loaders, MissingData
 from imil.study.figures.image_layout import Box, add_text, fixed_figure
@@ -30,7 +31,7 @@ from imil.study.figures.panel_layout import PAGE_WIDTH
 from imil.study.figures.style import GREY, INK, SMALL, Drawing, group
 from imil.study.figures.text_fit import fit_text
 from imil.study.phrases import count, listed
-from imil.study.study_folder import Job, Predictions
+from imil.study.study_folder import Job
 
 MAX_IMAGES = 8  # more do not fit a page
 MAX_ARMS = 6  # beside image and baseline in a block

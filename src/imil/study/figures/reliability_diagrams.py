@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from imil.metrics import BINS, calibration_bins, is_correct
+from imil.predictions import Predictions
 from imil.study.arms import Arm
 from imil.study.figures.caption_text import (
     figure_title,
@@ -32,7 +33,6 @@ from imil.study.figures.style import (
     group,
     unit_axes,
 )
-from imil.study.study_folder import Predictions
 
 BAR_OPACITY = 0.3
 FEW = 10  # predictions; a bin with fewer is drawn white

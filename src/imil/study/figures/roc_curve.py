@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.metrics.roc_auc import roc_points, scored_classes
-from imil.study.study_folder import Predictions
+from imil.predictions import Predictions
 
 MAX_POINTS = 1001  # false-positive rates of a mean curve; with fewer it is exact
 

@@ -81,11 +81,11 @@ GROUPS = (BASELINE, AUGMENTED, IMIL, CONTROL)
 
 def group(arm: Arm) -> Group:
     """The group of an arm."""
-    if arm.kind == "baseline":
+    if arm.kind in ("baseline", "no-shortcut"):
         return BASELINE
     if arm.kind in MIXED:
         return AUGMENTED
-    return CONTROL if arm.is_control else IMIL
+    return CONTROL if arm.is_control or arm.control else IMIL
 
 
 def colour_sentence(arms: Iterable[Arm]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -17,26 +17,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from imil.atomic_files import atomic_write
-from imil.cases import Case, Reader, Reading
 from imil.errors import ImilError, RoundPaused, SettingsError
 from imil.images.load import load_mask
-from imil.readers.replay import Replay
-from imil.readers.simulated import Inverted, RandomSquares
-from imil.readers.spec import ReaderSpec
 from imil.settings import TrainSettings, load_config, resolve
-from imil.store import Store
 from imil.study.arms import Arm
 from imil.study.attention_focus import write_focus
-from imil.study.controls import Oversample, RandomBox, Recorded, SkipAll
+from imil.study.controls import Oversample
+from imil.study.jobs.round_readers import job_reader, recorded_readings
+from imil.study.jobs.shortcut_evaluation import evaluate_counterfactual
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.device import resolve_auto
 from imil.training.fork import fork_run
+from imil.training.planted_data import Mark, plant_training
 from imil.training.prediction_files import write_predictions
 from imil.training.prepared_data import Prepared, prepare, prepare_external
-from imil.training.reader_factory import make_reader
-from imil.training.run import Call, Run
-from imil.training.web_reader import reading_room
+from imil.training.run import Run
+from imil.training.run_epochs import Call
 
 IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
 
@@ -129,7 +126,7 @@ def settings_of_start(
 ) -> TrainSettings:
     """The job's settings, with the device and precision with which its training was started.
 
-    A job that continues from the baseline's checkpoint was started by the baseline.
+    A job that continues from another arm's checkpoint was started by that arm.
 
     Args:
         wanted: of the plan; `auto` becomes what this machine has, if nothing was trained yet or
@@ -137,8 +134,8 @@ def settings_of_start(
     Raises: SettingsError: that device is not available on this machine.
     """
     started = job
-    if arm.forks and not job.run.last.exists():
-        started = folder.job("baseline", job.seed, job.split)
+    if arm.trunk and not job.run.last.exists():
+        started = folder.job(arm.trunk, job.seed, job.split)
     if not (started.run.last.exists() or started.run.metrics.exists()):
         return resolve_auto(wanted)
     config = load_config(started.run.config)
@@ -170,110 +167,56 @@ def _train(
             settings.write(half)
     with atomic_write(run_folder.splits) as half:
         shutil.copyfile(folder.splits(job.split), half)
-    if arm.forks and not trained:
-        fork_run(folder.job("baseline", job.seed, job.split).run, run_folder, plan.round)
-    data = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
-    # every baseline keeps its checkpoint: an arm that continues from it may be added later
-    trunk = arm.kind == "baseline" and plan.round < settings.epochs
+    if arm.trunk and not trained:
+        fork_run(folder.job(arm.trunk, job.seed, job.split).run, run_folder, plan.round)
+    as_they_are = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
+    data = _planted(plan, arm, job, as_they_are)
+    # these keep their checkpoint always: an arm that continues from it may be added later
+    trunk = arm.kind in ("baseline", "no-shortcut") and plan.round < settings.epochs
     marks = (plan.round,) if trunk else ()
-    asks = arm.kind == "imil" and plan.reader(arm.reader).asks == "console"
-    if trained:  # an external set was added, or the job was killed while it evaluated
+    asks = arm.asks_reader and plan.reader(arm.reader).asks == "console"
+    if trained:  # a set was added, or the job was killed while it evaluated
         # pretrained weights need not be loaded
         run = Run(run_folder, settings.model_copy(update={"weights": "none"}), data, console)
         run.load_trained()
-        _evaluate(plan, job, run, cache)
+        _evaluate(plan, job, run, as_they_are, cache)
         run_folder.last.unlink(missing_ok=True)
         return
     run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
     store = run.open_store() if run.rounds else None
     try:
-        with _reader(folder, plan, arm, job, run, store, console) as reader:
+        with job_reader(folder, plan, arm, job, run, store, console) as reader:
             more: list[Call] = []
             if arm.kind == "upweight" and store is not None:
                 keys = _keys(data, "train")
-                reference = _reference(folder, plan, arm, job)
+                reference = recorded_readings(folder, plan, arm, job)
                 more = [Oversample(run.order, keys, store, run.name, reference)]
             run.train(reader, store, after_rounds=more)
     finally:
         if store is not None:
             store.close()
-    _evaluate(plan, job, run, cache)
+    _evaluate(plan, job, run, as_they_are, cache)
     run_folder.last.unlink(missing_ok=True)  # model.safetensors has the trained weights
 
 
-@contextmanager
-def _reader(
-    folder: StudyFolder,
-    plan: Plan,
-    arm: Arm,
-    job: Job,
-    run: Run,
-    store: Store | None,
-    console: Console,
-) -> Iterator[Reader | None]:
-    """The reader that answers the job's rounds; None without a store."""
-    if store is None:
-        yield None
-    elif arm.kind != "imil":
-        yield _control(folder, plan, arm, job)
-    else:
-        answers = plan.reader(arm.reader)
-        first = None if answers.reader.kind == "web" else _named(answers.reader, arm, job, run)
-        if answers.asks == "web":
-            with reading_room(run, store, console) as page:
-                yield page if first is None else _replay_then_ask(first, page)
-        elif isinstance(first, Replay) and answers.asks:
-            yield _replay_then_ask(first, _named(ReaderSpec.parse(answers.asks), arm, job, run))
-        else:
-            yield first
+def _planted(plan: Plan, arm: Arm, job: Job, data: Prepared) -> Prepared:
+    """The data with the plan's shortcut, where it has one and the arm is trained with it."""
+    shortcut = plan.shortcut
+    if shortcut is None or not arm.planted:
+        return data
+    mark = Mark(shortcut.kind, shortcut.place)
+    return plant_training(data, mark, share=shortcut.share, seed=job.seed)
 
 
-def _named(spec: ReaderSpec, arm: Arm, job: Job, run: Run) -> Reader:
-    return make_reader(
-        spec,
-        reader_name=arm.reader,
-        seed=job.seed,
-        data=run.data,
-        folder=run.folder.cases,
-        strict=False,  # another seed has other cases: none of them may be in the file
-    )
+def _evaluate(plan: Plan, job: Job, run: Run, as_they_are: Prepared, cache: Path) -> None:
+    """Write predictions of other sets, attention in masks, and the figure's heat-maps.
 
-
-def _replay_then_ask(replayed: Reader, person: Reader) -> Reader:
-    """A reader that replays the cases of the file, and asks a person for the others."""
-    assert isinstance(replayed, Replay)
-
-    def both(cases: Sequence[Case]) -> Iterator[Reading]:
-        known = [case for case in cases if replayed.has_reading(case)]
-        unknown = [case for case in cases if not replayed.has_reading(case)]
-        if known:
-            yield from replayed(known)
-        if unknown:
-            yield from person(unknown)
-
-    return both
-
-
-def _control(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
-    reference = _reference(folder, plan, arm, job)
-    if arm.kind == "cutout-same":
-        return RandomBox(job.seed, reference)
-    if arm.kind == "upweight":
-        return SkipAll(reference)
-    if arm.kind == "imil-random":
-        return RandomSquares(seed=job.seed, reference=reference)
-    return Inverted(reference=reference)
-
-
-def _reference(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
-    """The squares that the reader selected for whom the arm is the control."""
-    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
-    return Recorded(folder.job(first.id, job.seed, job.split).run.store)
-
-
-def _evaluate(plan: Plan, job: Job, run: Run, cache: Path) -> None:
-    """Write predictions of external sets, attention in masks, and the figure's heat-maps."""
+    Args:
+        as_they_are: the images without a planted shortcut.
+    """
     model = run.model
+    if plan.shortcut is not None:
+        evaluate_counterfactual(plan.shortcut, job, run, as_they_are)
     for name, external in plan.external.items():
         path = run.folder.predictions("end", f"external-{name}")
         if not path.exists():

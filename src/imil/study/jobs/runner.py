@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from imil.atomic_files import atomic_write, locked
 from imil.errors import ImilError, SettingsError
 from imil.settings import load_config
-from imil.study.arms import Kind
+from imil.study.arms import Arm
 from imil.study.checks.preflight import prepare
 from imil.study.jobs.job import Task, work
 from imil.study.jobs.schedule import Entry, Queue, entries
@@ -86,7 +86,7 @@ def _extend(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Pa
 
     Raises: SettingsError: the plan was not only extended.
     """
-    for name in ("data", "training", "splits"):
+    for name in ("data", "training", "splits", "shortcut"):
         old, new = getattr(before, name), getattr(now, name)
         if name == "splits":
             old, new = (one.model_copy(update={"count": 1}) for one in (old, new))
@@ -102,26 +102,23 @@ def _extend(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Pa
                 f"the reader '{reader.name}' has other settings in {folder.path}: give the new "
                 "reader another name"
             )
-    ids_before = {(arm.kind, arm.reader): arm.id for arm in before.rows}
+    ids_before = {arm.identity: arm.id for arm in before.rows}
     _check_trained(now, folder, ids_before)
     return [
-        (folder.arm(ids_before.get((arm.kind, arm.reader), arm.id)), folder.arm(arm.id))
-        for arm in now.rows
+        (folder.arm(ids_before.get(arm.identity, arm.id)), folder.arm(arm.id)) for arm in now.rows
     ]
 
 
-def _check_trained(
-    plan: Plan, folder: StudyFolder, ids_before: Mapping[tuple[Kind, str], str]
-) -> None:
+def _check_trained(plan: Plan, folder: StudyFolder, ids_before: Mapping[Arm, str]) -> None:
     """Refuse a plan whose settings differ from those of trainings in the folder.
 
     Args:
-        ids_before: the ids of arms by kind and reader, before the plan was extended.
+        ids_before: the ids of arms by their identity, before the plan was extended.
     Raises: SettingsError: a job was trained with other settings, or with another reader.
     """
     for arm in plan.rows:
         for job in folder.jobs(
-            [ids_before.get((arm.kind, arm.reader), arm.id)], plan.seeds, plan.splits.count
+            [ids_before.get(arm.identity, arm.id)], plan.seeds, plan.splits.count
         ):
             if not job.run.config.exists():
                 continue
@@ -174,7 +171,7 @@ class StudyRun:
 
         Raises: RoundPaused: a person stopped in the middle of a round.
         """
-        queue = Queue(entries(self.plan, self.folder), tuple(self.plan.external))
+        queue = Queue(entries(self.plan, self.folder), self.plan.more_sets)
         for one in queue.entries:  # no other process runs this study: these were killed
             if one.job.state == "running":
                 one.job.mark("waiting", seconds=one.job.status.get("seconds", 0.0))
@@ -217,7 +214,7 @@ class StudyRun:
         bar.start()
 
     def _asks_person(self, one: Entry) -> bool:
-        return one.arm.kind == "imil" and bool(self.plan.reader(one.arm.reader).asks)
+        return one.arm.asks_reader and bool(self.plan.reader(one.arm.reader).asks)
 
     def _task(self, one: Entry) -> Task:
         job = one.job

@@ -19,7 +19,7 @@ class Entry:
     Args:
         job, arm: what is trained.
         needs: jobs that must be done before: the one from whose checkpoint it continues, and the
-            one whose readings a control uses.
+            one whose readings it uses.
         epochs: how many it trains itself.
         first: the epoch after which it continues; 0 for a training from the start.
     """
@@ -30,11 +30,9 @@ class Entry:
     epochs: int
     first: int
 
-    def is_done(self, external: Sequence[str]) -> bool:
-        """Whether it is trained, and has predicted all these external sets."""
-        if self.job.state != "done":
-            return False
-        return {f"external-{name}" for name in external} <= set(self.job.sets())
+    def is_done(self, sets: Sequence[str]) -> bool:
+        """Whether it is trained, and has predicted all these sets."""
+        return self.job.state == "done" and set(sets) <= set(self.job.sets())
 
     def epochs_done(self) -> int:
         """How many of its epochs are trained, according to its files."""
@@ -65,9 +63,9 @@ def _entry(plan: Plan, folder: StudyFolder, arm: Arm, seed: int, split: int) -> 
 
 
 def _needs(plan: Plan, arm: Arm) -> Iterator[str]:
-    if arm.forks:
-        yield "baseline"
-    if arm.is_control:
+    if arm.trunk:
+        yield arm.trunk
+    if arm.uses_readings_of_imil:
         yield next(row.id for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
 
 
@@ -76,12 +74,12 @@ class Queue:
 
     Args:
         entries: every job of the study, in order.
-        external: names of the external sets that each job predicts.
+        sets: names of the sets that each job predicts at its end.
     """
 
-    def __init__(self, entries: list[Entry], external: Sequence[str]) -> None:
+    def __init__(self, entries: list[Entry], sets: Sequence[str]) -> None:
         self.entries = entries
-        self._left = [one for one in entries if not one.is_done(external)]
+        self._left = [one for one in entries if not one.is_done(sets)]
         self._ended: dict[Job, State] = {
             one.job: "done" for one in entries if one not in self._left
         }

@@ -148,7 +148,7 @@ def _performance(findings: Findings) -> str:
     if not findings.sets:
         return ""
     parts = ["test set"] if TEST in findings.sets else []
-    parts += ["external sets"] if set(findings.sets) - {TEST} else []
+    parts += ["external sets"] if findings.external_sets else []
     parts += ["subgroups"] if findings.subgroups else []
     return f"In this report and in table.csv: {listed(parts)}."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imil.study.arms import TITLES, Arm
+from imil.study.arms import Arm
 from imil.study.phrases import listed
 from imil.study.report.findings import Findings
 from imil.study.report.number_format import difference
@@ -88,7 +88,7 @@ def measure_name(measure: str) -> str:
 
 
 def _control_name(control: Arm) -> str:
-    return f"“{TITLES[control.kind]}”"
+    return f"“{control.short_title}”"
 
 
 def _no_control(findings: Findings, arm: Arm) -> str:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from imil.settings import TrainSettings
 from imil.study.arms import Arm
-from imil.study.figures.focus_tables import read_focus
 from imil.study.phrases import count
 from imil.study.plan import Plan
 from imil.study.reading_records import Session, sessions
@@ -113,6 +112,11 @@ class Findings:
         return tuple(self.table["set"].drop_duplicates())
 
     @property
+    def external_sets(self) -> tuple[str, ...]:
+        """The external sets that have results, `external-NAME` each."""
+        return tuple(name for name in self.sets if name.startswith("external-"))
+
+    @property
     def subgroups(self) -> tuple[str, ...]:
         """`sex=F` and the like, of the test set."""
         rows = self.table[self.table["set"] == TEST]
@@ -179,10 +183,10 @@ class Findings:
         size = f"{low:,} to {high:,}" if high > low else f"{high:,}"
         return f"{size} test images per split, {len(set.union(*self.test_keys)):,} in total"
 
-    @cached_property
+    @property
     def focus(self) -> dict[Job, pd.DataFrame]:
         """Energy of the heat-maps in the masks, of each training that is done."""
-        return read_focus(job for job, state in self.jobs.items() if state == "done")
+        return self.predictions.focus
 
     @property
     def split_by_patient(self) -> bool:

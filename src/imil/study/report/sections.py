@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 
+from imil.round_settings import most_cases
 from imil.study.figures.focus_tables import blank_sentence, focus_by_arm, resolution_sentence
 from imil.study.phrases import count, duration, listed
 from imil.study.report.claim import Item
@@ -24,7 +25,7 @@ from imil.study.report.result_tables import (
 )
 from imil.study.report.table_types import Cell, Row, Table, number
 from imil.study.statistics import MEASURES
-from imil.study.study_folder import TEST, Job
+from imil.study.study_folder import Job
 
 SUBGROUP_MEASURES = ("accuracy", "auroc")  # of subgroups; the other measures are folded
 
@@ -57,7 +58,7 @@ def _round(findings: Findings) -> str:
     settings = findings.settings
     epochs = listed([str(epoch) for epoch in settings.imil_epoch])
     return (
-        f"after epoch {epochs}, up to {count(settings.num_outliers, 'case')} on a "
+        f"after epoch {epochs}, up to {count(most_cases(settings), 'case')} on a "
         f"{settings.grid_size.replace('x', '×')} grid, read by "
         f"{listed([reader.name for reader in findings.plan.readers])}"
     )
@@ -97,7 +98,7 @@ def controls_section(findings: Findings, comparisons: Sequence[ControlComparison
 def external_section(findings: Findings) -> Section:
     """The sets that were never trained on."""
     tables = []
-    for set_name in (name for name in findings.sets if name != TEST):
+    for set_name in findings.external_sets:
         name = set_name.removeprefix("external-")
         tables.append(main_table(findings, set_name, f"External set {name}"))
         title = f"Other measures on the external set {name}"
@@ -124,7 +125,7 @@ def subgroups_section(findings: Findings) -> Section:
         "subgroups differ."
     )
     texts, table = [first], findings.table
-    if ((table["set"] != TEST) & (table["subgroup"] != "")).any():
+    if (table["set"].isin(findings.external_sets) & (table["subgroup"] != "")).any():
         texts.append("Subgroups of the external sets are in table.csv.")
     return Section("Subgroups", [Block(paragraphs=texts), *blocks])
 

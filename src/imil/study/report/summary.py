@@ -169,7 +169,7 @@ def _other_arms(findings: Findings, arms: Sequence[Arm]) -> list[str]:
 def _external_sets(findings: Findings) -> list[Block]:
     """The IMIL arms on external sets."""
     blocks = []
-    for set_name in (name for name in findings.sets if name != TEST):
+    for set_name in findings.external_sets:
         baseline = findings.row(BASE, "accuracy", set_name)
         if baseline is None:
             continue

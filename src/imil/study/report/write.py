@@ -46,11 +46,14 @@ from imil.study.report.summary import (
     summary,
 )
 from imil.study.result_rows import Group, unit_results, whole_sets
+from imil.study.shortcut_rows import shortcut_results
 from imil.study.study_folder import TEST, StudyFolder
 
 
 def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = None) -> None:
-    """Write report.html, table.csv, units.csv, table.tex and the figures.
+    """Write report.html, table.csv, units.csv, table.tex, the figures, and shortcut.csv.
+
+    The last is written where the plan has a shortcut.
 
     Args:
         study: the folder, finished or not; every result comes from the predictions in it.
@@ -69,6 +72,8 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
         file.write_text(document(findings, drawn, left_out), encoding="utf-8")
     write_table(study.path / "table.csv", findings.table)
     write_table(study.path / "units.csv", unit_results(whole_sets(findings.predictions).values()))
+    if plan.shortcut is not None:
+        write_table(study.shortcut_table, shortcut_results(findings.predictions))
     with atomic_write(study.path / "table.tex") as file:
         file.write_text(latex(findings), encoding="utf-8")
 

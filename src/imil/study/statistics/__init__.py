@@ -5,6 +5,7 @@ They have no resampling of images that several trainings share, and no DeLong te
 each function of our own stands in its file.
 """
 
+from imil.study.statistics.counterfactual_measures import COUNTERFACTUAL_MEASURES, side_by_side
 from imil.study.statistics.delong import AurocDifference, delong
 from imil.study.statistics.estimates import (
     NO_DIFFERENCE,
@@ -14,12 +15,14 @@ from imil.study.statistics.estimates import (
     paired,
     spread,
 )
+from imil.study.statistics.gap_closed import gap_closed
 from imil.study.statistics.measures import MEASURES, Measure
 from imil.study.statistics.power import power_sentence, smallest_effect
 from imil.study.statistics.pvalues import combined, holm, mcnemar
 from imil.study.statistics.ranking import Ranking, ranking
 
 __all__ = [
+    "COUNTERFACTUAL_MEASURES",
     "MEASURES",
     "NO_DIFFERENCE",
     "AurocDifference",
@@ -30,11 +33,13 @@ __all__ = [
     "Spread",
     "combined",
     "delong",
+    "gap_closed",
     "holm",
     "mcnemar",
     "paired",
     "power_sentence",
     "ranking",
+    "side_by_side",
     "smallest_effect",
     "spread",
 ]

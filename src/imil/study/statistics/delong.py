@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 from imil.metrics import Values
 from imil.metrics.roc_auc import counts_above, scored_classes
+from imil.predictions import Predictions
 from imil.study.statistics.estimates import Interval, check_pairs
-from imil.study.study_folder import Predictions
 
 ROUNDING = 1e-12  # a standard error below that is a rounding error
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from imil.errors import ShapeError
 from imil.metrics import Values
+from imil.predictions import Predictions
 from imil.study.statistics.measures import MEASURES, Measure
 from imil.study.statistics.resamples import RESAMPLES, images_of, resampled
 from imil.study.statistics.standard_error import UNKNOWN_ERROR, StandardError, standard_error
 from imil.study.statistics.wilson import wilson
-from imil.study.study_folder import Predictions
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Spread:
 
 def spread(
     units: Sequence[Predictions],
-    measure: str,
+    measure: str | Measure,
     *,
     seed: int,
     resamples: int = RESAMPLES,
@@ -86,14 +86,14 @@ def spread(
 
     Args:
         units: predictions of one arm, one for each (seed, split).
-        measure: a name of `MEASURES`.
+        measure: a name of `MEASURES`, or another measure of these predictions.
         seed: of the resamples.
         resamples: how many.
         patients: image to patient, where known: images of a patient are resampled together.
         splits: on which split each unit was trained. If not given, units that predict the same
             images are of one split: so it is in the test set, not in an external one.
     """
-    wanted = MEASURES[measure]
+    wanted = MEASURES[measure] if isinstance(measure, str) else measure
     values = _values(units, wanted)
     defined = _defined(values)
     if not defined:
@@ -109,14 +109,14 @@ def spread(
         low, high = wilson(mean, error, of_images=images_of_share, at_most=maximum)
     else:
         half_width = error.half_width()
-        low, high = max(mean - half_width, 0.0), min(mean + half_width, wanted.maximum)
+        low, high = max(mean - half_width, wanted.minimum), min(mean + half_width, wanted.maximum)
     return Spread(mean, sd, Interval(mean, low, high), len(values))
 
 
 def paired(
     arm: Sequence[Predictions],
     base: Sequence[Predictions],
-    measure: str,
+    measure: str | Measure,
     *,
     seed: int,
     resamples: int = RESAMPLES,
@@ -133,7 +133,7 @@ def paired(
     Raises: ShapeError: they are not pairs.
     """
     check_pairs(arm, base)
-    wanted = MEASURES[measure]
+    wanted = MEASURES[measure] if isinstance(measure, str) else measure
     values = _values(arm, wanted) - _values(base, wanted)
     defined = _defined(values)
     if not defined:
@@ -150,7 +150,8 @@ def paired(
         minimum=_minimum_error(wanted, both[: len(defined)]),
     )
     value, half_width = float(values[defined].mean()), error.half_width()
-    low, high = max(value - half_width, -wanted.maximum), min(value + half_width, wanted.maximum)
+    widest = wanted.maximum - wanted.minimum
+    low, high = max(value - half_width, -widest), min(value + half_width, widest)
     return Difference(value, low, high, len(defined), error)
 
 
@@ -161,6 +162,11 @@ def _values(units: Sequence[Predictions], measure: Measure) -> Values:
 def _defined(values: Values) -> list[int]:
     """The positions of the units for which the measure is defined."""
     return [i for i, value in enumerate(values) if math.isfinite(value)]
+
+
+def clusters_of(units: Sequence[Predictions], splits: Sequence[int] | None) -> NDArray[np.intp]:
+    """The cluster of each unit, from 0: see `_clusters`."""
+    return _clusters(units, splits, range(len(units)))
 
 
 def _clusters(

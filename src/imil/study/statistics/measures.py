@@ -22,7 +22,7 @@ class Measure:
         metric: a function of `imil.metrics`.
         share: what it is a share of: images, those of a class, or pairs of images of two
             classes; "" where it is not a share.
-        maximum: the end of its range, which begins at 0.
+        maximum, minimum: the ends of its range.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Measure:
     metric: Callable[[Probs, Labels, Weights | None], Values]
     share: Literal["", "images", "class", "pairs"] = ""
     maximum: float = 1.0
+    minimum: float = 0.0
 
     def value(self, probs: Probs, labels: Labels) -> float:
         """The value of one training's predictions; NaN where it is not defined.

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from imil.metrics import is_correct
+from imil.predictions import Predictions
 from imil.study.statistics.estimates import check_pairs
-from imil.study.study_folder import Predictions
 
 
 def mcnemar(arm: Predictions, base: Predictions) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from imil.predictions import Predictions
 from imil.study.statistics.measures import MEASURES
 from imil.study.statistics.pvalues import holm, mcnemar
-from imil.study.study_folder import Predictions
 
 Pair = tuple[str, str]
 

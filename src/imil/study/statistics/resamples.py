@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.metrics import Values, Weights
+from imil.predictions import Predictions
 from imil.study.statistics.measures import Measure
-from imil.study.study_folder import Predictions
 
 RESAMPLES = 500  # a standard error from so many has itself an error of 3 %
 MAX_COUNTS = 2_000_000  # counts in memory at once: 16 MB

@@ -16,8 +16,8 @@ from PIL import Image as Pillow
 
 from imil.cases import RoundSettings
 from imil.errors import NotFound, SquareError
-from imil.fills import Fill, fill
-from imil.grid import MOST, Grid
+from imil.fills import blackout
+from imil.grid import MAX_SIDE, Grid
 from imil.images.resize import resize_to_square
 from imil.store import Store, room_queries
 from imil.store.invitations import Visitor
@@ -26,7 +26,7 @@ from imil.web.schemas import ERROR_RESPONSES, Epoch, Number
 from imil.web.sign_in import current_visitor, store_of
 
 CACHE_FOREVER = "private, max-age=31536000, immutable"
-MAX_LIST_LENGTH = 6 * MOST * MOST  # characters of a list of squares
+MAX_LIST_LENGTH = 6 * MAX_SIDE * MAX_SIDE  # characters of a list of squares
 Responses = dict[int | str, dict[str, Any]]
 RAW: Responses = {
     200: {"content": {"application/octet-stream": {}}, "description": "raw pixels, deflated"}
@@ -75,7 +75,7 @@ def preview(epoch: Epoch, number: Number, request: Request, squares: SquareList 
     case = find_case(store, visitor, epoch, number)
     settings = RoundSettings.from_dict(case["settings"])
     model_view: NDArray[np.uint8] = request.app.state.view(case["image"], case["cam_shape"][0])
-    return preview_response(model_view, settings.grid, squares, fill(settings.fill))
+    return preview_response(model_view, settings.grid, squares)
 
 
 def find_case(store: Store, visitor: Visitor, epoch: int, number: int) -> room_queries.Row:
@@ -97,17 +97,15 @@ def model_view_loader(store: Store) -> Callable[[str, int], NDArray[np.uint8]]:
     return view
 
 
-def preview_response(
-    model_view: NDArray[np.uint8], grid: Grid, squares: str, fill_squares: Fill
-) -> Response:
-    """A PNG in which everything but the squares is filled."""
+def preview_response(model_view: NDArray[np.uint8], grid: Grid, squares: str) -> Response:
+    """A PNG in which everything but the squares is black."""
     try:
         chosen = [int(word) for word in squares.split(",") if word]
     except ValueError:
         raise SquareError("invalid squares: expected numbers with commas, such as 2,3,6") from None
     keep = grid.mask(chosen, *model_view.shape[:2])
     file = io.BytesIO()
-    Pillow.fromarray(fill_squares(model_view, keep).astype(np.uint8)).save(
+    Pillow.fromarray(blackout(model_view, keep).astype(np.uint8)).save(
         file, "PNG", compress_level=1
     )
     return Response(file.getvalue(), media_type="image/png")

@@ -16,7 +16,6 @@ from fastapi.responses import Response
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from imil.fills import blackout
 from imil.grid import Grid
 from imil.images.resize import resize_to_square
 from imil.store.room_queries import Packed, Which
@@ -101,7 +100,7 @@ def heat_map(tag: str, which: Which, request: Request) -> Response:
 def preview(request: Request, squares: SquareList = "") -> Response:
     """What a model would see of the practice film."""
     current_visitor(request)
-    return preview_response(resize_to_square(_pixels(), VIEW_SIZE, 1), GRID, squares, blackout)
+    return preview_response(resize_to_square(_pixels(), VIEW_SIZE, 1), GRID, squares)
 
 
 def draw_heat_map(which: Which) -> NDArray[np.float32]:

@@ -151,6 +151,8 @@ export const api = {
   previewUrl: (round, number, squares) =>
     `${casePath(round, number)}/preview?squares=${squares.join(",")}`,
   /** @param {string} round */
+  learnedUrl: (round) => `/api/rounds/${encodeURIComponent(round)}/learned`,
+  /** @param {string} round */
   finish: (round) => call("POST", `/api/rounds/${encodeURIComponent(round)}/finish`, {}),
   lobby: () => /** @type {Promise<Lobby>} */ (call("GET", "/api/lobby")),
   /** @param {string} name @param {number} days */

@@ -1,5 +1,6 @@
 // The page without open cases: before the first round, between rounds and after the last.
 
+import { api } from "../api.js";
 import { h } from "../dom.js";
 
 /** @typedef {import("../app.js").App} App */
@@ -19,6 +20,7 @@ export function finishedPage(app) {
     h("h1", {}, read ? "Thank you" : done.length ? "The round is closed" : "No cases to read yet"),
     h("p", { class: "lead", role: "status" }, storedText + (open ? OPEN_TEXT : trainingText(session, storedText !== NONE_STORED_TEXT))),
     session.result && resultTable(session.result),
+    learnedMap(done),
     h(
       "div",
       { class: "row buttons" },
@@ -45,6 +47,20 @@ function trainingText({ training, result }, hasReadings) {
     case "gone":
       return `Training is not running at the moment.${hasReadings ? " Your readings are stored and will be used when it resumes." : ""}`;
   }
+}
+
+/** Where the reader's squares of the newest round lie; nothing where none was selected.
+ * @param {Session["rounds"]} rounds */
+function learnedMap(rounds) {
+  const round = rounds.filter(({ read }) => read > 0).at(-1);
+  if (!round) return null;
+  const figure = h(
+    "figure",
+    { class: "learned" },
+    h("img", { src: api.learnedUrl(round.id), alt: "The mean of the images, with the share of your readings that selected each square", onerror: () => figure.remove() }),
+    h("figcaption", { class: "dim" }, "What the model can learn from your squares"),
+  );
+  return figure;
 }
 
 /** @param {Result} result */

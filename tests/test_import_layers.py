@@ -1,4 +1,4 @@
-"""The house: imports only go down, and the lower floors need no framework."""
+"""Layers of the package: imports only go down, and the lower layers need no framework."""
 
 import ast
 import subprocess
@@ -11,37 +11,30 @@ import imil
 
 PACKAGE = Path(imil.__file__).parent
 
-# a module imports from floors below its own, never from its own; docs/ARCHITECTURE.md
-FLOORS = {
-    "errors": 0,
-    "grid": 0.5,  # floor 0 as well, but it may raise
-    "threads": 0,
-    "atomic_files": 0.5,
-    "predictions": 0.5,
-    "square_text": 0.6,
-    **dict.fromkeys(["cases", "outliers", "fills"], 1),
+# a module imports from layers below its own, never from its own; docs/ARCHITECTURE.md
+LAYERS = {
+    **dict.fromkeys(["errors", "threads"], 0),
+    # layer 0 as well, but these may raise
+    **dict.fromkeys(["grid", "atomic_files", "predictions", "round_options"], 0.5),
+    **dict.fromkeys(["run_folder", "square_text"], 0.6),
+    **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
     "choices": 1.2,  # of cases, beyond the paper's
-    "out_of_fold": 1,
-    "agreement": 1.5,  # of readings, so it knows cases
+    **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
+    "data": 2.5,
     "rounds": 3,
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
-    "lightning": 4.5,  # a skin over imil.pytorch
-    **dict.fromkeys(["data", "metrics", "phantom"], 4.5),
+    **dict.fromkeys(["lightning", "metrics", "settings"], 4.5),  # settings know readers
+    "round_settings": 4.6,
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,
-    **dict.fromkeys(["atomic_files", "round_options"], 0.5),
-    "run_folder": 0.6,
-    "phantom": 1.5,
-    "data": 2.5,
-    **dict.fromkeys(["metrics", "settings"], 4.5),  # settings know readers
     "__main__": 7,  # python -m imil
 }
-# Lightning's floor lies above the others of floor 4, but these stay strangers to it
-STRANGERS = {("lightning", "readers"), ("lightning", "keras"), ("lightning", "web")}
-BELOW_THE_FRAMEWORKS = [name for name, floor in FLOORS.items() if floor <= 3]
+# Lightning's layer is above these, but it may not import them
+FORBIDDEN = {("lightning", "readers"), ("lightning", "keras"), ("lightning", "web")}
+BELOW_THE_FRAMEWORKS = [name for name, layer in LAYERS.items() if layer <= 3]
 
 HEAVY = {
     *("torch", "torchvision", "lightning", "pytorch_lightning", "keras", "tensorflow", "jax"),
@@ -49,7 +42,7 @@ HEAVY = {
 }
 
 
-def dotted(path):
+def module_parts(path):
     """`src/imil/store/rows.py` as ["imil", "store", "rows"]."""
     parts = ["imil", *path.relative_to(PACKAGE).with_suffix("").parts]
     return parts[:-1] if parts[-1] == "__init__" else parts
@@ -62,7 +55,7 @@ def imported(tree):
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
             case ast.ImportFrom(module=module, names=names, level=level):
-                assert level == 0, f"line {node.lineno}: relative imports hide the floor"
+                assert level == 0, f"line {node.lineno}: relative imports hide the layer"
                 yield from (f"{module}.{alias.name}" for alias in names)
             case ast.Call(
                 func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"),
@@ -71,20 +64,20 @@ def imported(tree):
                 yield name
 
 
-def faults(importer, source):
+def import_errors(importer, source):
     """What is wrong with the imports of a file that belongs to the module `importer`."""
     for name in imported(ast.parse(source)):
         root, *rest = name.split(".")
         if root != "imil" or rest[:1] in (["__version__"], [importer]):
             continue
         target = rest[0] if rest else ""
-        if target not in FLOORS:
+        if target not in LAYERS:
             yield f"{name}: name the module it comes from (`__version__` alone comes from imil)"
-        elif FLOORS[target] >= FLOORS[importer] or (importer, target) in STRANGERS:
-            yield f"{name}: {target} (floor {FLOORS[target]}) is not below {importer}"
+        elif LAYERS[target] >= LAYERS[importer] or (importer, target) in FORBIDDEN:
+            yield f"{name}: {target} (layer {LAYERS[target]}) is not below {importer}"
 
 
-def heavy_after(statement):
+def heavy_packages_after(statement):
     """Heavy packages that a fresh Python has loaded after the statement."""
     code = f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -95,11 +88,11 @@ def heavy_after(statement):
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(dotted(path)[1:]))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: ".".join(module_parts(path)[1:]))
 def test_imports_only_go_down(path):
-    importer = dotted(path)[1]
-    assert importer in FLOORS, f"{importer} has no floor yet: give it one in this test"
-    assert list(faults(importer, path.read_text())) == []
+    importer = module_parts(path)[1]
+    assert importer in LAYERS, f"{importer} has no layer yet: give it one in this test"
+    assert list(import_errors(importer, path.read_text())) == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +110,7 @@ def test_imports_only_go_down(path):
     ],
 )
 def test_an_import_that_does_not_go_down_is_found(importer, source):
-    assert len(list(faults(importer, source))) == 1
+    assert len(list(import_errors(importer, source))) == 1
 
 
 @pytest.mark.parametrize(
@@ -131,15 +124,18 @@ def test_an_import_that_does_not_go_down_is_found(importer, source):
     ],
 )
 def test_an_import_that_goes_down_is_accepted(importer, source):
-    assert list(faults(importer, source)) == []
+    assert list(import_errors(importer, source)) == []
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    assert heavy_after("import imil") == set()
+    assert heavy_packages_after("import imil") == set()
 
 
 def test_everything_below_the_treatments_works_without_a_framework():
-    there = [
+    names = [
         n for n in BELOW_THE_FRAMEWORKS if list(PACKAGE.glob(f"{n}.py")) or (PACKAGE / n).is_dir()
     ]
-    assert heavy_after("import imil; " + "; ".join(f"import imil.{n}" for n in there)) == set()
+    assert (
+        heavy_packages_after("import imil; " + "; ".join(f"import imil.{n}" for n in names))
+        == set()
+    )

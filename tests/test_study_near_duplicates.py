@@ -81,13 +81,13 @@ def test_colour_images_are_compared_by_their_grey():
 
 
 @pytest.mark.parametrize(
-    ("share", "likeness", "found"), [(0.35, 0.877, 0), (0.3, 0.917, 0), (0.28, 0.931, 1)]
+    ("share", "likeness", "pairs"), [(0.35, 0.877, 0), (0.3, 0.917, 0), (0.28, 0.931, 1)]
 )
-def test_similar_films_are_not_near_duplicates(share, likeness, found):
+def test_similar_films_are_not_near_duplicates(share, likeness, pairs):
     one, other = blobs(1).astype(float), blobs(2).astype(float)
     mixed = ((1 - share) * one + share * other).astype(np.uint8)
     assert alike(blobs(1), mixed) == pytest.approx(likeness, abs=2e-3)
-    assert find_near_duplicates(edge_vectors([blobs(1), mixed]), any_pair, shown=1)[0] == found
+    assert find_near_duplicates(edge_vectors([blobs(1), mixed]), any_pair, shown=1)[0] == pairs
 
 
 def test_every_pair_is_found_once_wherever_the_blocks_end(monkeypatch):
@@ -124,8 +124,8 @@ def test_the_threshold_lies_between_copies_and_other_films(shenzhen):
     between = prints @ prints.T
     np.fill_diagonal(between, -1)
     assert between.max() < 0.82
-    for film, own in list(zip(films, prints, strict=True))[::20]:
+    for film, vector in list(zip(films, prints, strict=True))[::20]:
         picture = PIL.Image.fromarray(film)
         for copy in (picture.resize((256, 256)), picture.rotate(1, PIL.Image.Resampling.BILINEAR)):
-            found = edge_vector(resize_to_square(np.asarray(copy), 64, 1)).astype(np.float32)
-            assert float(found @ own) >= MIN_CORRELATION
+            result = edge_vector(resize_to_square(np.asarray(copy), 64, 1)).astype(np.float32)
+            assert float(result @ vector) >= MIN_CORRELATION

@@ -1,4 +1,4 @@
-"""What every benchmark is asked, and how it tells what it found."""
+"""The flags and the report that all benchmarks share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-LOOKS = 0.05  # seconds between two looks at a GPU's memory
+POLL_INTERVAL = 0.05  # seconds between two looks at a GPU's memory
 
 
-def questions(doc: str, full: str) -> argparse.ArgumentParser:
+def benchmark_parser(doc: str, full: str) -> argparse.ArgumentParser:
     """The flags of a benchmark; `full` says what --full adds."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--full", action="store_true", help=full)
@@ -53,35 +53,37 @@ def watching_device() -> Iterator[list[float]]:
     """
     import torch
 
-    seen: list[float] = []
+    samples: list[float] = []
     if not torch.cuda.is_available():
-        yield seen
+        yield samples
         return
-    over = threading.Event()
+    stopped = threading.Event()
 
     def left() -> float:
         return torch.cuda.mem_get_info()[0] / 2**30
 
     def look() -> None:
-        while not over.wait(LOOKS):
-            seen.append(before - left())
+        while not stopped.wait(POLL_INTERVAL):
+            samples.append(before - left())
 
     before = left()
     looking = threading.Thread(target=look)
     looking.start()
     try:
-        yield seen
+        yield samples
     finally:
-        over.set()
+        stopped.set()
         looking.join()
 
 
-def peak(there: float | None) -> str:
+def peak(gib_on_device: float | None) -> str:
     """The most memory here and on the GPU, in words."""
-    return f"{resident():.1f} GiB" + (f", {there:.1f} GiB on the GPU" if there else "")
+    return f"{resident():.1f} GiB" + (
+        f", {gib_on_device:.1f} GiB on the GPU" if gib_on_device else ""
+    )
 
 
-def tell(
+def report_result(
     benchmark: str,
     table: Any,
     rows: list[dict[str, Any]],
@@ -89,21 +91,21 @@ def tell(
     out: Path | None,
     *,
     on_gpu: list[float] | None = None,
-    asked: str = "auto",
+    precision_setting: str = "auto",
 ) -> None:
-    """Print a table and a line of JSON with the machine; write the latter where asked.
+    """Print a table and a line of JSON with the machine; write the latter to `out`.
 
     `ratios` are what is to be kept: of each measured thing, by its name, imil's time as a multiple
     of its limit's or rival's, once for each turn. `on_gpu` is what `watching_device` saw, where
-    other processes than this one did the work; `asked` is the precision that was asked for.
+    other processes than this one did the work; `precision_setting` is `auto` or `32`.
     """
     import torch
     from rich.console import Console
 
     from imil.training.device import precision, training_device
 
-    there = on_device() if on_gpu is None else max(on_gpu, default=None)
-    table.caption, table.caption_justify = f"peak memory: {peak(there)}", "left"
+    gib_on_device = on_device() if on_gpu is None else max(on_gpu, default=None)
+    table.caption, table.caption_justify = f"peak memory: {peak(gib_on_device)}", "left"
     Console().print(table)
     facts = {
         "benchmark": benchmark,
@@ -111,10 +113,10 @@ def tell(
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "precision": precision(asked, training_device("auto")),
+        "precision": precision(precision_setting, training_device("auto")),
         "torch": torch.__version__,
         "peak_gib": resident(),
-        "peak_gib_on_device": there,
+        "peak_gib_on_device": gib_on_device,
         "rows": rows,
         "ratios": ratios,
     }

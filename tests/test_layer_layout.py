@@ -43,9 +43,9 @@ def test_a_grid_that_the_model_names_goes_first_where_it_fits() -> None:
 
 def test_tokens_become_a_map_row_by_row_without_the_first_ones() -> None:
     tokens = torch.arange(1 + 2 * 3).reshape(1, 7, 1).float()
-    found = as_map(tokens, Layout(32, 48))
-    assert found is not None
-    assert found.tolist() == [[[[1, 2, 3], [4, 5, 6]]]]
+    result = as_map(tokens, Layout(32, 48))
+    assert result is not None
+    assert result.tolist() == [[[[1, 2, 3], [4, 5, 6]]]]
 
 
 def test_channels_are_found_by_the_proportion_of_the_image() -> None:

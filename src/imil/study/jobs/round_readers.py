@@ -1,0 +1,94 @@
+"""Who answers the round of a study's job: its reader, a control, or the readings of another job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from imil.cases import Case, Reader, Reading
+from imil.readers.replay import Replay
+from imil.readers.simulated import Inverted, RandomSquares
+from imil.readers.spec import ReaderSpec
+from imil.store import Store
+from imil.study.arms import Arm
+from imil.study.controls import RandomBox, Recorded, Repeated, SkipAll
+from imil.study.plan import Plan
+from imil.study.study_folder import Job, StudyFolder
+from imil.training.reader_factory import make_reader
+from imil.training.run import Run
+from imil.training.web_reader import reading_room
+
+
+@contextmanager
+def job_reader(
+    folder: StudyFolder,
+    plan: Plan,
+    arm: Arm,
+    job: Job,
+    run: Run,
+    store: Store | None,
+    console: Console,
+) -> Iterator[Reader | None]:
+    """The reader that answers the job's rounds; None without a store."""
+    if store is None:
+        yield None
+    elif not arm.asks_reader:
+        yield _without_reader(folder, plan, arm, job)
+    else:
+        answers = plan.reader(arm.reader)
+        first = None if answers.reader.kind == "web" else _named(answers.reader, arm, job, run)
+        if answers.asks == "web":
+            with reading_room(run, store, console) as page:
+                yield page if first is None else _replay_then_ask(first, page)
+        elif isinstance(first, Replay) and answers.asks:
+            yield _replay_then_ask(first, _named(ReaderSpec.parse(answers.asks), arm, job, run))
+        else:
+            yield first
+
+
+def _named(spec: ReaderSpec, arm: Arm, job: Job, run: Run) -> Reader:
+    return make_reader(
+        spec,
+        reader_name=arm.reader,
+        seed=job.seed,
+        data=run.data,
+        folder=run.folder.cases,
+        strict=False,  # another seed has other cases: none of them may be in the file
+    )
+
+
+def _replay_then_ask(replayed: Reader, person: Reader) -> Reader:
+    """A reader that replays the cases of the file, and asks a person for the others."""
+    assert isinstance(replayed, Replay)
+
+    def both(cases: Sequence[Case]) -> Iterator[Reading]:
+        known = [case for case in cases if replayed.has_reading(case)]
+        unknown = [case for case in cases if not replayed.has_reading(case)]
+        if known:
+            yield from replayed(known)
+        if unknown:
+            yield from person(unknown)
+
+    return both
+
+
+def _without_reader(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
+    """The reader of a control, or of a treatment that is given the readings of `imil`."""
+    reference = recorded_readings(folder, plan, arm, job)
+    if arm.kind == "cutout-same":
+        return RandomBox(job.seed, reference)
+    if arm.kind == "upweight":
+        return SkipAll(reference)
+    if arm.kind == "imil-random" or arm.control == "random":
+        return RandomSquares(seed=job.seed, reference=reference)
+    if arm.kind == "imil-inverted" or arm.control == "inverted":
+        return Inverted(reference=reference)
+    return Repeated(reference)
+
+
+def recorded_readings(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
+    """The readings of the arm `imil` whose reader the arm uses, with the same seed and split."""
+    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
+    return Recorded(folder.job(first.id, job.seed, job.split).run.store)

@@ -1,0 +1,65 @@
+"""What a run's model learns from the readings of all rounds, as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from imil.atomic_files import atomic_write
+from imil.cases import Image
+from imil.images.relevance_map import relevance_map, selected_shares
+from imil.pytorch import CorrectedDataset
+from imil.run_folder import RunFolder
+from imil.store import Store
+
+MOST_IMAGES = 500  # of which the mean is taken
+
+
+def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: RunFolder) -> bool:
+    """Draw the share of readings that selected each square, and the covered ones, on the mean.
+
+    The newest reading of each case counts, in all rounds with the grid of the newest one.
+
+    Returns: whether there was a reading with selected squares; otherwise nothing is drawn.
+    """
+    rounds = [round_ for round_ in store.rounds(run) if round_.state != "open"]
+    if not rounds:
+        return False
+    grid = rounds[-1].settings.grid
+    newest = {}
+    for round_ in rounds:
+        if round_.settings.grid == grid:
+            readings = store.newest_readings(round_.id)
+            newest |= {case.key: readings.get(case.id) for case in store.cases(round_.id)}
+    # misleading squares alone say nothing about the others
+    focused = [one.squares for one in newest.values() if one is not None and one.squares]
+    if not focused:
+        return False
+    readings_word = "1 reading" if len(focused) == 1 else f"{len(focused)} readings"
+    picture = relevance_map(
+        mean_image(samples),
+        grid,
+        selected_shares(focused, grid),
+        _covered(folder.field_of_view, grid.squares),
+        title=f"What the model learns from the squares of {readings_word}",
+    )
+    with atomic_write(folder.learned_map) as half:
+        picture.save(half, format="png")
+    return True
+
+
+def mean_image(samples: CorrectedDataset) -> Image:
+    """The mean of the training images as the model sees them, uint8 (S, S) or (S, S, 3)."""
+    rows = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), MOST_IMAGES)).astype(int))
+    total = sum(samples.view(int(i)).numpy().astype(np.float64) for i in rows)
+    mean: Image = np.rint(total / len(rows)).astype(np.uint8)
+    return mean[0] if mean.shape[0] == 1 else mean.transpose(1, 2, 0)
+
+
+def _covered(field_of_view: Path, squares: int) -> list[int]:
+    if not field_of_view.exists():
+        return []
+    seen = json.loads(field_of_view.read_text(encoding="utf-8"))["squares"]
+    return sorted({*range(1, squares + 1)} - set(seen))

@@ -1,0 +1,39 @@
+"""The figures and tables of a finished run, from the files in its folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imil.run_folder import RunFolder
+from imil.store import Store
+from imil.training.prediction_files import write_metrics
+
+
+def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
+    """Write the training curve, the case report and metrics.json; returns the metrics.
+
+    Args:
+        folder: of a run that is trained, with its predictions.
+        seed: of the run, recorded beside the metrics.
+    """
+    # here: matplotlib takes half a second, which a training need not wait for
+    from imil.training.case_report import write_case_report
+    from imil.training.training_curve import draw_training_curve
+
+    held = []
+    if folder.store.exists():
+        store = Store(folder.store, readonly=True)
+        held = [
+            {"run": r.run, "epoch": r.epoch, "cases": r.cases, **_verdicts(store, r.id)}
+            for r in store.rounds()
+        ]
+        if held:
+            write_case_report(store, held[0]["run"], folder.page, folder.learned_map)
+        store.close()
+    draw_training_curve(folder.history, [h["epoch"] for h in held], folder.curve)
+    return write_metrics(folder, seed=seed, rounds=held)
+
+
+def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
+    verdicts = [reading.verdict for reading in store.newest_readings(round_id).values()]
+    return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}
