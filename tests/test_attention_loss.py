@@ -1,7 +1,9 @@
 """Attention losses against values worked out by hand, and by finite differences."""
 
+import numpy as np
 import pytest
 import torch
+from test_field_of_view import GRID, Samples, Sum, readings
 from torch import nn
 
 from imil.errors import SettingsError
@@ -157,3 +159,22 @@ def test_a_missing_layer_is_refused():
 def test_a_negative_strength_is_refused(kind):
     with pytest.raises(SettingsError, match="invalid strength -1: expected a number from 0"):
         kind(strength=-1)
+
+
+def test_the_loss_of_all_images_is_outside_what_readings_predict():
+    samples = Samples(np.random.default_rng(3))
+    treatment = CamLoss(images="all", irrelevant=0.2)
+    rng = np.random.default_rng(0)
+    selection = treatment.relevance(readings(), GRID, Sum(), samples, rng)
+    assert {selection.squares[i] for i in range(5, 40)} == {(3, 4)}
+    assert selection.squares[2] == (2, 3, 4)  # as its reader selected
+    assert selection.squares[3] == (4,)
+    assert "on average 2.0 of 4 squares" in selection.evidence["sentence"]
+    assert CamLoss().relevance(readings(), GRID, Sum(), samples, rng) is None
+    with pytest.raises(SettingsError, match="do not tell which squares"):
+        treatment.relevance(readings(rng.random((20, 4)) < 0.4), GRID, Sum(), samples, rng)
+
+
+def test_options_of_the_prediction_need_a_prediction():
+    with pytest.raises(SettingsError, match="give images=all, or leave both out"):
+        CamLoss(by="features")

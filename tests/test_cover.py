@@ -58,7 +58,7 @@ def test_the_defaults_are_the_papers_blackout_exactly(seed, squares, dtype):
     expected = blackout(batch.images, batch.keep)
     assert torch.equal(cover(batch), expected)
     # and so is the general way, which other options take
-    assert torch.equal(cover(batch, fill="black", donor="other", soft=1e-9), expected)
+    assert torch.equal(cover(batch, fill="black", soft=1e-9), expected)
 
 
 @pytest.mark.parametrize("fill", FILLS)
@@ -223,6 +223,7 @@ def test_some_draws_leave_an_image_as_it_was():
     [
         ({"fill": "x"}, "invalid fill 'x': expected one of black, mean, blur"),
         ({"donor": "x"}, "invalid donor 'x': expected one of any, same, other"),
+        ({"donor": "same"}, "donor=same chooses .* give fill=other, or leave donor out"),
         ({"soft": -0.1}, "invalid soft -0.1: expected a number from 0 to 1"),
         ({"jitter": float("nan")}, "invalid jitter nan"),
         ({"keep_original": 2}, "invalid keep_original 2"),

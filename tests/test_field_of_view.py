@@ -119,7 +119,7 @@ def test_reliance_is_the_share_of_the_score_that_moves_with_the_square(samples):
 
 def test_a_square_is_covered_that_is_irrelevant_and_relied_on(samples):
     rng = np.random.default_rng(0)
-    field = FieldOfView(reliance=1).field(readings(), GRID, Sum(), samples, rng)
+    field = FieldOfView(irrelevant=0.1, reliance=1).field(readings(), GRID, Sum(), samples, rng)
     assert field.squares == (2, 3, 4)
     assert field.evidence["irrelevant"] == [1]
     assert field.evidence["covered"] == [1]
@@ -146,7 +146,10 @@ def test_without_reliance_every_irrelevant_square_is_covered(samples):
     ("text", "message"),
     [
         ("fog", "unknown treatment 'fog': expected one of imil"),
-        ("field-of-view:cover=1", "unknown option 'cover' .* expected one of irrelevant, reliance"),
+        (
+            "field-of-view:cover=1",
+            "unknown option 'cover' .* expected one of irrelevant, reliance, by, tokens",
+        ),
         ("field-of-view:reliance=much", "invalid reliance 'much' .* expected a number"),
         ("field-of-view:irrelevant=1", "irrelevant is 1.0: give a share"),
         ("field-of-view:reliance=-1", "reliance is -1.0"),

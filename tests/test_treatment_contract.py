@@ -7,12 +7,18 @@ from pathlib import Path
 import compatible_torchvision  # noqa: F401
 import pytest
 import torch
-from test_treatments import train
+from test_field_of_view import settings
+from test_field_of_view import train as train_with_simulated_reader
+from test_treatments import TOP, Flat, train
 from torch import nn
 
 from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
+from imil.pytorch import CorrectedDataset
 from imil.pytorch.gradcam import features_of
+from imil.run_folder import RunFolder
+from imil.training.fork import fork_run
+from imil.training.launch import resume_run
 from imil.treatments import TREATMENTS, Batch, Treatment, find_treatment
 
 DOCS = Path(__file__).parents[1] / "docs/treatments.md"
@@ -130,7 +136,7 @@ def test_the_documentation_lists_every_treatment_with_its_options_and_defaults()
 
 
 def _written(value):
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +149,55 @@ def test_imil_train_trains_with_it(films, tmp_path, name):
     run = train(films, tmp_path, name, epochs=2)
     weights = run.net.state_dict().values()
     assert all(torch.isfinite(weight).all() for weight in weights)
+
+
+@pytest.fixture(scope="module")
+def more_films(tmp_path_factory):
+    """Enough for readings that predict which squares are relevant, and a shortcut to find."""
+    folder = tmp_path_factory.mktemp("more") / "films"
+    return write_phantoms(folder, n=80, size=48, seed=0, letter=1.0, test=0.25)
+
+
+VARIANTS = [
+    *(name for name in NAMES if name not in ("imil", "best")),
+    "exchange:irrelevant=0.2,reliance=0.5,clean=0.2,donor=other,soft=0.3,jitter=0.2",
+    "exchange:squares=random,irrelevant=0.3",
+    "exchange:by=both,irrelevant=0.3",
+    "attention-cam:images=all,by=features",
+    "project:reliance=0,irrelevant=0.2",
+]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_that_goes_on_from_its_round_ends_as_the_whole(more_films, tmp_path, name):
+    values = {"treatment": name, "imil_epoch": [1], "epochs": 3}
+    whole = train_with_simulated_reader(more_films, tmp_path / "whole", **values)
+    part = RunFolder(tmp_path / "part")
+    part.path.mkdir()
+    fork_run(RunFolder(tmp_path / "whole"), part, 1)
+    settings(more_films, **values).write(part.config)
+    assert resume_run(part.path, None, tmp_path / "cache")["end"] == whole["end"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_data_set_draws_with_it_or_refuses_it(name):
+    treatment = find_treatment(name)
+
+    def samples():
+        return CorrectedDataset(Flat(), labels=[0, 1] * 4, treatment=treatment)
+
+    if treatment.decides_after_round:
+        with pytest.raises(SettingsError, match="use `imil train --treatment`"):
+            samples()
+        return
+    corrected = samples()
+    corrected.correct(1, TOP)
+    plain, label = corrected[0]
+    image, _ = corrected[1]
+    assert (plain == 10 / 255).all()
+    assert image.shape == (1, 4, 4)
+    assert (image[:, :2] == 11 / 255).all()
+    assert (label.shape == (2,)) if treatment.label_shares else label == 0
 
 
 def test_imil_train_draws_corrected_samples_as_often_as_the_treatment_says(films, tmp_path):

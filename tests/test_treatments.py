@@ -23,7 +23,7 @@ from imil.settings import resolve
 from imil.training.classifier import Classifier
 from imil.training.prepared_data import prepare
 from imil.training.run import Run
-from imil.treatments import TREATMENTS, Batch, Cover, Treatment, find_treatment
+from imil.treatments import TREATMENTS, Batch, Cover, Selection, Treatment, find_treatment
 
 GRID = Grid(2, 2)
 TOP = Correction(GRID, (1, 2))  # the upper half
@@ -301,11 +301,11 @@ def test_a_treatment_may_select_squares_of_other_samples(films, tmp_path, monkey
     class Spread(Cover):
         """Whatever is read, the first sample keeps its third square."""
 
-        def relevance(self, readings, model, samples):
+        def relevance(self, readings, grid, model, samples, rng, previous=None):
             assert {reading.squares for reading in readings.values()} == {TOP.squares}
-            assert all(samples.corrected(i) == TOP for i in readings)
+            assert all(samples.corrected(i) == TOP for i in readings if i != 0)
             assert model.probs(samples, [0]).shape == (1, 2)
-            return {0: np.array([[0.0, 0.4], [0.6, 0.1]])}
+            return Selection(grid, {0: (3,)})
 
     monkeypatch.setitem(TREATMENTS, "spread", Spread)
     run = train(films, tmp_path, "spread")

@@ -16,13 +16,14 @@ from PIL import Image, ImageDraw, ImageFont
 from imil.grid import Grid
 from imil.images.render import grid_lines
 from imil.phantom.dataset import draw
-from imil.treatments import Batch, Cover, SquareCutMix, SquareMixUp, Treatment
+from imil.treatments import Batch, Cover, Exchange, SquareCutMix, SquareMixUp, Treatment
 
 TARGET = Path(__file__).parents[1] / "docs/images/treatments.png"
 MAX_BYTES = 300_000  # bytes
 SIDE, GAP, CAPTION, COLUMNS = 192, 14, 46, 5  # pixels
 PAPER, INK = (255, 255, 255), (24, 24, 28)
 GRID, SEED = Grid(4, 4), 4
+CORNER = (1, 4)  # the squares that letters are in
 PANELS: tuple[tuple[str, Treatment], ...] = (
     ("cover:fill=black\n(imil)", Cover()),
     ("cover:fill=mean", Cover(fill="mean")),
@@ -31,6 +32,8 @@ PANELS: tuple[tuple[str, Treatment], ...] = (
     ("cover:fill=linear", Cover(fill="linear")),
     ("cover:fill=other", Cover(fill="other")),
     ("cover:fill=mean,\nsoft=0.5,jitter=0.25", Cover(fill="mean", soft=0.5, jitter=0.25)),
+    ("exchange\n(in every image)", Exchange(probability=1)),
+    ("exchange:\nsquares=random", Exchange(probability=1, squares="random")),
     ("square-cutmix", SquareCutMix()),
     ("square-mixup", SquareMixUp()),
 )
@@ -47,6 +50,8 @@ def main() -> None:
     for name, treatment in PANELS:
         image = treated(treatment, phantom.image, other.image, squares)
         panels.append((name, Image.fromarray(image)))
+    seen = GRID.mask(set(range(1, GRID.squares + 1)) - set(CORNER), SIDE, SIDE)
+    panels.append(("field-of-view\n(in every image)", Image.fromarray(phantom.image * seen)))
     page = figure(panels)
     page.quantize(128, dither=Image.Dither.NONE).save(TARGET, optimize=True)
     size = TARGET.stat().st_size

@@ -91,25 +91,59 @@ def fit_and_predict(
         test: (M, D).
         classes: K.
     """
-    from scipy.optimize import minimize  # imported late: it takes a quarter of a second
-    from scipy.special import log_softmax, softmax
+    from scipy.special import softmax  # imported late: it takes a quarter of a second
+
+    mean, scale, weights = _fit(train, labels, classes, None, PENALTY)
+    result: Floats = softmax((test - mean) / scale @ weights[:-1] + weights[-1], axis=1)
+    return result
+
+
+def fit_linear(
+    train: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    classes: int,
+    *,
+    counts: Floats | None = None,
+    penalty: float = PENALTY,
+) -> tuple[Floats, Floats]:
+    """Weights (D, K) and intercepts (K,) of the regression, for features as they are.
+
+    Args:
+        train, labels, classes: as for `fit_and_predict`.
+        counts: (N,): as how many samples each counts; None: as one.
+        penalty: of the squared weights of standardised features.
+    """
+    mean, scale, weights = _fit(train, labels, classes, counts, penalty)
+    slopes = weights[:-1] / scale[:, None]
+    return slopes, weights[-1] - mean @ slopes
+
+
+def _fit(
+    train: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    classes: int,
+    counts: Floats | None,
+    penalty: float,
+) -> tuple[Floats, Floats, Floats]:
+    """Mean and scale of the features (D,), and weights (D + 1, K), the last the intercepts."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
 
     mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     scale = np.where(deviation > 0, deviation, 1) * np.sqrt(train.shape[1])
     inputs = (train - mean) / scale
     wanted = np.eye(classes)[labels]
+    each = np.ones((len(labels), 1)) if counts is None else counts[:, None]
     shape = (train.shape[1] + 1, classes)  # the last row is the intercept, without a penalty
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(shape)
         log_probs = log_softmax(inputs @ weights[:-1] + weights[-1], axis=1)
-        error = np.exp(log_probs) - wanted
-        slope = np.concatenate([inputs.T @ error + PENALTY * weights[:-1], [error.sum(axis=0)]])
-        penalty = PENALTY / 2 * float((weights[:-1] ** 2).sum())
-        return penalty - float((wanted * log_probs).sum()), slope.ravel()
+        error = each * (np.exp(log_probs) - wanted)
+        slope = np.concatenate([inputs.T @ error + penalty * weights[:-1], [error.sum(axis=0)]])
+        lost = penalty / 2 * float((weights[:-1] ** 2).sum())
+        return lost - float((each * wanted * log_probs).sum()), slope.ravel()
 
     start = np.zeros(shape).ravel()
     fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    weights = fitted.x.reshape(shape)
-    result: Floats = softmax((test - mean) / scale @ weights[:-1] + weights[-1], axis=1)
-    return result
+    return mean, scale, fitted.x.reshape(shape)

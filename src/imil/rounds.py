@@ -109,8 +109,8 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
                     f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
                     "training set has no such sample: give the keys that it had then"
                 )
-            kept = reading.kept_squares(case.grid)
-            samples.correct(positions[case.key], Correction(case.grid, kept))
+            squares = reading.kept_squares(case.grid)
+            samples.correct(positions[case.key], Correction(case.grid, squares))
 
 
 def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:

@@ -358,13 +358,20 @@ def load_config(path: Path) -> dict[str, Any]:
 
     Raises: SettingsError: it cannot be read, or is not TOML.
     """
+    return {name.replace("-", "_"): value for name, value in load_toml(path).items()}
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    Raises: SettingsError: it cannot be read, or is not TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    return {name.replace("-", "_"): value for name, value in values.items()}
 
 
 def flag_name(name: str) -> str:

@@ -221,16 +221,15 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
 
 def _check_treatment(treatment: Treatment) -> None:
-    """Raises: SettingsError: the treatment decides after a round, for which a data set is no place.
+    """Raises: SettingsError: the treatment is given the model, for which a data set is no place.
 
     It would change nothing here, and nobody would notice.
     """
-    kind = type(treatment)
-    if kind.field is not Treatment.field or kind.relevance is not Treatment.relevance:
+    if treatment.decides_after_round:
         raise SettingsError(
-            f"{kind.__name__} decides after a round what the model sees, which a data set cannot "
-            "do: use `imil train --treatment`, or give a treatment of the read images, such as "
-            "Cover()"
+            f"{type(treatment).__name__} decides after a round what the model learns, which a data "
+            "set cannot do: use `imil train --treatment`, or give a treatment of the read images, "
+            "such as Cover()"
         )
 
 

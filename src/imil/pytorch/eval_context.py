@@ -45,11 +45,20 @@ def recording(device: torch.device) -> Iterator[None]:
     Args:
         device: where the module computes.
     """
-    eager: AbstractContextManager[object] = nullcontext()
-    if "torch._dynamo" in sys.modules:  # compiled code would run past hooks
-        eager = torch.compiler.set_stance("force_eager")
-    with eager, torch.inference_mode(False), torch.enable_grad(), full_precision(device):
+    with (
+        without_compilation(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        full_precision(device),
+    ):
         yield
+
+
+def without_compilation() -> AbstractContextManager[object]:
+    """A block in which compiled parts run uncompiled: compiled code would run past hooks."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
 
 
 @contextmanager

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import AbstractContextManager, nullcontext
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +10,7 @@ from torch.nn import functional
 
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.pytorch.eval_context import eval_context, full_precision
+from imil.pytorch.eval_context import eval_context, full_precision, without_compilation
 from imil.pytorch.gradcam import features_of
 from imil.pytorch.layers import unwrapped
 
@@ -37,7 +34,7 @@ def pooled_features(
         eval_context(module),
         torch.no_grad(),
         full_precision(inputs.device),
-        _without_compilation(),
+        without_compilation(),
         features_of(module, layer) as features,
     ):
         module(inputs)
@@ -80,10 +77,3 @@ def _shares(cells: int, parts: int) -> torch.Tensor:
     cell = torch.arange(cells, dtype=torch.float64)
     overlap = torch.minimum(edges[1:, None], cell + 1) - torch.maximum(edges[:-1, None], cell)
     return overlap.clamp(min=0) * parts / cells
-
-
-def _without_compilation() -> AbstractContextManager[object]:
-    """A block in which compiled parts run uncompiled: compiled code would run past hooks."""
-    if "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    return torch.compiler.set_stance("force_eager")

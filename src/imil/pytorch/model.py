@@ -20,9 +20,11 @@ from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.eval_context import eval_context, full_precision, rounding
 from imil.pytorch.features import pooled_features
 from imil.pytorch.gradcam import logits_and_maps
+from imil.pytorch.last_layer import find_last_layer, inputs_of
 from imil.pytorch.layers import LOOKED_AT, find_finer_layer, find_layer, look_for_layer
 from imil.pytorch.logits import logits_of
 from imil.pytorch.out_of_memory import ran_out
+from imil.pytorch.tokens import patch_mask
 
 BATCHES = 16  # whose logits stay on the device until they are copied together
 LOG = logging.getLogger(__name__)
@@ -178,6 +180,44 @@ class TorchModel:
         with eval_context(self.module):
             parts = list(self._batches(samples, rows, look))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    def check_tokens(self, samples: CorrectedDataset, grid: Grid) -> None:
+        """Check that patches of the image can be left out of the model's attention by squares.
+
+        Raises: SettingsError: it is no vision transformer that reads a class token, or a square is
+            no whole number of patches.
+        """
+        patch_mask(self.module, grid, (), samples.view(0).shape[-1])
+
+    def last_layer(self, samples: CorrectedDataset) -> nn.Linear:
+        """The linear layer whose output are the logits.
+
+        Raises: SettingsError: the model has none.
+        """
+        return find_last_layer(self.module, self.views(samples, range(len(samples))[:LOOKED_AT]))
+
+    def last_inputs(
+        self,
+        samples: CorrectedDataset,
+        rows: Sequence[int] | None = None,
+        change: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
+    ) -> NDArray[np.float32]:
+        """What the last layer is given for these originals, (N, D), in evaluation mode.
+
+        Args:
+            rows: positions; None: all samples.
+            change: views of a batch, where in `rows` it starts -> the views to look at.
+        Raises: SettingsError: the model has no linear last layer.
+        """
+        layer = self.last_layer(samples)
+
+        def look(batch: torch.Tensor, start: int) -> NDArray[np.float32]:
+            seen = batch if change is None else change(batch, start)
+            array: NDArray[np.float32] = inputs_of(self.module, layer, seen).numpy()
+            return array
+
+        parts = list(self._batches(samples, range(len(samples)) if rows is None else rows, look))
+        return np.concatenate(parts) if parts else np.empty((0, layer.in_features), np.float32)
 
     def _batches(
         self,

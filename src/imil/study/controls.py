@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
+from imil.grid import Grid
 from imil.readers.simulated import NO_SQUARES, Reference
 from imil.store import Store
 from imil.training.classifier import EpochOrder
@@ -28,12 +29,15 @@ class Recorded:
 
     def __init__(self, store: Path) -> None:
         self._readings: dict[str, Reading] = {}
+        self._grids: dict[str, Grid] = {}
         opened = Store(store, readonly=True)
         try:
             for round_ in opened.rounds():
-                keys = {case.id: case.key for case in opened.cases(round_.id)}
+                cases = {case.id: case for case in opened.cases(round_.id)}
                 for reading in opened.newest_readings(round_.id).values():
-                    self._readings[keys[reading.case]] = reading
+                    case = cases[reading.case]
+                    self._readings[case.key] = reading
+                    self._grids[case.key] = case.grid
         finally:
             opened.close()
 
@@ -45,7 +49,7 @@ class Recorded:
         reading = self.reading(case)
         if reading is None or reading.verdict != "focus":
             return ()
-        return reading.kept_squares(case.grid)
+        return reading.kept_squares(self._grids[case.key])
 
     def reading(self, case: Case) -> Reading | None:
         """The reading of the sample; None where it was not read."""

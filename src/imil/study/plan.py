@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import (
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
 from imil.round_settings import check_rounds
-from imil.settings import TrainSettings, resolve
+from imil.settings import TrainSettings, load_toml, resolve
 from imil.study.arms import MIXED, Arm, Kind, TreatmentRequest, arms
 from imil.study.plan_tables import External, Name, Reader, Shortcut, Splits, Treatment, Whole
 from imil.study.study_folder import COUNTERFACTUAL
@@ -194,13 +193,7 @@ def read_plan(path: Path) -> Plan:
 
     Raises: SettingsError: it cannot be read, or something in it is wrong, in one sentence.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    return make_plan(values, base=path.parent)
+    return make_plan(load_toml(path), base=path.parent)
 
 
 def make_plan(values: dict[str, Any], *, base: Path) -> Plan:

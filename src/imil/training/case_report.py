@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image as Pillow
 
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
 from imil.fills import blackout
+from imil.html_templates import html_templates
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
 from imil.store import Store
@@ -82,15 +82,12 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         (round_, store.cases(round_.id), store.newest_readings(round_.id))
         for round_ in store.rounds(run)
     ]
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # names may be hostile
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("cases.html").render(
-        run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
+    page = (
+        html_templates(TEMPLATES)
+        .get_template("cases.html")
+        .render(
+            run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
+        )
     )
     with atomic_write(path) as file:
         file.write_text(page, encoding="utf-8")

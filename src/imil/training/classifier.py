@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from imil.grid import Grid
 from imil.pytorch.gradcam import LayerFeatures, features_of
+from imil.pytorch.tokens import leave_out, patch_mask
 from imil.training.augment import Augment
 from imil.training.mixes import Mixed
 from imil.treatments import Batch, Draw, Treatment
@@ -67,15 +68,26 @@ class Classifier(nn.Module):
         self._optimizer, self._lr, self._momentum = optimizer, lr, momentum
         self._weight_decay = weight_decay
         self._mix, self._augment = mix, augment
+        self._restore_patches: Callable[[], None] = _nothing
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.field: Tensor | None
         self.register_buffer("field", None, persistent=False)  # (S, S), True where it sees
         self.register_buffer("mean", _per_channel(config.get("mean", (0.5,))), persistent=False)
         self.register_buffer("std", _per_channel(config.get("std", (0.5,))), persistent=False)
 
-    def set_field(self, keep: NDArray[np.bool_]) -> None:
-        """From now on, everything outside `keep` (S, S) is black in every image, also in use."""
-        self.field = None if keep.all() else torch.from_numpy(keep).to(self.mean.device)
+    def see(self, grid: Grid, squares: Sequence[int], size: int, *, tokens: bool = False) -> None:
+        """From now on, everything outside these squares is black in every image, also in use.
+
+        Args:
+            size: height and width of the images, in pixels.
+            tokens: whether a vision transformer is not given the patches of other squares either.
+        """
+        keep = torch.from_numpy(grid.mask(squares, size, size))
+        self.field = None if keep.all() else keep.to(self.mean.device)
+        self._restore_patches()
+        self._restore_patches = _nothing
+        if tokens and len(squares) < grid.squares:
+            self._restore_patches = leave_out(self.net, patch_mask(self.net, grid, squares, size))
 
     def seen(self, pixels: Tensor) -> Tensor:
         """Raw pixels (B, C, S, S) within the field of view; the rest is black."""
@@ -140,6 +152,10 @@ class Classifier(nn.Module):
             return torch.optim.SGD(weights, lr=self._lr, fused=fused, **more)
         kind = torch.optim.Adam if self._optimizer == "adam" else torch.optim.AdamW
         return kind(weights, lr=self._lr, fused=fused, **more)
+
+
+def _nothing() -> None:
+    """Undoes nothing."""
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:

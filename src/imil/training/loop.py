@@ -11,7 +11,7 @@ import math
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,7 @@ class Loop:
         images = 0
         for i, batch in enumerate(self.batches):
             self._set_lr(self.epoch + i / len(self.batches))
+            batch = replace(batch, progress=self.epoch / self.epochs)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
                 step = self.module.training_step(batch, draw, rng)
             self.optimizer.zero_grad()

@@ -120,7 +120,7 @@ class DueRounds:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptEpochs:
     """Completed epochs after which everything is kept: given ones, and those of rounds."""
 
     marks: tuple[int, ...]

@@ -33,7 +33,7 @@ from imil.training.loop import Loop, seed_everything
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
-from imil.training.round_timing import Kept
+from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import build_classifier, check_batch_size, find_features
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
@@ -91,7 +91,7 @@ class Run:
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
-        self._kept = Kept(self.marks, self._rounds.due)
+        self._kept = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
             self.folder,
             self.model,
@@ -104,6 +104,8 @@ class Run:
         self._history = History(self.folder, self._kept, self._predictions.validation)
         if self.rounds:
             self.model.check(self.samples["train"])
+            grid = Grid.parse(self.settings.grid_size)
+            self.module.treatment.check(self.model, self.samples["train"], grid)
 
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""
@@ -171,6 +173,7 @@ class Run:
                     update.after_epoch(epoch)
 
             self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
+            update.finish(self.settings.epochs)
             draw_learned_map(store, self.name, self.samples["train"], self.folder)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
@@ -253,7 +256,8 @@ class Run:
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
         """Let the model see these squares of every image alone, and write them down."""
-        self.module.set_field(grid.mask(squares, *[self.settings.image_size] * 2))
+        tokens = self.module.treatment.leaves_out_tokens
+        self.module.see(grid, squares, self.settings.image_size, tokens=tokens)
         path = self.folder.field_of_view
         if len(squares) == grid.squares:
             path.unlink(missing_ok=True)
@@ -292,4 +296,5 @@ class Run:
             class_names=self.data.class_names,
             grid=None if field["grid"] is None else tuple(field["grid"]),
             squares=tuple(field["squares"]),
+            tokens=self.module.treatment.leaves_out_tokens,
         )

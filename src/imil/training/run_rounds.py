@@ -52,7 +52,7 @@ class RunRounds:
         ask: Reader,
         store: Store,
         run: str,
-        say: Callable[[str], object],
+        say: Callable[[str], None],
     ) -> None:
         """Make everything ready for rounds.
 

@@ -35,6 +35,7 @@ class Description:
         class_names: K names, in the order of the logits.
         grid: rows and columns of the grid that `squares` are numbered on; None: it sees all.
         squares: the squares that the network sees; the others are black in every image.
+        tokens: whether a vision transformer is not given the patches of the other squares.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Description:
     class_names: tuple[str, ...]
     grid: tuple[int, int] | None = None
     squares: tuple[int, ...] = ()
+    tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def read_model(path: Path) -> TrainedModel:
     )
     module = inference_module(net, len(description.class_names))
     if description.grid is not None:
-        size = (description.image_size, description.image_size)
-        module.set_field(Grid(*description.grid).mask(description.squares, *size))
+        grid, size = Grid(*description.grid), description.image_size
+        module.see(grid, description.squares, size, tokens=description.tokens)
     return TrainedModel(module.eval(), description)
 
 
@@ -132,4 +134,5 @@ def _description(values: dict[str, Any]) -> Description:
         class_names=tuple(map(str, values["class_names"])),
         grid=None if grid is None else (int(grid[0]), int(grid[1])),
         squares=tuple(map(int, values["squares"])),
+        tokens=bool(values.get("tokens", False)),
     )

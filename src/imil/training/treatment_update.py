@@ -15,17 +15,18 @@ from imil.grid import Grid
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.run_folder import RunFolder
 from imil.store import Store
-from imil.treatments import Field, Treatment
-from imil.treatments.treatment import selected_squares
+from imil.treatments import Field, Selection, Treatment
 
 Say = Callable[[str], object]
-FIELD_STREAM = 1  # of the run's seed and the epoch: the stream of random numbers for `field`
+# streams of random numbers of the run's seed and the epoch, for each moment of a treatment
+STREAMS = {"field": 1, "relevance": 2, "finish": 3}
 
 
 class TreatmentUpdate:
-    """Asks a treatment after each round for `relevance` and `field`, and keeps what it says.
+    """Asks a treatment after each round for `relevance` and `field`, and at the end for `finish`.
 
-    Both are in checkpoints, since the model of an earlier round cannot be asked again.
+    What it says after a round is in checkpoints, since the model of an earlier round cannot be
+    asked again.
 
     Args:
         treatment: says which squares of which samples matter.
@@ -52,7 +53,8 @@ class TreatmentUpdate:
     ) -> None:
         self._treatment, self._samples, self._model, self._store = treatment, samples, model, store
         self._folder, self._seed, self._set_field, self._say = folder, seed, set_field, say
-        self._selected: dict[int, list[Any]] = {}  # position -> rows, columns, squares
+        # position -> rows, columns, squares; None: as it was, whatever its reading says
+        self._selected: dict[int, list[Any] | None] = {}
         self._field: list[Any] | None = None  # rows, columns, squares
         self._refused = False  # by the readings of the newest round
 
@@ -67,8 +69,9 @@ class TreatmentUpdate:
 
     def restore(self) -> None:
         """Apply what earlier rounds led to, after the corrections of the readings."""
-        for i, (rows, cols, squares) in self._selected.items():
-            self._samples.correct(i, Correction(Grid(rows, cols), tuple(squares)))
+        for i, kept in self._selected.items():
+            correction = None if kept is None else Correction(Grid(*kept[:2]), tuple(kept[2]))
+            self._samples.correct(i, correction)
         if self._field is not None:
             rows, cols, squares = self._field
             self._set_field(Grid(rows, cols), squares)
@@ -77,55 +80,109 @@ class TreatmentUpdate:
         """Take up a round's readings; nothing if none was held."""
         if round_ is None:
             return
-        self._update_relevance(round_)
-        self._update_field(round_, round_.epoch)
+        self._update(round_, round_.epoch)
         self.restore()
 
     def after_epoch(self, epoch: int) -> None:
-        """Ask for the field again 1, 2, 4, 8 … epochs after the newest round."""
-        rounds = [r for r in self._store.rounds() if r.epoch <= epoch and r.state == "applied"]
+        """Ask again 1, 2, 4, 8 … epochs after the newest round."""
+        rounds = self._applied(epoch)
         since = epoch - rounds[-1].epoch if rounds else 0
         if since > 0 and since & (since - 1) == 0 and not self._refused:
-            self._update_field(rounds[-1], epoch)
+            self._update(rounds[-1], epoch)
+            self.restore()
 
-    def _update_relevance(self, round_: Round) -> None:
-        if type(self._treatment).relevance is Treatment.relevance:
+    def finish(self, epoch: int) -> None:
+        """Let the treatment change the trained model, after the last of so many epochs."""
+        self.restore()  # a run that was stopped here has had no epoch that did so
+        rounds = self._applied(epoch)
+        if not rounds or not self._implements("finish"):
             return
-        readings = self._readings([round_])
-        relevance = self._treatment.relevance(readings, self._model, self._samples) or {}
-        for i, squares in relevance.items():
-            self._selected[i] = [*squares.shape, list(selected_squares(squares))]
+        readings, grid = self._readings_until(rounds[-1])
+        rng = self._rng(epoch, "finish")
+        try:
+            evidence = self._treatment.finish(readings, grid, self._model, self._samples, rng)
+        except SettingsError as error:
+            evidence = {"sentence": f"The trained model stays as it is: {error}."}
+        if evidence is not None:
+            self._record(epoch, dict(evidence))
 
-    def _update_field(self, round_: Round, epoch: int) -> None:
-        if type(self._treatment).field is Treatment.field:
-            return
+    def _applied(self, epoch: int) -> list[Round]:
+        """The rounds until that epoch."""
+        return [r for r in self._store.rounds() if r.epoch <= epoch and r.state == "applied"]
+
+    def _implements(self, moment: str) -> bool:
+        return getattr(type(self._treatment), moment) is not getattr(Treatment, moment)
+
+    def _readings_until(self, round_: Round) -> tuple[dict[int, Reading], Grid]:
+        """The newest readings of all rounds until this one that have its grid, and the grid."""
         grid = round_.settings.grid
         rounds = [
             earlier
             for earlier in self._store.rounds(round_.run)
             if earlier.epoch <= round_.epoch and earlier.settings.grid == grid
         ]
-        rng = np.random.default_rng([self._seed, epoch, FIELD_STREAM])
-        rows, cols, squares = self._field or [0, 0, []]
-        previous = Field(grid, tuple(squares)) if (rows, cols) == (grid.rows, grid.cols) else None
-        readings = self._readings(rounds)
+        return self._readings(rounds), grid
+
+    def _rng(self, epoch: int, moment: str) -> np.random.Generator:
+        return np.random.default_rng([self._seed, epoch, STREAMS[moment]])
+
+    def _update(self, round_: Round, epoch: int) -> None:
+        """Ask for both, and take what is new; where one is refused, neither changes."""
         self._refused = False
+        selection, field = None, None
+        readings, grid = self._readings_until(round_)
+        given = readings, grid, self._model, self._samples
         try:
-            field = self._treatment.field(readings, grid, self._model, self._samples, rng, previous)
+            if self._implements("relevance"):
+                rng, previous = self._rng(epoch, "relevance"), self._selected_on(grid)
+                selection = self._treatment.relevance(*given, rng, previous)
+            if self._implements("field"):
+                rng = self._rng(epoch, "field")
+                field = self._treatment.field(*given, rng, self._field_on(grid))
         except SettingsError as error:
-            self._refused = True
-            self._record(epoch, {"sentence": f"The treatment changes nothing: {error}."})
+            self._refuse(epoch, readings, error)
             return
-        if field is None or (epoch > round_.epoch and not self._changes(field)):
-            return
-        self._take(epoch, field)
+        again = epoch > round_.epoch
+        if selection is not None and not (again and self._selects_the_same(selection)):
+            self._take_selection(epoch, selection)
+        if field is not None and not (again and not self._changes(field)):
+            self._take_field(epoch, field)
+
+    def _refuse(self, epoch: int, readings: dict[int, Reading], error: SettingsError) -> None:
+        """Say why nothing changes, and leave images that were read as they were before."""
+        self._refused = True
+        if self._implements("relevance"):
+            self._selected |= {i: None for i in readings if i not in self._selected}
+        taken = self._field is not None or any(self._selected.values())
+        what = "The treatment stays as it was" if taken else "The treatment changes nothing"
+        self._record(epoch, {"sentence": f"{what}: {error}."})
+
+    def _selected_on(self, grid: Grid) -> dict[int, tuple[int, ...]]:
+        """Position -> squares that are kept until now, on this grid."""
+        every = {i: kept for i, kept in self._selected.items() if kept is not None}
+        shape = [grid.rows, grid.cols]
+        return {i: tuple(kept[2]) for i, kept in every.items() if kept[:2] == shape}
+
+    def _field_on(self, grid: Grid) -> Field | None:
+        """What the model sees until now, on this grid."""
+        rows, cols, squares = self._field or [0, 0, []]
+        return Field(grid, tuple(squares)) if (rows, cols) == (grid.rows, grid.cols) else None
+
+    def _selects_the_same(self, selection: Selection) -> bool:
+        return self._selected | _table(selection) == self._selected
+
+    def _take_selection(self, epoch: int, selection: Selection) -> None:
+        self._selected |= _table(selection)
+        if selection.evidence:
+            grid = [selection.grid.rows, selection.grid.cols]
+            self._record(epoch, {"grid": grid, **selection.evidence})
 
     def _changes(self, field: Field) -> bool:
         """Whether the model would see other squares than it does."""
         every = range(1, field.grid.squares + 1)
         return list(field.squares) != list(every if self._field is None else self._field[2])
 
-    def _take(self, epoch: int, field: Field) -> None:
+    def _take_field(self, epoch: int, field: Field) -> None:
         grid = field.grid
         self._record(epoch, {"grid": [grid.rows, grid.cols], **field.evidence})
         every = len(field.squares) == grid.squares
@@ -150,3 +207,9 @@ class TreatmentUpdate:
                 if case.id in current and case.key in positions:
                     readings[positions[case.key]] = current[case.id]
         return readings
+
+
+def _table(selection: Selection) -> dict[int, list[Any] | None]:
+    """Position -> rows, columns, squares: plain values for a checkpoint."""
+    shape = [selection.grid.rows, selection.grid.cols]
+    return {i: [*shape, list(squares)] for i, squares in selection.squares.items()}

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from imil.treatments.attention_loss import CamLoss, GradientLoss, ResLoss
 from imil.treatments.batch import Batch
 from imil.treatments.cover import Cover
+from imil.treatments.exchange import Exchange
 from imil.treatments.field_of_view import FieldOfView
+from imil.treatments.last_layer_refit import LastLayer
+from imil.treatments.projection import Project
 from imil.treatments.spec import parse_treatment
 from imil.treatments.square_mixes import SquareCutMix, SquareMixUp
-from imil.treatments.treatment import Draw, Features, Field, Treatment
+from imil.treatments.treatment import Draw, Features, Field, Selection, Treatment
 from imil.treatments.up_weight import UpWeight
 
 __all__ = [
@@ -22,11 +25,15 @@ __all__ = [
     "CamLoss",
     "Cover",
     "Draw",
+    "Exchange",
     "Features",
     "Field",
     "FieldOfView",
     "GradientLoss",
+    "LastLayer",
+    "Project",
     "ResLoss",
+    "Selection",
     "SquareCutMix",
     "SquareMixUp",
     "Treatment",
@@ -39,12 +46,15 @@ TREATMENTS: dict[str, Callable[..., Treatment]] = {
     "cover": Cover,
     "field-of-view": FieldOfView,
     "best": FieldOfView,  # what our own measurements recommend, see docs/method.md
+    "exchange": Exchange,
     "attention-cam": CamLoss,
     "attention-gradients": GradientLoss,
     "attention-res": ResLoss,
     "square-cutmix": SquareCutMix,
     "square-mixup": SquareMixUp,
     "up-weight": UpWeight,
+    "last-layer": LastLayer,
+    "project": Project,
 }
 
 
@@ -54,6 +64,6 @@ def find_treatment(text: str) -> Treatment:
     Raises: SettingsError: the name or an option is unknown, or a value is out of range.
 
     >>> find_treatment("field-of-view:irrelevant=0.05")
-    FieldOfView(irrelevant=0.05, reliance=2.5)
+    FieldOfView(irrelevant=0.05, reliance=2.5, by='position', tokens=False)
     """
     return parse_treatment(text, TREATMENTS)

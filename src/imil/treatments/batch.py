@@ -21,6 +21,8 @@ class Batch:
         grids: int (B, 2), rows and columns of the grid that each corrected image's squares lie in;
             None stands for the paper's 4×4.
         classes: K; None where it is not known.
+        progress: share of the training's epochs that are completed, in [0, 1); 0 where it is not
+            known.
     """
 
     images: Tensor
@@ -29,6 +31,7 @@ class Batch:
     keep: Tensor | None = None
     grids: Tensor | None = None
     classes: int | None = None
+    progress: float = 0.0
 
     def corrected(self) -> Tensor:
         """Which images have squares that nobody selected, bool (B,)."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from imil.errors import SettingsError
+from imil.grid import Grid
 from imil.treatments.batch import Batch, as_pixels, moved
 from imil.treatments.edges import shifted, softened, square_sizes
 from imil.treatments.option_checks import check_choice, check_range, check_whole
-from imil.treatments.replacements import DONORS, REPLACEMENTS, Source
+from imil.treatments.replacements import DONORS, REPLACEMENTS, Source, check_donor
 from imil.treatments.treatment import Draw, Treatment
 
 
@@ -26,7 +29,7 @@ class Cover(Treatment):
         jitter: how far the edges move at random in each draw, as a share of a square, 0 to 1.
         keep_original: share of draws in which a corrected image stays as it was, 0 to 1.
         weight: how many times as often as another sample a corrected one is drawn, 1 to 100.
-    Raises: SettingsError: an option is out of range.
+    Raises: SettingsError: an option is out of range, or has no effect.
     Source: IMIL, section 3.1, step 7 (the defaults); Teso and Kersting 2019 (CAIPI): counter-
         examples beside the original; Jain et al. 2022 for soft and moved edges.
     """
@@ -44,12 +47,23 @@ class Cover(Treatment):
         for name in ("soft", "jitter", "keep_original"):
             check_range(name, getattr(self, name), 0, 1)
         check_whole("weight", self.weight, 1, 100)
+        if self.donor != "any" and self.fill != "other":
+            raise SettingsError(
+                f"donor={self.donor} chooses the image that squares come from, and "
+                f"fill={self.fill} takes none: give fill=other, or leave donor out"
+            )
+
+    def check(self, model: Any, samples: Any, grid: Grid) -> None:
+        """Raises: SettingsError: an image of another class is wanted, and there is one class."""
+        check_donor(self.donor, samples.labels)
 
     def batch(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
         """The batch with its corrected images covered; `keep` stays the selected squares."""
         if batch.keep is None:
             return batch
-        if self == replace(self, fill="black", soft=0.0, jitter=0.0, keep_original=0.0):
+        if self == replace(
+            self, fill="black", donor="any", soft=0.0, jitter=0.0, keep_original=0.0
+        ):
             # nothing is drawn, and a GPU need not tell which images are corrected
             return replace(batch, images=batch.images.masked_fill(~batch.keep[:, None], 0))
         rows = batch.corrected().nonzero().flatten()
@@ -88,6 +102,7 @@ def _part(batch: Batch, rows: Tensor) -> Batch:
     """The images of the batch at these indices."""
     keep = None if batch.keep is None else batch.keep[rows]
     grids = None if batch.grids is None else batch.grids[rows]
-    return Batch(
-        batch.images[rows], batch.labels[rows], batch.rows[rows], keep, grids, batch.classes
+    images, labels = batch.images[rows], batch.labels[rows]
+    return replace(
+        batch, images=images, labels=labels, rows=batch.rows[rows], keep=keep, grids=grids
     )

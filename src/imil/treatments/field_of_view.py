@@ -9,23 +9,29 @@ hospital where the model is used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imil.cases import Reading, Samples
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.treatments.relevance import Relevance, propagate
-from imil.treatments.reliance import Reliance, measure_reliance
+from imil.treatments.option_checks import check_choice
+from imil.treatments.predicted import (
+    EVEN,
+    evidence_of,
+    misleading_squares,
+    predict_relevance,
+    relied_on,
+    squares_where,
+)
+from imil.treatments.relevance import BY, Relevance
+from imil.treatments.reliance import Reliance
 from imil.treatments.treatment import Field, Treatment
 
-EVEN = 2.5  # times the share that a square would have if all squares counted the same
-MISLEADING = 2  # readings, at least; one alone may be a slip of the hand
-FAR = 4.0  # standard errors; p < 0.001 also after correction for 16 squares
+MINORITY = 0.25  # of the readings: squares that more of them selected are never covered
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,40 @@ class FieldOfView(Treatment):
         reliance: how far the model must rely on an irrelevant square for it to be covered, in
             multiples of the share that each square would have if all counted the same; 0 covers
             every irrelevant square.
-    Raises: SettingsError: a value out of range.
+        by: what a square is known by: its `position`, since the field of view is one for all
+            images, also for those in use, of which nothing was read.
+        tokens: whether a vision transformer is not given the patches that are covered, rather than
+            black ones; squares must be whole numbers of patches.
+    Raises: SettingsError: a value out of range, or a field of view by features.
     """
 
-    irrelevant: float = 0.1
+    irrelevant: float = MINORITY
     reliance: float = EVEN
+    by: str = "position"
+    tokens: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.irrelevant < 1:
             raise SettingsError(f"irrelevant is {self.irrelevant}: give a share from 0 to below 1")
         if not self.reliance >= 0:
             raise SettingsError(f"reliance is {self.reliance}: give 0 or more")
+        check_choice("by", self.by, BY)
+        if self.by != "position":
+            raise SettingsError(
+                f"by={self.by} tells the squares of each image apart, and a field of view is one "
+                "for all images, in use too: give by=position, or the treatment "
+                f"exchange:by={self.by}"
+            )
+
+    @property
+    def leaves_out_tokens(self) -> bool:
+        """Whether a vision transformer is not given the patches outside of the field."""
+        return self.tokens
+
+    def check(self, model: Any, samples: Samples, grid: Grid) -> None:
+        """Raises: SettingsError: tokens are to be left out of a model that cannot do that."""
+        if self.tokens:
+            model.check_tokens(samples, grid)
 
     def field(
         self,
@@ -64,47 +93,21 @@ class FieldOfView(Treatment):
 
         Raises: SettingsError: the readings do not say which squares are irrelevant.
         """
-        focus = [reading for reading in readings.values() if reading.verdict == "focus"]
-        # misleading squares alone say nothing about the others
-        selected = _marked([reading.squares for reading in focus if reading.squares], grid)
-        misleading = self._misleading(focus, grid)
-        relevance = propagate(selected, n=len(samples), rng=rng)
+        relevance = predict_relevance(readings, grid, model, samples, rng)
+        misleading = misleading_squares(readings, grid, self.irrelevant)
         prior = relevance.squares[0]
-        irrelevant = [int(i) + 1 for i in np.flatnonzero((prior <= self.irrelevant) | misleading)]
+        irrelevant = list(squares_where((prior <= self.irrelevant) | misleading))
         measured = None
         covered = set(irrelevant)
         if self.reliance > 0 and irrelevant:
-            measured = measure_reliance(
-                model.logits,
-                lambda rows: model.views(samples, rows),
-                samples.labels,
-                grid,
-                irrelevant,
-                rng,
-            )
-            covered = set(measured.relied_on(least=self.reliance / grid.squares, z=FAR))
+            measured, covered = relied_on(model, samples, grid, irrelevant, self.reliance, rng)
         every = set(range(1, grid.squares + 1))
         if previous is not None:  # a model cannot rely on what is covered: it stays so
             covered |= (every - set(previous.squares)) & set(irrelevant)
         evidence = _evidence(relevance, irrelevant, measured, tuple(sorted(covered)))
         if misleading.any():  # what nobody marked is not in the evidence
-            evidence["misleading"] = [int(i) + 1 for i in np.flatnonzero(misleading)]
+            evidence["misleading"] = list(squares_where(misleading))
         return Field(grid, tuple(sorted(every - covered)), evidence)
-
-    def _misleading(self, focus: Sequence[Reading], grid: Grid) -> NDArray[np.bool_]:
-        """Which squares enough of these readings mark as misleading, (squares,)."""
-        marked = _marked([reading.misleading for reading in focus], grid).sum(axis=0)
-        selected = _marked([reading.squares for reading in focus], grid).sum(axis=0)
-        fewest = max(MISLEADING, self.irrelevant * len(focus))
-        enough: NDArray[np.bool_] = (marked >= fewest) & (marked > selected)
-        return enough
-
-
-def _marked(lists: Sequence[Sequence[int]], grid: Grid) -> NDArray[np.bool_]:
-    """Which squares each of the lists has, (lists, squares)."""
-    every = range(1, grid.squares + 1)
-    rows = [[square in squares for square in every] for squares in lists]
-    return np.array(rows, bool).reshape(len(lists), grid.squares)
 
 
 def _evidence(
@@ -132,12 +135,7 @@ def _evidence(
     return {
         "sentence": sentence,
         "selected": relevance.squares[0].round(4).tolist(),
-        "relevance": {
-            "by": relevance.by,
-            "auroc": relevance.auroc,
-            "interval": [relevance.low, relevance.high],
-            "readings": relevance.cases,
-        },
+        "relevance": evidence_of(relevance),
         "irrelevant": irrelevant,
         "reliance": None if measured is None else asdict(measured),
         "covered": list(covered),

@@ -23,3 +23,9 @@ def check_whole(name: str, value: int, low: int, high: int) -> None:
     """Raises: SettingsError: the value is not a whole number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise SettingsError(f"invalid {name} {value}: expected a whole number from {low} to {high}")
+
+
+def check_below_one(name: str, value: float) -> None:
+    """Raises: SettingsError: the value lies outside [0, 1), or is not a number."""
+    if not 0 <= value < 1:
+        raise SettingsError(f"invalid {name} {value}: expected a share from 0 to below 1")

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from imil.errors import SettingsError
 from imil.treatments.batch import Batch, as_pixels, moved
 from imil.treatments.linear_imputation import linear_surface
 from imil.treatments.treatment import Draw
@@ -115,6 +118,15 @@ REPLACEMENTS: dict[str, Replacement] = {
     "linear": linear,
     "other": other,
 }
+
+
+def check_donor(donor: str, labels: NDArray[np.int64]) -> None:
+    """Raises: SettingsError: an image of another class is wanted, and there is only one class."""
+    if donor == "other" and len(np.unique(labels)) < 2:
+        raise SettingsError(
+            "donor=other takes squares from images of another class, and all training images are "
+            "of one class: give donor=any"
+        )
 
 
 def _moments(source: Source) -> tuple[Tensor, Tensor]:

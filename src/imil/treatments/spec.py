@@ -35,9 +35,9 @@ def parse_treatment(text: str, known: Mapping[str, Callable[..., Treatment]]) ->
 def option_types(treatment: Callable[..., Treatment]) -> dict[str, Any]:
     """The options of a treatment with their types, in order.
 
-    >>> from imil.treatments.field_of_view import FieldOfView
-    >>> option_types(FieldOfView)
-    {'irrelevant': <class 'float'>, 'reliance': <class 'float'>}
+    >>> from imil.treatments.square_mixes import SquareCutMix
+    >>> option_types(SquareCutMix)
+    {'share': <class 'float'>, 'weight': <class 'int'>}
     """
     if not is_dataclass(treatment):
         return {}

@@ -1,14 +1,13 @@
-"""The interface of a treatment: four moments, each of which may be left as it is here."""
+"""The interface of a treatment: six moments, each of which may be left as it is here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from imil.cases import Reading, Samples
@@ -16,7 +15,7 @@ from imil.grid import Grid
 from imil.treatments.batch import Batch
 
 Draw = Callable[[int], Batch]
-Relevance = Mapping[int, NDArray[np.floating[Any]]]
+ASKED = ("relevance", "field", "finish")  # moments at which a treatment is given the model
 
 
 class Features(Protocol):
@@ -52,8 +51,24 @@ class Field:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Squares of training images that are kept from now on, as if a reader had selected them.
+
+    Args:
+        grid: the grid of the squares.
+        squares: position of the sample -> their numbers, from 1. Samples that nobody read may be
+            among them; those that are not stay as they were.
+        evidence: what the decision rests on: plain JSON values, with a `sentence` for people.
+    """
+
+    grid: Grid
+    squares: Mapping[int, tuple[int, ...]]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Treatment:
-    """How readings change training. All four moments are optional.
+    """How readings change training. All six moments are optional.
 
     The same treatment works in `imil train`, in the callbacks and in a loop of your own.
     `CorrectedDataset` applies `batch` to one sample at a time, in the loader's workers.
@@ -75,17 +90,45 @@ class Treatment:
         """How many times as often as another sample a corrected one is drawn."""
         return 1
 
-    def relevance(
-        self, readings: Mapping[int, Reading], model: Any, samples: Samples
-    ) -> Relevance | None:
-        """What else is selected, once after a round; None leaves it at the readings.
+    @property
+    def decides_after_round(self) -> bool:
+        """Whether it is given the model, after a round or at the end, which `imil train` does."""
+        kind = type(self)
+        return any(getattr(kind, name) is not getattr(Treatment, name) for name in ASKED)
+
+    @property
+    def leaves_out_tokens(self) -> bool:
+        """Whether a vision transformer is not given the patches outside of the field."""
+        return False
+
+    def check(self, model: Any, samples: Samples, grid: Grid) -> None:
+        """Whether all is there that the treatment needs; called before training.
 
         Args:
-            readings: position of the sample -> its reading in this round.
-            model: the model that the round asked; predicts and explains (`imil.cases.Model`).
+            model: that will train (`imil.pytorch.TorchModel`).
             samples: the training set.
-        Returns: position -> share of each square that matters, (rows, cols), in [0, 1]; squares of
-            0.5 and more are kept from now on. Other samples than the readers' may be among them.
+            grid: of the readings to come.
+        Raises: SettingsError: something is not, such as a second class or a linear last layer.
+        """
+
+    def relevance(
+        self,
+        readings: Mapping[int, Reading],
+        grid: Grid,
+        model: Any,
+        samples: Samples,
+        rng: np.random.Generator,
+        previous: Mapping[int, tuple[int, ...]] | None = None,
+    ) -> Selection | None:
+        """What else is selected; None leaves it at the readings.
+
+        Called after a round, and again 1, 2, 4, 8 … epochs later.
+
+        Args:
+            readings, grid, model, samples, rng: as for `field`.
+            previous: position -> the squares of that grid that were kept so until now; None: none.
+        Raises: SettingsError: the readings do not allow it; training then goes on as if these
+            samples had not been read.
         """
         return None
 
@@ -135,11 +178,22 @@ class Treatment:
         """
         return None
 
+    def finish(
+        self,
+        readings: Mapping[int, Reading],
+        grid: Grid,
+        model: Any,
+        samples: Samples,
+        rng: np.random.Generator,
+    ) -> Mapping[str, Any] | None:
+        """Change the trained model, once, after the last epoch and before anything is predicted.
 
-def selected_squares(relevance: NDArray[np.floating[Any]]) -> Sequence[int]:
-    """The squares, numbered from 1, of which at least half matters.
+        Called in `imil train`, and again where the end of a run was interrupted: with the weights
+        of the last epoch each time.
 
-    >>> selected_squares(np.array([[0.2, 0.5], [1.0, 0.0]]))
-    [2, 3]
-    """
-    return [int(i) + 1 for i in np.flatnonzero(np.asarray(relevance) >= 0.5)]
+        Args:
+            readings, grid, model, samples, rng: as for `field`.
+        Returns: what was changed: plain JSON values, with a `sentence` for people; None: nothing.
+        Raises: SettingsError: the readings do not allow it; the model then stays as it is.
+        """
+        return None
