@@ -9,6 +9,7 @@ from rooms import add_round, link, serving
 
 from imil.grid import Grid, edge
 from imil.store import Store, name_round
+from imil.store.run_progress import Progress
 
 GRID = Grid(4, 4)
 SIDES = {"y": 301, "x": 403}  # pixels; not to be divided by 4
@@ -160,3 +161,58 @@ def hatched(page):
             }"""
         )
     )
+
+
+def test_practice_says_what_was_marked_as_misleading(browser, tmp_path):
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        add_round(store, cases=1, grid=GRID)
+        with serving(tmp_path / "imil.sqlite") as address:
+            reader = ReaderBrowser(browser, address, link(store))
+            reader.page.get_by_role("button", name="Try a practice case").click()
+            reader.wait_for_case(1)
+            reader.click(7, 11, 4, 4)
+            reader.click_button("Submit (2 selected, 1 misleading)")
+            dialog = reader.page.locator("dialog.practice")
+            assert "Correct" in dialog.text_content()
+            assert "You marked 4 as misleading." in dialog.text_content()
+            reader.click_button("Try again")
+            reader.wait_for_case(1)
+            reader.click_button("None")
+            reader.click(7, 7)
+            reader.press_keys("Enter")
+            assert "Practice case submitted" in dialog.text_content()
+            assert "You marked 7 as misleading, where the lesion is." in dialog.text_content()
+            reader.check_no_errors()
+            reader.context.close()
+
+
+def test_a_first_look_without_the_model_has_no_misleading_squares(browser, tmp_path):
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        add_round(store, cases=1, grid=GRID)
+        Progress(store).set_protocol("films", "blind-first", by="owner")
+        with serving(tmp_path / "imil.sqlite") as address:
+            reader = ReaderBrowser(browser, address, link(store)).start()
+            reader.click(6, 7, 7)
+            assert marks(reader) == ("6", ""), "a second click clears"
+            reader.press_keys("k")
+            assert marks(reader) == ("6", "")
+            reader.page.locator("#numbers").fill("6 -4")
+            error = reader.page.locator("#numbers-error").text_content()
+            assert "once the model’s prediction is shown" in error
+            assert reader.page.locator(".marks-legend").is_hidden()
+            reader.page.locator("#numbers").fill("6")
+            reader.click_button("Show the model’s prediction")
+            reader.wait_until("document.querySelector('imil-case').dataset.phase === 'revealed'")
+            reader.click(4, 4)
+            assert marks(reader) == ("6", "4")
+            reader.press_keys("Enter")
+            reader.page.get_by_role("heading", name="Your readings").wait_for()
+            reader.wait_until_saved()
+            [reading] = store.readings(name_round("films", 70))
+            assert (reading.squares_before, reading.squares, reading.misleading) == (
+                (6,),
+                (6,),
+                (4,),
+            )
+            reader.check_no_errors()
+            reader.context.close()

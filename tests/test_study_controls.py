@@ -5,10 +5,10 @@ from contextlib import closing
 import pytest
 from reader_contract import make_case
 
-from imil.cases import RoundSettings
+from imil.cases import Reading, RoundSettings
 from imil.grid import Grid
 from imil.store import Store
-from imil.study.controls import Oversample, RandomBox, SkipAll
+from imil.study.controls import Oversample, RandomBox, Recorded, SkipAll
 from imil.training.classifier import EpochOrder
 
 
@@ -50,6 +50,19 @@ def test_what_the_reader_changed_is_drawn_five_times_as_often_once_its_round_is_
         often = Oversample(order, keys, store, "r", Selects(1, 2, 3))
         often(epoch)
     assert drawn(order) == drawn(expected)
+
+
+def test_of_misleading_squares_alone_a_control_is_given_all_others(tmp_path):
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        store.add_run("r", class_names=("normal", "TB"), settings={}, versions={})
+        cases = [make_case(number) for number in (1, 2, 3)]
+        store.open_round("r", 70, RoundSettings(), cases)
+        store.add(Reading("r@70#1", "Lee", "focus", misleading=(4, 16)))
+        store.add(Reading("r@70#2", "Lee", "focus", (6,), misleading=(4,)))
+    recorded = Recorded(tmp_path / "imil.sqlite")
+    assert recorded.squares(cases[0]) == (1, 2, 3, *range(5, 16))
+    assert recorded.squares(cases[1]) == (6,)
+    assert recorded.squares(cases[2]) == ()
 
 
 def test_every_case_has_a_box_of_its_own_in_every_seed():

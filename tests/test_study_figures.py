@@ -24,6 +24,7 @@ from studies import make_study
 from imil.grid import Grid
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
+from imil.images.render import MISLEADING
 from imil.metrics import auroc, expected_calibration_error, roc_points
 from imil.predictions import Predictions
 from imil.store import Store
@@ -604,6 +605,43 @@ def test_feedback_uses_the_reader_name_of_the_study(inputs, monkeypatch):
     words = " ".join(one.get_text() for one in drawing.figure.texts)
     assert all(f"· {one} in" in words for one in READERS)
     assert "Nobody" not in words
+
+
+@pytest.fixture
+def misleading_alone(monkeypatch):
+    """Lee's readings mark squares 4 and 16 as misleading and select none."""
+
+    def changed(of):
+        return [
+            replace(one, reading=replace(one.reading, squares=(), misleading=(4, 16)))
+            if one.reading.verdict == "focus" and one.arm.reader == "Lee"
+            else one
+            for one in case_readings(of)
+        ]
+
+    for module in (feedback, agreement_maps):
+        monkeypatch.setattr(module, "case_readings", changed)
+
+
+def test_feedback_hatches_misleading_squares_and_covers_them_alone(inputs, misleading_alone):
+    drawing = feedback.draw(inputs)
+    row = drawing.data.iloc[0]
+    assert (row["reader"], row["squares"], row["misleading"]) == ("Lee", "", "4 16")
+    film, _, marked, trained_on = (
+        np.asarray(axes.images[0].get_array()) for axes in drawing.figure.axes[:4]
+    )
+    covered = Grid(4, 4).mask([4, 16], *film.shape[:2])
+    assert not trained_on[covered].any()
+    assert (trained_on[~covered] == film[~covered]).all()
+    orange = (marked == MISLEADING).all(axis=-1)
+    assert orange[covered].any()
+    assert not orange[~covered].any()
+    assert "hatched in orange those marked as misleading" in drawing.caption
+
+
+def test_readings_of_misleading_squares_alone_agree_with_nobody(inputs, misleading_alone):
+    with pytest.raises(MissingData, match="in no case two readers selected squares"):
+        agreement_maps.draw(inputs)
 
 
 def test_feedback_without_predictions_of_training_images_uses_the_case_alone(copy):

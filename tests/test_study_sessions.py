@@ -15,6 +15,7 @@ from imil.store import Store
 from imil.study.plan import read_plan
 from imil.study.reader_sessions import agreed, session, session_lines
 from imil.study.reading_records import run_sessions, sessions
+from imil.study.report.reader_tables import readers_section
 
 
 def make_reading(number, verdict="focus", squares=(), reader="Lee", seconds=10.0, reason=""):
@@ -221,6 +222,24 @@ def test_readers_of_a_round_agree_as_their_squares_do(run):
     chance = (3 / 32) ** 2 + (29 / 32) ** 2
     assert pair.kappa == pytest.approx((30 / 32 - chance) / (1 - chance))
     assert result.same_verdict == pytest.approx(2 / 3)
+
+
+def test_agreement_on_misleading_squares_is_a_sentence_of_its_own(run):
+    path = run(
+        replace(make_reading(1, squares=(1,)), misleading=(4, 8)),
+        replace(make_reading(1, squares=(1,), reader="Wu"), misleading=(4,)),
+        make_reading(2, squares=(5,)),
+        make_reading(2, squares=(6,), reader="Wu"),
+    )
+    of_run = run_sessions(path)
+    found = agreed(of_run)
+    marks = found.misleading
+    assert (marks.cases, marks.marked, marks.jaccard) == (2, 1, 0.5)
+    texts = [text for block in readers_section(of_run, found).blocks for text in block.paragraphs]
+    (sentence,) = [text for text in texts if "misleading" in text]
+    assert "In 1 case some reader marked squares as misleading: their overlap" in sentence
+    assert "is 0.50; over the 2 cases" in sentence
+    assert "1 -4 -8" in shown(session(path))
 
 
 def test_one_reader_alone_has_no_agreement(run):

@@ -156,8 +156,8 @@ def review_strip(
     kept, caption = (selected, "blackout") if focus else (case.earlier, "kept as before")
     trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2])) if kept else image
     answer = marks_as_text(squares, misleading) if focus else verdict or "unread"
-    marks = {"squares": squares, "misleading": misleading} if focus else {}
-    marked = grid_lines(image, case.grid, **marks)
+    shown, hatched = (squares, misleading) if focus else ((), ())
+    marked = grid_lines(image, case.grid, squares=shown, misleading=hatched)
     return montage(
         _title(case),
         [

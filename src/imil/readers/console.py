@@ -171,13 +171,17 @@ class Console:
                     self._confirm(case, marked)
                 reason, step = self._ask_reason()
                 if step != "undo":  # undo goes back to the squares
-                    marks = {"squares": marked.squares, "misleading": marked.misleading}
                     seconds = self._clock() - start
-                    return Reading(
-                        case.id, self.reader, "focus", reason=reason, seconds=seconds, **marks
-                    ), step
+                    return self._focus(case, marked, reason, seconds), step
                 if marked.misleading:
                     self._write_picture(case, previous)  # as it was
+
+    def _focus(self, case: Case, marked: Reading, reason: str, seconds: float) -> Reading:
+        """The finished answer; a new one, so that its time is that of its end."""
+        squares, misleading = marked.squares, marked.misleading
+        return Reading(
+            case.id, self.reader, "focus", squares, reason, seconds, misleading=misleading
+        )
 
     def _parse_squares(self, case: Case, word: str) -> Reading | None:
         """The squares that were typed; None, after the help or an error, if there are none."""

@@ -33,7 +33,8 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
         if round_.settings.grid == grid:
             readings = store.newest_readings(round_.id)
             newest |= {case.key: readings.get(case.id) for case in store.cases(round_.id)}
-    focused = [one.squares for one in newest.values() if one is not None and one.verdict == "focus"]
+    # misleading squares alone say nothing about the others
+    focused = [one.squares for one in newest.values() if one is not None and one.squares]
     if not focused:
         return False
     readings_word = "1 reading" if len(focused) == 1 else f"{len(focused)} readings"

@@ -29,7 +29,7 @@ def learned(epoch: Epoch, request: Request) -> Response:
     store, visitor = store_of(request), current_visitor(request)
     summary = find_round(store, visitor, epoch)
     readings = room_queries.readings(store, summary["id"], visitor.name)
-    focused = [one.squares for one in readings.values() if one.verdict == "focus"]
+    focused = [one.squares for one in readings.values() if one.squares]
     if not focused:
         raise HTTPException(404, "You have selected no squares in this round.")
     cases = room_queries.cases(store, summary["id"])
