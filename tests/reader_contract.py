@@ -54,7 +54,8 @@ def check_reader(make_reader, cases):
     for reading in readings:
         assert reading.verdict in VERDICTS
         assert reading.checked(grids[reading.case]) == reading, "squares in order, in the grid"
-        assert bool(reading.squares) == (reading.verdict == "focus")
+        marked = reading.squares or reading.misleading
+        assert bool(marked) == (reading.verdict == "focus")
         assert reading.reader
         assert math.isfinite(reading.seconds)
         assert reading.seconds >= 0

@@ -21,7 +21,8 @@ from study_round import VERSIONS, write_round
 from imil.atomic_files import write_json, write_table
 from imil.predictions import Predictions
 from imil.study.arms import Arm, Kind
-from imil.study.plan import Plan, Reader, make_plan, read_plan
+from imil.study.plan import Plan, make_plan, read_plan
+from imil.study.plan_tables import Reader
 from imil.study.report.findings import Findings, read_findings
 from imil.study.study_folder import TEST, Job, StudyFolder
 from imil.training.prediction_files import write_predictions

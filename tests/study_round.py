@@ -16,7 +16,8 @@ from imil.cases import Case, Reading, RoundSettings
 from imil.grid import Grid
 from imil.store import Store, name_round
 from imil.study.arms import Arm
-from imil.study.plan import Plan, Reader
+from imil.study.plan import Plan
+from imil.study.plan_tables import Reader
 from imil.study.study_folder import Job
 
 VERSIONS = {"imil": "0.1.0", "python": "3.11.9", "torch": "2.6.0", "numpy": "2.1.0"}

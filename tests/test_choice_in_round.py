@@ -124,13 +124,42 @@ def test_what_a_choice_needs_is_read_from_its_parameters():
     assert needs(diverse) == ("features",)
 
 
-def test_a_need_without_a_provider_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setitem(CHOICES, "diverse", diverse)
-    options = {"store": tmp_path / "s", "choice": "diverse"}
+def test_a_need_without_a_provider_is_refused_before_training(tmp_path):
+    options = {"store": tmp_path / "s", "choice": "moving_average"}
     samples, net = contract.make_samples(), contract.make_net()
-    with pytest.raises(SettingsError, match="'diverse' needs features, for which there is no"):
+    with pytest.raises(SettingsError, match="'moving_average' needs history, for which there is"):
         IMIL(samples, net, contract.Fixed(), **options)
-    IMIL(samples, net, contract.Fixed(), **options, providers={"features": lambda _: None})
+    IMIL(samples, net, contract.Fixed(), **options, providers={"history": lambda _: None})
+
+
+@pytest.mark.parametrize("name", ["auto", "diverse", "out_of_fold"])
+def test_a_callback_needs_no_provider_for_what_its_model_gives(tmp_path, name):
+    samples, net = contract.make_samples(), contract.make_net()
+    options = {"store": tmp_path / "s", "choice": name, "imil_epoch": 1, "num_outliers": 3}
+    round_ = IMIL(samples, net, contract.Fixed(), **options).after_epoch(1)
+    assert (round_.settings.choice, round_.cases) == (name, 3)
+
+
+def test_providers_that_are_given_come_before_those_of_the_model(tmp_path):
+    samples, net = contract.make_samples(), contract.make_net()
+    other = probs_with({7: 0.7, 4: 0.9})
+    imil = IMIL(
+        samples,
+        net,
+        contract.Fixed(),
+        store=tmp_path / "s",
+        choice="out_of_fold",
+        providers={"out_of_fold_probs": lambda _: other},
+        imil_epoch=1,
+    )
+    round_ = imil.after_epoch(1)
+    assert [case.key for case in imil.store.cases(round_.id)] == ["f4", "f7"]
+
+
+def test_a_choice_that_compares_classes_is_refused_where_there_is_one(tmp_path):
+    samples, net = contract.make_samples(easy=True), contract.make_net()
+    with pytest.raises(SettingsError, match="'auto' compares classes, and all training samples"):
+        IMIL(samples, net, contract.Fixed(), store=tmp_path / "s", choice="auto")
 
 
 def test_an_unknown_choice_is_refused_before_training(tmp_path):

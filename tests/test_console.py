@@ -17,6 +17,7 @@ from reader_contract import check_reader, make_case
 
 from imil.errors import DataError
 from imil.grid import Grid
+from imil.images.render import MISLEADING
 from imil.readers.console import HELP, Console
 from imil.readers.picture_viewer import open_picture
 
@@ -109,6 +110,50 @@ def test_a_key_gives_the_verdict(tmp_path, typed, verdict):
     assert answer_to(tmp_path, typed) == [("#1", verdict, ())]
 
 
+@pytest.mark.parametrize(
+    ("typed", "squares", "misleading"),
+    [
+        ("2 3 -4", (2, 3), (4,)),
+        ("-3 -4", (), (3, 4)),
+        ("-3-5, 8", (8,), (3, 4, 5)),
+        ("5 - 8 -1", (5, 6, 7, 8), (1,)),
+        ("5-8", (5, 6, 7, 8), ()),
+    ],
+)
+def test_a_minus_before_a_number_marks_it_as_misleading(tmp_path, typed, squares, misleading):
+    [reading] = Person(typed, "").read(tmp_path, CASES[:1])
+    assert (reading.verdict, reading.squares, reading.misleading) == ("focus", squares, misleading)
+
+
+def test_misleading_squares_are_said_and_drawn_before_the_reason_is_asked(tmp_path):
+    def drawn():
+        with Image.open(tmp_path / "epoch-070-case-001.png") as picture:
+            return (np.asarray(picture) == MISLEADING).all(axis=-1).sum()
+
+    class Looking(Person):
+        def ask(self, prompt):
+            self.screen.append(f"{drawn()} orange")
+            return super().ask(prompt)
+
+    person = Looking("2 -4", "u", "2 -3", "why")
+    [reading] = person.read(tmp_path, CASES[:1])
+    assert (reading.misleading, reading.reason) == ((3,), "why")
+    orange = [line for line in person.screen if line.endswith("orange")]
+    assert [line == "0 orange" for line in orange[:4]] == [True, False, True, False]
+    assert "  look at        2" in person.screen
+    assert "  misleading     4 (u: change it)" in person.screen
+
+
+def test_the_errors_of_misleading_squares_say_what_to_do(tmp_path):
+    person = Person("3 -3", "-1-16", "s")
+    person.read(tmp_path, CASES[:1])
+    assert "squares 3 are both selected and misleading: mark each square once" in person.text
+    assert (
+        "all 16 squares are misleading: leave one to look at, or answer not assessable"
+        in person.text
+    )
+
+
 def test_the_reason_is_kept_in_the_reader_s_own_words(tmp_path):
     words = "The model was focused on the létter ☺ so I switched the focus towards the hilum."
     [reading] = Person("1", f"  {words}\t").read(tmp_path, CASES[:1])
@@ -141,7 +186,11 @@ SENSELESS = [
     ",",
     "zero",
     "0",
-    "-3",
+    "--3",
+    "3 -3",
+    "-1-16",
+    "-17",
+    "-x",
     "2 3 x",
     "2;3",
     "s s",

@@ -130,6 +130,64 @@ def test_corrections_come_back_from_the_store_alone(tmp_path):
     assert any(kept)
 
 
+def test_a_loop_may_hold_rounds_whenever_it_likes(tmp_path):
+    samples, net = contract.make_samples(), contract.make_net()
+    how = {"store": tmp_path / "s", "imil_epoch": None}
+    imil = IMIL(samples, net, contract.Fixed(), **how)
+    assert [imil.after_epoch(epoch) for epoch in (1, 70)] == [None, None]
+    assert imil.hold_round(3, num_outliers=2).cases == 2
+
+    def stops(cases):
+        yield from contract.Fixed()(cases[:1])
+
+    later = IMIL(contract.make_samples(), net, stops, **how)
+    later.restore(3)
+    with pytest.raises(RoundPaused, match="1 of 2 cases unread"):
+        later.hold_round(5, num_outliers=2)
+    again = IMIL(contract.make_samples(), net, contract.Fixed(), **how)
+    assert (again.restore(5).epoch, again.restore(6)) == (
+        5,
+        None,
+    )  # nobody says when, but 5 is open
+
+
+def test_a_budget_is_shared_by_the_rounds(tmp_path):
+    def cases(name, budget, imil_epoch, **more):
+        samples, net = contract.make_samples(), contract.make_net()
+        store = Store(tmp_path / name)
+        how = {"store": store, "imil_epoch": imil_epoch, "budget": budget} | more
+        imil = IMIL(samples, net, contract.Fixed(), **how)
+        return [imil.after_epoch(epoch).cases for epoch in imil.imil_epoch]
+
+    assert cases("one", 6, 1) == [6]
+    assert cases("two", 6, (1, 2)) == [3, 3]
+    assert cases("three", 5, (1, 2, 3)) == [2, 2, 1]
+
+
+def test_a_budget_goes_to_the_rounds_that_are_left(tmp_path):
+    samples, net, said = contract.make_samples(), contract.make_net(), []
+    how = {"store": tmp_path / "s", "imil_epoch": (1, 2, 3), "budget": 5}
+    imil = IMIL(samples, net, contract.Fixed(), **how, say=said.append)
+    assert imil.hold_round(1, num_outliers=1).cases == 1  # it leaves one
+    assert imil.restore(3).cases == 4  # none was held after epoch 2
+    assert imil.hold_round(4) is None
+    assert said[-1] == "No round is held after epoch 4: all 5 cases are used."
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"budget": 5, "imil_epoch": None}, "a budget is split over the rounds of imil_epoch"),
+        ({"budget": 5, "num_outliers": 3}, "budget and num_outliers contradict each other"),
+        ({"budget": 1, "imil_epoch": (1, 2)}, "a budget of 1 cases does not suffice for 2 rounds"),
+        ({"budget": 2.5}, "a budget of 2.5 cases does not suffice"),
+    ],
+)
+def test_a_budget_that_cannot_be_split_is_refused(tmp_path, given, message):
+    with pytest.raises(SettingsError, match=message):
+        IMIL(contract.make_samples(), contract.make_net(), None, store=tmp_path / "s", **given)
+
+
 def test_any_verdict_but_focus_leaves_the_sample_unchanged(tmp_path):
     samples = contract.make_samples()
 

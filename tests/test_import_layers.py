@@ -16,7 +16,7 @@ LAYERS = {
     **dict.fromkeys(["errors", "threads"], 0),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "predictions", "round_options"], 0.5),
-    "run_folder": 0.6,
+    **dict.fromkeys(["run_folder", "square_text"], 0.6),
     **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
     "choices": 1.2,  # of cases, beyond the paper's
     **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
@@ -25,7 +25,9 @@ LAYERS = {
     "rounds": 3,
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
-    **dict.fromkeys(["lightning", "metrics", "settings"], 4.5),  # settings know readers
+    # settings know readers
+    **dict.fromkeys(["lightning", "html_templates", "metrics", "settings"], 4.5),
+    "round_settings": 4.6,
     "training": 5,
     "study": 5.5,  # many trainings, compared
     "cli": 6,

@@ -82,3 +82,81 @@ def count_differing(page):
         }""",
         {axis: [edge(i, 4, length) for i in range(5)] for axis, length in SIDES.items()},
     )
+
+
+def test_a_second_click_marks_a_square_as_misleading_and_a_third_clears_it(browser, tmp_path):
+    """By mouse, keyboard and numbers; the marks on the screen, in the store and in the review."""
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        add_round(store, cases=3, grid=GRID)
+        with serving(tmp_path / "imil.sqlite") as address:
+            reader = ReaderBrowser(browser, address, link(store), 1280, 900).start()
+            reader.click(6, 4, 4)
+            assert marks(reader) == ("6", "4")
+            assert hatched(reader.page) == {4}
+            reader.click(4)
+            assert marks(reader) == ("6", "")
+            assert hatched(reader.page) == set()
+            reader.press_keys("Control+z")
+            assert marks(reader) == ("6", "4"), "the third click is undone"
+            reader.drag(4, 3)
+            assert marks(reader) == ("6", ""), "a drag gives all its squares the first one's state"
+            reader.press_keys("Control+z")
+            reader.click_button("Submit (1 selected, 1 misleading)")
+
+            reader.wait_for_case(2)
+            reader.press_keys("g", "k", "ArrowRight", "Space")
+            assert marks(reader) == ("2", "1")
+            reader.press_keys("Space", "ArrowRight", "k", "k")
+            assert marks(reader) == ("", "1 2")
+            label = reader.page.locator("#square-2").get_attribute("aria-label")
+            assert label == "Square 2, row 1, column 2, misleading"
+            reader.press_keys("Enter")
+
+            reader.wait_for_case(3)
+            numbers = reader.page.locator("#numbers")
+            numbers.fill("5-7 -9 -6")
+            error = reader.page.locator("#numbers-error")
+            assert error.text_content() == "Square 6 is both selected and misleading: mark it once."
+            numbers.fill("5-7 -9")
+            assert marks(reader) == ("5 6 7", "9")
+            reader.press_keys("Control+Enter")
+            reader.page.get_by_role("heading", name="Your readings").wait_for()
+            reader.wait_until_saved()
+            readings = store.readings(name_round("films", 70))
+            assert [(one.squares, one.misleading) for one in readings] == [
+                *(((6,), (4,)), ((), (1, 2)), ((5, 6, 7), (9,))),
+            ]
+            card = reader.page.locator("li.card[data-case='2']")
+            assert "misleading 1, 2" in card.text_content()
+            preview = card.locator("figure").nth(1).locator("img").get_attribute("src")
+            assert preview.endswith("squares=3,4,5,6,7,8,9,10,11,12,13,14,15,16")
+            reader.check_no_errors()
+            reader.context.close()
+
+
+def marks(reader):
+    """The selected and the misleading squares, as the page has them."""
+    case = reader.page.locator("imil-case")
+    return case.get_attribute("data-squares"), case.get_attribute("data-misleading")
+
+
+def hatched(page):
+    """The squares in which the orange lines lie on the screen, in both panes alike."""
+    return set(
+        page.evaluate(
+            """() => {
+                const panes = [...document.querySelectorAll(".pane .grid-misleading")];
+                if (panes[0].getAttribute("d") !== panes[1].getAttribute("d")) return ["differ"];
+                const { width } = panes[0].getBBox();
+                if (width === 0) return [];
+                const cells = [...document.querySelectorAll(".grid-cell")];
+                const { x, y, width: w, height: h } = panes[0].getBBox();
+                const inside = (cell) => {
+                    const box = cell.getBBox();
+                    const [across, down] = [box.x + box.width / 2, box.y + box.height / 2];
+                    return across > x && across < x + w && down > y && down < y + h;
+                };
+                return cells.filter(inside).map((cell) => Number(cell.id.split("-")[1]));
+            }"""
+        )
+    )

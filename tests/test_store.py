@@ -1,6 +1,7 @@
 """The store on a real file: nothing lost, nothing altered, other files left alone."""
 
 import gc
+import json
 import multiprocessing
 import sqlite3
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from reader_contract import make_case
@@ -24,7 +27,7 @@ from imil.cases import Reading, RoundSettings
 from imil.errors import DataError, NotFound, SettingsError, SquareError, StoreError
 from imil.grid import Grid
 from imil.store import Store, schema
-from imil.store.row_mapping import image_row, inflate
+from imil.store.row_mapping import deflate, image_row, inflate
 
 make_case = partial(make_case, run="r", epoch=3)
 
@@ -300,6 +303,60 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(store, path):
     with create_engine(f"sqlite:///{path}", poolclass=NullPool).connect() as db:
         assert compare_metadata(MigrationContext.configure(db), schema.metadata) == []
     assert ScriptDirectory("src/imil/store/migrations").get_current_head() == schema.HEAD
+
+
+def old_store(path, version):
+    """A store of an earlier schema with one round and one reading."""
+    config = Config()
+    config.set_main_option("script_location", "imil:store/migrations")
+    with create_engine(f"sqlite:///{path}", poolclass=NullPool).begin() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, version)
+    image, cam = image_row(np.zeros((2, 2), np.uint8)), deflate(np.zeros((2, 2), np.float32))
+    shape = "[2, 2]"
+    with opened(path) as raw:
+        raw.execute("INSERT INTO runs VALUES ('r', '', '[\"a\", \"b\"]', '{}', '{}')")
+        settings = json.dumps(RoundSettings().as_dict())
+        raw.execute("INSERT INTO rounds VALUES ('r@3', 'r', 3, ?, 'open', '', NULL)", [settings])
+        raw.execute("INSERT INTO images (sha256, dtype, shape, pixels) VALUES (?, 'uint8', ?, ?)",
+                    [image["sha256"], shape, image["pixels"]])  # fmt: skip
+        raw.execute("INSERT INTO cases VALUES "
+                    "('r@3#1', 'r@3', 1, 'k', 0, 1, 0.9, ?, ?, ?, ?, NULL)",
+                    [image["sha256"], shape, cam, cam])  # fmt: skip
+        raw.execute("INSERT INTO readings VALUES (1, 'i', 'r@3#1', 'Lee', 'focus', '[6]', NULL, "
+                    "'why', 2.5, 'then')")  # fmt: skip
+
+
+OLD = Reading("r@3#1", "Lee", "focus", (6,), "why", 2.5, id="i", created="then")
+
+
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_an_older_store_is_brought_up_to_date_with_all_its_readings(path, version):
+    old_store(path, version)
+    with closing(Store(path)) as store:
+        assert store.readings("r@3") == [OLD]
+        assert store.cases("r@3")[0].image.tolist() == [[0, 0], [0, 0]]
+        store.add(Reading("r@3#1", "Lee", "focus", (2,), misleading=(7, 3)))
+        assert store.newest_readings("r@3")["r@3#1"].misleading == (3, 7)
+    with opened(path) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        raw.execute("UPDATE readings SET misleading = '[1]'")
+
+
+def test_a_store_of_the_schema_before_can_be_read_without_changing_it(path):
+    old_store(path, "0002")
+    before = path.read_bytes()
+    with closing(Store(path, readonly=True)) as store:
+        assert store.newest_readings("r@3") == {"r@3#1": OLD}
+        assert [case.id for case in store.unread("r@3")] == []
+        with pytest.raises(StoreError, match="cannot be written"):
+            store.add(Reading("r@3#1", "Lee", "skip"))
+    assert path.read_bytes() == before
+
+
+def test_a_store_that_is_too_old_to_be_read_as_it_is_says_what_to_do(path):
+    old_store(path, "0001")
+    with pytest.raises(StoreError, match="open it once with write access"):
+        Store(path, readonly=True)
 
 
 def test_a_store_of_a_newer_imil_is_refused_and_not_touched(store, path):

@@ -434,6 +434,15 @@ def test_the_smallest_of_all_splits_must_fill_a_batch(tmp_path, study):
     assert message.startswith("13 training images are fewer than a batch of 16")
 
 
+def test_a_choice_of_cases_that_the_data_do_not_allow_is_an_error(tmp_path, study):
+    data, training = films(tmp_path / "a"), {"training": {"choice": "off_lung"}}
+    study.prepare(data, **training)  # no arm has a round
+    reader = {"name": "r", "reader": "console"}
+    more = training | {"arms": ["baseline", "imil"], "readers": [reader]}
+    message = study.refuses(data, SettingsError, **more)
+    assert message.startswith("--choice off_lung needs lung masks, and no training image has one")
+
+
 def test_an_unknown_network_is_an_error(tmp_path, study):
     message = study.refuses(films(tmp_path / "a"), SettingsError, training={"model": "resnet81"})
     assert "'resnet81'" in message

@@ -18,7 +18,8 @@ from imil.study.compare import (
     conclusion,
 )
 from imil.study.contrasts import contrasts, unpaired
-from imil.study.plan import Reader, read_plan
+from imil.study.plan import read_plan
+from imil.study.plan_tables import Reader
 from imil.study.report.number_format import VERDICTS
 from imil.study.statistics import Interval, Spread
 from imil.study.study_folder import StudyFolder

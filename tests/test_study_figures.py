@@ -47,7 +47,8 @@ from imil.study.figures.panel_layout import column_count
 from imil.study.figures.roc_curve import mean_curve
 from imil.study.figures.style import figure_style
 from imil.study.figures.text_fit import fit_text, text_width
-from imil.study.plan import Reader, read_plan
+from imil.study.plan import read_plan
+from imil.study.plan_tables import Reader
 from imil.study.report.findings import read_findings
 from imil.study.report.write import plan_loaders
 from imil.training.prediction_files import write_predictions

@@ -161,6 +161,16 @@ def test_a_control_allows_one_round_only():
             {"training": {"imil-epoch": 5, "imil_epoch": 6}},
             "[training] contains 'imil_epoch' twice",
         ),
+        (
+            {"training": {"round-when": "stall"}},
+            "[training] contains round-when 'stall', but the arms of a study share the training",
+        ),
+        (
+            {"training": {"budget": 20, "imil-epoch": [50, 70]}},
+            "[training] contains budget 20 and several rounds, but a study compares rounds of",
+        ),
+        ({"training": {"patience": 3}}, "--patience 3 has no effect with --round-when schedule"),
+        ({"training": {"choice": "clever"}}, "unknown choice of cases 'clever'"),
         ({"training": {"weights": 3}}, "--weights is 3: input should be a valid string"),
         ({"training": {"test-share": 0.1}}, "[training] contains 'test_share'"),
         ({"training": {"imil-epoch": []}}, "imil_epoch is empty"),

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from studies import small_study
 
-from imil.study.plan import Reader
+from imil.study.plan_tables import Reader
 from imil.study.report.claim import checklist
 from imil.study.report.control_comparisons import (
     ControlComparison,

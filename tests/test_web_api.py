@@ -104,6 +104,34 @@ def test_a_round_equals_that_in_the_store(lee):
     assert first["reading"] is None
 
 
+def test_misleading_squares_are_stored_and_come_back(lee, store):
+    given = reading(squares=[6]) | {"misleading": [13, 4]}
+    assert send(lee, 1, given).status_code == 200
+    assert send(lee, 2, reading(squares=[]) | {"misleading": [1]}).status_code == 200
+    assert send(lee, 3).status_code == 200, "without the field, there are none"
+    got = [case["reading"] for case in lee.get("/api/rounds/70").json()["cases"]]
+    assert [one["misleading"] for one in got] == [[4, 13], [1], []]
+    assert [one.misleading for one in store.readings("films@70")] == [(4, 13), (1,), ()]
+    details = [entry.detail for entry in audit.newest(store, "films")]
+    assert any(detail.endswith("focus 6 -4 -13") for detail in details)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"squares": [6], "misleading": [6]}, "Squares 6 are both selected and misleading"),
+        ({"squares": [6], "misleading": [17]}, "Squares {17} lie outside a 4×4 grid"),
+        ({"squares": [], "misleading": list(range(1, 17))}, "All 16 squares are misleading"),
+        ({"squares": [], "misleading": [3], "verdict": "skip"}, "only a focus has squares"),
+    ],
+)
+def test_misleading_squares_that_cannot_be_are_refused(lee, store, given, message):
+    answer = send(lee, 1, reading() | given)
+    assert answer.status_code in (400, 422)
+    assert message in sentence(answer)
+    assert store.readings("films@70") == []
+
+
 def test_pixels_and_heat_maps_are_sent_bit_for_bit(lee):
     case = lee.get("/api/rounds/70").json()["cases"][0]
     answer = lee.get(case["image"]["url"])

@@ -1,7 +1,7 @@
 """Draws `docs/images/round.png`: a round in five steps, from a run of `imil demo`.
 
     imil demo --reader simulated --out runs/figure
-    python tools/round_figure.py runs/figure
+    python tools/round_figure.py runs/figure --case 6
 
 Films, predictions, heat-map and squares are those of the run; only the arrangement is drawn here.
 """
@@ -49,7 +49,7 @@ def main() -> None:
     picture = figure(
         [
             predictions(pd.read_parquet(table), args.demo / "films", cases[:2]),
-            mistakes(cases[:4]),
+            mistakes(cases[:4] if case in cases[:4] else [*cases[:3], case]),
             Image.fromarray(overlay(film(case), case.cam_predicted)),
             grid_lines(film(case), case.grid, squares=readings[case.id].squares),
             corrected(case, readings[case.id]),
@@ -100,7 +100,7 @@ def predictions(table: pd.DataFrame, films: Path, cases: list[Case]) -> Image.Im
 
 
 def mistakes(cases: list[Case]) -> Image.Image:
-    """The first four cases with prediction and confidence."""
+    """Four cases with prediction and confidence."""
     page = mosaic([Image.fromarray(film(case)).convert("RGB") for case in cases], 2, [WRONG] * 4)
     pen, half = ImageDraw.Draw(page), SIDE // 2
     for i, case in enumerate(cases):

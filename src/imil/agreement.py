@@ -53,6 +53,7 @@ class Agreement:
             pairs of readers who answered it with `focus`; of every case.
         verdicts: reader to the share of each verdict in the cases that they answered, in [0, 1].
         same_verdict: of the cases that two or more answered, the share with a single verdict.
+        misleading: of the squares marked as misleading; None where nobody marked any.
     """
 
     readers: tuple[str, ...]
@@ -64,6 +65,28 @@ class Agreement:
     jaccard: Mapping[str, float | None]
     verdicts: Mapping[str, Mapping[Verdict, float]]
     same_verdict: float | None
+    misleading: MisleadingAgreement | None = None
+
+
+@dataclass(frozen=True)
+class MisleadingAgreement:
+    """How far readers agree on the squares that they mark as misleading.
+
+    A reader who marks none in a case that is answered with `focus` takes none to be misleading.
+
+    Args:
+        cases: how many every reader answered with `focus`; kappa is over these.
+        marked: how many have a square that at least one of their readers marked; the overlap is
+            over these.
+        kappa: Fleiss's, over all squares of those cases.
+        jaccard: squares marked by both over squares marked by either, mean over the pairs of
+            readers of each case and over cases.
+    """
+
+    cases: int
+    marked: int
+    kappa: float | None
+    jaccard: float | None
 
 
 def agreement(readings: Sequence[Reading], grid: Grid) -> Agreement:
@@ -80,10 +103,10 @@ def agreement(readings: Sequence[Reading], grid: Grid) -> Agreement:
     readers = tuple(dict.fromkeys(one.reader for one in readings))
     chosen: dict[str, dict[str, Squares]] = {reader: {} for reader in readers}
     for (reader, case), one in newest.items():
-        if one.verdict == "focus":
-            chosen[reader][case] = _selected(one, grid)
-    by_all = [case for case in dict.fromkeys(one.case for one in readings)
-              if all(case in chosen[reader] for reader in readers)]  # fmt: skip
+        if one.verdict == "focus" and (one.squares or not one.misleading):
+            # misleading squares alone say nothing about the others
+            chosen[reader][case] = _marked(one.squares, grid)
+    by_all = _by_all(chosen, readings)
     votes = _votes(chosen, by_all, grid)
     return Agreement(
         readers=readers,
@@ -95,6 +118,7 @@ def agreement(readings: Sequence[Reading], grid: Grid) -> Agreement:
         jaccard=_of_cases(chosen, list(dict.fromkeys(one.case for one in readings))),
         verdicts={reader: _shares(list(newest.values()), reader) for reader in readers},
         same_verdict=_same_verdict(list(newest.values())),
+        misleading=_misleading_agreement(list(newest.values()), readers, grid),
     )
 
 
@@ -160,10 +184,35 @@ def _beyond_chance(agreed: float, by_chance: float) -> float | None:
     return None if by_chance > 1 - 1e-12 else (agreed - by_chance) / (1 - by_chance)
 
 
-def _selected(reading: Reading, grid: Grid) -> Squares:
-    selected = np.zeros(grid.squares, bool)
-    selected[[square - 1 for square in grid.check(reading.squares)]] = True
-    return selected
+def _misleading_agreement(
+    newest: Sequence[Reading], readers: Sequence[str], grid: Grid
+) -> MisleadingAgreement | None:
+    focus = [one for one in newest if one.verdict == "focus"]
+    if not any(one.misleading for one in focus):
+        return None
+    marked: dict[str, dict[str, Squares]] = {reader: {} for reader in readers}
+    for one in focus:
+        marked[one.reader][one.case] = _marked(one.misleading, grid)
+    by_all = _by_all(marked, focus)
+    cases = list(dict.fromkeys(one.case for one in focus if one.misleading))
+    return MisleadingAgreement(
+        cases=len(by_all),
+        marked=len(cases),
+        kappa=fleiss_kappa(_votes(marked, by_all, grid).reshape(-1, 2)),
+        jaccard=_mean(list(_of_cases(marked, cases).values())),
+    )
+
+
+def _marked(squares: Sequence[int], grid: Grid) -> Squares:
+    marked = np.zeros(grid.squares, bool)
+    marked[[square - 1 for square in grid.check(squares)]] = True
+    return marked
+
+
+def _by_all(marked: Chosen, readings: Sequence[Reading]) -> list[str]:
+    """The cases that every reader has squares of, in the order of the readings."""
+    cases = dict.fromkeys(one.case for one in readings)
+    return [case for case in cases if all(case in of_reader for of_reader in marked.values())]
 
 
 def _votes(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.predictions import HeatMap as HeatMap  # cases have some
 from imil.predictions import Predictions
+from imil.square_text import squares_text
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 Which = Literal["predicted", "true"]  # whose heat-map: of the predicted or of the true class
@@ -116,8 +117,8 @@ class Case:
         load_image: returns the original at full resolution, uint8 or uint16, (H, W) or (H, W, 3).
         load_heat_map: returns the heat-map of the predicted or of the true class, float32
             (height, width) of the model's view, in [0, 1].
-        earlier: the squares of an earlier round, if the sample was corrected before on the same
-            grid.
+        earlier: the squares kept in an earlier round, if the sample was corrected before on the
+            same grid.
         threadsafe: whether `load_image` may be called in several threads at once.
     """
 
@@ -175,11 +176,14 @@ class Reading:
         case: the case's id.
         reader: name of the reader.
         verdict: `focus` (look at the squares), `skip`, `wrong label` or `not assessable`.
-        squares: the squares that the model should look at; at least one for `focus`.
+        squares: the squares that the model should look at.
         reason: the reader's explanation, free text.
         seconds: active time on the case.
         squares_before: the squares selected before the model's opinion was shown; None where the
             opinion was shown at once.
+        misleading: the squares that lead the model astray; none of `squares`. A `focus` has at
+            least one square in either. Where it has misleading ones alone, it says "not here" and
+            nothing about the rest.
         id: made by the client, so that saving the reading twice stores it once.
         created: UTC, ISO 8601.
     """
@@ -191,15 +195,28 @@ class Reading:
     reason: str = ""
     seconds: float = 0.0
     squares_before: tuple[int, ...] | None = None
+    misleading: tuple[int, ...] = ()
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: str = field(default_factory=_now)
+
+    def kept_squares(self, grid: Grid) -> tuple[int, ...]:
+        """The squares of the image that stay: those selected, or else all but the misleading ones.
+
+        With no square selected, the reader speaks of the misleading squares alone: what is not
+        marked may be relevant.
+
+        >>> Reading("case", "Lee", "focus", misleading=(1, 2)).kept_squares(Grid(2, 2))
+        (3, 4)
+        """
+        return self.squares or grid.others(self.misleading)
 
     def checked(self, grid: Grid) -> Reading:
         """The same reading with its squares in order.
 
         Raises:
             SquareError: a square lies outside the grid.
-            SettingsError: unknown verdict, `focus` without a square, or invalid seconds.
+            SettingsError: unknown verdict, `focus` without a square, a square in both states, all
+                squares misleading, misleading squares without `focus`, or invalid seconds.
         """
         if not 0 <= self.seconds < math.inf:
             raise SettingsError(f"invalid seconds {self.seconds}: expected 0 or more, 0 if unknown")
@@ -207,7 +224,7 @@ class Reading:
             raise SettingsError(
                 f"unknown verdict '{self.verdict}': expected one of {', '.join(VERDICTS)}"
             )
-        if self.verdict == "focus" and not self.squares:
+        if self.verdict == "focus" and not self.squares and not self.misleading:
             raise SettingsError(
                 "no square is selected: select at least one, or skip the case; "
                 "with none the whole image would go black"
@@ -217,7 +234,29 @@ class Reading:
             self,
             squares=grid.check(self.squares) if self.verdict == "focus" else (),
             squares_before=None if before is None else grid.check(before),
+            misleading=self._checked_misleading(grid),
         )
+
+    def _checked_misleading(self, grid: Grid) -> tuple[int, ...]:
+        """The misleading squares in order. Raises: as `checked`."""
+        misleading = grid.check(self.misleading)
+        if misleading and self.verdict != "focus":
+            raise SettingsError(
+                f"misleading squares {squares_text(misleading)} with the verdict '{self.verdict}': "
+                "only a focus has squares; leave them out, or make it a focus"
+            )
+        both = sorted(set(misleading) & set(self.squares))
+        if both:
+            raise SettingsError(
+                f"squares {squares_text(both)} are both selected and misleading: "
+                "mark each square once"
+            )
+        if len(misleading) == grid.squares:
+            raise SettingsError(
+                f"all {grid.squares} squares are misleading: leave one to look at, or answer not "
+                "assessable"
+            )
+        return misleading
 
 
 @dataclass(frozen=True)

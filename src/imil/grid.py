@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +104,14 @@ class Grid:
             named = ", ".join(map(str, outside[:8]))
             raise SquareError(f"squares {{{named}}} lie outside a {self} grid (1-{self.squares})")
         return tuple(chosen)
+
+    def others(self, squares: Collection[int]) -> tuple[int, ...]:
+        """The squares of the grid that are not among these.
+
+        >>> Grid(2, 2).others([2, 3])
+        (1, 4)
+        """
+        return tuple(one for one in range(1, self.squares + 1) if one not in squares)
 
     def read(self, text: str) -> tuple[int, ...]:
         """The squares written as `2 3 6 7`, `5-8`, `1,2` or `all`.

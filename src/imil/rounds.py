@@ -94,6 +94,7 @@ def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Rou
 def correct(samples: Samples, round_: Round, store: Store) -> None:
     """Keep, of each sample whose newest reading is `focus`, only the selected squares.
 
+    Of a sample whose reader marked misleading squares alone, all others are kept.
     Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
 
     Raises: DataError: the training set no longer has a sample of that key.
@@ -108,7 +109,8 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
                     f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
                     "training set has no such sample: give the keys that it had then"
                 )
-            samples.correct(positions[case.key], Correction(case.grid, reading.squares))
+            squares = reading.kept_squares(case.grid)
+            samples.correct(positions[case.key], Correction(case.grid, squares))
 
 
 def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:
@@ -210,7 +212,7 @@ def _make_cases(
 
 
 def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:
-    """The squares selected earlier; those of another grid could not be shown on this one."""
+    """The squares kept earlier; those of another grid could not be shown on this one."""
     correction = samples.corrected(i)
     if correction is None or correction.grid != settings.grid:
         return None

@@ -26,7 +26,14 @@ from pydantic_core import PydanticCustomError
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.round_options import GRID_SIZE, IMIL_EPOCH, NUM_OUTLIERS, check_epochs
+from imil.round_options import (
+    CHOICE,
+    CHOICE_NAMES,
+    GRID_SIZE,
+    IMIL_EPOCH,
+    NUM_OUTLIERS,
+    check_epochs,
+)
 
 if TYPE_CHECKING:
     from imil.data.table import Columns
@@ -35,6 +42,9 @@ Panel = Literal["Data", "Model", "Training", "Round"]
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
+Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["none"]
+Mistakes = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["default"]
+PATIENCE = 10  # epochs
 NO_PATH = ("none", "imagenet")  # weights that are not a file
 
 
@@ -161,16 +171,54 @@ class TrainSettings(BaseModel):
     imil_epoch: tuple[int, ...] = _setting(
         "Round",
         (IMIL_EPOCH,),
-        "Hold a round after this many epochs; several as 50,70,90.",
+        "Hold a round after this many epochs; several as 50,70,90. With another --round-when than "
+        "schedule: the latest epoch of each round.",
         "50,70,90",
+    )
+    round_when: Literal["schedule", "stall", "few-mistakes"] = _setting(
+        "Round",
+        "schedule",
+        "When rounds are held: schedule (after --imil-epoch), stall (the validation loss stops "
+        "falling) or few-mistakes (training mistakes become few), but never later than schedule.",
+        "stall",
+    )
+    patience: int = _setting(
+        "Round",
+        PATIENCE,
+        "Stall: epochs without a lower validation loss. Also the fewest epochs between two rounds "
+        "that are not on schedule.",
+        "5",
+        ge=1,
+        le=100_000,
+    )
+    mistakes: Mistakes = _setting(
+        "Round",
+        "default",
+        "Few-mistakes: hold a round once at most so many training images are wrong in an epoch; "
+        "default is the number of cases.",
+        "30",
     )
     num_outliers: int = _setting(
         "Round",
         NUM_OUTLIERS,
-        "Number of mistakes shown to the reader in a round.",
+        "Number of cases shown to the reader in a round.",
         "10",
         ge=1,
         le=1_000_000,
+    )
+    budget: Budget = _setting(
+        "Round",
+        "none",
+        "Number of cases of all rounds together, in place of --num-outliers; what a round leaves "
+        "goes to those after it.",
+        "40",
+    )
+    choice: str = _setting(
+        "Round",
+        CHOICE,
+        "Which training images become cases: confident_mistakes (the paper's), auto, or another "
+        "of docs/choices.md.",
+        "auto",
     )
     grid_size: str = _setting(
         "Round",
@@ -228,6 +276,15 @@ class TrainSettings(BaseModel):
     @classmethod
     def _sort_epochs(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return check_epochs(value)
+
+    @field_validator("choice")
+    @classmethod
+    def _check_choice(cls, value: str) -> str:
+        if value not in CHOICE_NAMES:
+            raise SettingsError(
+                f"unknown choice of cases '{value}': expected one of {', '.join(CHOICE_NAMES)}"
+            )
+        return value
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -301,13 +358,20 @@ def load_config(path: Path) -> dict[str, Any]:
 
     Raises: SettingsError: it cannot be read, or is not TOML.
     """
+    return {name.replace("-", "_"): value for name, value in load_toml(path).items()}
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    Raises: SettingsError: it cannot be read, or is not TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    return {name.replace("-", "_"): value for name, value in values.items()}
 
 
 def flag_name(name: str) -> str:

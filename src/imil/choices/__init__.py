@@ -6,6 +6,24 @@ the first case first. What else it needs it declares as keyword-only parameters,
 write the function, put it into `CHOICES`, and its name into `imil.round_options.CHOICE_NAMES`.
 """
 
-from imil.choices.choose import CHOICES, Choice, Provider, check_needs, choice, choose_cases, needs
+from imil.choices.choose import (
+    CHOICES,
+    Choice,
+    Provider,
+    check_classes,
+    check_needs,
+    choice,
+    choose_cases,
+    needs,
+)
 
-__all__ = ["CHOICES", "Choice", "Provider", "check_needs", "choice", "choose_cases", "needs"]
+__all__ = [
+    "CHOICES",
+    "Choice",
+    "Provider",
+    "check_classes",
+    "check_needs",
+    "choice",
+    "choose_cases",
+    "needs",
+]

@@ -75,6 +75,22 @@ def check_needs(name: str, available: Collection[str]) -> None:
         )
 
 
+def check_classes(name: str, labels: NDArray[np.int64], class_names: Sequence[str]) -> None:
+    """Check that there are two classes, if a choice compares them.
+
+    Args:
+        labels: (N,), of the training set.
+        class_names: K names.
+    Raises: SettingsError: all samples are of one class.
+    """
+    compares = name == "class_balanced" or "out_of_fold_probs" in needs(choice(name))
+    if compares and len(labels) and (labels == labels[0]).all():
+        raise SettingsError(
+            f"the choice of cases '{name}' compares classes, and all training samples are of class "
+            f"'{class_names[labels[0]]}': add samples of another, or use another choice"
+        )
+
+
 def choose_cases(
     name: str,
     predictions: Predictions,

@@ -101,6 +101,16 @@ def squares_as_text(squares: Sequence[int]) -> str:
     )
 
 
+def marks_as_text(squares: Sequence[int], misleading: Sequence[int]) -> str:
+    """Selected and misleading squares in words.
+
+    >>> marks_as_text([2, 3], []), marks_as_text([2], [4]), marks_as_text([], [4])
+    ('squares 2 3', 'squares 2; misleading 4', 'misleading 4')
+    """
+    parts = [("squares", squares), ("misleading", misleading)]
+    return "; ".join(f"{name} {squares_as_text(some)}" for name, some in parts if some)
+
+
 def _to_ascii(text: str) -> str:
     """The text in letters of the built-in font: accents are removed, the rest becomes `?`."""
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))

@@ -18,7 +18,14 @@ from imil.cases import Case, Image, Verdict
 from imil.fills import blackout
 from imil.grid import Grid
 from imil.images.colours import Picture, colour_map, overlay, to_uint8
-from imil.images.montage import Panel, font, montage, percent, squares_as_text
+from imil.images.montage import (
+    Panel,
+    font,
+    marks_as_text,
+    montage,
+    percent,
+    squares_as_text,
+)
 
 __all__ = [
     "case_panel",
@@ -34,6 +41,8 @@ __all__ = [
 
 LIGHT, DARK = (235, 235, 235), (12, 12, 14)
 SELECTED = (64, 200, 255)  # light blue: neither a grey of an image nor a heat-map colour
+MISLEADING = (255, 150, 60)  # orange, which is told from blue with every kind of colour blindness
+STRIPES = 5  # across a square that is marked as misleading
 MAX_ASPECT = 1.6  # width over height; a wider image is made lower instead
 NUMBER_SPACING = 2  # times a number's own height and width, so that the image stays visible
 MIN_SQUARE = 22  # pixels that a square needs for its number
@@ -60,6 +69,7 @@ def grid_lines(
     *,
     numbers: bool = True,
     squares: Sequence[int] | None = None,
+    misleading: Sequence[int] = (),
 ) -> Pillow.Image:
     """A copy of the picture, RGB, with the grid drawn on it.
 
@@ -70,7 +80,8 @@ def grid_lines(
         picture: a Pillow image, or uint8 (H, W) or (H, W, 3).
         grid: the grid.
         numbers: whether the squares are numbered, from 1, row by row.
-        squares: these are outlined.
+        squares: these are outlined, in blue.
+        misleading: these are hatched, in orange.
     Source: paper 3.1, step 5.
     """
     if isinstance(picture, np.ndarray):
@@ -79,20 +90,27 @@ def grid_lines(
     # in mode RGBA, colours with a fourth value are blended
     _lines(ImageDraw.Draw(drawn, "RGBA"), grid, drawn.size)
     if squares:
-        drawn = _outline(drawn, grid, squares)
+        drawn = _outline(drawn, grid, squares, SELECTED)
+    if misleading:
+        drawn = _outline(_hatch(drawn, grid, misleading), grid, misleading, MISLEADING)
     if numbers:
         _numbers(ImageDraw.Draw(drawn), grid, drawn.size)
     return drawn
 
 
 def case_panel(
-    case: Case, *, squares: Sequence[int] | None = None, height: int = 720
+    case: Case,
+    *,
+    squares: Sequence[int] | None = None,
+    misleading: Sequence[int] = (),
+    height: int = 720,
 ) -> Pillow.Image:
     """One picture of a case: image, heat-map of the predicted class, numbered grid, caption.
 
     Args:
         case: the case.
         squares: outlined; None: those of an earlier round, if any.
+        misleading: hatched.
         height: of each image, in pixels; more for a fine grid, so that its numbers stay readable.
     Source: paper 3.1, step 5.
     """
@@ -100,20 +118,27 @@ def case_panel(
     image = resize_to_height(case.image, max(height, MIN_SQUARE * case.grid.rows))
     note = f"squares 1-{case.grid.squares}" if case.grid.squares > 1 else "1 square"
     if outlined:
-        when = "in an earlier round" if squares is None else "now"
-        note += f"; outlined: selected {when} ({squares_as_text(outlined)})"
+        when = "kept in an earlier round" if squares is None else "selected now"
+        note += f"; outlined: {when} ({squares_as_text(outlined)})"
+    if misleading:
+        note += f"; hatched: misleading ({squares_as_text(misleading)})"
     return montage(
         _title(case),
         [
             Panel(Pillow.fromarray(image), "image"),
             Panel(_heat(case, image), f"{HEAT_MAP_CAPTION} ({case.predicted_name})"),
-            Panel(grid_lines(image, case.grid, squares=outlined), note),
+            Panel(grid_lines(image, case.grid, squares=outlined, misleading=misleading), note),
         ],
     )
 
 
 def review_strip(
-    case: Case, squares: Sequence[int], verdict: Verdict | None, *, height: int = 320
+    case: Case,
+    squares: Sequence[int],
+    verdict: Verdict | None,
+    *,
+    misleading: Sequence[int] = (),
+    height: int = 320,
 ) -> Pillow.Image:
     """A case with its reading: image, heat-map, squares, blackout side by side.
 
@@ -121,21 +146,24 @@ def review_strip(
         case: the case.
         squares: those selected; none unless the verdict is `focus`.
         verdict: the reader's; None for a case that is unread.
+        misleading: those marked as misleading; without selected ones, these alone go black.
         height: of each image, in pixels.
     Source: paper, figure 5.
     """
     image = resize_to_height(case.image, height)
     focus = verdict == "focus"
-    kept, caption = (squares, "blackout") if focus else (case.earlier, "kept as before")
+    selected = squares or case.grid.others(misleading)
+    kept, caption = (selected, "blackout") if focus else (case.earlier, "kept as before")
     trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2])) if kept else image
-    answer = f"squares {squares_as_text(squares)}" if focus else verdict or "unread"
-    selected = grid_lines(image, case.grid, squares=squares if focus else None)
+    answer = marks_as_text(squares, misleading) if focus else verdict or "unread"
+    marks = {"squares": squares, "misleading": misleading} if focus else {}
+    marked = grid_lines(image, case.grid, **marks)
     return montage(
         _title(case),
         [
             Panel(Pillow.fromarray(image), "image"),
             Panel(_heat(case, image), f"{HEAT_MAP_CAPTION} ({case.predicted_name})"),
-            Panel(selected, answer),
+            Panel(marked, answer),
             Panel(Pillow.fromarray(trained_on), caption if kept else "unchanged"),
         ],
     )
@@ -169,16 +197,35 @@ def _lines(draw: ImageDraw.ImageDraw, grid: Grid, size: tuple[int, int]) -> None
     draw.rectangle((0, 0, width - 1, height - 1), outline=light)
 
 
-def _outline(picture: Pillow.Image, grid: Grid, squares: Sequence[int]) -> Pillow.Image:
+def _outline(
+    picture: Pillow.Image, grid: Grid, squares: Sequence[int], colour: tuple[int, int, int]
+) -> Pillow.Image:
     """The picture with the union of the squares outlined, inside its border."""
     pixels = np.array(picture)
     height, width = pixels.shape[:2]
-    side = min(width // grid.cols, height // grid.rows)
-    thick = min(max(side // 40, 2), 6) if side >= 12 else 1
+    _, thick = _side_and_line(grid, height, width)
     selected = grid.mask(squares, height, width)
     pixels[selected & ~_erode(selected, thick + 1)] = DARK
-    pixels[selected & ~_erode(selected, thick)] = SELECTED
+    pixels[selected & ~_erode(selected, thick)] = colour
     return Pillow.fromarray(pixels)
+
+
+def _hatch(picture: Pillow.Image, grid: Grid, squares: Sequence[int]) -> Pillow.Image:
+    """The picture with diagonal lines in the squares, each beside a dark one."""
+    pixels = np.array(picture)
+    height, width = pixels.shape[:2]
+    side, thick = _side_and_line(grid, height, width)
+    place = np.add.outer(np.arange(height), np.arange(width)) % max(side // STRIPES, 4)
+    marked = grid.mask(squares, height, width)
+    pixels[marked & (place < thick)] = MISLEADING
+    pixels[marked & (place == thick)] = DARK
+    return Pillow.fromarray(pixels)
+
+
+def _side_and_line(grid: Grid, height: int, width: int) -> tuple[int, int]:
+    """The side of a square and the thickness of its outline, in pixels."""
+    side = min(width // grid.cols, height // grid.rows)
+    return side, min(max(side // 40, 2), 6) if side >= 12 else 1
 
 
 def _erode(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:

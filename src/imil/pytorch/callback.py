@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imil.cases import Reader, Round, RoundSettings
-from imil.choices import Provider
+from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
 from imil.predictions import Predictions, check_probabilities
+from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.model import TorchModel
-from imil.round_options import GRID_SIZE, IMIL_EPOCH, NUM_OUTLIERS, check_epochs
+from imil.round_options import (
+    CHOICE,
+    GRID_SIZE,
+    IMIL_EPOCH,
+    NUM_OUTLIERS,
+    cases_of_round,
+    check_budget,
+    check_epochs,
+)
 from imil.rounds import Say, check_choice, restore, run_round
 from imil.store import Store
 
@@ -47,14 +57,17 @@ class IMIL:
         store: file of the store, or an open `Store`. Each reading is on disk in it before
             the next one is requested.
         run: name of this training in the store.
-        imil_epoch: after how many completed epochs a round is held; one number, or several.
+        imil_epoch: after how many completed epochs a round is held; one number, or several. None:
+            only where you call `hold_round`.
         num_outliers: number of cases in a round (paper: 20).
+        budget: number of cases of all rounds together, in place of `num_outliers`; None: none.
         grid_size: 4 for 4×4, or "4x6" (paper: 4).
         layer: the layer to explain, as in `model.named_modules()`; None: found automatically.
         batch_size: images at a time when predicting.
         say: receives a line of text for the person who is watching.
         choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
-        providers: what that choice needs beyond predictions, see `imil.rounds.run_round`.
+        providers: what that choice needs beyond predictions, see `imil.rounds.run_round`. The
+            model gives `features` and `out_of_fold_probs` if you do not.
         seed: of the generator that the choice is given.
     Raises: SettingsError: a setting is out of range, or there is no such choice.
 
@@ -70,29 +83,37 @@ class IMIL:
         *,
         store: Store | Path | str,
         run: str = "run",
-        imil_epoch: int | Sequence[int] = IMIL_EPOCH,
+        imil_epoch: int | Sequence[int] | None = IMIL_EPOCH,
         num_outliers: int = NUM_OUTLIERS,
+        budget: int | None = None,
         grid_size: int | str | Grid = GRID_SIZE,
         layer: str | None = None,
         batch_size: int = 64,
         say: Say = print,
-        choice: str = "confident_mistakes",
+        choice: str = CHOICE,
         providers: Mapping[str, Provider] | None = None,
         seed: int = 0,
     ) -> None:
-        self.imil_epoch = check_epochs(imil_epoch)
+        self.imil_epoch = () if imil_epoch is None else check_epochs(imil_epoch)
         self.settings = RoundSettings(num_outliers, Grid.parse(grid_size), choice, seed=seed)
-        self.providers = providers
-        check_choice(self.settings, providers)
+        _check_budget(budget, self.imil_epoch, num_outliers)
+        self.budget = budget
         self.samples, self.ask, self.run, self.say = samples, ask, run, say
         if isinstance(model, nn.Module):
             model = TorchModel(model, batch_size=batch_size, layer=layer)
         self.model = model
+        self.providers = {**model_providers(model, samples, seed=seed), **(providers or {})}
+        check_choice(self.settings, self.providers)
+        check_classes(choice, samples.labels, samples.class_names)
         self.store = store if isinstance(store, Store) else Store(store)
         self.store.add_run(
             run,
             class_names=samples.class_names,
-            settings={"imil_epoch": list(self.imil_epoch), **self.settings.as_dict()},
+            settings={
+                "imil_epoch": list(self.imil_epoch),
+                "budget": budget,
+                **self.settings.as_dict(),
+            },
             versions=versions(),
         )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
@@ -135,7 +156,27 @@ class IMIL:
             ShapeError: `predictions` are not (N, K).
         """
         self.begin()
-        if epoch not in self.imil_epoch:
+        return self.hold_round(epoch, predictions) if epoch in self.imil_epoch else None
+
+    def hold_round(
+        self,
+        epoch: int,
+        predictions: Predictions | NDArray[np.float64] | None = None,
+        *,
+        num_outliers: int | None = None,
+    ) -> Round | None:
+        """The round after `epoch` completed epochs, whatever `imil_epoch` says.
+
+        Args:
+            predictions: as for `after_epoch`.
+            num_outliers: number of cases; None: by the settings.
+        Returns: None where the budget is used up.
+        Raises: as `after_epoch`.
+        """
+        self.begin()
+        settings = self._settings_at(epoch, num_outliers)
+        if settings is None:
+            self.say(f"No round is held after epoch {epoch}: all {self.budget} cases are used.")
             return None
         round_ = run_round(
             self.model,
@@ -144,7 +185,7 @@ class IMIL:
             self.store,
             run=self.run,
             epoch=epoch,
-            settings=self.settings,
+            settings=settings,
             predictions=None if predictions is None else self._checked_predictions(predictions),
             providers=self.providers,
             say=self.say,
@@ -162,6 +203,8 @@ class IMIL:
     ) -> Round | None:
         """Continue after `epoch` completed epochs: earlier corrections, then the round due now.
 
+        A round that was stopped there is continued, also if `imil_epoch` does not have it.
+
         Args:
             predictions: as for `after_epoch`.
         Raises: as `after_epoch`.
@@ -172,7 +215,23 @@ class IMIL:
         for late in self.imil_epoch:
             if late < epoch and late not in held:
                 self.say(f"No round will be held after epoch {late}: {epoch} are done already.")
+        if epoch in held:
+            return self.hold_round(epoch, predictions)
         return self.after_epoch(epoch, predictions)
+
+    def _settings_at(self, epoch: int, num_outliers: int | None) -> RoundSettings | None:
+        """The settings of the round after that epoch; None where no case is left for it."""
+        if num_outliers is not None:
+            return replace(self.settings, num_outliers=num_outliers)
+        if self.budget is None:
+            return self.settings
+        rounds = self.store.rounds(self.run)
+        if any(round_.epoch == epoch for round_ in rounds):
+            return self.settings  # it has its cases
+        used = sum(round_.cases for round_ in rounds if round_.epoch < epoch)
+        later = sum(planned > epoch for planned in self.imil_epoch)
+        cases = cases_of_round(self.budget, used, later + 1)
+        return replace(self.settings, num_outliers=cases) if cases else None
 
     def _checked_predictions(self, given: Predictions | NDArray[np.float64]) -> Predictions:
         """Predictions of the samples, whose rows are probabilities."""
@@ -186,6 +245,20 @@ class IMIL:
                 "give those of `samples`, with their keys and labels"
             )
         return given
+
+
+def _check_budget(budget: int | None, epochs: Sequence[int], num_outliers: int) -> None:
+    """Raises: SettingsError: the budget does not suffice, or contradicts another setting."""
+    if budget is None:
+        return
+    if not epochs:
+        raise SettingsError(
+            "a budget is split over the rounds of imil_epoch, which is None: give num_outliers to "
+            "hold_round"
+        )
+    if num_outliers != NUM_OUTLIERS:
+        raise SettingsError("budget and num_outliers contradict each other: give one of them")
+    check_budget(budget, len(epochs))
 
 
 def versions() -> dict[str, Any]:

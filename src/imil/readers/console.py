@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from PIL.Image import Image as Picture
+
 from imil.cases import Case, Reading, Verdict
-from imil.errors import DataError, SquareError
+from imil.errors import DataError, SettingsError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
 from imil.readers.picture_viewer import open_picture
+from imil.square_text import read_signed, signed_squares
 
 Step = Literal["next", "undo", "quit"]
 
@@ -30,6 +33,8 @@ HELP = """\
   Which squares should the model look at to get this case right? All others
   will be blacked out when training continues.
     2 3 6 7   these squares        5-8   a range        all   the whole image
+    -3 -4     these squares mislead the model; with others, or alone: then only
+              they are blacked out
     s         skip: the image stays as it is
     w         wrong label: the ground truth is wrong
     n         not assessable: the image cannot be read
@@ -107,16 +112,31 @@ class Console:
 
     def _show_case(self, case: Case, total: int, previous: Reading | None) -> None:
         """Draw, write and open the picture; print what is known about the case."""
+        path = self._write_picture(case, previous)
+        self._show_facts(case, total, previous)
+        self._say(f"  {'picture':<14} {path}")  # not wrapped, so that a terminal makes a link of it
+        if self._show:
+            self._show(path)
+
+    def _write_picture(self, case: Case, previous: Reading | None) -> Path:
+        """Draw and write the picture, with the squares of the answer where there is one.
+
+        Raises: DataError: it cannot be written.
+        """
         # the epoch, since the pictures of different rounds must not overwrite each other
         path = self.folder / f"epoch-{case.epoch:03d}-case-{case.number:03d}.png"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            case_panel(case).save(path, compress_level=1)  # a person is waiting
+            _panel(case, previous).save(path, compress_level=1)  # a person is waiting
         except OSError as error:
             raise DataError(
                 f"the picture {path} cannot be written ({error.strerror or error}): "
                 "free some space, or give another folder; every answer so far is stored"
             ) from error
+        return path
+
+    def _show_facts(self, case: Case, total: int, previous: Reading | None) -> None:
+        """Print what is known about the case."""
         self._say(f"\ncase {case.number} of {total}")
         self._print_fact("predicted", f"{case.predicted_name} ({percent(case.confidence)})")
         self._print_fact("ground truth", case.true_name)
@@ -124,9 +144,6 @@ class Console:
             self._print_fact("earlier round", squares_as_text(case.earlier))
         if previous:
             self._print_fact("your answer", f"{_answer_text(previous)} (Enter keeps it)")
-        self._say(f"  {'picture':<14} {path}")  # not wrapped, so that a terminal makes a link of it
-        if self._show:
-            self._show(path)
 
     def _print_fact(self, name: str, value: str) -> None:
         self._say(textwrap.fill(f"  {name:<14} {value}", WIDTH, subsequent_indent=" " * 17))
@@ -136,12 +153,6 @@ class Console:
     ) -> tuple[Reading | None, Step]:
         """The reading, if there is one, and the next step."""
         start = self._clock()
-
-        def reading(verdict: Verdict, squares: tuple[int, ...] = (), reason: str = "") -> Reading:
-            seconds = self._clock() - start
-            answer = Reading(case.id, self.reader, verdict, squares, reason, seconds)
-            return answer.checked(case.grid)
-
         while True:
             line = self._input_line(f"  squares 1-{case.grid.squares}> ")
             word = "q" if line is None else " ".join(line.lower().split())
@@ -150,29 +161,49 @@ class Console:
             if word in UNDO and not first:
                 return None, "undo"
             if word in VERDICTS:
-                return reading(VERDICTS[word]), "next"
+                seconds = self._clock() - start
+                return Reading(case.id, self.reader, VERDICTS[word], seconds=seconds), "next"
             if not word and previous:
                 return None, "next"
-            squares = self._parse_squares(case, word)
-            if squares:
+            marked = self._parse_squares(case, word)
+            if marked:
+                if marked.misleading:
+                    self._confirm(case, marked)
                 reason, step = self._ask_reason()
                 if step != "undo":  # undo goes back to the squares
-                    return reading("focus", squares, reason), step
+                    marks = {"squares": marked.squares, "misleading": marked.misleading}
+                    seconds = self._clock() - start
+                    return Reading(
+                        case.id, self.reader, "focus", reason=reason, seconds=seconds, **marks
+                    ), step
+                if marked.misleading:
+                    self._write_picture(case, previous)  # as it was
 
-    def _parse_squares(self, case: Case, word: str) -> tuple[int, ...]:
-        """The squares that were typed; none, after the help or an error, if there are none."""
-        try:
-            squares = () if word in (*SHOW_HELP, *UNDO) else case.grid.read(word)
-        except SquareError as error:
-            self._say(_one_line(str(error)))
-            return ()
+    def _parse_squares(self, case: Case, word: str) -> Reading | None:
+        """The squares that were typed; None, after the help or an error, if there are none."""
         if word in SHOW_HELP:
             self._say(HELP)
         elif word in UNDO:
             self._say("  this is the first case: there is no previous one to go back to")
-        elif not squares:
+        elif not word.replace(",", "").strip():
             self._say("  no square given: type squares such as 2 3 6 7, s to skip, ? for help")
-        return squares
+        else:
+            try:
+                squares, misleading = read_signed(word, case.grid)
+                answer = Reading(case.id, self.reader, "focus", squares, misleading=misleading)
+                return answer.checked(case.grid)
+            except (SettingsError, SquareError) as error:
+                self._say(_one_line(str(error)))
+        return None
+
+    def _confirm(self, case: Case, marked: Reading) -> None:
+        """Say what was marked, and draw it into the case's picture."""
+        path = self._write_picture(case, marked)
+        self._print_fact(
+            "look at", squares_as_text(marked.squares) or "all but the misleading ones"
+        )
+        self._print_fact("misleading", f"{squares_as_text(marked.misleading)} (u: change it)")
+        self._say(f"  {'picture':<14} {path}")
 
     def _ask_reason(self) -> tuple[str, Step]:
         """The reader's sentence, or "", and the next step."""
@@ -217,7 +248,16 @@ class Console:
 
 
 def _answer_text(reading: Reading) -> str:
+    if reading.misleading:
+        return signed_squares(reading.squares, reading.misleading)
     return squares_as_text(reading.squares) if reading.squares else reading.verdict
+
+
+def _panel(case: Case, answer: Reading | None) -> Picture:
+    """The picture of a case, with the misleading squares of an answer that has some."""
+    if answer is None or not answer.misleading:
+        return case_panel(case)
+    return case_panel(case, squares=answer.squares, misleading=answer.misleading)
 
 
 def _one_line(text: str) -> str:

@@ -2,11 +2,12 @@
 
 | column | |
 |---|---|
-| `key` | the sample's key; required, as is `squares` |
+| `key` | the sample's key; required, as is the column `squares` |
 | `epoch` | completed epochs at the round; empty: any round |
 | `verdict` | `focus` (also if empty), `skip`, `wrong label`, `not assessable` |
 | `squares` | `2 3 6 7`, ranges such as `5-8`, `all`; in JSON a list as well |
 | `squares_before` | those selected before the model's opinion was shown, or `none` |
+| `misleading` | those that lead the model astray, written as `squares`; they may be alone |
 | `reason`, `seconds`, `reader` | optional |
 
 Where a sample has several rows for a round, the last one counts. Other columns are ignored.
@@ -23,8 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imil.cases import VERDICTS, Case, Reading, Verdict
-from imil.errors import DataError, SquareError
+from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import MAX_SIDE, Grid
+from imil.square_text import squares_text
 
 COLUMNS = (
     "key",
@@ -32,6 +34,7 @@ COLUMNS = (
     "verdict",
     "squares",
     "squares_before",
+    "misleading",
     "reason",
     "seconds",
     "reader",
@@ -54,28 +57,34 @@ class Row:
     reason: str
     seconds: float
     reader: str
+    misleading: str = ""
     place: str = ""  # such as `a.csv, row 3`
 
     def reading(self, case: Case) -> Reading:
         """A new reading of the case.
 
-        Raises: DataError: a square lies outside the case's grid.
+        Raises: DataError: the row's squares are invalid on the case's grid.
         """
-        squares, before = self.squares_on(case.grid)
-        return Reading(
-            case.id, self.reader, self.verdict, squares, self.reason, self.seconds, before
-        )
+        return self.on(case.grid, case.id)
 
-    def squares_on(self, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """The squares on that grid, and those selected before the model's opinion was shown.
+    def on(self, grid: Grid, case: str = "") -> Reading:
+        """A new reading on that grid of the case of that id.
 
-        Raises: DataError: one lies outside the grid.
+        Raises: DataError: a square lies outside the grid, or is in two states.
         """
         before = self.squares_before
         try:
-            squares = grid.read(self.squares) if self.verdict == "focus" else ()
-            return squares, None if before is None else grid.read(before)
-        except SquareError as error:
+            return Reading(
+                case,
+                self.reader,
+                self.verdict,
+                grid.read(self.squares) if self.verdict == "focus" else (),
+                self.reason,
+                self.seconds,
+                None if before is None else grid.read(before),
+                grid.read(self.misleading),
+            ).checked(grid)
+        except (SquareError, SettingsError) as error:
             raise DataError(f"{self.place}: {error}") from error
 
 
@@ -115,11 +124,6 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         raise DataError(
             f"the readings cannot be written to {path} ({error.strerror}): name another file"
         ) from error
-
-
-def squares_text(squares: Sequence[object]) -> str:
-    """The squares one by one: a spreadsheet would read a range such as 5-8 as a date."""
-    return " ".join(map(str, squares))
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -167,7 +171,8 @@ def _row(entry: Mapping[str, object], place: str) -> Row:
         raise DataError(f"{place}: key is {key!r}: give the key of a sample")
     verdict = _verdict(entry.get("verdict"), place)
     squares = _squares(entry.get("squares"), place)
-    if verdict == "focus" and not squares:
+    misleading = _squares(entry.get("misleading"), place, "misleading")
+    if verdict == "focus" and not squares and not misleading:
         raise DataError(f"{place}: no squares for '{key}': give some, or the verdict skip")
     before = entry.get("squares_before")
     return Row(
@@ -179,6 +184,7 @@ def _row(entry: Mapping[str, object], place: str) -> Row:
         reason=str(entry.get("reason") or ""),
         seconds=_seconds(entry.get("seconds"), place),
         reader=str(entry.get("reader") or UNNAMED),
+        misleading=misleading,
         place=place,
     )
 
@@ -192,7 +198,7 @@ def _verdict(value: object, place: str) -> Verdict:
     raise DataError(f"{place}: invalid verdict '{value}': give one of {', '.join(VERDICTS)}")
 
 
-def _squares(value: object, place: str) -> str:
+def _squares(value: object, place: str, name: str = "squares") -> str:
     """The squares as text; empty if there are none."""
     if isinstance(value, list):
         value = squares_text(value)
@@ -201,8 +207,7 @@ def _squares(value: object, place: str) -> str:
         return text if LARGEST_GRID.read(text) else ""
     except SquareError as error:
         raise DataError(
-            f"{place}: squares is '{text}': give numbers such as 2 3 6 7, ranges such as 5-8, "
-            "or all"
+            f"{place}: {name} is '{text}': give numbers such as 2 3 6 7, ranges such as 5-8, or all"
         ) from error
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from imil.cases import Case, Reading, Round
 from imil.errors import DataError
 from imil.grid import Grid
-from imil.readers.reading_table import UNNAMED, Row, load_rows, squares_text, write_rows
+from imil.readers.reading_table import UNNAMED, Row, load_rows, write_rows
 from imil.run_folder import STORE_NAME, store_path
+from imil.square_text import squares_text
 from imil.store import Store
 
 NOBODY = "nobody"  # the reader of a case that the file has no reading of
@@ -87,7 +88,7 @@ class Replay:
     def usable(self, epochs: Collection[int], grid: Grid) -> list[Row]:
         """The readings for rounds after these epochs, checked before the rounds begin.
 
-        Raises: DataError: there are none, or squares lie outside the grid.
+        Raises: DataError: there are none, or squares are invalid on the grid.
         """
         rows = [row for row in self.rows if row.epoch is None or row.epoch in epochs]
         if not rows:
@@ -99,7 +100,7 @@ class Replay:
                 "use them in any round"
             )
         for row in rows:
-            row.squares_on(grid)
+            row.on(grid)
         return rows
 
     def has_reading(self, case: Case) -> bool:
@@ -197,5 +198,6 @@ def _row(key: str, epoch: int, reading: Reading, path: Path) -> Row:
         reason=reading.reason,
         seconds=reading.seconds,
         reader=reading.reader,
+        misleading=squares_text(reading.misleading),
         place=f"{path}, '{key}' after epoch {epoch}",
     )

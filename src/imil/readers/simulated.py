@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -47,9 +48,12 @@ class Simulated:
         miss: probability that a selected square is left out.
         false: probability that another square is added.
         one_region: use only the largest connected region.
+        misleading: so many squares at most are marked as misleading; 0 marks none. They have no
+            pixel of any mask, and more than an even share of the energy of the predicted class'
+            heat-map, the most first: the model looks there, and nothing is there.
         seed: of misses and false squares.
         name: the reader's name in the readings.
-    Raises: SettingsError: a share or probability outside [0, 1].
+    Raises: SettingsError: a share or probability outside [0, 1], or an invalid number of squares.
     Source: stands in for the reader of paper 3.1, step 6.
     """
 
@@ -63,6 +67,7 @@ class Simulated:
         miss: float = 0.0,
         false: float = 0.0,
         one_region: bool = False,
+        misleading: float = 0,
         name: str = "simulated",
     ) -> None:
         if of not in ("square", "region"):
@@ -70,14 +75,29 @@ class Simulated:
         for what, value in (("threshold", threshold), ("miss", miss), ("false", false)):
             if value is not None and not 0 <= value <= 1:
                 raise SettingsError(f"{what} is {value}: give a number from 0 to 1")
-        self.masks, self.seed, self.name = masks, seed, name
+        if not (misleading >= 0 and misleading % 1 == 0):
+            raise SettingsError(f"misleading is {misleading}: give a number of squares, 0 or more")
+        self.masks, self.seed, self.name, self.marks = masks, seed, name, int(misleading)
         self.threshold, self.of, self.one_region = threshold, of, one_region
         self.miss, self.false = miss, false
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """One reading per case, in order."""
         for case in cases:
-            yield _reading(case, self.name, self.squares(case), NO_MASK)
+            reading = _reading(case, self.name, self.squares(case), NO_MASK)
+            if self.marks and reading.verdict == "focus":
+                reading = replace(reading, misleading=self.misleading(case, reading.squares))
+            yield reading
+
+    def misleading(self, case: Case, selected: Sequence[int]) -> tuple[int, ...]:
+        """The squares without a mask and not selected that have most of the heat-map's energy."""
+        energy = _energy(case)
+        for mask in map(_check_mask, self.masks(case.key)):
+            if mask is not None:
+                energy[case.grid.shares(mask) > 0] = 0
+        energy[[square - 1 for square in selected]] = 0
+        most = np.argsort(-energy, kind="stable")[: self.marks]
+        return tuple(sorted(int(i) + 1 for i in most if energy[i] * case.grid.squares > 1))
 
     def squares(self, case: Case) -> tuple[int, ...]:
         """The squares that it selects; empty if there is no mask."""
@@ -169,6 +189,14 @@ class Inverted:
             others = set(range(1, case.grid.squares + 1)) - set(selected) if selected else ()
             reason = "the reference selects every square" if selected else NO_SQUARES
             yield _reading(case, self.name, tuple(sorted(others)), reason)
+
+
+def _energy(case: Case) -> NDArray[np.float64]:
+    """The share of the predicted class' heat-map that lies in each square, (squares,)."""
+    heat = case.cam_predicted.astype(np.float64)
+    index = case.grid.labels(*heat.shape).ravel() - 1
+    energy = np.bincount(index, weights=heat.ravel(), minlength=case.grid.squares)
+    return np.asarray(energy / max(energy.sum(), 1e-12))
 
 
 def _reading(case: Case, reader: str, squares: tuple[int, ...], skip_reason: str) -> Reading:

@@ -11,7 +11,12 @@ from imil.errors import SettingsError
 Kind = Literal["console", "web", "simulated", "random", "inverted", "none", "replay", "control"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SIMULATED: tuple[Kind, ...] = ("simulated", "random", "inverted")  # programs that read from masks
-NUMBERS = ("miss", "false", "threshold")  # options of a simulated reader that take a number
+NUMBERS = (
+    "miss",
+    "false",
+    "threshold",
+    "misleading",
+)  # options of a simulated reader that take a number
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,11 @@ class ReaderSpec:
                 "replay:FILE"
             )
         spec = cls(kind, detail)
-        if spec.is_simulated:
-            simulated_options(detail)
+        if "misleading" in spec.options and kind != "simulated":
+            raise SettingsError(
+                f"--reader is {text!r}: its control of selected squares marks none as misleading; "
+                "leave misleading out"
+            )
         return spec
 
     def __str__(self) -> str:
@@ -101,6 +109,6 @@ def simulated_options(text: str) -> dict[str, Any]:
         except ValueError:
             raise SettingsError(
                 f"invalid option '{word}' of a simulated reader: give miss=0.2, false=0.05, "
-                "threshold=0.1 or one-region"
+                "threshold=0.1, misleading=2 or one-region"
             ) from None
     return options

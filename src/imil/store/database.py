@@ -22,6 +22,10 @@ TRANSIENT = (
     "locked",
     "I/O",
 )  # may pass: try later
+# what an older store that may not be changed is read through; in a connection's own temporary part
+READ_THROUGH = {
+    "0002": "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+}
 REMEDIES = {
     "full": "is on a full disk: free some space; every reading stored so far is safe",
     "readonly": "cannot be written: check the permissions of the file and of its folder",
@@ -31,6 +35,7 @@ REMEDIES = {
     "unable to open": "cannot be opened: check that its folder exists and can be written",
     "not a database": "is not an imil store: give the imil.sqlite of a run",
     "malformed": "is damaged: restore it from a backup, imil.sqlite-wal included",
+    "because it is a view": "is open for reading alone and cannot be written: open it for writing",
     "no such table": "is not an imil store: give the imil.sqlite of a run",
 }
 
@@ -40,13 +45,13 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
 
     Args:
         path: the SQLite file.
-        readonly: open an existing store and change nothing.
+        readonly: open an existing store and change nothing; one of the schema before `HEAD` too.
         patience: seconds to wait for another process that is writing.
-    Raises: StoreError: not a store, made by a newer imil, or not writable.
+    Raises: StoreError: not a store, made by a newer imil, too old, or not writable.
     """
     with database_errors(path):
         version = _schema_version(path)
-    if readonly and version != HEAD:
+    if readonly and version != HEAD and version not in READ_THROUGH:
         raise StoreError(
             f"the store {path} has schema {version or 'none'}, this imil needs {HEAD}: "
             "open it once with write access to bring it up to date"
@@ -64,6 +69,8 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # on disk before the user is told so
+        elif version in READ_THROUGH:
+            connection.execute(READ_THROUGH[version])
 
     def begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock at once: a reader that turns writer could deadlock.
@@ -72,7 +79,7 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
-    if version != HEAD:
+    if version != HEAD and not readonly:
         with database_errors(path):
             _migrate(engine)
     return engine

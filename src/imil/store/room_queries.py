@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from imil.cases import Reading
 from imil.errors import RoundClosed
+from imil.square_text import signed_squares
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
@@ -232,7 +233,8 @@ def add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int
         parameters = {"reader": who.name, "round_id": where["round"], "case_id": reading.case}
         read, times = db.execute(_READ, parameters).one()
         if new:
-            text = " ".join([reading.verdict, *map(str, sorted(set(reading.squares)))])
+            marks = [sorted(set(some)) for some in (reading.squares, reading.misleading)]
+            text = f"{reading.verdict} {signed_squares(*marks)}".rstrip()
             detail = f"round {where['epoch']}, case {where['number']}: {text}"
             record(db, who.run, who.name, "change" if times > 1 else "reading", detail)
             touch(db, who)

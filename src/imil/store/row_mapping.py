@@ -116,6 +116,7 @@ def reading_row(reading: Reading) -> Row:
     before = reading.squares_before
     return asdict(reading) | {
         "squares": list(reading.squares),
+        "misleading": list(reading.misleading),
         "squares_before": None if before is None else list(before),
     }
 
@@ -128,6 +129,7 @@ def reading_of(row: RowMapping) -> Reading:
         **values
         | {
             "squares": tuple(values["squares"]),
+            "misleading": tuple(values["misleading"]),
             "squares_before": None if before is None else tuple(before),
         }
     )

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"  # the newest file in migrations/versions
+HEAD = "0003"  # the newest file in migrations/versions
 
 metadata = MetaData()
 
@@ -86,6 +86,7 @@ readings = Table(
     Column("verdict", String(20), nullable=False),
     Column("squares", JSON, nullable=False),
     Column("squares_before", JSON),
+    Column("misleading", JSON, nullable=False, server_default="[]"),
     Column("reason", Text, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("created", String(40), nullable=False),

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from imil.study.contrasts import Contrast, comparable_arms, contrasts
 from imil.study.phrases import count, listed
-from imil.study.plan import Plan, Reader, read_plan
+from imil.study.plan import Plan, read_plan
+from imil.study.plan_tables import Reader
 from imil.study.report.control_comparisons import MAIN, measure_name
 from imil.study.report.number_format import SHARES, VERDICTS, plain, signed, signed_interval
 from imil.study.statistics import MEASURES

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
+from imil.grid import Grid
 from imil.readers.simulated import NO_SQUARES, Reference
 from imil.store import Store
 from imil.training.classifier import EpochOrder
@@ -28,19 +29,27 @@ class Recorded:
 
     def __init__(self, store: Path) -> None:
         self._readings: dict[str, Reading] = {}
+        self._grids: dict[str, Grid] = {}
         opened = Store(store, readonly=True)
         try:
             for round_ in opened.rounds():
-                keys = {case.id: case.key for case in opened.cases(round_.id)}
+                cases = {case.id: case for case in opened.cases(round_.id)}
                 for reading in opened.newest_readings(round_.id).values():
-                    self._readings[keys[reading.case]] = reading
+                    case = cases[reading.case]
+                    self._readings[case.key] = reading
+                    self._grids[case.key] = case.grid
         finally:
             opened.close()
 
     def squares(self, case: Case) -> tuple[int, ...]:
-        """The squares selected of the sample; none where it was not read or not selected in."""
+        """The squares kept of the sample; none where it was not read, or not corrected.
+
+        Where misleading squares alone were marked, all others are kept.
+        """
         reading = self.reading(case)
-        return reading.squares if reading is not None and reading.verdict == "focus" else ()
+        if reading is None or reading.verdict != "focus":
+            return ()
+        return reading.kept_squares(self._grids[case.key])
 
     def reading(self, case: Case) -> Reading | None:
         """The reading of the sample; None where it was not read."""
@@ -72,6 +81,7 @@ class Repeated:
                     known.reason,
                     known.seconds,
                     known.squares_before,
+                    known.misleading,
                 )
 
 

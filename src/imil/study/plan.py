@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -19,7 +18,8 @@ from pydantic import (
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.settings import TrainSettings, resolve
+from imil.round_settings import check_rounds
+from imil.settings import TrainSettings, load_toml, resolve
 from imil.study.arms import MIXED, Arm, Kind, TreatmentRequest, arms
 from imil.study.plan_tables import External, Name, Reader, Shortcut, Splits, Treatment, Whole
 from imil.study.study_folder import COUNTERFACTUAL
@@ -102,10 +102,11 @@ class Plan(BaseModel):
             )
         # errors in the settings of any job are raised now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
-        self.settings(Arm("baseline"), self.seeds[0]).check_grid()
-        several_rounds = len(self.settings(Arm("baseline"), 0).imil_epoch) > 1
+        first = self.settings(Arm("baseline"), self.seeds[0])
+        first.check_grid()
+        _check_rounds(first)
         same = next((arm for arm in self.rows if arm.uses_readings_of_imil), None)
-        if same is not None and several_rounds:
+        if same is not None and len(first.imil_epoch) > 1:
             what = f"treatment '{same.treatment}'" if same.treatment else f"control '{same.kind}'"
             raise SettingsError(
                 f"imil-epoch has several rounds, but the {what} has the same cases as imil in the "
@@ -169,18 +170,30 @@ class Plan(BaseModel):
         path.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
 
 
+def _check_rounds(settings: TrainSettings) -> None:
+    """Check that the round of all arms comes after the same epoch and has as many cases.
+
+    Raises: SettingsError: it may not.
+    """
+    check_rounds(settings)
+    if settings.round_when != "schedule":
+        raise SettingsError(
+            f"[training] contains round-when '{settings.round_when}', but the arms of a study "
+            "share the training up to a fixed epoch: take it out, and set imil-epoch"
+        )
+    if settings.budget != "none" and len(settings.imil_epoch) > 1:
+        raise SettingsError(
+            f"[training] contains budget {settings.budget} and several rounds, but a study "
+            "compares rounds of equally many cases: set num-outliers instead, or give one round"
+        )
+
+
 def read_plan(path: Path) -> Plan:
     """The plan of a TOML file; paths in it are taken from the file's folder.
 
     Raises: SettingsError: it cannot be read, or something in it is wrong, in one sentence.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    return make_plan(values, base=path.parent)
+    return make_plan(load_toml(path), base=path.parent)
 
 
 def make_plan(values: dict[str, Any], *, base: Path) -> Plan:

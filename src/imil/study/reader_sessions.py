@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imil.agreement import Agreement, agreement
+from imil.square_text import signed_squares
 from imil.study.phrases import count, duration
 from imil.study.reading_records import Answer, Session, run_sessions
 
@@ -74,7 +75,7 @@ def _table(one: Session) -> Table:
         cells = ("unread", "", "", "")
         if reading is not None:
             time = duration(answer.seconds) if answer.seconds else "–"
-            squares = " ".join(map(str, reading.squares))
+            squares = signed_squares(reading.squares, reading.misleading)
             cells = (reading.verdict, squares, time, reading.reason)
         place = f"{answer.epoch}/{answer.number}" if several else str(answer.number)
         predicted = f"{answer.predicted} {100 * answer.confidence:.0f} %"
@@ -98,7 +99,9 @@ def agreed(sessions: Sequence[Session]) -> Agreement | None:
     for place, answers in by_place.items():
         if len(answers) > 1:
             content = [
-                (who, r.verdict, r.squares) for who, a in answers.items() if (r := a.reading)
+                (who, r.verdict, r.squares, r.misleading)
+                for who, a in answers.items()
+                if (r := a.reading)
             ]
             distinct.setdefault((place[2], frozenset(content)), (place, answers))
     readings = [

@@ -83,7 +83,7 @@ class Session:
     def seconds(self) -> tuple[float, ...]:
         """The time of each answer that has one; an answer replayed in several runs counts once."""
         distinct = {
-            (one.key, r.verdict, r.squares, r.reason, r.seconds): one.seconds
+            (one.key, r.verdict, r.squares, r.misleading, r.reason, r.seconds): one.seconds
             for one in self.read
             if (r := one.reading) is not None and one.seconds  # 0: not measured
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import pandas as pd
@@ -25,14 +25,15 @@ class History:
 
     Args:
         folder: where the table lies.
-        always: completed epochs after which the table is written whatever the time.
+        always: completed epochs after which the table is written whatever the time; asked once
+            the epoch has its row.
         validate: what the validation set gives.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        always: tuple[int, ...],
+        always: Container[int],
         validate: Callable[[], dict[str, float]],
     ) -> None:
         self._folder, self._always, self._validate = folder, always, validate

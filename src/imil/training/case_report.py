@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image as Pillow
 
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
 from imil.fills import blackout
+from imil.html_templates import html_templates
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
 from imil.store import Store
@@ -82,15 +82,12 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         (round_, store.cases(round_.id), store.newest_readings(round_.id))
         for round_ in store.rounds(run)
     ]
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # names may be hostile
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("cases.html").render(
-        run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
+    page = (
+        html_templates(TEMPLATES)
+        .get_template("cases.html")
+        .render(
+            run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
+        )
     )
     with atomic_write(path) as file:
         file.write_text(page, encoding="utf-8")
@@ -105,7 +102,9 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
         path.unlink(missing_ok=True)  # of an earlier state of the run
         return
     strips = [
-        review_strip(case, reading.squares if reading else (), reading.verdict if reading else None)
+        review_strip(case, reading.squares, reading.verdict, misleading=reading.misleading)
+        if reading
+        else review_strip(case, (), None)
         for case, reading in pairs
     ]
     width = max(strip.width for strip in strips)
@@ -146,21 +145,27 @@ def _reading(reading: Reading) -> ReadingView:
 def _pictures(case: Case, reading: Reading | None) -> list[tuple[str, Pillow.Image]]:
     """The four pictures of a case with their captions."""
     image = resize_to_height(case.image, HEIGHT)
-    focus = reading is not None and reading.verdict == "focus"
-    squares = reading.squares if reading is not None and focus else None
-    kept = squares or case.earlier
+    if reading is None or reading.verdict != "focus":
+        reading = None
+    squares, misleading = (reading.squares, reading.misleading) if reading else ((), ())
+    kept = reading.kept_squares(case.grid) if reading else case.earlier
     trained_on = image
     if kept:
         trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2]))
     selected = squares_as_text(squares) if squares else "none selected"
-    treatment = "blackout" if squares else "as before" if kept else "unchanged"
+    if misleading:
+        selected += f"; hatched: misleading {squares_as_text(misleading)}"
+    treatment = "blackout" if reading else "as before" if kept else "unchanged"
     return [
         ("image", Pillow.fromarray(image)),
         (
             f"attention for {case.predicted_name}",
             Pillow.fromarray(overlay(image, case.cam_predicted)),
         ),
-        (f"squares: {selected}", grid_lines(image, case.grid, squares=squares)),
+        (
+            f"squares: {selected}",
+            grid_lines(image, case.grid, squares=squares, misleading=misleading),
+        ),
         (f"trained on: {treatment}", Pillow.fromarray(trained_on)),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import BytesIO
 from pathlib import Path
@@ -73,7 +73,7 @@ class Checkpoints:
     def __init__(
         self,
         folder: RunFolder,
-        always: tuple[int, ...],
+        always: Container[int],
         writer: Writer,
         state: Callable[[], dict[str, Any]],
     ) -> None:

@@ -20,15 +20,17 @@ from imil.treatments import Batch, Draw, Treatment
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a training step gives, both as scalars on the device.
+    """What a training step gives, on the device.
 
     Args:
-        loss: in the graph.
-        accuracy: share of images whose own label is predicted, in [0, 1].
+        loss: scalar, in the graph.
+        accuracy: scalar, share of images whose own label is predicted, in [0, 1].
+        logits: (B, K), of the images as they are trained on, without gradients.
     """
 
     loss: Tensor
     accuracy: Tensor
+    logits: Tensor
 
 
 class Classifier(nn.Module):
@@ -116,7 +118,7 @@ class Classifier(nn.Module):
         extra = self.treatment.loss(logits, features, batch)
         with torch.no_grad():
             accuracy = (logits.argmax(dim=1) == labels).float().mean()
-        return StepResult(loss if extra is None else loss + extra, accuracy)
+        return StepResult(loss if extra is None else loss + extra, accuracy, logits.detach())
 
     def _logits_and_features(self, images: Tensor) -> tuple[Tensor, LayerFeatures | None]:
         # not `self`: what is outside the field of view was black before the image was augmented

@@ -122,7 +122,9 @@ def _local_reader(run: Run) -> Reader | None:
 
 
 def _check_replay(reader: Replay, run: Run) -> None:
-    usable = reader.usable(run.rounds, Grid.parse(run.settings.grid_size))
+    known = run.settings.round_when == "schedule"
+    epochs = run.rounds if known else {row.epoch for row in reader.rows if row.epoch is not None}
+    usable = reader.usable(epochs, Grid.parse(run.settings.grid_size))
     samples = run.samples["train"]
     if not {row.key for row in usable} & {samples.key(i) for i in range(len(samples))}:
         raise DataError(

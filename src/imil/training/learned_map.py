@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imil.atomic_files import atomic_write
-from imil.cases import Image
+from imil.cases import Image, Reading
 from imil.images.relevance_map import relevance_map, selected_shares
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
@@ -28,7 +28,7 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     if not rounds:
         return False
     grid = rounds[-1].settings.grid
-    newest = {}
+    newest: dict[str, Reading | None] = {}
     for round_ in rounds:
         if round_.settings.grid == grid:
             readings = store.newest_readings(round_.id)

@@ -19,6 +19,7 @@ import torch
 
 from imil.training.batches import Batches
 from imil.training.classifier import Classifier, EpochOrder
+from imil.training.epoch_predictions import EpochPredictions
 from imil.treatments import Batch
 
 
@@ -50,6 +51,7 @@ class Loop:
         device: where it trains.
         bfloat16: whether it multiplies in bfloat16, with weights in float32.
         lr_schedule: `constant` or `cosine`, see `lr_factor`.
+        record: takes up what the steps predict; None where nobody needs it.
     """
 
     def __init__(
@@ -63,12 +65,13 @@ class Loop:
         device: torch.device,
         bfloat16: bool,
         lr_schedule: str = "constant",
+        record: EpochPredictions | None = None,
     ) -> None:
         self.module, self.batches, self.order = module.to(device), batches, order
         self.optimizer = module.make_optimizer()
         self.epoch, self.epochs = 0, epochs  # completed, and in all
         self._seed, self._device, self._bfloat16 = seed, device, bfloat16
-        self._lr_schedule = lr_schedule
+        self._lr_schedule, self._record = lr_schedule, record
         self._lr = self.optimizer.param_groups[0]["lr"]  # a checkpoint has that of its last step
 
     def run(self, begin: Callable[[int], None], after_epoch: Callable[[EpochResult], None]) -> None:
@@ -110,6 +113,10 @@ class Loop:
             loss = loss + step.loss.detach() * len(batch.rows)
             accuracy = accuracy + step.accuracy * len(batch.rows)
             images += len(batch.rows)
+            if self._record is not None:
+                self._record.add(batch.rows, step.logits)
+        if self._record is not None:
+            self._record.end_epoch()
         means = float(loss / images), float(accuracy / images)
         return EpochResult(self.epoch + 1, self.epochs, *means)
 
@@ -121,17 +128,22 @@ class Loop:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of the training; random numbers come from seed and epoch."""
-        return {
+        state = {
             "epoch": self.epoch,
             "model": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        if self._record is not None:
+            state["epoch_predictions"] = self._record.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
+        if self._record is not None:
+            self._record.load_state_dict(state.get("epoch_predictions"), self.epoch)
 
 
 def lr_factor(schedule: str, done: float) -> float:

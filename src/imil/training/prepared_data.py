@@ -43,9 +43,13 @@ class Prepared:
         """The splits that have samples, train first."""
         return tuple(name for name in ("train", "val", "test") if name in self.split_of)
 
+    def rows(self, name: str) -> NDArray[np.intp]:
+        """Which rows of the table are in a split, ascending; sample i of the split is the i-th."""
+        return np.flatnonzero(np.asarray(self.split_of) == name)
+
     def samples(self, name: str) -> CorrectedDataset:
         """The samples of a split."""
-        rows = np.flatnonzero(np.asarray(self.split_of) == name)
+        rows = self.rows(name)
         show = self.original or self.load_original
 
         def original(i: int) -> Image:

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from imil.atomic_files import write_json
 from imil.cases import Reader, Round
 from imil.grid import Grid
-from imil.pytorch import IMIL, TorchModel
+from imil.pytorch import TorchModel
 from imil.pytorch.callback import versions
+from imil.round_settings import most_cases
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
@@ -32,21 +33,25 @@ from imil.training.loop import Loop, seed_everything
 from imil.training.malloc_settings import keep_freed_memory
 from imil.training.prepared_data import Prepared
 from imil.training.progress_reporter import ProgressReporter
+from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import build_classifier, check_batch_size, find_features
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
 from imil.training.run_results import write_results
+from imil.training.run_rounds import RunRounds
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_update import TreatmentUpdate
 
 LOG = logging.getLogger(__name__)
+EXACT_IN_BFLOAT16 = ("confident_mistakes", "auto")  # choices for which `Bfloat16Model` is made
 
 
 @dataclass
 class Run:
     """A training that is prepared: its folder, settings, data and network.
 
-    `marks` are epochs after which a checkpoint and predictions are kept, as before a round;
+    `rounds` are the epochs of the rounds, or their latest ones where they are not on schedule;
+    `marks` are others after which a checkpoint and predictions are kept, as before a round;
     `at_terminal` says that the reader has the terminal, where no bar may count the readings.
     """
 
@@ -65,9 +70,10 @@ class Run:
         if not self.settings.low_memory:
             keep_freed_memory()
         self.device = training_device(self.settings.device)
-        planned = self.settings.imil_epoch if self.settings.reader.kind != "none" else ()
-        self.rounds = tuple(epoch for epoch in planned if epoch < self.settings.epochs)
-        self.marks = tuple(sorted({*self.marks, *self.rounds}))
+        self._rounds = RunRounds(
+            self.settings, self.data, marks=self.marks, rows=lambda: self._history.rows
+        )
+        self.rounds = self._rounds.epochs
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
         self.writer = Writer()
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
@@ -85,15 +91,17 @@ class Run:
         larger = 4 if self.device.type == "cuda" else 1
         self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
+        self._kept = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
             self.folder,
             self.model,
             self.samples,
-            marks=self.marks,
-            rounds=self.rounds,
-            num_outliers=self.settings.num_outliers,
-            bfloat16=self._bfloat16,
+            marks=self._kept,
+            rounds=self._rounds.due,
+            num_outliers=most_cases(self.settings),
+            bfloat16=self._bfloat16 and self.settings.choice in EXACT_IN_BFLOAT16,
         )
+        self._history = History(self.folder, self._kept, self._predictions.validation)
         if self.rounds:
             self.model.check(self.samples["train"])
             grid = Grid.parse(self.settings.grid_size)
@@ -134,7 +142,7 @@ class Run:
                 return self._finish()
         reporter = ProgressReporter(Progress(store), self.name, self._predictions.test_metrics)
         with reporter.alive(), enough_memory(self.settings.batch_size):
-            imil = self._imil(reporter.waiting(reader), store, bar)
+            self._open_rounds(reporter.waiting(reader), store, bar)
             update = TreatmentUpdate(
                 self.module.treatment,
                 self.samples["train"],
@@ -149,16 +157,16 @@ class Run:
 
             def first(epoch: int) -> None:
                 if epoch == 0:
-                    imil.begin()
+                    self._rounds.begin()
                 else:
-                    round_ = imil.restore(epoch, self._predictions.train)
+                    round_ = self._rounds.restore(epoch, self._predictions.train)
                     update.restore()
                     update.after_round(round_)
                     update.after_epoch(epoch)
                     self._draw_learned_map(store, round_)
 
             def each(epoch: int) -> None:
-                round_ = imil.after_epoch(epoch, self._predictions.train)
+                round_ = self._rounds.after_epoch(epoch, self._predictions.train)
                 update.after_round(round_)
                 self._draw_learned_map(store, round_)
                 if epoch < self.settings.epochs:
@@ -182,24 +190,15 @@ class Run:
                 soft_wrap=True,
             )
 
-    def _imil(self, reader: Reader, store: Store, bar: Bar) -> IMIL:
+    def _open_rounds(self, reader: Reader, store: Store, bar: Bar) -> None:
         def ask(cases: Any) -> Any:
             bar.hide()  # the reader has the screen
             if self.at_terminal or self.settings.reader.kind == "console":
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 
-        return IMIL(
-            self.samples["train"],
-            self.model,
-            ask,
-            store=store,
-            run=self.name,
-            imil_epoch=self.rounds,
-            num_outliers=self.settings.num_outliers,
-            grid_size=self.settings.grid_size,
-            say=self.console.print,
-            seed=self.settings.seed,
+        self._rounds.open(
+            self.samples["train"], self.model, ask, store, self.name, self.console.print
         )
 
     def _fit(
@@ -218,9 +217,9 @@ class Run:
         epochs = RunEpochs(
             self._loop(),
             self.folder,
-            marks=self.marks,
+            marks=self._kept,
             writer=self.writer,
-            history=History(self.folder, self.marks, self._predictions.validation),
+            history=self._history,
             bar=bar,
             update=update,
         )
@@ -252,6 +251,7 @@ class Run:
             device=self.device,
             bfloat16=self._bfloat16,
             lr_schedule=self.settings.lr_schedule,
+            record=self._rounds.record,
         )
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from imil.errors import ImilError
@@ -36,7 +36,7 @@ class RunEpochs:
         loop: Loop,
         folder: RunFolder,
         *,
-        marks: tuple[int, ...],
+        marks: Container[int],
         writer: Writer,
         history: History,
         bar: Bar,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from imil.cases import Model
@@ -23,9 +23,9 @@ class RunPredictions:
         samples: the images of each split, by its name.
         marks: completed epochs after which every split is predicted.
         rounds: those of them after which a round is held.
-        num_outliers: cases of a round.
-        bfloat16: whether training multiplies in bfloat16; before a round the training set is then
-            predicted so too, and close calls again in float32.
+        num_outliers: the most cases that a round may have.
+        bfloat16: whether the training set may be predicted in bfloat16 before a round, and what may
+            be among the most confident mistakes again in float32.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class RunPredictions:
         model: TorchModel,
         samples: Mapping[str, CorrectedDataset],
         *,
-        marks: tuple[int, ...],
-        rounds: tuple[int, ...],
+        marks: Container[int],
+        rounds: Container[int],
         num_outliers: int,
         bfloat16: bool,
     ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imil.errors import SettingsError
+from imil.round_settings import check_rounds
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, flag_name, load_config, resolve
 
@@ -39,6 +40,7 @@ def set_up_run(
         values.pop(name, None)
     settings = resolve(values).with_absolute_paths(Path())
     settings.check_grid()
+    check_rounds(settings)
     folder = RunFolder(out or _unused_folder(Path("runs"), settings))
     _check_unused(folder, settings)
     return settings, folder

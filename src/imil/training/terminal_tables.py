@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from imil.cases import Case, Reading
+from imil.square_text import signed_squares
 from imil.store import Store
 
 COLUMNS = ("Case", "Sample", "Ground truth", "Predicted", "Verdict", "Squares", "Reader")
@@ -72,7 +73,11 @@ def round_tables(store: Store) -> Iterator[Table]:
 def _case(case: Case, reading: Reading | None) -> tuple[str, ...]:
     answer = ("unread", "", "")
     if reading is not None:
-        answer = (reading.verdict, " ".join(map(str, reading.squares)), reading.reader)
+        answer = (
+            reading.verdict,
+            signed_squares(reading.squares, reading.misleading),
+            reading.reader,
+        )
     predicted = f"{case.predicted_name} {case.confidence:.0%}"
     return (str(case.number), case.key, case.true_name, predicted, *answer)
 

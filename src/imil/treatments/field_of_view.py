@@ -1,9 +1,10 @@
 """Squares that the model may not use are black in every image, in training and in use.
 
 Which they are takes two kinds of evidence. Readers say which squares are irrelevant: those that
-almost nobody selected. Exchanging these squares between training images shows on which of them
-the model relies. A square is covered where both agree, so films without a shortcut lose nothing,
-and a corner letter is gone from every film, also in the hospital where the model is used.
+almost nobody selected, or that several marked as misleading. Exchanging these squares between
+training images shows on which of them the model relies. A square is covered where both agree, so
+films without a shortcut lose nothing, and a corner letter is gone from every film, also in the
+hospital where the model is used.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from imil.treatments.predicted import (
     EVEN,
     IRRELEVANT,
     evidence_of,
+    misleading_squares,
     predict_relevance,
     relied_on,
     squares_where,
@@ -37,7 +39,8 @@ class FieldOfView(Treatment):
 
     Args:
         irrelevant: a square is irrelevant that at most this share of the readings selected,
-            in [0, 1).
+            in [0, 1). So is one that at least two readings, and at least this share, mark as
+            misleading, if fewer select it.
         reliance: how far the model must rely on an irrelevant square for it to be covered, in
             multiples of the share that each square would have if all counted the same; 0 covers
             every irrelevant square.
@@ -90,8 +93,8 @@ class FieldOfView(Treatment):
         Raises: SettingsError: the readings do not say which squares are irrelevant.
         """
         relevance = predict_relevance(readings, grid, model, samples, rng)
-        prior = relevance.squares[0]
-        irrelevant = list(squares_where(prior <= self.irrelevant))
+        misleading = misleading_squares(readings, grid, self.irrelevant)
+        irrelevant = list(squares_where((relevance.squares[0] <= self.irrelevant) | misleading))
         measured = None
         covered = set(irrelevant)
         if self.reliance > 0 and irrelevant:
@@ -100,6 +103,8 @@ class FieldOfView(Treatment):
         if previous is not None:  # a model cannot rely on what is covered: it stays so
             covered |= (every - set(previous.squares)) & set(irrelevant)
         evidence = _evidence(relevance, irrelevant, measured, tuple(sorted(covered)))
+        if misleading.any():  # what nobody marked is not in the evidence
+            evidence["misleading"] = list(squares_where(misleading))
         return Field(grid, tuple(sorted(every - covered)), evidence)
 
 

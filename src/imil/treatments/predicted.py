@@ -5,7 +5,7 @@ Shared by the treatments that act on more than the images that were read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,37 @@ from imil.treatments.reliance import Reliance, measure_reliance
 IRRELEVANT = 0.1  # a square is irrelevant that at most this share of the readings selected
 EVEN = 2.5  # times the share that a square would have if all squares counted the same
 MOST_RELIANCE = 4096.0  # times that share, where of 64×64 squares one alone counts
+MISLEADING = 2  # readings, at least; one alone may be a slip of the hand
 FAR = 4.0  # standard errors; p < 0.001 also after correction for 16 squares
 
 
 def focused(readings: Mapping[int, Reading]) -> dict[int, Reading]:
-    """The readings that select squares."""
+    """The readings that tell where to look: by selected squares, by misleading ones, or both."""
     return {i: reading for i, reading in readings.items() if reading.verdict == "focus"}
+
+
+def marked(lists: Iterable[Sequence[int]], grid: Grid) -> NDArray[np.bool_]:
+    """Which squares each of the lists has, bool (lists, S).
+
+    >>> marked([(1,), ()], Grid(1, 2)).tolist()
+    [[True, False], [False, False]]
+    """
+    rows = [[square in squares for square in range(1, grid.squares + 1)] for squares in lists]
+    return np.array(rows, bool).reshape(len(rows), grid.squares)
+
+
+def misleading_squares(
+    readings: Mapping[int, Reading], grid: Grid, share: float
+) -> NDArray[np.bool_]:
+    """Which squares the readings call misleading in all images, bool (S,).
+
+    Those that at least two of them, and at least this share, mark so, if fewer select them.
+    """
+    focus = focused(readings).values()
+    misleading = marked([reading.misleading for reading in focus], grid).sum(axis=0)
+    selected = marked([reading.squares for reading in focus], grid).sum(axis=0)
+    result: NDArray[np.bool_] = misleading >= max(MISLEADING, share * len(focus))
+    return result & (misleading > selected)
 
 
 def predict_relevance(
@@ -43,13 +68,12 @@ def predict_relevance(
     Raises: SettingsError: fewer than 5 readings select squares, or the prediction is no better
         than chance on readings left out.
     """
-    focus = focused(readings)
-    selected = np.array(
-        [[s in reading.squares for s in range(1, grid.squares + 1)] for reading in focus.values()]
-    )
+    # misleading squares alone say nothing about the others
+    selected = {i: reading.squares for i, reading in focused(readings).items() if reading.squares}
     features = None if by == "position" else model.features(samples, grid=grid)
-    rows = np.array(list(focus), np.intp)
-    return propagate(selected, n=len(samples), by=by, features=features, rows=rows, rng=rng)
+    rows = np.array(list(selected), np.intp)
+    known = marked(selected.values(), grid)
+    return propagate(known, n=len(samples), by=by, features=features, rows=rows, rng=rng)
 
 
 def relied_on(

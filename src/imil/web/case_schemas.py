@@ -102,6 +102,7 @@ def reading_response(reading: Reading) -> ReadingResponse:
         verdict=reading.verdict,
         squares=list(reading.squares),
         squares_before=None if before is None else list(before),
+        misleading=list(reading.misleading),
         reason=reading.reason,
         seconds=reading.seconds,
         created=reading.created,

@@ -46,6 +46,7 @@ class ReadingRequest(RequestModel):
     verdict: Verdict
     squares: Squares
     squares_before: Squares | None = None
+    misleading: Squares = Field(default_factory=list)
     reason: Annotated[str, Field(max_length=MAX_REASON, pattern="^[^\x00]*$")] = ""
     seconds: Seconds
 
@@ -161,6 +162,7 @@ class ReadingResponse(ResponseModel):
     verdict: Verdict
     squares: list[int]
     squares_before: list[int] | None
+    misleading: list[int]
     reason: str
     seconds: float
     created: str

@@ -30,6 +30,7 @@ from imil.study.checks.reader_answers import check_readers, hash_replays
 from imil.study.plan import Plan
 from imil.study.study_folder import StudyFolder
 from imil.training.network import build
+from imil.training.run_choice import check_choice
 
 LIBRARIES = ("pandas", "scipy")  # recorded beside the versions that every run records
 RECORDED = ["label", "class_name", "content"]  # must not change while a study runs
@@ -246,7 +247,7 @@ def _split(
 
 
 def _check_training(plan: Plan, data: ImageSet, splits: Sequence[Sequence[str]]) -> None:
-    """Check that every job can start: enough images for a batch, and a network that exists."""
+    """Check that every job can start: images for a batch and for the choice of cases, a network."""
     settings = plan.settings(Arm("baseline"), plan.seeds[0])
     least = min(list(one).count("train") for one in splits)
     if least < settings.batch_size:
@@ -254,6 +255,10 @@ def _check_training(plan: Plan, data: ImageSet, splits: Sequence[Sequence[str]])
             f"{least} training images are fewer than a batch of {settings.batch_size}: set "
             f"batch-size in [training] to {least} or less"
         )
+    if plan.forked:
+        for one in splits:
+            rows = [i for i, name in enumerate(one) if name == "train"]
+            check_choice(settings, data.images.table, rows)
     with torch.random.fork_rng(devices=[]):
         build(
             settings.model,

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from imil.errors import ImilError, SettingsError
 from imil.grid import Grid
+from imil.readers.reading_table import Row
 from imil.readers.replay import Replay
 from imil.study.arms import Arm
 from imil.study.checks.leakage import Splits
-from imil.study.plan import Plan, Reader
+from imil.study.plan import Plan
+from imil.study.plan_tables import Reader
 from imil.training.prepared_data import Prepared
 from imil.training.reader_factory import make_reader
 from imil.training.web_reader import check_web_installed
@@ -52,9 +54,14 @@ def hash_replays(plan: Plan, data: Prepared) -> dict[str, str]:
     for reader in plan.readers:
         reads = _make(reader, data)
         if isinstance(reads, Replay):
-            lines = sorted(json.dumps([r.key, r.epoch, r.verdict, r.squares]) for r in reads.rows)
+            lines = sorted(json.dumps(_answer(row)) for row in reads.rows)
             hashes[reader.name] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return hashes
+
+
+def _answer(row: Row) -> tuple[object, ...]:
+    """What of a reading changes a training; misleading squares only where there are any."""
+    return (row.key, row.epoch, row.verdict, row.squares, *filter(None, [row.misleading]))
 
 
 def _make(reader: Reader, data: Prepared) -> object:
@@ -70,10 +77,7 @@ def _make(reader: Reader, data: Prepared) -> object:
 
 def _same_answers(replayed: Mapping[str, Replay]) -> Iterator[str]:
     for (one, ones), (other, others) in combinations(replayed.items(), 2):
-        first, second = (
-            {(r.key, r.epoch, r.verdict, r.squares) for r in replay.rows}
-            for replay in (ones, others)
-        )
+        first, second = ({_answer(row) for row in replay.rows} for replay in (ones, others))
         if first == second:
             yield f"'{one}' and '{other}' replay the same answers: their results are the same"
 

@@ -81,7 +81,7 @@ def _shared_cases(readings: Sequence[CaseReading]) -> tuple[list[SharedCase], Gr
 
     A case with the same readings in several trainings, as in a replay, counts once.
     """
-    focus = [one for one in readings if one.reading.verdict == "focus"]
+    focus = [one for one in readings if one.reading.squares]
     grid = focus[0].case.grid if focus else Grid()
     by_case: dict[tuple[object, ...], list[CaseReading]] = {}
     for one in focus:

@@ -27,7 +27,7 @@ class CaseReading:
 
 
 def case_readings(inputs: FigureInputs) -> list[CaseReading]:
-    """Every case that was read in an IMIL arm, by arm, most confident mistakes first."""
+    """Every case that was read in an IMIL arm, by arm, in the order of the round."""
     readings: list[CaseReading] = []
     for arm in inputs.arms:
         if arm.kind == "imil":

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from imil.errors import DataError
 from imil.fills import blackout
 from imil.images.colours import Picture, overlay
+from imil.images.montage import marks_as_text
 from imil.images.render import grid_lines, percent, squares_as_text
 from imil.study.figures.case_readings import (
     CaseReading,
@@ -70,7 +71,7 @@ def draw(inputs: FigureInputs) -> Drawing:
 
 
 def _choose(readings: Sequence[CaseReading]) -> list[CaseReading]:
-    """The most confident mistakes of each reader's first training, in turn, each image once."""
+    """The first cases of each reader's first training, in turn, each image once."""
     by_reader: dict[str, list[CaseReading]] = {}
     for one in readings:
         first = by_reader.setdefault(one.arm.id, [])
@@ -130,12 +131,14 @@ def _figure(shown: Sequence[CaseReading], probabilities: Sequence[TrueClassProba
 
 def _case_pictures(one: CaseReading, picture: Picture) -> list[Picture]:
     """Image, heat-map, squares, and corrected image."""
-    squares, grid = one.reading.squares, one.case.grid
-    selected = grid.mask(squares, *picture.shape[:2])
+    reading, grid = one.reading, one.case.grid
+    selected = grid.mask(reading.kept_squares(grid), *picture.shape[:2])
     return [
         picture,
         overlay(picture, one.case.cam_predicted),
-        np.asarray(grid_lines(picture, grid, squares=squares)),
+        np.asarray(
+            grid_lines(picture, grid, squares=reading.squares, misleading=reading.misleading)
+        ),
         blackout(picture, selected),
     ]
 
@@ -146,7 +149,7 @@ def _heading(one: CaseReading) -> str:
     reason = f" · “{reading.reason}”" if reading.reason else ""
     return (
         f"{case.true_name}, predicted {case.predicted_name} {percent(case.confidence)} · "
-        f"{one.arm.reader}{took}: squares {squares_as_text(reading.squares)}{reason}"
+        f"{one.arm.reader}{took}: {marks_as_text(reading.squares, reading.misleading)}{reason}"
     )
 
 
@@ -196,6 +199,7 @@ def _table(
                 "confidence": one.case.confidence,
                 "reader": one.arm.reader,
                 "squares": squares_as_text(one.reading.squares),
+                "misleading": squares_as_text(one.reading.misleading),
                 "grid": str(one.case.grid).replace("×", "x"),
                 "seconds": one.reading.seconds,
                 "reason": one.reading.reason,
@@ -220,10 +224,12 @@ def _caption(
         if any(one.end is not None for one in probabilities)
         else ""
     )
+    hatched = any(one.reading.misleading for one in shown)
+    marks = ", and hatched in orange those marked as misleading" if hatched else ""
     return (
-        f"Training images from {rounds}: the most confident mistakes in which squares were "
-        f"selected, in that order.{simulated} From left to right: the image; the heat-map of the "
+        f"Training images from {rounds}: the first cases in which squares were selected, in the "
+        f"order of the round.{simulated} From left to right: the image; the heat-map of the "
         "predicted class (the model's attention, not ground truth), scaled to its own maximum; "
-        "the squares that the reader selected; the image that the model was trained on from then "
-        f"on.{bars}"
+        f"the squares that the reader selected{marks}; the image that the model was trained on "
+        f"from then on.{bars}"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from imil.grid import Grid
 from imil.readers.simulated import EVEN_SHARE
 from imil.readers.spec import ReaderSpec
+from imil.round_settings import most_cases
 from imil.settings import TrainSettings
 from imil.study.arms import Kind
 from imil.study.phrases import count, listed
@@ -35,6 +36,27 @@ AUGMENTATIONS = {
     "flip": "half of the training images were flipped horizontally",
     "crop": "each training image was shifted by up to an eighth of its side vertically and "
     "horizontally, padded with black",
+}
+# which images a round showed, by the choice of cases; {} is their number
+SHOWN = {
+    "confident_mistakes": "Of the misclassified images, the {} with the highest confidence",
+    "auto": "Of the misclassified images, the {} with the highest confidence, or where there were "
+    "fewer also misclassified images of a cross-validated regression on the model's features,",
+    "out_of_fold": "Of the images misclassified by a cross-validated regression on the model's "
+    "features, the {} with the highest confidence",
+    "moving_average": "Of the images misclassified by the moving average of the predictions over "
+    "the epochs, the {} with the highest confidence",
+    "early_mistakes": "Of the images misclassified by the mean of the predictions of the first "
+    "five epochs, the {} with the highest confidence",
+    "class_balanced": "Of the misclassified images, {} with the highest confidence, taken from "
+    "each class in turn,",
+    "diverse": "Of the misclassified images with the highest confidence, the {} that lay farthest "
+    "apart by the model's features",
+    "off_lung": "The {} images with the largest share of the heat-map outside the lungs",
+    "likely_label_errors": "The {} images whose label was most likely wrong by a cross-validated "
+    "regression on the model's features (confident learning)",
+    "uncertain": "The {} images of the smallest margin between two classes",
+    "random": "{} images drawn at random",
 }
 DISPLAYS = {
     "web": "in a browser, with both labels and the Grad-CAM heat-maps of the predicted and of the "
@@ -126,8 +148,8 @@ def _round(findings: Findings) -> Iterator[str]:
     settings = findings.settings
     epochs = listed([str(epoch) for epoch in settings.imil_epoch])
     yield (
-        f"After epoch {epochs} the model predicted its training images. Of the misclassified "
-        f"images, the {settings.num_outliers} with the highest confidence were shown to a reader. "
+        f"After epoch {epochs} the model predicted its training images. "
+        f"{SHOWN[settings.choice].format(most_cases(settings))} were shown to a reader. "
         f"On a {settings.grid_size.replace('x', '×')} grid the reader selected the squares that "
         "the model should look at; all others were blacked out for the rest of the training."
     )

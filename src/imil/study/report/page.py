@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from imil.html_templates import html_templates
 from imil.study.figures import Drawn, LeftOut
 from imil.study.report.table_types import Table
 
@@ -103,15 +103,10 @@ class Status(NamedTuple):
 
 def render_page(title: str, subtitle: str, status: Status, sections: Sequence[Section]) -> str:
     """The whole document; sections without content are left out."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # names may be hostile
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
-        title=title, subtitle=subtitle, status=status, sections=[s for s in sections if s]
+    return (
+        html_templates(TEMPLATES)
+        .get_template("report.html")
+        .render(title=title, subtitle=subtitle, status=status, sections=[s for s in sections if s])
     )
 
 

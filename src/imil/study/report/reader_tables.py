@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.agreement import Agreement
+from imil.agreement import Agreement, MisleadingAgreement
 from imil.cases import VERDICTS
 from imil.study.phrases import count, duration, listed
 from imil.study.reading_records import Session
@@ -113,6 +113,23 @@ def _sentences(agreement: Agreement) -> Iterator[str]:
             f"Over the {count(agreement.cases, 'case')} in which all {len(agreement.readers)} "
             f"readers selected squares, Fleiss's kappa is {agreement.kappa:.2f}."
         )
+    if agreement.misleading is not None:
+        yield _misleading(agreement.misleading)
+
+
+def _misleading(agreed: MisleadingAgreement) -> str:
+    """How far readers agree on what is misleading, which the numbers above leave out."""
+    overlap = "cannot be computed" if agreed.jaccard is None else f"is {agreed.jaccard:.2f}"
+    kappa = ""
+    if agreed.kappa is not None:
+        kappa = (
+            f"; over the {count(agreed.cases, 'case')} in which all readers marked squares of "
+            f"either kind, Fleiss's kappa is {agreed.kappa:.2f}"
+        )
+    return (
+        f"In {count(agreed.marked, 'case')} some reader marked squares as misleading: their "
+        f"overlap between readers {overlap}{kappa}."
+    )
 
 
 def _case_table(agreement: Agreement) -> list[Table]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 
+from imil.round_settings import most_cases
 from imil.study.figures.focus_tables import blank_sentence, focus_by_arm, resolution_sentence
 from imil.study.phrases import count, duration, listed
 from imil.study.report.claim import Item
@@ -57,7 +58,7 @@ def _round(findings: Findings) -> str:
     settings = findings.settings
     epochs = listed([str(epoch) for epoch in settings.imil_epoch])
     return (
-        f"after epoch {epochs}, up to {count(settings.num_outliers, 'case')} on a "
+        f"after epoch {epochs}, up to {count(most_cases(settings), 'case')} on a "
         f"{settings.grid_size.replace('x', '×')} grid, read by "
         f"{listed([reader.name for reader in findings.plan.readers])}"
     )

@@ -116,6 +116,7 @@ def add_reading(
         reason=given.reason,
         seconds=given.seconds,
         squares_before=None if before is None else tuple(before),
+        misleading=tuple(given.misleading),
         id=reading,
     )
     read = room_queries.add_reading(store, visitor, case, new_reading)

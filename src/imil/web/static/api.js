@@ -40,6 +40,7 @@
  * @property {Verdict} verdict
  * @property {number[]} squares
  * @property {number[] | null} squaresBefore
+ * @property {number[]} misleading
  * @property {string} reason
  * @property {number} seconds
  * @property {string} created

@@ -9,7 +9,7 @@ import { newId, reduce, initialReading } from "./reading_state.js";
 /** @typedef {import("./api.js").Verdict} Verdict */
 /** @typedef {import("./local_store.js").LocalStore} LocalStore */
 /** @typedef {import("./outbox.js").Outbox} Outbox */
-/** @typedef {{id: string, firstId: string, squares: number[], before: number[] | null,
+/** @typedef {{id: string, firstId: string, squares: number[], misleading?: number[], before: number[] | null,
  *   reason: string, seconds: number}} Draft */
 
 const SAVE_INTERVAL = 5000; // ms between saves of the draft
@@ -40,6 +40,7 @@ export class CaseSession extends EventTarget {
     this.#timer = new ActiveTimer(previous?.seconds ?? 0);
     this.state = initialReading({
       squares: previous?.squares ?? caseData.firstLook ?? [],
+      misleading: previous?.misleading ?? [],
       reason: previous?.reason ?? "",
       before: draft?.before ?? caseData.reading?.squaresBefore ?? caseData.firstLook ?? null,
       phase: !blind ? "paper" : caseData.opinion ? "revealed" : "first",
@@ -63,7 +64,7 @@ export class CaseSession extends EventTarget {
   dispatch(action) {
     const before = this.state;
     this.state = reduce(before, action);
-    if (this.state.squares !== before.squares || this.state.reason !== before.reason) this.#changed = true;
+    if (this.state.squares !== before.squares || this.state.misleading !== before.misleading || this.state.reason !== before.reason) this.#changed = true;
     this.#saveDraft();
     this.dispatchEvent(new Event("change"));
   }
@@ -83,10 +84,11 @@ export class CaseSession extends EventTarget {
 
   /** Submits the reading and leaves the case. @param {Verdict} verdict */
   answer(verdict) {
-    const { squares, before, reason } = this.state;
+    const { squares, misleading, before, reason } = this.state;
     const body = {
       verdict,
       squares: verdict === "focus" ? [...squares] : [],
+      misleading: verdict === "focus" ? [...misleading] : [],
       squaresBefore: before && [...before],
       reason: reason.trim(),
       seconds: this.seconds,
@@ -136,12 +138,13 @@ export class CaseSession extends EventTarget {
   #saveDraft() {
     // a case that has a reading and was only looked at needs no draft
     if (!this.#localStore || (!this.#changed && this.caseData.reading)) return;
-    const { squares, before, reason } = this.state;
+    const { squares, misleading, before, reason } = this.state;
     /** @type {Draft} */
     const draft = {
       id: this.#id,
       firstId: this.#firstLookId,
       squares: [...squares],
+      misleading: [...misleading],
       before: before && [...before],
       reason,
       seconds: this.seconds,

@@ -78,6 +78,49 @@ export function parseSquares(grid, text) {
 }
 
 /**
+ * The squares that a text marks: `2 3 -4` selects 2 and 3 and marks 4 as misleading.
+ * @param {Grid} grid @param {string} text @returns {{squares: number[], misleading: number[]}}
+ * @throws {RangeError} with a message for the reader
+ */
+export function parseMarks(grid, text) {
+  // a minus with nothing but a separator before it; 5-8 and 5 - 8 are ranges
+  const minus = /(?<![^\s,;])[-–−](\d{1,4}(?:[-–]\d{1,4})?)(?![^\s,;])/g;
+  const misleading = parseSquares(grid, [...text.matchAll(minus)].map((match) => match[1]).join(" "));
+  const squares = parseSquares(grid, text.replace(minus, " "));
+  const both = squares.find((square) => misleading.includes(square));
+  if (both) throw new RangeError(`Square ${both} is both selected and misleading: mark it once.`);
+  return { squares, misleading };
+}
+
+/**
+ * Marked squares as they are typed. @param {readonly number[]} squares
+ * @param {readonly number[]} misleading
+ */
+export function typedMarks(squares, misleading) {
+  return [...squares, ...misleading.map((square) => `-${square}`)].join(" ");
+}
+
+/**
+ * Diagonal lines across squares as an SVG path, fewer on a finer grid.
+ * @param {Grid} grid @param {readonly number[]} squares @param {number} height
+ * @param {number} width
+ */
+export function hatchPath(grid, squares, height, width) {
+  const count = Math.max(3, Math.min(7, Math.round(28 / Math.max(grid.rows, grid.cols))));
+  let path = "";
+  for (const square of squares) {
+    const { left, top, right, bottom } = squareBox(grid, square, height, width);
+    for (let i = 1; i <= count; i += 1) {
+      const sum = (2 * i) / (count + 1); // of both coordinates along the line, in sides of the square
+      const [low, high] = [Math.max(0, sum - 1), Math.min(1, sum)];
+      const at = (/** @type {number} */ x, /** @type {number} */ y) => `${left + x * (right - left)} ${top + y * (bottom - top)}`;
+      path += `M${at(low, high)}L${at(high, low)}`;
+    }
+  }
+  return path;
+}
+
+/**
  * The outline of a set of squares as an SVG path: edges between two chosen squares are left out.
  * @param {Grid} grid @param {readonly number[]} squares @param {number} height
  * @param {number} width

@@ -2,7 +2,7 @@
 // on the very edge of the pixels that would be cut.
 
 import { assign, fill, s } from "./dom.js";
-import { squareBox, allSquares, gridLinesPath, outlinePath } from "./grid_geometry.js";
+import { squareBox, allSquares, gridLinesPath, hatchPath, outlinePath } from "./grid_geometry.js";
 import { transformPoint, css, inverse } from "./view_transform.js";
 
 /** @typedef {import("./grid_geometry.js").Grid} Squares */
@@ -17,9 +17,11 @@ export class GridOverlay extends HTMLElement {
   #earlier = s("path", { class: "grid-earlier" });
   #halo = s("path", { class: "grid-halo" });
   #selection = s("path", { class: "grid-chosen" });
+  #misleadingHalo = s("path", { class: "grid-halo" });
+  #misleading = s("path", { class: "grid-misleading" });
   #cursor = s("rect", { class: "grid-cursor" });
   #cells = s("g");
-  #space = s("g", {}, this.#tint, this.#lines, this.#earlier, this.#halo, this.#selection, this.#cursor, this.#cells);
+  #space = s("g", {}, this.#tint, this.#lines, this.#earlier, this.#misleadingHalo, this.#misleading, this.#halo, this.#selection, this.#cursor, this.#cells);
   #numbers = s("g", { class: "grid-numbers", "aria-hidden": "true" });
   #svg = s("svg", {}, this.#space, this.#numbers);
   /** @type {Squares} */
@@ -27,8 +29,8 @@ export class GridOverlay extends HTMLElement {
   /** @type {Size} */
   #film = { height: 1, width: 1 };
   #matrix = /** @type {Matrix} */ ({ a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 });
-  /** @type {readonly number[]} */
-  #selected = [];
+  /** @type {import("./reading_state.js").Marks} */
+  #marks = { squares: [], misleading: [] };
   /** The square with keyboard focus. */
   active = 1;
 
@@ -54,18 +56,28 @@ export class GridOverlay extends HTMLElement {
     this.#moveTo(1);
   }
 
-  /** @param {readonly number[]} squares */
-  select(squares) {
+  /** @param {import("./reading_state.js").Marks} marks */
+  mark(marks) {
+    const { squares, misleading } = (this.#marks = marks);
     const { height, width } = this.#film;
-    this.#selected = squares;
+    const hatch = outlinePath(this.#grid, misleading, height, width) + hatchPath(this.#grid, misleading, height, width);
+    this.#misleading.setAttribute("d", hatch);
+    this.#misleadingHalo.setAttribute("d", hatch);
     const path = outlinePath(this.#grid, squares, height, width);
     this.#selection.setAttribute("d", path);
     this.#halo.setAttribute("d", path);
     this.#tint.setAttribute("d", squares.map((n) => this.#boxPath(n)).join(""));
     const selected = new Set(squares);
+    const wrong = new Set(misleading);
     const cells = this.#cells.querySelectorAll("rect");
-    cells.forEach((cell, i) => cell.setAttribute("aria-selected", String(selected.has(i + 1))));
-    [...this.#numbers.children].forEach((text, i) => text.classList.toggle("on", selected.has(i + 1)));
+    cells.forEach((cell, i) => {
+      cell.setAttribute("aria-selected", String(selected.has(i + 1)));
+      cell.setAttribute("aria-label", this.#cellLabel(i + 1) + (wrong.has(i + 1) ? ", misleading" : ""));
+    });
+    [...this.#numbers.children].forEach((text, i) => {
+      text.classList.toggle("on", selected.has(i + 1));
+      text.classList.toggle("misleading", wrong.has(i + 1));
+    });
   }
 
   /** @param {Matrix} m */
@@ -102,7 +114,7 @@ export class GridOverlay extends HTMLElement {
       tabindex: 0,
       role: "grid",
       "aria-multiselectable": "true",
-      "aria-label": "Grid of squares. Arrow keys move, space selects.",
+      "aria-label": "Grid of squares. Arrow keys move; space selects, then marks as misleading, then clears.",
     });
     this.#svg.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -132,12 +144,18 @@ export class GridOverlay extends HTMLElement {
       class: "grid-cell",
       role: "gridcell",
       "aria-selected": "false",
-      "aria-label": `Square ${square}, row ${row + 1}, column ${col}`,
+      "aria-label": this.#cellLabel(square),
       x: left,
       y: top,
       width: right - left,
       height: bottom - top,
     });
+  }
+
+  /** @param {number} square */
+  #cellLabel(square) {
+    const { cols } = this.#grid;
+    return `Square ${square}, row ${Math.floor((square - 1) / cols) + 1}, column ${((square - 1) % cols) + 1}`;
   }
 
   /** @param {number} square */
@@ -164,8 +182,8 @@ export class GridOverlay extends HTMLElement {
     return { x: Math.min(one.x, other.x), y: Math.min(one.y, other.y) };
   }
 
-  get squares() {
-    return this.#selected;
+  get marks() {
+    return this.#marks;
   }
 }
 

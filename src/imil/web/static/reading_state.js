@@ -1,20 +1,22 @@
-// The state of a reading in progress: squares, reason, undo history. A pure reducer.
+// The state of a reading in progress: marked squares, reason, undo history. A pure reducer.
 
 /** @typedef {"paper" | "first" | "revealed"} Phase `first`: blind, before the prediction is shown */
 /** @typedef {readonly number[]} Squares sorted, without duplicates */
+/** @typedef {{squares: Squares, misleading: Squares}} Marks selected and misleading; no square is in both */
+/** @typedef {"selected" | "misleading" | "none"} Mark the state of a square */
 
 /** @typedef {object} ReadingState
  * @property {Squares} squares
+ * @property {Squares} misleading
  * @property {string} reason
  * @property {Phase} phase
  * @property {Squares | null} before selected before the model's prediction was shown
- * @property {readonly Squares[]} past
- * @property {readonly Squares[]} future
+ * @property {readonly Marks[]} past
+ * @property {readonly Marks[]} future
  * @property {string | null} merging changes with this name are undone together
  */
 
-/** @typedef {{type: "set", squares: Squares, merge?: string}
- *   | {type: "toggle", square: number}
+/** @typedef {{type: "set", squares: Squares, misleading?: Squares, merge?: string}
  *   | {type: "undo"} | {type: "redo"} | {type: "commit"}
  *   | {type: "reason", text: string}
  *   | {type: "reveal", before: Squares}} Action */
@@ -25,6 +27,7 @@ const MAX_UNDO = 200;
 export function initialReading(values = {}) {
   return {
     squares: [],
+    misleading: [],
     reason: "",
     phase: "paper",
     before: null,
@@ -39,9 +42,7 @@ export function initialReading(values = {}) {
 export function reduce(state, action) {
   switch (action.type) {
     case "set":
-      return withSquares(state, action.squares, action.merge ?? null);
-    case "toggle":
-      return withSquares(state, withToggled(state.squares, action.square), null);
+      return withMarks(state, marks(action.squares, action.misleading ?? state.misleading), action.merge ?? null);
     case "undo":
       return undo(state);
     case "redo":
@@ -56,33 +57,73 @@ export function reduce(state, action) {
   }
 }
 
-/** @param {ReadingState} state @param {Squares} squares @param {string | null} merge */
-function withSquares(state, squares, merge) {
-  const next = [...new Set(squares)].sort((a, b) => a - b);
-  if (sameSquares(next, state.squares)) return { ...state, merging: merge };
+/** @param {ReadingState} state @param {Marks} next @param {string | null} merge */
+function withMarks(state, next, merge) {
+  if (sameSquares(next.squares, state.squares) && sameSquares(next.misleading, state.misleading)) return { ...state, merging: merge };
   const merges = merge !== null && merge === state.merging;
-  const past = merges ? state.past : [...state.past, state.squares].slice(-MAX_UNDO);
-  return { ...state, squares: next, past, future: [], merging: merge };
+  const past = merges ? state.past : [...state.past, marksOf(state)].slice(-MAX_UNDO);
+  return { ...state, ...next, past, future: [], merging: merge };
 }
 
 /** @param {ReadingState} state */
 function undo(state) {
-  const squares = state.past.at(-1);
-  if (!squares) return state;
-  const future = [state.squares, ...state.future];
-  return { ...state, squares, past: state.past.slice(0, -1), future, merging: null };
+  const last = state.past.at(-1);
+  if (!last) return state;
+  const future = [marksOf(state), ...state.future];
+  return { ...state, ...last, past: state.past.slice(0, -1), future, merging: null };
 }
 
 /** @param {ReadingState} state */
 function redo(state) {
-  const [squares, ...future] = state.future;
-  if (!squares) return state;
-  return { ...state, squares, past: [...state.past, state.squares], future, merging: null };
+  const [next, ...future] = state.future;
+  if (!next) return state;
+  return { ...state, ...next, past: [...state.past, marksOf(state)], future, merging: null };
 }
 
-/** @param {Squares} squares @param {number} square */
-export function withToggled(squares, square) {
-  return squares.includes(square) ? squares.filter((s) => s !== square) : [...squares, square];
+/** @param {Marks} state @returns {Marks} */
+function marksOf({ squares, misleading }) {
+  return { squares, misleading };
+}
+
+/** Sorted; a square in both lists is selected. @param {Squares} squares @param {Squares} misleading @returns {Marks} */
+function marks(squares, misleading) {
+  const sorted = (/** @type {Squares} */ list) => [...new Set(list)].sort((a, b) => a - b);
+  return { squares: sorted(squares), misleading: sorted(misleading.filter((square) => !squares.includes(square))) };
+}
+
+/** @param {Marks} given @param {number} square @returns {Mark} */
+export function markOf({ squares, misleading }, square) {
+  return squares.includes(square) ? "selected" : misleading.includes(square) ? "misleading" : "none";
+}
+
+/** What a click makes of a square: selected, then misleading, then neither.
+ * @param {Mark} mark @param {boolean} two whether squares can only be selected @returns {Mark} */
+export function nextMark(mark, two) {
+  if (mark === "none") return "selected";
+  return mark === "selected" && !two ? "misleading" : "none";
+}
+
+/** The marks with these squares in that state.
+ * @param {Marks} given @param {Iterable<number>} changed @param {Mark} mark @returns {Marks} */
+export function withMark({ squares, misleading }, changed, mark) {
+  const touched = new Set(changed);
+  const others = (/** @type {Squares} */ list) => list.filter((square) => !touched.has(square));
+  return {
+    squares: mark === "selected" ? [...others(squares), ...touched] : others(squares),
+    misleading: mark === "misleading" ? [...others(misleading), ...touched] : others(misleading),
+  };
+}
+
+/** The squares that the model will see: those selected, or else all but the misleading ones.
+ * @param {Marks} given @param {readonly number[]} all squares of the grid @returns {Squares} */
+export function keptSquares({ squares, misleading }, all) {
+  return squares.length ? squares : all.filter((square) => !misleading.includes(square));
+}
+
+/** Such as “squares 2, 3; misleading 4”. @param {Marks} given */
+export function marksText({ squares, misleading }) {
+  const parts = [squares.length && `${squares.length === 1 ? "square" : "squares"} ${squares.join(", ")}`, misleading.length && `misleading ${misleading.join(", ")}`];
+  return parts.filter(Boolean).join("; ");
 }
 
 /** @param {Squares} a @param {Squares} b */

@@ -18,8 +18,9 @@ export const COMMANDS = [
     ["reason", "e", "Enter a reason"],
   ]),
   ...group("Squares", [
-    ["grid", "g", "Select by keyboard: arrows move, space selects"],
-    ["numbers", "d", "Enter square numbers"],
+    ["grid", "g", "Select by keyboard: arrows move, space selects, marks as misleading, clears"],
+    ["misleading", "k", "Mark the square at the keyboard’s cursor as misleading, or clear it"],
+    ["numbers", "d", "Enter square numbers; -4 marks 4 as misleading"],
     ["all", "a", "Select all squares"],
     ["none", "x", "Clear selection"],
     ["complement", "c", "Invert the selection"],

@@ -8,6 +8,7 @@ import { HeatMap, sizeTo } from "./heat_map.js";
 import { RenderBackend } from "./render_backend.js";
 import { Ruler } from "./ruler.js";
 import { squareAt } from "./grid_geometry.js";
+import { markOf, nextMark, withMark } from "./reading_state.js";
 import { compose, transformPoint, inverse, matrix, orientation } from "./view_transform.js";
 
 /** @typedef {import("./api.js").Pixels} Pixels */
@@ -28,7 +29,7 @@ export class Viewer extends HTMLElement {
   #view = null;
   /** @type {import("./ruler.js").Line | null} */
   #line = null;
-  /** @type {{adding: boolean, name: string} | null} */
+  /** @type {{mark: import("./reading_state.js").Mark, name: string} | null} */
   #stroke = null;
   #strokes = 0;
   #frame = 0;
@@ -39,8 +40,10 @@ export class Viewer extends HTMLElement {
 
   /** @param {View} _view zoom, pan or window was changed with the pointer */
   onview = (_view) => {};
-  /** @param {readonly number[]} _squares @param {string | null} _stroke name of the drag that selected them; null for a single square */
-  onsquares = (_squares, _stroke) => {};
+  /** Whether squares can only be selected, and not marked as misleading. */
+  selectOnly = false;
+  /** @param {import("./reading_state.js").Marks} _marks @param {string | null} _stroke name of the drag that made them; null for a single square */
+  onmarks = (_marks, _stroke) => {};
   /** The drag of this name was cancelled. @param {string} _stroke */
   onstrokecancel = (_stroke) => {};
 
@@ -50,7 +53,7 @@ export class Viewer extends HTMLElement {
     this.backend = new RenderBackend(imageCache, () => this.onrendererchange());
     this.#right.pane.insertBefore(this.#heat, this.#right.grid);
     for (const { pane: element } of this.#panes) attachGestures(element, this.#gestureTarget(element));
-    this.#left.grid.onpick = (square) => this.#toggle(square);
+    this.#left.grid.onpick = (square) => this.#advance(square);
     const sizes = new ResizeObserver(() => this.redraw());
     for (const { pane: element } of this.#panes) sizes.observe(element);
   }
@@ -93,9 +96,16 @@ export class Viewer extends HTMLElement {
     this.#heat.opacity = opacity;
   }
 
-  /** @param {readonly number[]} squares */
-  select(squares) {
-    for (const { grid } of this.#panes) grid.select(squares);
+  /** @param {import("./reading_state.js").Marks} marks */
+  mark(marks) {
+    for (const { grid } of this.#panes) grid.mark(marks);
+  }
+
+  /** Marks the square at the keyboard's cursor as misleading, or clears it. */
+  toggleMisleading() {
+    if (this.selectOnly) return;
+    const { active, marks } = this.#left.grid;
+    this.onmarks(withMark(marks, [active], markOf(marks, active) === "misleading" ? "none" : "misleading"), null);
   }
 
   /** @param {View} view */
@@ -187,22 +197,23 @@ export class Viewer extends HTMLElement {
     const square = this.#squareAt(point);
     if (square === null) return;
     this.#strokes += 1;
-    this.#stroke = { adding: !this.#left.grid.squares.includes(square), name: `stroke ${this.#strokes}` };
+    const mark = nextMark(markOf(this.#left.grid.marks, square), this.selectOnly);
+    this.#stroke = { mark, name: `stroke ${this.#strokes}` };
     this.#paint(point, point);
   }
 
   /** @param {Point} from @param {Point} to */
   #paint(from, to) {
     if (!this.#stroke) return;
-    const { adding, name } = this.#stroke;
+    const { mark, name } = this.#stroke;
     const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 4));
-    const squares = new Set(this.#left.grid.squares);
+    const touched = new Set();
     for (let i = 0; i <= steps; i += 1) {
       const part = i / steps;
       const square = this.#squareAt({ x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part });
-      if (square !== null) adding ? squares.add(square) : squares.delete(square);
+      if (square !== null) touched.add(square);
     }
-    this.onsquares([...squares], name);
+    this.onmarks(withMark(this.#left.grid.marks, touched, mark), name);
   }
 
   /** @param {boolean} completed */
@@ -212,9 +223,9 @@ export class Viewer extends HTMLElement {
   }
 
   /** @param {number} square */
-  #toggle(square) {
-    const { squares } = this.#left.grid;
-    this.onsquares(squares.includes(square) ? squares.filter((s) => s !== square) : [...squares, square], null);
+  #advance(square) {
+    const { marks } = this.#left.grid;
+    this.onmarks(withMark(marks, [square], nextMark(markOf(marks, square), this.selectOnly)), null);
   }
 
   /** @param {Point} point */

@@ -1,8 +1,9 @@
 // The form with the square numbers, the preview and the reason.
 
 import { api } from "../api.js";
-import { assign, h, plural } from "../dom.js";
-import { parseSquares, allSquares } from "../grid_geometry.js";
+import { assign, h, plural, s } from "../dom.js";
+import { parseMarks, typedMarks, allSquares } from "../grid_geometry.js";
+import { keptSquares } from "../reading_state.js";
 
 /** @typedef {import("../api.js").Round} Round */
 /** @typedef {import("../api.js").Case} Case */
@@ -25,6 +26,8 @@ export class AnswerForm {
   #image = h("img", { alt: "", width: 224, height: 224, hidden: true });
   #empty = h("p", { class: "dim empty" }, "No square selected.");
   #preview;
+  #legend = legend();
+  #selectOnly = false;
   #timer = 0;
   #previewUrl = "";
 
@@ -49,6 +52,7 @@ export class AnswerForm {
       { class: "card squares", "aria-label": "Squares" },
       h("div", { class: "row" }, h("label", { for: "numbers" }, "Squares"), this.#numbers),
       this.#error,
+      this.#legend,
       h("div", { class: "row buttons" }, button("all", "All"), button("none", "None"), button("complement", "Invert"), this.#undo, this.#redo),
       this.#preview,
     );
@@ -78,16 +82,18 @@ export class AnswerForm {
   }
 
   /** @param {ReadingState} state */
-  show({ squares, reason, past, future }) {
+  show({ squares, misleading, reason, phase, past, future }) {
+    this.#legend.hidden = this.#selectOnly = phase === "first";
     if (document.activeElement !== this.#numbers) {
-      this.#numbers.value = squares.join(" ");
+      this.#numbers.value = typedMarks(squares, misleading);
       this.#showError("");
     }
     if (this.#reason.value !== reason) this.#reason.value = reason;
     this.#undo.disabled = past.length === 0;
     this.#redo.disabled = future.length === 0;
     this.#numbers.dataset["count"] = plural(squares.length, "square");
-    this.#updatePreview(PREVIEW_DELAY, squares);
+    const marked = squares.length > 0 || misleading.length > 0;
+    this.#updatePreview(PREVIEW_DELAY, marked ? keptSquares({ squares, misleading }, allSquares(this.#round.grid)) : []);
   }
 
   /** @param {string} sentence */
@@ -98,15 +104,16 @@ export class AnswerForm {
 
   #parseNumbers() {
     try {
-      const squares = parseSquares(this.#round.grid, this.#numbers.value);
-      this.#dispatch({ type: "set", squares, merge: "typed" });
+      const marks = parseMarks(this.#round.grid, this.#numbers.value);
+      if (this.#selectOnly && marks.misleading.length) throw new RangeError("Misleading squares can be marked once the model’s prediction is shown.");
+      this.#dispatch({ type: "set", ...marks, merge: "typed" });
       this.#showError("");
     } catch (error) {
       this.#showError(/** @type {Error} */ (error).message);
     }
   }
 
-  /** @type {readonly number[]} */
+  /** The squares that the model will see; none: nothing is marked. @type {readonly number[]} */
   #squares = [];
 
   /** @param {number} wait @param {readonly number[]} [squares] */
@@ -136,4 +143,17 @@ export class AnswerForm {
     this.#reason.focus();
     this.#reason.setSelectionRange(gap, gap + 1);
   }
+}
+
+/** What the two marks on the grid mean. */
+function legend() {
+  const sample = (/** @type {string} */ kind, /** @type {string} */ d) =>
+    s("svg", { viewBox: "0 0 18 14", class: "sample", "aria-hidden": "true" }, s("path", { class: kind, d }));
+  const frame = "M1 1H17V13H1Z";
+  return h(
+    "p",
+    { class: "marks-legend" },
+    h("span", {}, sample("grid-chosen", frame), "look here"),
+    h("span", {}, sample("grid-misleading", `${frame}M1 9L9 1M4 13L16 1M12 13L17 8`), "misleading: click again, or -4"),
+  );
 }

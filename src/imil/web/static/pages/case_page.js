@@ -4,6 +4,7 @@ import { fill, h } from "../dom.js";
 import { keyName, handlesKey } from "../shortcuts.js";
 import { allSquares } from "../grid_geometry.js";
 import { CaseSession } from "../case_session.js";
+import { markOf } from "../reading_state.js";
 import { AnswerForm } from "./answer_form.js";
 import { ViewerController } from "./viewer_controller.js";
 import { opinionCard } from "./model_opinion.js";
@@ -45,8 +46,8 @@ export class CasePage extends HTMLElement {
     this.#controller = new ViewerController(app, round, (command) => this.run(command));
     this.#controller.onpainted = () => this.#painted();
     this.#controller.onheat = () => this.#showOpinion();
-    this.#controller.viewer.onsquares = (squares, merge) =>
-      this.#caseSession?.dispatch(merge ? { type: "set", squares, merge } : { type: "set", squares });
+    this.#controller.viewer.onmarks = (marks, merge) =>
+      this.#caseSession?.dispatch(merge ? { type: "set", ...marks, merge } : { type: "set", ...marks });
     this.#controller.viewer.onstrokecancel = () => this.#caseSession?.dispatch({ type: "undo" });
   }
 
@@ -100,8 +101,9 @@ export class CasePage extends HTMLElement {
       submit: () => this.#submit(),
       "submit-anywhere": () => this.#submit(),
       all: () => caseSession.dispatch({ type: "set", squares: all }),
-      none: () => caseSession.dispatch({ type: "set", squares: [] }),
-      complement: () => caseSession.dispatch({ type: "set", squares: all.filter((n) => !caseSession.state.squares.includes(n)) }),
+      none: () => caseSession.dispatch({ type: "set", squares: [], misleading: [] }),
+      complement: () => caseSession.dispatch({ type: "set", squares: all.filter((n) => markOf(caseSession.state, n) === "none") }),
+      misleading: () => this.#controller.viewer.toggleMisleading(),
       undo: () => caseSession.dispatch({ type: "undo" }),
       redo: () => caseSession.dispatch({ type: "redo" }),
       hide: () => this.#controller.hide(true),
@@ -135,14 +137,16 @@ export class CasePage extends HTMLElement {
     if (!caseSession) return;
     const { state, caseData } = caseSession;
     this.dataset["squares"] = state.squares.join(" ");
+    this.dataset["misleading"] = state.misleading.join(" ");
     this.dataset["phase"] = state.phase;
-    this.#controller.viewer.select(state.squares);
-    this.#answerForm?.show(state);
     const first = state.phase === "first";
-    const label = first ? "Show the model’s prediction" : caseData.reading ? "Save changes" : "Submit";
+    this.#controller.viewer.selectOnly = first; // what misleads the model is not known yet
+    this.#controller.viewer.mark(state);
+    this.#answerForm?.show(state);
+    const label = first ? "Show the model’s prediction" : submitLabel(caseData, state);
     if (this.#primary.textContent !== label) this.#primary.textContent = label;
     this.#controller.viewer.setRightMessage(first ? firstLookMessage() : null);
-    if (state.squares.length) this.#showMessage("");
+    if (state.squares.length || state.misleading.length) this.#showMessage("");
   }
 
   #showOpinion() {
@@ -174,10 +178,14 @@ export class CasePage extends HTMLElement {
   #submit() {
     const caseSession = this.#caseSession;
     if (!caseSession || this.#busy) return;
-    if (caseSession.state.squares.length === 0) {
+    const { squares, misleading, phase } = caseSession.state;
+    if (squares.length === 0 && (misleading.length === 0 || phase === "first")) {
       return this.#showMessage("No square is selected: select at least one, or choose another verdict.");
     }
-    if (caseSession.state.phase === "first") return void this.#reveal(caseSession);
+    if (misleading.length === allSquares(this.#round.grid).length) {
+      return this.#showMessage("All squares are misleading: leave one to look at, or choose another verdict.");
+    }
+    if (phase === "first") return void this.#reveal(caseSession);
     this.#finish("focus");
   }
 
@@ -237,6 +245,13 @@ export class CasePage extends HTMLElement {
   #showMessage(sentence) {
     if (this.#message.textContent !== sentence) this.#message.textContent = sentence;
   }
+}
+
+/** What the button submits, with the count of squares where some are misleading.
+ * @param {Case} caseData @param {import("../reading_state.js").Marks} marks */
+function submitLabel({ reading }, { squares, misleading }) {
+  if (!misleading.length) return reading ? "Save changes" : "Submit";
+  return `${reading ? "Save" : "Submit"} (${squares.length} selected, ${misleading.length} misleading)`;
 }
 
 /** Whether the screen is large enough to open the preview from the start. */

@@ -26,7 +26,7 @@ export function showPracticeFeedback(round, { again, start }) {
 /** @param {import("../api.js").Round} round
  * @param {import("../api.js").StoredReading | null | undefined} reading */
 function title({ answer }, reading) {
-  if (reading?.verdict !== "focus" || !answer) return "Practice case submitted";
+  if (reading?.verdict !== "focus" || !answer || !reading.squares.length) return "Practice case submitted";
   if (answer.every((square) => reading.squares.includes(square))) return "Correct";
   return answer.some((square) => reading.squares.includes(square)) ? "Partly correct" : "Not correct";
 }
@@ -37,9 +37,12 @@ function feedback({ answer }, reading) {
   if (!answer) return ["The next cases are stored."];
   const location = `The simulated lesion is in ${answer.length === 1 ? "square" : "squares"} ${answer.join(", ")}. The model looked elsewhere.`;
   if (reading?.verdict !== "focus") return [location];
-  if (sameSquares(answer, reading.squares)) return [location, "You selected exactly these squares."];
+  const marked = reading.misleading.join(", ");
+  const misleading = marked ? [`You marked ${marked} as misleading${reading.misleading.some((square) => answer.includes(square)) ? ", where the lesion is" : ""}.`] : [];
+  if (!reading.squares.length) return [location, ...misleading];
+  if (sameSquares(answer, reading.squares)) return [location, "You selected exactly these squares.", ...misleading];
   const extra = reading.squares.filter((square) => !answer.includes(square)).length;
   const selection = `You selected ${reading.squares.join(", ")}.`;
   const advice = extra > answer.length ? "Select fewer squares: the model sees everything inside them and nothing outside." : "";
-  return [location, [selection, advice].filter(Boolean).join(" ")];
+  return [location, [selection, advice].filter(Boolean).join(" "), ...misleading];
 }

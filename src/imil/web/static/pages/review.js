@@ -3,7 +3,8 @@
 import { api } from "../api.js";
 import { fill, h, minutes, percent, plural, s } from "../dom.js";
 import { heatMapCanvas } from "../heat_map.js";
-import { allSquares, outlinePath } from "../grid_geometry.js";
+import { allSquares, hatchPath, outlinePath } from "../grid_geometry.js";
+import { keptSquares, marksText } from "../reading_state.js";
 
 /** @typedef {import("../api.js").Round} Round */
 /** @typedef {import("../api.js").Case} Case */
@@ -84,7 +85,7 @@ function card(app, round, caseData, open) {
   const unsent = app.outbox.hasPending(round.id, caseData.number);
   return h(
     "li",
-    { class: reading ? "card" : "card unread", "data-case": caseData.number, "data-squares": reading?.squares.join(" ") ?? "" },
+    { class: reading ? "card" : "card unread", "data-case": caseData.number, "data-squares": reading?.squares.join(" ") ?? "", "data-misleading": reading?.misleading.join(" ") ?? "" },
     h("header", {}, h("h2", {}, `Case ${caseData.number}`), verdict && h("span", { class: "badge" }, verdict), unsent && h("span", { class: "badge wait" }, "not sent yet")),
     h("div", { class: "pictures" }, imageFigure(app, round, caseData), modelView(round, caseData)),
     h("p", { class: "line" }, opinion && h("span", {}, "Model: ", h("strong", {}, opinion.predictedName), ` ${percent(opinion.confidence)}`), opinion && " · ", h("span", {}, "Ground truth: ", h("strong", {}, caseData.labelName))),
@@ -92,7 +93,7 @@ function card(app, round, caseData, open) {
     h(
       "footer",
       {},
-      h("span", { class: "dim" }, reading ? [reading.squares.length ? `${reading.squares.length === 1 ? "square" : "squares"} ${reading.squares.join(", ")}` : "", `${minutes(reading.seconds)} min`].filter(Boolean).join(" · ") : ""),
+      h("span", { class: "dim" }, reading ? [marksText(reading), `${minutes(reading.seconds)} min`].filter(Boolean).join(" · ") : ""),
       open && h("button", { type: "button", onclick: () => app.openCase(round, caseData.number) }, reading ? "Change" : "Read"),
     ),
   );
@@ -105,12 +106,15 @@ function imageFigure(app, round, caseData) {
   const picture = h("figure", { class: "thumb" });
   const frame = h("div", { class: "frame" });
   frame.style.aspectRatio = `${width} / ${scaledHeight}`;
+  const { squares, misleading } = caseData.reading ?? { squares: [], misleading: [] };
+  const chosen = outlinePath(round.grid, squares, height, width);
+  const hatched = outlinePath(round.grid, misleading, height, width) + hatchPath(round.grid, misleading, height, width);
   frame.append(
     previewImage(api.previewUrl(round.id, caseData.number, allSquares(round.grid)), `The image of case ${caseData.number}`),
     h("span", { class: "heat-place" }),
-    s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "grid-halo", d: outlinePath(round.grid, caseData.reading?.squares ?? [], height, width) }), s("path", { class: "grid-chosen", d: outlinePath(round.grid, caseData.reading?.squares ?? [], height, width) })),
+    s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "grid-halo", d: hatched + chosen }), s("path", { class: "grid-misleading", d: hatched }), s("path", { class: "grid-chosen", d: chosen })),
   );
-  picture.append(frame, h("figcaption", {}, "image, heat-map, squares"));
+  picture.append(frame, h("figcaption", {}, misleading.length ? "image, heat-map, squares; hatched: misleading" : "image, heat-map, squares"));
   if (caseData.opinion) {
     const { opinion } = caseData;
     const heat = () =>
@@ -132,7 +136,7 @@ function imageFigure(app, round, caseData) {
 function modelView(round, caseData) {
   const { reading } = caseData;
   const focus = reading?.verdict === "focus";
-  const squares = focus ? reading.squares : allSquares(round.grid);
+  const squares = focus ? keptSquares(reading, allSquares(round.grid)) : allSquares(round.grid);
   const frame = h("div", { class: "frame" });
   frame.style.aspectRatio = `${round.modelView.width} / ${round.modelView.height}`;
   frame.append(previewImage(api.previewUrl(round.id, caseData.number, squares), focus ? `Black outside squares ${squares.join(", ")}` : "The image, unchanged"));

@@ -1,0 +1,18 @@
+"""Jinja2 templates of the HTML pages: how all of them are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def html_templates(folder: Path) -> Environment:
+    """The templates of a folder; a name that is missing is an error, and all text is escaped."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,  # names may be hostile
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,65 @@
+"""The settings of a training's rounds together: whether they fit, and how many cases they give.
+
+As `imil.settings`, it loads no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imil.cases import Round
+from imil.errors import SettingsError
+from imil.round_options import NUM_OUTLIERS, cases_of_round, check_budget
+from imil.settings import PATIENCE, TrainSettings
+
+
+def cases_at(settings: TrainSettings, held: Sequence[Round], rounds_left: int) -> int:
+    """How many cases a round may have, given the rounds before it.
+
+    Args:
+        held: these rounds.
+        rounds_left: rounds to come, this one included; at least 1.
+    """
+    if settings.budget == "none":
+        return settings.num_outliers
+    return cases_of_round(settings.budget, sum(one.cases for one in held), rounds_left)
+
+
+def most_cases(settings: TrainSettings) -> int:
+    """How many cases any round may have."""
+    return settings.num_outliers if settings.budget == "none" else settings.budget
+
+
+def check_rounds(settings: TrainSettings) -> None:
+    """Check that the settings of the rounds, each of which is valid, fit together.
+
+    Raises: SettingsError: they contradict each other, or one has no effect.
+    """
+    _check_budget(settings)
+    when, mix = settings.round_when, settings.mix
+    if when == "schedule" and settings.patience != PATIENCE:
+        raise SettingsError(
+            f"--patience {settings.patience} has no effect with --round-when schedule: leave it "
+            "out, or give --round-when stall"
+        )
+    if when != "few-mistakes" and settings.mistakes != "default":
+        raise SettingsError(
+            f"--mistakes {settings.mistakes} has no effect with --round-when {when}: leave it "
+            "out, or give --round-when few-mistakes"
+        )
+    if when == "few-mistakes" and mix in ("mixup", "cutmix"):
+        raise SettingsError(
+            f"--round-when few-mistakes counts the mistakes of training, and --mix {mix} mixes "
+            "images of two classes there: give --mix none or cutout, or another --round-when"
+        )
+
+
+def _check_budget(settings: TrainSettings) -> None:
+    if settings.budget == "none":
+        return
+    if settings.num_outliers != NUM_OUTLIERS:
+        raise SettingsError(
+            f"--budget {settings.budget} and --num-outliers {settings.num_outliers} contradict "
+            "each other: give one of them"
+        )
+    check_budget(settings.budget, len(settings.imil_epoch))
