@@ -48,8 +48,9 @@ def misleading_squares(
     focus = focused(readings).values()
     misleading = marked([reading.misleading for reading in focus], grid).sum(axis=0)
     selected = marked([reading.squares for reading in focus], grid).sum(axis=0)
-    result: NDArray[np.bool_] = misleading >= max(MISLEADING, share * len(focus))
-    return result & (misleading > selected)
+    enough = misleading >= max(MISLEADING, share * len(focus))
+    result: NDArray[np.bool_] = enough & (misleading > selected)
+    return result
 
 
 def predict_relevance(
