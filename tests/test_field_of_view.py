@@ -119,7 +119,7 @@ def test_reliance_is_the_share_of_the_score_that_moves_with_the_square(samples):
 
 def test_a_square_is_covered_that_is_irrelevant_and_relied_on(samples):
     rng = np.random.default_rng(0)
-    field = FieldOfView(reliance=1).field(readings(), GRID, Sum(), samples, rng)
+    field = FieldOfView(irrelevant=0.1, reliance=1).field(readings(), GRID, Sum(), samples, rng)
     assert field.squares == (2, 3, 4)
     assert field.evidence["irrelevant"] == [1]
     assert field.evidence["covered"] == [1]

@@ -21,7 +21,6 @@ from imil.grid import Grid
 from imil.treatments.option_checks import check_choice
 from imil.treatments.predicted import (
     EVEN,
-    IRRELEVANT,
     evidence_of,
     misleading_squares,
     predict_relevance,
@@ -31,6 +30,8 @@ from imil.treatments.predicted import (
 from imil.treatments.relevance import BY, Relevance
 from imil.treatments.reliance import Reliance
 from imil.treatments.treatment import Field, Treatment
+
+MINORITY = 0.25  # of the readings: squares that more of them selected are never covered
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class FieldOfView(Treatment):
     Raises: SettingsError: a value out of range, or a field of view by features.
     """
 
-    irrelevant: float = IRRELEVANT
+    irrelevant: float = MINORITY
     reliance: float = EVEN
     by: str = "position"
     tokens: bool = False
