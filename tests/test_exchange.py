@@ -1,6 +1,7 @@
 """Exchange: what readers call irrelevant is swapped between training images, and only there."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from test_field_of_view import GRID, READINGS, Samples, Sum, films, readings, settings  # noqa: F401
 from test_field_of_view import train as train_run
 
+from imil.cases import Reading
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.run_folder import RunFolder
@@ -232,3 +234,18 @@ def test_a_run_that_is_stopped_before_its_end_is_written_goes_on_to_the_same(
         with pytest.raises(KeyboardInterrupt):
             train_run(films, tmp_path / "part", **values)
     assert resume_run(tmp_path / "part", None, tmp_path / "cache")["end"] == whole["end"]
+
+
+def test_squares_that_several_readers_call_misleading_are_exchanged_in_every_image(samples):
+    told = readings(
+        np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 1, 1]])
+    )
+    for i in (0, 1, 3):
+        told[i] = replace(told[i], squares=(3, 4), misleading=(2,))
+    told[7] = Reading("c7", "Lee", "focus", misleading=(3,))  # of this image alone
+    kept = Exchange(irrelevant=0.1).relevance(told, GRID, Sum(), samples, rng()).squares
+    assert kept[20] == (3, 4)
+    assert kept[2] == (2, 3, 4)
+    assert kept[7] == (4,)
+    random = Exchange(irrelevant=0.1, squares="random")
+    assert random.relevance(told, GRID, None, samples, rng()).squares[20] == (1, 2)

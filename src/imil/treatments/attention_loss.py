@@ -26,6 +26,7 @@ from imil.treatments.predicted import (
     IRRELEVANT,
     evidence_of,
     focused,
+    misleading_squares,
     predict_relevance,
     squares_where,
 )
@@ -89,9 +90,10 @@ class AttentionLoss(Treatment):
         if self.images == "read":
             return None
         predicted = predict_relevance(readings, grid, model, samples, rng, cast(By, self.by))
-        relevant = predicted.squares > self.irrelevant
+        misleading = misleading_squares(readings, grid, self.irrelevant)
+        relevant = (predicted.squares > self.irrelevant) & ~misleading
         kept = {i: squares_where(row) for i, row in enumerate(relevant)}
-        kept |= {i: tuple(reading.squares) for i, reading in focused(readings).items()}
+        kept |= {i: reading.kept_squares(grid) for i, reading in focused(readings).items()}
         sentence = (
             f"The loss is of all training images: on average {relevant.sum(axis=1).mean():.1f} of "
             f"{grid.squares} squares of an image are relevant; {predicted}."

@@ -26,6 +26,7 @@ from imil.treatments.predicted import (
     MOST_RELIANCE,
     evidence_of,
     focused,
+    marked,
     misleading_squares,
     predict_relevance,
     relied_on,
@@ -42,7 +43,8 @@ TINY = 1e-9  # 1 - 0.9 is a little below 0.1
 class Exchange(Treatment):
     """Swaps what readers call irrelevant, in every training image, with another image's.
 
-    A square of an image that was read is never exchanged where its reader selected it.
+    In an image that was read, squares that were selected are never exchanged, and those that were
+    marked as misleading always.
 
     Args:
         irrelevant: a square is irrelevant that at most this share of the readings selected, or
@@ -127,11 +129,11 @@ class Exchange(Treatment):
 
     def _as_many(self, readings: Mapping[int, Reading], grid: Grid, n: int) -> Selection:
         """As many squares as the readings would have exchanged; `batch` draws which."""
-        focus = focused(readings).values()
-        counts = np.zeros(grid.squares)
-        for reading in focus:
-            counts[[square - 1 for square in reading.squares]] += 1
-        exchanged = int((counts <= self.irrelevant * len(focus)).sum()) if focus else 0
+        selected = [r.squares for r in focused(readings).values() if r.squares]
+        share = marked(selected, grid).sum(axis=0) / max(1, len(selected))
+        irrelevant = (share <= self.irrelevant) & (len(selected) > 0)
+        irrelevant |= misleading_squares(readings, grid, self.irrelevant)
+        exchanged = int(irrelevant.sum())
         kept = tuple(range(1, grid.squares + 1 - exchanged))
         sentence = (
             f"{exchanged} of {grid.squares} squares, drawn at random each time, are exchanged with "
@@ -190,10 +192,11 @@ def scattered(keep: Tensor, grids: Tensor | None, rng: torch.Generator) -> Tenso
 def _kept(
     exchanged: NDArray[np.bool_], readings: Mapping[int, Reading]
 ) -> dict[int, tuple[int, ...]]:
-    """The squares of each image that are not exchanged, or were selected in it."""
+    """The squares of each image that are not exchanged; those that were read have a say."""
     rest = exchanged.copy()
     for i, reading in focused(readings).items():
         rest[i, [square - 1 for square in reading.squares]] = False
+        rest[i, [square - 1 for square in reading.misleading]] = True
     return {i: squares_where(~row) for i, row in enumerate(rest)}
 
 

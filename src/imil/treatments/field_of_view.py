@@ -95,8 +95,7 @@ class FieldOfView(Treatment):
         """
         relevance = predict_relevance(readings, grid, model, samples, rng)
         misleading = misleading_squares(readings, grid, self.irrelevant)
-        prior = relevance.squares[0]
-        irrelevant = list(squares_where((prior <= self.irrelevant) | misleading))
+        irrelevant = list(squares_where((relevance.squares[0] <= self.irrelevant) | misleading))
         measured = None
         covered = set(irrelevant)
         if self.reliance > 0 and irrelevant:

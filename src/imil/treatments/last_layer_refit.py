@@ -74,7 +74,7 @@ class LastLayer(Treatment):
         rows = list(focus)
 
         def black_outside(views: torch.Tensor, start: int) -> torch.Tensor:
-            part = [focus[i].squares for i in rows[start : start + len(views)]]
+            part = [focus[i].kept_squares(grid) for i in rows[start : start + len(views)]]
             keep = np.stack([grid.mask(squares, *views.shape[2:]) for squares in part])
             return views.masked_fill(~torch.from_numpy(keep)[:, None].to(views.device), 0)
 

@@ -5,7 +5,7 @@ Shared by the treatments that act on more than the images that were read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,40 @@ from imil.treatments.relevance import By, Relevance, propagate
 from imil.treatments.reliance import Reliance, measure_reliance
 
 IRRELEVANT = 0.1  # a square is irrelevant that at most this share of the readings selected
-MISLEADING = 2  # readings, at least; one alone may be a slip of the hand
 EVEN = 2.5  # times the share that a square would have if all squares counted the same
 MOST_RELIANCE = 4096.0  # times that share, where of 64×64 squares one alone counts
+MISLEADING = 2  # readings, at least; one alone may be a slip of the hand
 FAR = 4.0  # standard errors; p < 0.001 also after correction for 16 squares
 
 
 def focused(readings: Mapping[int, Reading]) -> dict[int, Reading]:
-    """The readings that select squares."""
+    """The readings that tell where to look: by selected squares, by misleading ones, or both."""
     return {i: reading for i, reading in readings.items() if reading.verdict == "focus"}
+
+
+def marked(lists: Iterable[Sequence[int]], grid: Grid) -> NDArray[np.bool_]:
+    """Which squares each of the lists has, bool (lists, S).
+
+    >>> marked([(1,), ()], Grid(1, 2)).tolist()
+    [[True, False], [False, False]]
+    """
+    rows = [[square in squares for square in range(1, grid.squares + 1)] for squares in lists]
+    return np.array(rows, bool).reshape(len(rows), grid.squares)
+
+
+def misleading_squares(
+    readings: Mapping[int, Reading], grid: Grid, share: float
+) -> NDArray[np.bool_]:
+    """Which squares the readings call misleading in all images, bool (S,).
+
+    Those that at least two of them, and at least this share, mark so, if fewer select them.
+    """
+    focus = focused(readings).values()
+    misleading = marked([reading.misleading for reading in focus], grid).sum(axis=0)
+    selected = marked([reading.squares for reading in focus], grid).sum(axis=0)
+    enough = misleading >= max(MISLEADING, share * len(focus))
+    result: NDArray[np.bool_] = enough & (misleading > selected)
+    return result
 
 
 def predict_relevance(
@@ -45,26 +70,11 @@ def predict_relevance(
         than chance on readings left out.
     """
     # misleading squares alone say nothing about the others
-    focus = {i: reading for i, reading in focused(readings).items() if reading.squares}
-    selected = _marked([reading.squares for reading in focus.values()], grid)
+    selected = {i: reading.squares for i, reading in focused(readings).items() if reading.squares}
     features = None if by == "position" else model.features(samples, grid=grid)
-    rows = np.array(list(focus), np.intp)
-    return propagate(selected, n=len(samples), by=by, features=features, rows=rows, rng=rng)
-
-
-def misleading_squares(
-    readings: Mapping[int, Reading], grid: Grid, share: float
-) -> NDArray[np.bool_]:
-    """Which squares enough readings mark as misleading, and fewer select, bool (S,).
-
-    Args:
-        share: of the readings, in [0, 1); at least two are needed.
-    """
-    focus = focused(readings).values()
-    marked = _marked([reading.misleading for reading in focus], grid).sum(axis=0)
-    selected = _marked([reading.squares for reading in focus], grid).sum(axis=0)
-    enough: NDArray[np.bool_] = marked >= max(MISLEADING, share * len(focus))
-    return enough & (marked > selected)
+    rows = np.array(list(selected), np.intp)
+    known = marked(selected.values(), grid)
+    return propagate(known, n=len(samples), by=by, features=features, rows=rows, rng=rng)
 
 
 def relied_on(
@@ -91,13 +101,6 @@ def relied_on(
         rng,
     )
     return measured, set(measured.relied_on(least=times / grid.squares, z=FAR))
-
-
-def _marked(lists: Sequence[Sequence[int]], grid: Grid) -> NDArray[np.bool_]:
-    """Which squares each of the lists has, (lists, S)."""
-    every = range(1, grid.squares + 1)
-    rows = [[square in squares for square in every] for squares in lists]
-    return np.array(rows, bool).reshape(len(lists), grid.squares)
 
 
 def squares_where(chosen: NDArray[np.bool_]) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from imil.treatments.predicted import (
     IRRELEVANT,
     MOST_RELIANCE,
     evidence_of,
+    misleading_squares,
     predict_relevance,
     relied_on,
     squares_where,
@@ -83,7 +84,8 @@ class Project(Treatment):
         Raises: SettingsError: the readings do not say which squares are irrelevant.
         """
         relevance = predict_relevance(readings, grid, model, samples, rng)
-        squares = squares_where(relevance.squares[0] <= self.irrelevant)
+        misleading = misleading_squares(readings, grid, self.irrelevant)
+        squares = squares_where((relevance.squares[0] <= self.irrelevant) | misleading)
         measured = None
         if self.reliance and squares:
             measured, relied = relied_on(model, samples, grid, squares, self.reliance, rng)
@@ -135,8 +137,8 @@ def mean_features(
 def spanned(means: Floats) -> Floats:
     """Orthonormal directions (R, D) that span the differences between rows (K, D).
 
-    >>> spanned(np.array([[1.0, 2.0], [3.0, 2.0]])).round(6).tolist()
-    [[-1.0, 0.0]]
+    >>> np.abs(spanned(np.array([[1.0, 2.0], [3.0, 2.0]]))).round(6).tolist()
+    [[1.0, 0.0]]
     """
     _, lengths, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
     longest = lengths.max(initial=0.0)
