@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 
-from imil.cases import Reading
+from imil.cases import Correction, Reading
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.phantom.dataset import write_phantoms
-from imil.pytorch import CorrectedDataset
+from imil.pytorch import IMIL, CorrectedDataset
+from imil.pytorch.raw_image import within
 from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.fork import fork_run
@@ -230,6 +232,62 @@ def test_a_run_that_is_stopped_between_covering_and_the_end_goes_on_to_the_same(
     assert json.loads(part.treatment.read_text()) == rounds
 
 
-def test_a_data_set_refuses_a_treatment_that_it_could_not_carry_out():
-    with pytest.raises(SettingsError, match="FieldOfView decides after a round"):
-        CorrectedDataset([(np.zeros((4, 4), np.uint8), 0)], treatment=FieldOfView())
+def in_a_loop(tmp_path, treatment, state=None, *, epoch=1):
+    """A data set and IMIL around it, in a loop of the user's own, after the round or resumed."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net.append(nn.Linear(4, 2))
+    images = np.random.default_rng(0).integers(1, 256, (40, 8, 8), np.uint8)
+    samples = CorrectedDataset(list(zip(images, [0, 1] * 20, strict=True)), treatment=treatment)
+
+    def ask(cases):
+        return [Reading(case.id, "Lee", "focus", (1, 2)) for case in cases]
+
+    lines = []
+    imil = IMIL(
+        samples, net, ask, store=tmp_path / "s", imil_epoch=1, grid_size=2, say=lines.append
+    )
+    if epoch == 1:
+        imil.after_epoch(1)
+    else:
+        if state is not None:
+            imil.load_state_dict(state)
+        imil.restore(epoch)
+    return samples, imil, lines
+
+
+def test_a_loop_of_ones_own_covers_what_the_treatment_decided(tmp_path):
+    samples, _, lines = in_a_loop(tmp_path, FieldOfView(reliance=0))
+    assert samples.field_of_view == Correction(GRID, (1, 2))
+    for i in range(len(samples)):
+        image, _ = samples[i]
+        assert not image[:, 4:].any()
+        torch.testing.assert_close(image, samples.view(i))
+        assert image[:, :4].all()
+        assert samples.image(i)[4:].all()  # a reader sees the whole image
+    assert any("black in every image" in line for line in lines)
+    raw = np.full((6, 6), 9, np.uint8)
+    assert within(raw, samples.field_of_view)[3:].max() == 0
+    assert within(raw, samples.field_of_view)[:3].min() == 9
+
+
+def test_a_loop_of_ones_own_goes_on_from_the_state_in_a_checkpoint(tmp_path):
+    state = in_a_loop(tmp_path, FieldOfView(reliance=0))[1].state_dict()
+    with pytest.raises(SettingsError, match="give it to `load_state_dict` before `restore`"):
+        in_a_loop(tmp_path, FieldOfView(reliance=0), epoch=2)
+    samples, _, _ = in_a_loop(tmp_path, FieldOfView(reliance=0), state, epoch=2)
+    assert samples.field_of_view == Correction(GRID, (1, 2))
+
+
+def test_a_loop_of_ones_own_refits_the_last_layer_at_the_end(tmp_path):
+    _, imil, _ = in_a_loop(tmp_path, find_treatment("last-layer"))
+    layer = imil.model.module[-1]
+    before = layer.weight.detach().clone()
+    imil.finish(3)
+    assert not torch.equal(layer.weight, before)
+
+
+@pytest.mark.parametrize("text", ["field-of-view:tokens=true", "exchange:clean=0.2"])
+def test_a_data_set_refuses_a_treatment_that_it_could_not_carry_out(text):
+    with pytest.raises(SettingsError, match="use `imil train --treatment`"):
+        CorrectedDataset([(np.zeros((4, 4), np.uint8), 0)], treatment=find_treatment(text))

@@ -180,16 +180,12 @@ def test_a_run_that_goes_on_from_its_round_ends_as_the_whole(more_films, tmp_pat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_data_set_draws_with_it_or_refuses_it(name):
+def test_a_data_set_draws_with_it(name):
     treatment = find_treatment(name)
 
     def samples():
         return CorrectedDataset(Flat(), labels=[0, 1] * 4, treatment=treatment)
 
-    if treatment.decides_after_round:
-        with pytest.raises(SettingsError, match="use `imil train --treatment`"):
-            samples()
-        return
     corrected = samples()
     corrected.correct(1, TOP)
     plain, label = corrected[0]

@@ -8,6 +8,8 @@ trainer.fit(module, DataLoader(train, 64, shuffle=True))
 
 from __future__ import annotations
 
+from typing import Any
+
 from imil.pytorch.torchvision_import import import_torchvision
 
 import_torchvision()  # Lightning imports it too, and would stop where it does not fit torch
@@ -53,3 +55,15 @@ class IMIL(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hold the round that is due after this epoch."""
         self.imil.after_epoch(trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the treatment change the trained model, if it does."""
+        self.imil.finish(trainer.current_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What Lightning's checkpoints hold of the treatment's decisions."""
+        return self.imil.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint holds; Lightning calls it before training goes on."""
+        self.imil.load_state_dict(state_dict)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from imil.cases import Reader, Round, RoundSettings
+from imil.cases import Correction, Reader, Round, RoundSettings
 from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
@@ -28,6 +28,7 @@ from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.model import TorchModel
+from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.round_options import (
     CHOICE,
     GRID_SIZE,
@@ -116,8 +117,18 @@ class IMIL:
             },
             versions=versions(),
         )
+        self._update = TreatmentUpdate(
+            samples.treatment,
+            samples,
+            self.model,
+            self.store,
+            run=run,
+            seed=seed,
+            set_field=self._set_field,
+            record=lambda _epoch, decision: say(decision["sentence"]),
+        )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
-        self._resumed = self._checked = False
+        self._resumed = self._checked = self._has_state = False
 
     def begin(self) -> None:
         """Check before training what a round needs.
@@ -136,6 +147,7 @@ class IMIL:
             )
         if not self._checked:
             self.model.check(self.samples)
+            self.samples.treatment.check(self.model, self.samples, self.settings.grid)
             if len(self.samples):
                 self.samples.image(0)
             self._checked = True
@@ -156,7 +168,10 @@ class IMIL:
             ShapeError: `predictions` are not (N, K).
         """
         self.begin()
-        return self.hold_round(epoch, predictions) if epoch in self.imil_epoch else None
+        if epoch in self.imil_epoch:
+            return self.hold_round(epoch, predictions)
+        self._update.after_epoch(epoch)
+        return None
 
     def hold_round(
         self,
@@ -196,7 +211,27 @@ class IMIL:
                 f"the round after epoch {epoch} is paused with {left} of {round_.cases} cases "
                 "unread; every reading so far is stored"
             )
+        self._update.after_round(round_)
         return round_
+
+    def finish(self, epoch: int) -> None:
+        """Let the treatment change the trained model after the last of so many epochs.
+
+        The treatments `last-layer` and `project` need it; for the others nothing happens.
+        """
+        self._update.finish(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold where the treatment decides for images that nobody read.
+
+        The readings alone are in the store; what followed from them depends on the model of then.
+        """
+        return self._update.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave; call `restore` afterwards."""
+        self._update.load_state_dict(dict(state))
+        self._has_state = True
 
     def restore(
         self, epoch: int, predictions: Predictions | NDArray[np.float64] | None = None
@@ -207,10 +242,12 @@ class IMIL:
 
         Args:
             predictions: as for `after_epoch`.
-        Raises: as `after_epoch`.
+        Raises: as `after_epoch`; SettingsError: the treatment decided something after an earlier
+            round, and its state was not loaded.
         """
         self._resumed = True
         restore(self.samples, self.store, run=self.run, epoch=epoch)
+        self._restore_decisions(epoch)
         held = {round_.epoch for round_ in self.store.rounds(self.run)}
         for late in self.imil_epoch:
             if late < epoch and late not in held:
@@ -218,6 +255,21 @@ class IMIL:
         if epoch in held:
             return self.hold_round(epoch, predictions)
         return self.after_epoch(epoch, predictions)
+
+    def _restore_decisions(self, epoch: int) -> None:
+        earlier = [round_ for round_ in self.store.rounds(self.run) if round_.epoch < epoch]
+        treatment = self.samples.treatment
+        if earlier and treatment.decides_after_round and not self._has_state:
+            raise SettingsError(
+                f"{type(treatment).__name__} decided after epoch {earlier[-1].epoch} what the "
+                "model learns, which only a checkpoint can hold: save `state_dict()` with yours, "
+                "and give it to `load_state_dict` before `restore`"
+            )
+        self._update.restore()
+
+    def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
+        whole = len(squares) == grid.squares
+        self.samples.see(None if whole else Correction(grid, tuple(squares)))
 
     def _settings_at(self, epoch: int, num_outliers: int | None) -> RoundSettings | None:
         """The settings of the round after that epoch; None where no case is left for it."""

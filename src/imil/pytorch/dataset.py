@@ -15,7 +15,7 @@ from imil.cases import Correction, Image
 from imil.errors import DataError, SettingsError
 from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
-from imil.pytorch.raw_image import resized, size_of, to_tensor
+from imil.pytorch.raw_image import resized, size_of, to_tensor, within
 from imil.treatments import Batch, Treatment, find_treatment
 from imil.treatments.batch import other_rows
 
@@ -76,6 +76,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
             )
         self.dataset = dataset
         self.corrections = Corrections(len(dataset))
+        self._field = Corrections(1)  # of view, one for all images; shared with workers likewise
         self.treatment = treatment or find_treatment("imil")
         _check_treatment(self.treatment)
         self._transform, self._return_keep = transform, return_keep
@@ -114,7 +115,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def __getitem__(self, i: int) -> tuple[Any, ...]:
         """The i-th sample as it is trained on, and its label; see `return_keep`."""
-        image, label = self.dataset[i]
+        image, label = self._raw(i)
         keep = self._keep(image, i)
         if self.treatment.label_shares:
             label = one_hot(self._labels_of([i]), len(self.class_names))[0].float()
@@ -178,7 +179,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
     def _others(self, i: int, n: int, like: torch.Tensor, rng: torch.Generator) -> Batch:
         """n other samples' originals, at the size of the i-th."""
         others = other_rows(torch.tensor([i]), n, len(self), rng)
-        images = [to_tensor(self.dataset[row][0])[0] for row in others.tolist()]
+        images = [to_tensor(self._raw(row)[0])[0] for row in others.tolist()]
         sized = [resized(image, like) for image in images]
         return Batch(torch.stack(sized), self._labels_of(others.tolist()), others)
 
@@ -194,7 +195,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def view(self, i: int) -> torch.Tensor:
         """The i-th original as the model sees it, without anything random."""
-        view: torch.Tensor = self._view(self.dataset[i][0])
+        view: torch.Tensor = self._view(self._raw(i)[0])
         return view
 
     def key(self, i: int) -> str:
@@ -209,6 +210,24 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         """Correct the i-th sample from now on; None restores it."""
         self.corrections.set(i, correction)
 
+    def see(self, field: Correction | None) -> None:
+        """From now on the model sees these squares of every image alone; None: the whole image.
+
+        The rest is black in items and views. Readers are shown whole images.
+        """
+        self._field.set(0, field)
+
+    @property
+    def field_of_view(self) -> Correction | None:
+        """The squares of every image that the model sees; None: the whole image."""
+        return self._field.get(0)
+
+    def _raw(self, i: int) -> tuple[Any, Any]:
+        """The i-th raw image within the field of view, and its label."""
+        image, label = self.dataset[i]
+        field = self.field_of_view
+        return image if field is None else within(image, field), label
+
     def weights(self) -> NDArray[np.float64]:
         """How often each sample is to be drawn, (N,): 1, or the treatment's weight if corrected."""
         result = np.ones(len(self))
@@ -221,15 +240,17 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
 
 def _check_treatment(treatment: Treatment) -> None:
-    """Raises: SettingsError: the treatment is given the model, for which a data set is no place.
-
-    It would change nothing here, and nobody would notice.
-    """
-    if treatment.decides_after_round:
+    """Raises: SettingsError: the treatment needs what a data set cannot give it."""
+    name = type(treatment).__name__
+    if treatment.leaves_out_tokens:
         raise SettingsError(
-            f"{type(treatment).__name__} decides after a round what the model learns, which a data "
-            "set cannot do: use `imil train --treatment`, or give a treatment of the read images, "
-            "such as Cover()"
+            f"{name} with tokens=True changes the model, which a data set does not have: use "
+            "`imil train --treatment`, or tokens=False"
+        )
+    if treatment.needs_progress:
+        raise SettingsError(
+            f"{name} with clean above 0 needs to know the last epoch, which a data set does not: "
+            "use `imil train --treatment`, or clean=0"
         )
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from imil.cases import Correction
 from imil.errors import DataError
 
 # modes of Pillow in which an array of the pixels says what they look like, and 0 is black
@@ -94,6 +95,20 @@ def size_of(image: Any) -> tuple[int, int]:
     if isinstance(image, np.ndarray):
         return int(image.shape[0]), int(image.shape[1])
     return int(image.height), int(image.width)
+
+
+def within(image: Any, field: Correction) -> Any:
+    """The raw image with all but the squares of the field black, of its own kind.
+
+    Apply it to images in use too, where the model was trained with a field of view.
+
+    Args:
+        image: a PIL image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W).
+        field: what the model sees (`CorrectedDataset.field_of_view`).
+    """
+    keep = field.grid.mask(field.squares, *size_of(image))
+    tensor, back = to_tensor(image, keep)
+    return back(tensor.masked_fill(~torch.from_numpy(keep), 0))
 
 
 def resized(image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from imil.cases import Reader, Round
 from imil.grid import Grid
 from imil.pytorch import TorchModel
 from imil.pytorch.callback import versions
+from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.round_settings import most_cases
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
@@ -40,7 +41,6 @@ from imil.training.run_predictions import RunPredictions
 from imil.training.run_results import write_results
 from imil.training.run_rounds import RunRounds
 from imil.training.trained_model import Description, write_model
-from imil.training.treatment_update import TreatmentUpdate
 
 LOG = logging.getLogger(__name__)
 EXACT_IN_BFLOAT16 = ("confident_mistakes", "auto")  # choices for which `Bfloat16Model` is made
@@ -148,10 +148,10 @@ class Run:
                 self.samples["train"],
                 self.model,
                 store,
-                folder=self.folder,
+                run=self.name,
                 seed=self.settings.seed,
                 set_field=self._set_field,
-                say=partial(self.console.print, markup=False),
+                record=self._record_decision,
             )
             report = partial(reporter.report, epochs=self.settings.epochs)
 
@@ -253,6 +253,14 @@ class Run:
             lr_schedule=self.settings.lr_schedule,
             record=self._rounds.record,
         )
+
+    def _record_decision(self, epoch: int, decision: dict[str, Any]) -> None:
+        """Say what the treatment decided, and write it down; an epoch that is repeated, once."""
+        self.console.print(decision["sentence"], markup=False)
+        path = self.folder.treatment
+        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        rows = [row for row in rows if row["epoch"] < epoch]
+        write_json(path, [*rows, {"epoch": epoch, **decision}])
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
         """Let the model see these squares of every image alone, and write them down."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from imil.errors import ImilError
+from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.run_folder import RunFolder
 from imil.training.callbacks import Bar, History
 from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint
 from imil.training.loop import EpochResult, Loop
-from imil.training.treatment_update import TreatmentUpdate
 
 Call = Callable[[int], object]  # with completed epochs
 

@@ -89,6 +89,11 @@ class Exchange(Treatment):
                 "irrelevant are drawn anywhere; leave both out, or give squares=readers"
             )
 
+    @property
+    def needs_progress(self) -> bool:
+        """Whether the last epochs differ from the others."""
+        return self.clean > 0
+
     def check(self, model: Any, samples: Any, grid: Grid) -> None:
         """Raises: SettingsError: an image of another class is wanted, and there is one class."""
         check_donor(self.donor, samples.labels)

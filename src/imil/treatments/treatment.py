@@ -92,9 +92,14 @@ class Treatment:
 
     @property
     def decides_after_round(self) -> bool:
-        """Whether it is given the model, after a round or at the end, which `imil train` does."""
+        """Whether it is given the model, after a round or at the end."""
         kind = type(self)
         return any(getattr(kind, name) is not getattr(Treatment, name) for name in ASKED)
+
+    @property
+    def needs_progress(self) -> bool:
+        """Whether it depends on how much of the training is over (`Batch.progress`)."""
+        return False
 
     @property
     def leaves_out_tokens(self) -> bool:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from imil.atomic_files import write_json
 from imil.cases import Correction, Reading, Round
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.pytorch import CorrectedDataset, TorchModel
-from imil.run_folder import RunFolder
+from imil.pytorch.dataset import CorrectedDataset
+from imil.pytorch.model import TorchModel
 from imil.store import Store
 from imil.treatments import Field, Selection, Treatment
 
-Say = Callable[[str], object]
+Record = Callable[[int, dict[str, Any]], object]
 # streams of random numbers of the run's seed and the epoch, for each moment of a treatment
 STREAMS = {"field": 1, "relevance": 2, "finish": 3}
 
@@ -33,10 +31,11 @@ class TreatmentUpdate:
         samples: the training set.
         model: the model that the round asked.
         store: where the rounds' readings are.
-        folder: of the run, where the evidence is written.
+        run: name of the run in the store.
         seed: of the run.
         set_field: takes the squares that the model sees from now on.
-        say: takes a line for the person who is watching.
+        record: takes the completed epochs and what was decided then: plain JSON values, with a
+            `sentence` for people. An epoch that is repeated is recorded again.
     """
 
     def __init__(
@@ -46,13 +45,13 @@ class TreatmentUpdate:
         model: TorchModel,
         store: Store,
         *,
-        folder: RunFolder,
+        run: str,
         seed: int,
         set_field: Callable[[Grid, Sequence[int]], object],
-        say: Say,
+        record: Record,
     ) -> None:
         self._treatment, self._samples, self._model, self._store = treatment, samples, model, store
-        self._folder, self._seed, self._set_field, self._say = folder, seed, set_field, say
+        self._run, self._seed, self._set_field, self._record = run, seed, set_field, record
         # position -> rows, columns, squares; None: as it was, whatever its reading says
         self._selected: dict[int, list[Any] | None] = {}
         self._field: list[Any] | None = None  # rows, columns, squares
@@ -78,13 +77,15 @@ class TreatmentUpdate:
 
     def after_round(self, round_: Round | None) -> None:
         """Take up a round's readings; nothing if none was held."""
-        if round_ is None:
+        if round_ is None or not self._treatment.decides_after_round:
             return
         self._update(round_, round_.epoch)
         self.restore()
 
     def after_epoch(self, epoch: int) -> None:
         """Ask again 1, 2, 4, 8 … epochs after the newest round."""
+        if not self._treatment.decides_after_round:
+            return
         rounds = self._applied(epoch)
         since = epoch - rounds[-1].epoch if rounds else 0
         if since > 0 and since & (since - 1) == 0 and not self._refused:
@@ -108,7 +109,8 @@ class TreatmentUpdate:
 
     def _applied(self, epoch: int) -> list[Round]:
         """The rounds until that epoch."""
-        return [r for r in self._store.rounds() if r.epoch <= epoch and r.state == "applied"]
+        rounds = self._store.rounds(self._run)
+        return [r for r in rounds if r.epoch <= epoch and r.state == "applied"]
 
     def _implements(self, moment: str) -> bool:
         return getattr(type(self._treatment), moment) is not getattr(Treatment, moment)
@@ -118,7 +120,7 @@ class TreatmentUpdate:
         grid = round_.settings.grid
         rounds = [
             earlier
-            for earlier in self._store.rounds(round_.run)
+            for earlier in self._store.rounds(self._run)
             if earlier.epoch <= round_.epoch and earlier.settings.grid == grid
         ]
         return self._readings(rounds), grid
@@ -188,14 +190,6 @@ class TreatmentUpdate:
         every = len(field.squares) == grid.squares
         self._field = None if every else [grid.rows, grid.cols, list(field.squares)]
         self._set_field(grid, field.squares)
-
-    def _record(self, epoch: int, evidence: dict[str, Any]) -> None:
-        """Say what was decided, and add it to the run's file; an epoch that is repeated, once."""
-        self._say(evidence["sentence"])
-        path = self._folder.treatment
-        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        rows = [row for row in rows if row["epoch"] < epoch]
-        write_json(path, [*rows, {"epoch": epoch, **evidence}])
 
     def _readings(self, rounds: Sequence[Round]) -> dict[int, Reading]:
         """Position of the sample -> its newest reading in these rounds."""
