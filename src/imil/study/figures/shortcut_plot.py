@@ -120,7 +120,8 @@ def _draw_differences(axes: Axes, rows: ArmRows, table: pd.DataFrame) -> None:
 def _note(axes: Axes, y: float, text: str) -> None:
     axes.text(
         0.99, y, text, transform=axes.get_yaxis_transform(), color=GREY, ha="right", va="center",
-        fontsize=SMALL, fontstyle="italic", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        fontsize=SMALL, fontstyle="italic",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""IMIL and treatments against their controls: does the reader explain a gain, or the cases alone?"""
+"""IMIL and treatments against their controls: do the reader or the cases explain a gain?"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from math import isfinite
 from imil.study.phrases import count
 from imil.study.plan_tables import Shortcut
 from imil.study.report.findings import Findings, Row
+from imil.study.report.methods_shortcut import shortcut_looks
 from imil.study.report.number_format import (
     SHARES,
     interval,
@@ -26,7 +27,6 @@ from imil.study.result_rows import BASE
 from imil.study.statistics import SHORTCUT_MEASURES
 
 TITLE = "Planted shortcut"
-KINDS = {"letter": "a letter", "border": "a white border", "device": "a drawn electrode"}
 AGAINST = ("accuracy_against", "auroc_against", "worst_group")
 FOLLOWED = ("shift", "flips", "energy")
 WHAT_THEY_ARE = (
@@ -66,12 +66,13 @@ def shortcut_section(findings: Findings) -> Section:
 
 def _planted(findings: Findings, shortcut: Shortcut) -> str:
     last = findings.classes[-1]
+    looks = shortcut_looks(shortcut)
     return (
-        f"{KINDS[shortcut.kind].capitalize()} ({shortcut.place.replace('-', ' ')}) was planted "
-        f"into {percent(shortcut.share)} of the training images of {last} and into "
-        f"{percent(1 - shortcut.share)} of the others. Every network was tested on the same images "
-        "three times: as they are, with the shortcut arguing for the true class, and with the "
-        "shortcut arguing against it. The results are also in shortcut.csv."
+        f"{looks[:1].upper()}{looks[1:]} was planted into {percent(shortcut.share)} of the "
+        f"training images of {last} and into {percent(1 - shortcut.share)} of the others. Every "
+        "network was tested on the same images three times: as they are, with the shortcut "
+        "arguing for the true class, and with the shortcut arguing against it. The results are "
+        "also in shortcut.csv."
     )
 
 
