@@ -49,7 +49,8 @@ def test_an_arm_whose_controls_do_nothing_closes_the_gap(study):
     assert gap_is_shown(findings)
     text = of_arm(findings, "best")
     assert re.match(r"best closes \d+ %, 95 % CI \d+ to \d+, of the gap", text)
-    assert "no control is shown to: “best, random squares”" in text
+    # it predicts what the baseline does but for chance: its own interval includes zero
+    assert "no control is shown to: “best, random squares” " in text
     assert "not shown to be better" not in text
     # the same study: IMIL follows the shortcut as the baseline does
     assert of_arm(findings, "IMIL").startswith("It is not shown that IMIL closes the gap")
@@ -113,6 +114,14 @@ def test_a_treatment_that_changed_nothing_is_named_with_its_reason(made, tmp_pat
         "best changed nothing: in 2 trainings its predictions are exactly those of Baseline. What "
         "it reports in 2 of them: “No square is covered.”"
     )
+
+
+def test_a_control_that_changed_nothing_is_called_no_test_of_other_squares(made, tmp_path):
+    shutil.copytree(made.path, tmp_path / "s")
+    findings = findings_of(StudyFolder(tmp_path / "s"), {"best": 0.3})
+    copy_predictions(findings, "best-random", "baseline")
+    text = of_arm(findings, "best")
+    assert "“best, random squares” changed nothing, its predictions are exactly" in text
 
 
 def test_what_a_treatment_costs_is_compared_with_the_training_without_the_shortcut(study):

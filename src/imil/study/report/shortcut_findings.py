@@ -38,11 +38,9 @@ def conclusions(findings: Findings) -> list[str]:
     if base is None:
         return ["No training of the baseline was tested with the shortcut yet."]
     arms = [arm for arm in findings.plan.rows if _is_tried(arm)]
+    of_arm = _closing if gap_is_shown(findings) else _difference
     sentences = [_baseline(findings), _gap(findings)]
-    if gap_is_shown(findings):
-        sentences += [_closing(findings, arm) for arm in arms]
-    else:
-        sentences += [_difference(findings, arm) for arm in arms]
+    sentences += [f"{of_arm(findings, arm)}{_partly_same(findings, arm)}" for arm in arms]
     costs = [_cost(findings, arm) for arm in findings.plan.rows if arm.without_shortcut]
     return [text for text in (*sentences, *costs, _energy(findings)) if text]
 
@@ -114,7 +112,8 @@ def _closing(findings: Findings, arm: Arm) -> str:
             f"{arm.title} shares no training with “No shortcut”: what part of the gap it closes is "
             "not known."
         )
-    share = f"{closed_text(row)}, of the gap in {AGAINST}"
+    trained = count(row.pairs, "training")
+    share = f"{closed_text(row)}, of the gap in {AGAINST} ({trained})"
     if not _closes(row):
         controls = _closing_controls(findings, arm)
         return f"It is not shown that {arm.title} closes the gap: {share}{_why(row)}.{controls}"
@@ -160,9 +159,17 @@ def _with_controls(findings: Findings, arm: Arm, row: Row, share: str) -> str:
     unknown = [f"“{one.short_title}”" for one, r in rows.items() if not _is_known(r)]
     if unknown:
         return f"{gains}. It is not known yet whether {listed(unknown, 'or')} does as well."
-    others = [f"“{one.short_title}” {closed_text(r)}" for one, r in rows.items()]
+    others = [f"“{one.short_title}” {_control_text(findings, one, r)}" for one, r in rows.items()]
     claim = f"{arm.title} closes {share}, and no control is shown to: {'; '.join(others)}."
     return f"{claim}{_not_larger(findings, arm)}"
+
+
+def _control_text(findings: Findings, control: Arm, row: Row) -> str:
+    """What a control closes; or that it is no test of other squares, as it changed nothing."""
+    equal, shared = findings.shortcut_trainings.equal_units(control.id, BASE)
+    if equal == shared:
+        return "changed nothing, its predictions are exactly the baseline's"
+    return closed_text(row)
 
 
 def _not_larger(findings: Findings, arm: Arm) -> str:
@@ -218,12 +225,18 @@ def _same_as(findings: Findings, arm: Arm, other: str) -> str:
     )
 
 
+def _partly_same(findings: Findings, arm: Arm) -> str:
+    """In how many of its trainings an arm changed nothing, where it is some of them."""
+    equal, shared = findings.shortcut_trainings.equal_units(arm.id, BASE)
+    return f" In {equal} of {shared} trainings it changed nothing." if 0 < equal < shared else ""
+
+
 def _reasons(findings: Findings, arm: Arm) -> str:
     """What the treatment wrote of its rounds, the most frequent sentence."""
     sentences: Counter[str] = Counter()
     for job, state in findings.jobs.items():
         if job.arm == arm.id and state == "done" and job.run.treatment.exists():
-            sentences.update(_rounds_of(job.run.treatment))
+            sentences.update(set(_rounds_of(job.run.treatment)))  # each training once
     if not sentences:
         return ""
     (text, times), *_ = sentences.most_common(1)
