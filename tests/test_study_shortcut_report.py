@@ -121,7 +121,8 @@ def test_a_control_that_changed_nothing_is_called_no_test_of_other_squares(made,
     findings = findings_of(StudyFolder(tmp_path / "s"), {"best": 0.3})
     copy_predictions(findings, "best-random", "baseline")
     text = of_arm(findings, "best")
-    assert "“best, random squares” changed nothing, its predictions are exactly" in text
+    assert "“best, random squares” changed nothing, the predictions are exactly" in text
+    assert "no control is shown to" not in text
 
 
 def test_what_a_treatment_costs_is_compared_with_the_training_without_the_shortcut(study):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 
@@ -159,17 +160,25 @@ def _with_controls(findings: Findings, arm: Arm, row: Row, share: str) -> str:
     unknown = [f"“{one.short_title}”" for one, r in rows.items() if not _is_known(r)]
     if unknown:
         return f"{gains}. It is not known yet whether {listed(unknown, 'or')} does as well."
-    others = [f"“{one.short_title}” {_control_text(findings, one, r)}" for one, r in rows.items()]
-    claim = f"{arm.title} closes {share}, and no control is shown to: {'; '.join(others)}."
-    return f"{claim}{_not_larger(findings, arm)}"
+    return f"{arm.title} closes {share}{_controls_text(findings, rows)}{_not_larger(findings, arm)}"
 
 
-def _control_text(findings: Findings, control: Arm, row: Row) -> str:
-    """What a control closes; or that it is no test of other squares, as it changed nothing."""
-    equal, shared = findings.shortcut_trainings.equal_units(control.id, BASE)
-    if equal == shared:
-        return "changed nothing, its predictions are exactly the baseline's"
-    return closed_text(row)
+def _controls_text(findings: Findings, rows: Mapping[Arm, Row]) -> str:
+    """What the controls close; or that they test no other squares, as they changed nothing."""
+    same = findings.shortcut_trainings.equal_units
+    idle = [one for one in rows if len(set(same(one.id, BASE))) == 1]
+    texts = []
+    if others := [
+        f"“{one.short_title}” {closed_text(rows[one])}" for one in rows if one not in idle
+    ]:
+        texts.append(f", and no control is shown to: {'; '.join(others)}")
+    if idle:
+        names = listed([f"“{one.short_title}”" for one in idle])
+        texts.append(
+            f". {names} changed nothing, the predictions are exactly the baseline's: this does not "
+            "show what these squares would do"
+        )
+    return f"{''.join(texts)}."
 
 
 def _not_larger(findings: Findings, arm: Arm) -> str:

@@ -160,8 +160,8 @@ def _with_controls(findings: Findings, arm: Arm, comparisons: list[ControlCompar
     if not rows:
         return Block(arm.title, items=["None of its trainings is done yet."])
     first, *more = (difference(measure_name(row.measure), row) for row in rows)
-    sentences = [f"{arm.title} against the baseline: {first}.", *(f"{text}." for text in more)]
-    sentences = [text[:1].upper() + text[1:] for text in sentences]
+    sentences = [f"{arm.title} against the baseline: {first}."]
+    sentences += [f"{text[:1].upper()}{text[1:]}." for text in more]
     return Block(arm.title, items=[*sentences, *control_sentences(findings, arm, comparisons)])
 
 
