@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,8 @@ from imil.study.study_folder import COUNTERFACTUAL, TEST
 FOR, PLAIN, AGAINST = "accuracy_for", "accuracy", "accuracy_against"
 MARKERS = {FOR: ">", PLAIN: "|", AGAINST: "o"}
 WORDS = {FOR: "shortcut for the class", PLAIN: "image as it is", AGAINST: "against the class"}
+Row = Any  # of `itertuples`, which nothing describes
+Rows = Mapping[tuple[str, str], Row]  # by arm and measure
 SPACING = 1.25  # rows apart, of those of other figures
 BAND_WIDTH = 4.2  # points
 
@@ -48,16 +51,17 @@ def draw(inputs: FigureInputs) -> Drawing:
     if table is None or not arms:
         raise MissingData("no training has predicted the test images with the shortcut")
     data = table[table["measure"].isin(MARKERS)].reset_index(drop=True)
+    each: Iterable[Any] = data.itertuples()
     return Drawing(
         "shortcut",
         "Accuracy with the planted shortcut for and against the class",
         _caption(inputs, arms, data),
-        _figure(arms, data.set_index(["arm", "measure"])),
+        _figure(arms, {(row.arm, row.measure): row for row in each}),
         data,
     )
 
 
-def _figure(arms: Sequence[Arm], table: pd.DataFrame) -> Figure:
+def _figure(arms: Sequence[Arm], table: Rows) -> Figure:
     rows = arm_rows(arms)
     figure = plot_figure(PAGE_WIDTH, SPACING * rows.height + 0.75)
     grid = GridSpec(1, 2, figure=figure, width_ratios=(1.55, 1))
@@ -81,35 +85,35 @@ def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=7, fontweight="bold", pad=3)
 
 
-def _draw_arm(axes: Axes, arm: Arm, y: float, table: pd.DataFrame) -> None:
+def _draw_arm(axes: Axes, arm: Arm, y: float, table: Rows) -> None:
     """The three accuracies with their intervals as bands, and a line from against to for."""
     colour = group(arm).colour
-    ends = [float(table.loc[(arm.id, name), "mean"]) for name in (AGAINST, FOR)]
+    ends = [table[arm.id, name].mean for name in (AGAINST, FOR)]
     axes.plot(ends, [y, y], color=colour, linewidth=0.9, zorder=2)
     for name in (FOR, PLAIN, AGAINST):
-        row = table.loc[(arm.id, name)]
-        if np.isfinite([row["low"], row["high"]]).all():
+        row = table[arm.id, name]
+        if np.isfinite([row.low, row.high]).all():
             axes.plot(
-                [row["low"], row["high"]], [y, y], color=colour, linewidth=BAND_WIDTH,
+                [row.low, row.high], [y, y], color=colour, linewidth=BAND_WIDTH,
                 alpha=BAND, solid_capstyle="butt", zorder=1,
             )  # fmt: skip
         axes.plot(
-            row["mean"], y, MARKERS[name], color=colour, zorder=3, markeredgewidth=0.9,
+            row.mean, y, MARKERS[name], color=colour, zorder=3, markeredgewidth=0.9,
             markersize=7 if name == PLAIN else 4.2,
             markerfacecolor="white" if name == FOR else colour,
         )  # fmt: skip
 
 
-def _draw_differences(axes: Axes, rows: ArmRows, table: pd.DataFrame) -> None:
+def _draw_differences(axes: Axes, rows: ArmRows, table: Rows) -> None:
     """The difference of each arm that is compared with the baseline."""
     axes.axvline(0, color=BASELINE.colour, linewidth=0.8, zorder=1)
     for arm, y in zip(rows.arms, rows.positions, strict=True):
-        row = table.loc[(arm.id, AGAINST)]
+        row = table[arm.id, AGAINST]
         if arm.kind == "baseline":
             continue
-        if row["reference"] != "baseline":
+        if row.reference != "baseline":
             _note(axes, y, "trained without the shortcut")
-        elif not np.isfinite([row["diff_low"], row["diff_high"]]).all():
+        elif not np.isfinite([row.diff_low, row.diff_high]).all():
             _note(axes, y, "cannot be compared")
         else:
             _draw_difference(axes, arm, y, row)
@@ -125,17 +129,17 @@ def _note(axes: Axes, y: float, text: str) -> None:
     )  # fmt: skip
 
 
-def _draw_difference(axes: Axes, arm: Arm, y: float, row: pd.Series) -> None:
+def _draw_difference(axes: Axes, arm: Arm, y: float, row: Row) -> None:
     style = group(arm)
     if arm.kind == "no-shortcut":  # all of the gap
-        axes.axvline(row["diff"], color=INK, linewidth=0.9, linestyle=DOTTED, zorder=1)
+        axes.axvline(row.diff, color=INK, linewidth=0.9, linestyle=DOTTED, zorder=1)
     axes.plot(
-        [row["diff_low"], row["diff_high"]], [y, y], color=style.colour, linewidth=1.1,
+        [row.diff_low, row.diff_high], [y, y], color=style.colour, linewidth=1.1,
         solid_capstyle="butt",
     )  # fmt: skip
     axes.plot(
-        row["diff"], y, "o", color=style.colour, markersize=4.2, markeredgewidth=0.9,
-        markerfacecolor=style.colour if row["verdict"] in CLAIMS else "white",
+        row.diff, y, "o", color=style.colour, markersize=4.2, markeredgewidth=0.9,
+        markerfacecolor=style.colour if row.verdict in CLAIMS else "white",
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def _table(
     findings: Findings, title: str, measures: Sequence[str], closed: bool, area: str = ""
 ) -> Table:
     """A row per arm that is done: each measure, and what of the gap it closes."""
-    rows = []
+    rows: list[TableRow] = []
     for arm, starts_group in grouped_arms(findings):
         of_arm = {name: findings.shortcut_row(arm.id, name) for name in measures}
         first = next(iter(of_arm.values()))
@@ -128,7 +128,7 @@ def _closed_cell(row: Row | None) -> Cell:
 
 def _controls(findings: Findings) -> list[Table]:
     """IMIL and treatments minus their controls, where any is done."""
-    rows = []
+    rows: list[TableRow] = []
     for arm in (*findings.imil_arms, *findings.treatment_arms):
         compared = compare_on_shortcut(findings, arm)
         for control in dict.fromkeys(one.control for one in compared):
