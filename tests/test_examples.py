@@ -16,6 +16,7 @@ from imil.predictions import Predictions
 from imil.study.arms import TITLES
 from imil.study.plan import make_plan
 from imil.study.result_rows import COLUMNS, UNIT_COLUMNS
+from imil.study.shortcut_rows import COLUMNS as SHORTCUT_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 
@@ -110,9 +111,13 @@ def test_the_plan_that_the_docs_show_is_one():
     blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/study.md").read_text(), re.S)
     values = tomllib.loads("\n".join(blocks))
     plan = make_plan(
-        {"name": "A", "data": "a.csv", "arms": ["baseline", "imil"]} | values, base=ROOT
+        {"name": "A", "data": "a.csv", "arms": ["baseline", "no-shortcut", "imil"]} | values,
+        base=ROOT,
     )
-    assert [arm.id for arm in plan.rows] == ["baseline", "imil.Lee", "imil.careless"]
+    assert [arm.id for arm in plan.rows] == [
+        *("baseline", "no-shortcut", "imil.Lee", "imil.careless"),
+        *("half", "half-random", "half-inverted", "half-no-shortcut"),
+    ]
 
 
 def test_the_docs_name_every_arm_of_a_study_and_no_other():
@@ -121,7 +126,10 @@ def test_the_docs_name_every_arm_of_a_study_and_no_other():
     assert re.findall(r"`([a-z-]+)`", "".join(first)) == list(TITLES)
 
 
-@pytest.mark.parametrize(("file", "columns"), [("table.csv", COLUMNS), ("units.csv", UNIT_COLUMNS)])
+@pytest.mark.parametrize(
+    ("file", "columns"),
+    [("table.csv", COLUMNS), ("units.csv", UNIT_COLUMNS), ("shortcut.csv", SHORTCUT_COLUMNS)],
+)
 def test_the_docs_name_every_column_of_a_table(file, columns):
     page = (ROOT / "docs/study-report.md").read_text()
     table = page.split(f"`{file}` holds")[1].split("| column |")[1].split("\n\n")[0]

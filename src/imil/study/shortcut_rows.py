@@ -2,125 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from math import nan
+from typing import Any
 
 import pandas as pd
 
 from imil.study.arms import Arm
-from imil.study.result_rows import BASE, SEED, Row, patients_of
-from imil.study.statistics import (
-    COUNTERFACTUAL_MEASURES,
-    NO_DIFFERENCE,
-    Difference,
-    Interval,
-    Measure,
-    gap_closed,
-    holm,
-    paired,
-    side_by_side,
-    spread,
-)
-from imil.study.statistics.gap_closed import UNKNOWN
-from imil.study.study_folder import TEST
-from imil.study.study_predictions import StudyPredictions, Units
+from imil.study.result_rows import BASE, Row
+from imil.study.shortcut_trainings import CLEAN, ShortcutTrainings
+from imil.study.statistics import ENERGY, SHORTCUT_MEASURES, Measure, holm
+from imil.study.statistics.verdict import verdict
 
-CLEAN = "no-shortcut"
-CLOSED = ("accuracy_against", "auroc_against")  # measures for which `closed` is computed
 COLUMNS = (
     *("arm", "title", "measure", "n", "units", "mean", "sd", "low", "high"),
-    *("reference", "diff", "diff_low", "diff_high", "p", "pairs"),
-    *("closed", "closed_low", "closed_high"),
+    *("reference", "diff", "diff_low", "diff_high", "p", "verdict", "pairs"),
+    *("closed", "closed_low", "closed_high", "area"),
 )
 
 
-def shortcut_results(predictions: StudyPredictions) -> pd.DataFrame:
+def shortcut_results(study: ShortcutTrainings) -> pd.DataFrame:
     """One row per (arm, measure) of all jobs that are done.
 
-    Measures: shift, flips, worst_group (`imil.metrics.counterfactual`), accuracy_against and
-    auroc_against (with the shortcut against the class), accuracy and auroc (images as they are).
+    Measures: shift, flips, worst_group (`imil.metrics.counterfactual`), accuracy_for,
+    accuracy_against and auroc_against (with the shortcut for and against the class), accuracy and
+    auroc (images as they are), and energy (of the heat-maps in the shortcut's squares, of the
+    class that it argues for, in test images that it argues against; NaN where it was not measured).
 
     Columns: arm, title, measure, n (different images), units (seeds and splits), mean, sd, low,
     high (95 %), reference (the arm that it is compared with: baseline; for arms that are trained
     without the shortcut no-shortcut, except for that arm), diff, diff_low, diff_high (arm minus
     reference, paired by training and image), p (of no difference; Holm-adjusted over the arms
-    with the same measure and reference), pairs (units in the difference), and closed, closed_low,
-    closed_high (the share of the gap between baseline and no-shortcut that the arm closes, see
-    `imil.study.statistics.gap_closed`; NaN for these two, for arms without the shortcut and for
-    the other measures).
-
-    Raises: DataError: as `StudyPredictions.by_set`.
+    with the same measure and reference), verdict (`imil.study.statistics.verdict`), pairs (units
+    in the difference), closed, closed_low, closed_high (the share of the gap between baseline and
+    no-shortcut that the arm closes, see `imil.study.statistics.gap_closed`; NaN for these two, for
+    arms without the shortcut and for the other measures), and area (of the energy: the share of
+    the image that the squares cover, its value by chance; else NaN).
     """
-    study = _Trainings.read(predictions)
-    rows = [row for measure in COUNTERFACTUAL_MEASURES.values() for row in _rows(study, measure)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    rows = [row for measure in SHORTCUT_MEASURES.values() for row in _rows(study, measure)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    each: Iterable[Any] = table.itertuples()
+    table["verdict"] = [verdict(row) for row in each]
+    return table
 
 
-@dataclass(frozen=True, eq=False)
-class _Trainings:
-    """What the finished trainings predict with the shortcut for, against, and without.
-
-    Args:
-        arms: those that have any.
-        units: arm to unit to predictions of `side_by_side`.
-        patients: image to patient, where known.
-    """
-
-    arms: tuple[Arm, ...]
-    units: dict[str, Units]
-    patients: dict[str, str]
-
-    @classmethod
-    def read(cls, predictions: StudyPredictions) -> _Trainings:
-        plain, with_for, against = (
-            predictions.by_set[name] for name in (TEST, "test-for", "test-against")
-        )
-        units: dict[str, Units] = {
-            arm: {
-                unit: side_by_side(with_for[arm][unit], against[arm][unit], plain[arm][unit])
-                for unit in sorted(set(plain[arm]) & set(with_for[arm]) & set(against[arm]))
-            }
-            for arm in plain
-        }
-        arms = tuple(arm for arm in predictions.plan.rows if units[arm.id])
-        return cls(arms, units, patients_of(predictions, TEST))
-
-    def difference(self, arm: str, other: str, measure: Measure) -> Difference:
-        """The arm minus the other, over the units that both have."""
-        shared = sorted(set(self.units[arm]) & set(self.units.get(other, {})))
-        if not shared or arm == other:
-            return NO_DIFFERENCE
-        return paired(
-            [self.units[arm][unit] for unit in shared],
-            [self.units[other][unit] for unit in shared],
-            measure,
-            seed=SEED,
-            patients=self.patients,
-            splits=[split for _, split in shared],
-        )
-
-    def closed(self, arm: Arm, measure: Measure) -> Interval:
-        """The share of the gap that it closes, over the units that all three arms have."""
-        if measure.name not in CLOSED or not arm.planted or arm.id == BASE:
-            return UNKNOWN
-        three = [self.units[name] for name in (arm.id, BASE, CLEAN) if name in self.units]
-        shared = sorted(set.intersection(*map(set, three)))
-        if len(three) < 3 or not shared:
-            return UNKNOWN
-        of_arm, of_base, of_clean = ([one[unit] for unit in shared] for one in three)
-        return gap_closed(
-            of_arm,
-            of_base,
-            of_clean,
-            measure,
-            seed=SEED,
-            patients=self.patients,
-            splits=[split for _, split in shared],
-        )
-
-
-def _rows(study: _Trainings, measure: Measure) -> Iterator[Row]:
+def _rows(study: ShortcutTrainings, measure: Measure) -> Iterator[Row]:
     """The rows of one measure, with each p adjusted over the arms with the same reference."""
     references = [_reference(arm) for arm in study.arms]
     differences = [
@@ -129,14 +55,8 @@ def _rows(study: _Trainings, measure: Measure) -> Iterator[Row]:
     ]
     ps = _adjusted([one.p for one in differences], references)
     for arm, reference, one, p in zip(study.arms, references, differences, ps, strict=True):
-        units = study.units[arm.id]
-        values = spread(
-            list(units.values()),
-            measure,
-            seed=SEED,
-            patients=study.patients,
-            splits=[split for _, split in units],
-        )
+        units = study.of(measure)[arm.id]
+        values = study.spread(arm.id, measure)
         closed = study.closed(arm, measure)
         yield {
             "arm": arm.id,
@@ -157,6 +77,7 @@ def _rows(study: _Trainings, measure: Measure) -> Iterator[Row]:
             "closed": closed.value,
             "closed_low": closed.low,
             "closed_high": closed.high,
+            "area": study.area if measure is ENERGY and units else nan,
         }
 
 

@@ -20,6 +20,7 @@ from imil.study.figures import (
     heat_maps,
     reliability_diagrams,
     roc_figure,
+    shortcut_plot,
 )
 from imil.study.figures.caption_text import figure_title, file_stem
 from imil.study.figures.figure_inputs import FigureInputs, Loaders
@@ -60,6 +61,7 @@ def draw_all(
     *,
     kappa: NDArray[np.float64] | None = None,
     predictions: StudyPredictions | None = None,
+    shortcut: pd.DataFrame | None = None,
 ) -> tuple[list[Drawn], list[LeftOut]]:
     """The figures that were written to the study's folder, and those that could not be drawn.
 
@@ -71,9 +73,10 @@ def draw_all(
         kappa: Fleiss's kappa of each square, (rows, cols), NaN where it cannot be computed; over
             the cases in which every reader selected squares.
         predictions: of the study, where some are read already.
+        shortcut: the results with a planted shortcut, `imil.study.shortcut_rows`.
     Raises: DataError: a figure cannot be written.
     """
-    inputs = FigureInputs(folder, plan, results, loaders or Loaders(), kappa, predictions)
+    inputs = FigureInputs(folder, plan, results, loaders or Loaders(), kappa, predictions, shortcut)
     drawn: list[Drawn] = []
     left_out: list[LeftOut] = []
     with figure_style():
@@ -90,7 +93,9 @@ def draw_all(
 
 
 def _figures(plan: Plan) -> Iterator[_Figure]:
-    """In the order of the report: performance, training, attention, readers."""
+    """In the order of the report: shortcut, performance, training, attention, readers."""
+    if plan.shortcut is not None:
+        yield _Figure("shortcut", "Planted shortcut", shortcut_plot.draw)
     sets = [TEST, *(f"external-{name}" for name in plan.external)]
     by_set = (
         ("forest", "Forest plot", forest_plot.draw),

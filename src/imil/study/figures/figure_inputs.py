@@ -52,6 +52,7 @@ class FigureInputs:
         kappa: Fleiss's kappa of each square, (rows, cols), NaN where it cannot be computed; over
             the cases in which every reader selected squares.
         shared: the predictions that tables and statistics have read already.
+        shortcut: the table `imil.study.shortcut_rows.shortcut_results`, where one is planted.
     """
 
     folder: StudyFolder
@@ -60,6 +61,7 @@ class FigureInputs:
     loaders: Loaders = Loaders()
     kappa: NDArray[np.float64] | None = None
     shared: StudyPredictions | None = None
+    shortcut: pd.DataFrame | None = None
 
     @cached_property
     def predicted(self) -> StudyPredictions:

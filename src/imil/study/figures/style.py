@@ -90,8 +90,12 @@ def group(arm: Arm) -> Group:
 
 def colour_sentence(arms: Iterable[Arm]) -> str:
     """The meaning of the colours, in a sentence."""
+    arms = list(arms)
     groups = {group(arm) for arm in arms} - {BASELINE}
-    names = [f"{one.title} {one.colour_name}" for one in GROUPS if one in groups]
+    titles = {one: one.title for one in GROUPS if one in groups}
+    if any(arm.kind == "treatment" for arm in arms):
+        titles[IMIL] = "IMIL and treatments"
+    names = [f"{title} {one.colour_name}" for one, title in titles.items()]
     return f"Colours: {', '.join(names)}." if names else ""
 
 

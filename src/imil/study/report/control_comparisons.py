@@ -1,4 +1,4 @@
-"""IMIL against its controls: does the reader's judgement explain a gain, or do the cases alone?"""
+"""IMIL and treatments against their controls: do the reader or the cases explain a gain?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAIN = ("accuracy", "auroc", "ece")  # paper, Table 1
 
 @dataclass(frozen=True)
 class ControlComparison:
-    """An IMIL arm minus one of its controls.
+    """An IMIL arm or a treatment minus one of its controls.
 
     Args:
         diff, diff_low, diff_high: paired, with its 95 % interval.
@@ -36,14 +36,14 @@ class ControlComparison:
 
 
 def compare_with_controls(findings: Findings, group: Group) -> list[ControlComparison]:
-    """Every IMIL arm against each control that uses the same reader's cases.
+    """Every IMIL arm against each control with the same reader's cases, treatments likewise.
 
     Args:
         group: what each arm predicts for the test set.
     """
     comparisons: list[ControlComparison] = []
-    for arm in findings.imil_arms:
-        controls = [control for control in findings.controls if control.reader == arm.reader]
+    for arm in (*findings.imil_arms, *findings.treatment_arms):
+        controls = findings.controls_of(arm)
         for measure in MAIN:
             deltas = [group.delta(arm.id, control.id, measure).difference for control in controls]
             ps = holm([delta.p for delta in deltas])
@@ -59,7 +59,7 @@ def compare_with_controls(findings: Findings, group: Group) -> list[ControlCompa
 def control_sentences(
     findings: Findings, arm: Arm, comparisons: list[ControlComparison]
 ) -> list[str]:
-    """Whether the controls explain the gains of an IMIL arm, in sentences."""
+    """Whether the controls explain the gains of an arm, in sentences."""
     gains = [row.measure for row in findings.rows(arm.id, MAIN) if verdict(row) == "better"]
     of_arm = [comparison for comparison in comparisons if comparison.arm == arm]
     if not of_arm:
@@ -92,7 +92,7 @@ def _control_name(control: Arm) -> str:
 
 
 def _no_control(findings: Findings, arm: Arm) -> str:
-    if not findings.controls:
+    if arm.kind != "imil" or not findings.controls:
         return "No control was run: the cause of a difference cannot be determined."
     return (
         f"The controls use the cases of {findings.controls[0].reader}, not those of {arm.reader}: "
@@ -126,7 +126,7 @@ def _explain_gain(
         sentences.append(f"Its gain in {name} is larger than that of {listed(exceeded)}.")
     if similar:
         sentences.append(
-            f"{_names(similar)} also improved, and IMIL is not shown to gain more "
+            f"{_names(similar)} also improved, and {arm.short_title} is not shown to gain more "
             f"({_differences(arm, similar)}): the gain in {name} cannot be attributed to the "
             "squares that the reader selected."
         )

@@ -16,6 +16,9 @@ from imil.study.phrases import count
 from imil.study.plan import Plan
 from imil.study.reading_records import Session, sessions
 from imil.study.result_rows import BASE, results
+from imil.study.shortcut_rows import COLUMNS as SHORTCUT_COLUMNS
+from imil.study.shortcut_rows import shortcut_results
+from imil.study.shortcut_trainings import ShortcutTrainings, shortcut_trainings
 from imil.study.statistics.verdict import Compared
 from imil.study.study_folder import TEST, Job, State, StudyFolder
 from imil.study.study_predictions import StudyPredictions
@@ -101,10 +104,41 @@ class Findings:
         return tuple(arm for arm in self.plan.rows if arm.is_control)
 
     @property
+    def treatment_arms(self) -> tuple[Arm, ...]:
+        """The treatments of the readings, without their controls."""
+        rows = (arm for arm in self.plan.rows if arm.kind == "treatment" and not arm.control)
+        return tuple(arm for arm in rows if not arm.without_shortcut)
+
+    def controls_of(self, arm: Arm) -> tuple[Arm, ...]:
+        """The controls of an IMIL arm, which have the same reader, or of a treatment."""
+        if arm.kind == "imil":
+            return tuple(one for one in self.controls if one.reader == arm.reader)
+        rows = (one for one in self.plan.rows if one.control)
+        return tuple(one for one in rows if one.treatment == arm.treatment)
+
+    @property
     def other_arms(self) -> tuple[Arm, ...]:
-        """The arms that are neither baseline, IMIL nor control."""
-        known = {arm.id for arm in (*self.imil_arms, *self.controls)} | {BASE}
-        return tuple(arm for arm in self.plan.rows if arm.id not in known)
+        """The arms that are neither baseline, IMIL, treatment nor control."""
+        known = {arm.id for arm in (*self.imil_arms, *self.controls, *self.treatment_arms)} | {BASE}
+        return tuple(arm for arm in self.plan.rows if arm.id not in known and not arm.control)
+
+    @cached_property
+    def shortcut_trainings(self) -> ShortcutTrainings:
+        """What the trainings of a study with a shortcut predict with it for, against, without."""
+        return shortcut_trainings(self.predictions)
+
+    @cached_property
+    def shortcut(self) -> pd.DataFrame:
+        """`imil.study.shortcut_rows.shortcut_results`; empty where the plan has no shortcut."""
+        if self.plan.shortcut is None:
+            return pd.DataFrame(columns=list(SHORTCUT_COLUMNS))
+        return shortcut_results(self.shortcut_trainings)
+
+    def shortcut_row(self, arm: str, measure: str) -> Row | None:
+        """One row of `shortcut`, if it exists."""
+        table = self.shortcut
+        chosen = table[(table["arm"] == arm) & (table["measure"] == measure)]
+        return next(chosen.itertuples(), None)
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def limits(findings: Findings) -> list[str]:
         *map(str, findings.facts.get("warnings", [])),
         *_fewer_cases(findings),
         *_readers(findings),
+        *_shortcut(findings),
         *_design(findings),
         *_multiple_comparisons(findings),
     ]
@@ -232,12 +233,33 @@ def _readers(findings: Findings) -> Iterator[str]:
         yield f"One human reader: {people[0]}; agreement between people is not known."
 
 
+def _shortcut(findings: Findings) -> Iterator[str]:
+    """What a planted shortcut cannot show."""
+    if findings.plan.shortcut is None:
+        return
+    yield (
+        "Planted shortcut: it is drawn, looks the same in every image that carries it, and always "
+        "lies in the same place. Shortcuts of real images are fainter, vary, and may overlap the "
+        "disease: that an arm cures this one does not show that it cures those."
+    )
+    yield (
+        "The shortcut is tested on the test set alone, with images of the same source as those "
+        "that were trained on: a shortcut of another hospital is not tested."
+    )
+
+
 def _design(findings: Findings) -> Iterator[str]:
     if findings.imil_arms and not findings.controls:
         yield (
             "No control: if IMIL differs from the baseline, it is not known whether the reader's "
             "squares are the cause."
         )
+    for arm in findings.treatment_arms:
+        if not findings.controls_of(arm):
+            yield (
+                f"No control of the treatment {arm.treatment}: if it differs from the baseline, it "
+                "is not known whether the reader's squares are the cause."
+            )
     if not findings.plan.external:
         yield "No external set: performance on images from other sources is not known."
     small = [

@@ -6,7 +6,10 @@ from math import isfinite
 
 from imil.study.statistics.verdict import Compared, Verdict, verdict
 
-SHARES = ("accuracy", "sensitivity", "specificity")  # printed in percent
+SHARES = (  # printed in percent
+    *("accuracy", "sensitivity", "specificity"),
+    *("accuracy_for", "accuracy_against", "worst_group", "flips", "energy"),
+)
 
 VERDICTS: dict[Verdict, str] = {
     "not measured": "not measured",
@@ -26,12 +29,13 @@ SHORT_VERDICTS = VERDICTS | {
 def value(measure: str, number: float) -> str:
     """A number of a measure.
 
-    >>> value("accuracy", 0.7834), value("auroc", 0.7834), value("ece", float("nan"))
-    ('78.3 %', '0.783', '–')
+    >>> value("accuracy", 0.7834), value("shift", -0.05), value("ece", float("nan"))
+    ('78.3 %', '−0.050', '–')
     """
     if not isfinite(number):
         return "–"
-    return f"{100 * number:.1f} %" if measure in SHARES else f"{number:.3f}"
+    text = f"{100 * number:.1f} %" if measure in SHARES else f"{number:.3f}"
+    return text.replace("-", "−")
 
 
 def plain(measure: str, number: float) -> str:
@@ -110,10 +114,26 @@ def difference(title: str, row: Compared) -> str:
 def percent(share: float) -> str:
     """A share in whole percent.
 
-    >>> percent(0.3)
-    '30 %'
+    >>> percent(0.3), percent(-0.05)
+    ('30 %', '−5 %')
     """
-    return f"{100 * share:.0f} %"
+    return f"{_whole(share)} %"
+
+
+def percent_interval(low: float, high: float) -> str:
+    """The interval of a share in whole percent, which may lie below 0 or above 1.
+
+    >>> percent_interval(-0.012, 0.349), percent_interval(0.004, 1.2)
+    ('−1 to 35', '0.4 to 120')
+    """
+    return f"{_whole(low)} to {_whole(high)}"
+
+
+def _whole(share: float) -> str:
+    """Whole percent; a share that is not zero is not printed as zero."""
+    text = f"{100 * share:.0f}"
+    text = f"{100 * share:.1g}" if float(text) == 0 and share else text
+    return text.replace("-", "−")
 
 
 def probability(p: float) -> str:

@@ -138,10 +138,15 @@ def subgroup_table(findings: Findings, column: str, measure: str) -> Table:
 
 
 def grouped_arms(findings: Findings) -> Iterator[tuple[Arm, bool]]:
-    """The arms in their order, and whether each starts a new group (IMIL, controls, others)."""
+    """The arms in their order, and whether each starts a new group.
+
+    Groups: IMIL, its controls, each treatment with its controls, others.
+    """
     previous = None
     for arm in findings.plan.rows:
         group = "control" if arm.is_control else "imil" if arm.kind == "imil" else "other"
+        if arm.kind == "treatment":
+            group = f"treatment {arm.treatment}"
         yield arm, previous is not None and group != previous
         previous = group
 

@@ -70,7 +70,7 @@ def _running_time(jobs: Sequence[Job]) -> str:
 
 
 def controls_section(findings: Findings, comparisons: Sequence[ControlComparison]) -> Section:
-    """IMIL minus each control: what remains for the reader's judgement."""
+    """IMIL and treatments minus each control: what remains for the reader's judgement."""
     if not comparisons:
         text = "No control was run: it is not known whether the reader's squares are the cause of "
         text += "a difference."
@@ -86,12 +86,15 @@ def controls_section(findings: Findings, comparisons: Sequence[ControlComparison
         "controls."
     )
     why = (
-        "A gain supports IMIL only where it is larger than what the same cases give without the "
-        "reader's judgement: with squares drawn at random, with the squares that the reader did "
-        "not select, with a random box, or unchanged and oversampled."
+        "A gain supports a method only where it is larger than what the same cases give without "
+        "the reader's judgement: with squares drawn at random, with the squares that the reader "
+        "did not select, with a random box, or unchanged and oversampled."
     )
     rows = [Row(name, cells) for name, cells in by_pair.items()]
-    table = Table("IMIL minus its controls", ["Test set", *heads], rows, note, "results")
+    title = "IMIL minus its controls"
+    if any(one.arm.kind == "treatment" for one in comparisons):
+        title = "IMIL and treatments minus their controls"
+    table = Table(title, ["Test set", *heads], rows, note, "results")
     return Section("Controls", [Block(paragraphs=[why], tables=[table])])
 
 

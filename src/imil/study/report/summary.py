@@ -17,6 +17,7 @@ from imil.study.report.findings import Findings, Row
 from imil.study.report.limits import baseline_at_chance
 from imil.study.report.number_format import VERDICTS, difference, interval, value
 from imil.study.report.page import Block
+from imil.study.report.shortcut_findings import conclusions
 from imil.study.result_rows import BASE, Group
 from imil.study.statistics import power_sentence, smallest_effect
 from imil.study.statistics import ranking as rank
@@ -40,9 +41,12 @@ def summary(
         return [Block("Nothing to compare yet", items=[findings.not_comparable])]
     accuracy = f"The baseline has an accuracy of {_with_interval(baseline)}."
     first = [ranking(findings), accuracy, baseline_at_chance(findings), detectable]
+    planted = findings.plan.shortcut is not None
+    arms = (*findings.imil_arms, *findings.treatment_arms)
     blocks = [
         Block("Main result", items=[sentence for sentence in first if sentence]),
-        *(_imil_arm(findings, arm, comparisons) for arm in findings.imil_arms),
+        *([Block("Planted shortcut", items=conclusions(findings))] if planted else []),
+        *(_with_controls(findings, arm, comparisons) for arm in arms),
         Block("Other arms", items=_other_arms(findings, findings.other_arms)),
         *_external_sets(findings),
     ]
@@ -65,14 +69,18 @@ def ranking(findings: Findings) -> str:
     shown = [
         f"{arm.title} ({'; '.join(claims)})"
         for arm in findings.plan.rows
-        if (claims := _claims(findings, arm))
+        # one that is tried without the shortcut differs because there is none
+        if not arm.without_shortcut and (claims := _claims(findings, arm))
     ]
     names = listed([measure_name(measure) for measure in MAIN], "or")
+    aside = ""
+    if any(arm.without_shortcut for arm in findings.plan.rows):
+        aside = " Arms that were tried without the shortcut are compared with “No shortcut” alone."
     if not shown:
-        return f"No arm is shown to differ from the baseline in {names} on the test set."
+        return f"No arm is shown to differ from the baseline in {names} on the test set.{aside}"
     return (
         f"Shown to differ from the baseline on the test set: {listed(shown)}. No other difference "
-        f"in {names} is shown."
+        f"in {names} is shown.{aside}"
     )
 
 
@@ -147,19 +155,21 @@ def network_differences(findings: Findings, test: Group) -> str:
     )
 
 
-def _imil_arm(findings: Findings, arm: Arm, comparisons: list[ControlComparison]) -> Block:
+def _with_controls(findings: Findings, arm: Arm, comparisons: list[ControlComparison]) -> Block:
     rows = findings.rows(arm.id, MAIN)
     if not rows:
         return Block(arm.title, items=["None of its trainings is done yet."])
     first, *more = (difference(measure_name(row.measure), row) for row in rows)
-    sentences = [f"{arm.title} against the baseline: {first}.", *(f"{text}." for text in more)]
-    sentences = [text[:1].upper() + text[1:] for text in sentences]
+    sentences = [f"{arm.title} against the baseline: {first}."]
+    sentences += [f"{text[:1].upper()}{text[1:]}." for text in more]
     return Block(arm.title, items=[*sentences, *control_sentences(findings, arm, comparisons)])
 
 
 def _other_arms(findings: Findings, arms: Sequence[Arm]) -> list[str]:
     sentences = []
     for arm in arms:
+        if arm.without_shortcut:
+            continue  # it is compared with the arm `no-shortcut`: see `conclusions`
         row = findings.row(arm.id, "accuracy")
         result = "not done yet" if row is None else difference("accuracy", row)
         sentences.append(f"{arm.title} against the baseline: {result}.")
@@ -167,14 +177,14 @@ def _other_arms(findings: Findings, arms: Sequence[Arm]) -> list[str]:
 
 
 def _external_sets(findings: Findings) -> list[Block]:
-    """The IMIL arms on external sets."""
+    """The IMIL arms and treatments on external sets."""
     blocks = []
     for set_name in findings.external_sets:
         baseline = findings.row(BASE, "accuracy", set_name)
         if baseline is None:
             continue
         sentences = [f"The baseline has an accuracy of {_with_interval(baseline)} on this set."]
-        for arm in findings.imil_arms:
+        for arm in (*findings.imil_arms, *findings.treatment_arms):
             rows = findings.rows(arm.id, MAIN, set_name)
             results = [difference(measure_name(row.measure), row) for row in rows]
             if results:

@@ -39,6 +39,7 @@ from imil.study.report.sections import (
     study_section,
     subgroups_section,
 )
+from imil.study.report.shortcut_section import shortcut_section
 from imil.study.report.summary import (
     minimum_detectable_difference,
     network_differences,
@@ -46,7 +47,6 @@ from imil.study.report.summary import (
     summary,
 )
 from imil.study.result_rows import Group, unit_results, whole_sets
-from imil.study.shortcut_rows import shortcut_results
 from imil.study.study_folder import TEST, StudyFolder
 
 
@@ -66,14 +66,20 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
     kappa = kappa_of_squares(agreed(findings.sessions))
     loaders = loaders or plan_loaders(plan)
     drawn, left_out = draw_all(
-        study, plan, findings.table, loaders, kappa=kappa, predictions=findings.predictions
+        study,
+        plan,
+        findings.table,
+        loaders,
+        kappa=kappa,
+        predictions=findings.predictions,
+        shortcut=findings.shortcut,
     )
     with atomic_write(study.report) as file:
         file.write_text(document(findings, drawn, left_out), encoding="utf-8")
     write_table(study.path / "table.csv", findings.table)
     write_table(study.path / "units.csv", unit_results(whole_sets(findings.predictions).values()))
     if plan.shortcut is not None:
-        write_table(study.shortcut_table, shortcut_results(findings.predictions))
+        write_table(study.shortcut_table, findings.shortcut)
     with atomic_write(study.path / "table.tex") as file:
         file.write_text(latex(findings), encoding="utf-8")
 
@@ -111,6 +117,7 @@ def document(findings: Findings, drawn: Sequence[Drawn], left_out: Sequence[Left
         Section("Summary", summary(findings, comparisons, detectable)),
         study_section(findings),
         _results_section(findings, test),
+        shortcut_section(findings),
         figures_section(findings.study.figures, drawn, left_out),
         controls_section(findings, comparisons),
         external_section(findings),

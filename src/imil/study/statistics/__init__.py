@@ -5,7 +5,13 @@ They have no resampling of images that several trainings share, and no DeLong te
 each function of our own stands in its file.
 """
 
-from imil.study.statistics.counterfactual_measures import COUNTERFACTUAL_MEASURES, side_by_side
+from imil.study.statistics.counterfactual_measures import (
+    COUNTERFACTUAL_MEASURES,
+    ENERGY,
+    SHORTCUT_MEASURES,
+    energies,
+    side_by_side,
+)
 from imil.study.statistics.delong import AurocDifference, delong
 from imil.study.statistics.estimates import (
     NO_DIFFERENCE,
@@ -23,8 +29,10 @@ from imil.study.statistics.ranking import Ranking, ranking
 
 __all__ = [
     "COUNTERFACTUAL_MEASURES",
+    "ENERGY",
     "MEASURES",
     "NO_DIFFERENCE",
+    "SHORTCUT_MEASURES",
     "AurocDifference",
     "Difference",
     "Interval",
@@ -33,6 +41,7 @@ __all__ = [
     "Spread",
     "combined",
     "delong",
+    "energies",
     "gap_closed",
     "holm",
     "mcnemar",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from math import isfinite
 from typing import Literal, Protocol
 
+from imil.study.statistics.counterfactual_measures import SHORTCUT_MEASURES
 from imil.study.statistics.measures import MEASURES
 
 ALPHA = 0.05
 
 Verdict = Literal["not measured", "none shown", "one training", "not corrected", "better", "worse"]
+HIGHER_IS_BETTER = {
+    one.name: one.higher_is_better for one in (*MEASURES.values(), *SHORTCUT_MEASURES.values())
+}
 CLAIMS: tuple[Verdict, ...] = ("better", "worse")  # the others claim nothing
 
 
@@ -56,4 +60,4 @@ def verdict(row: Compared) -> Verdict:
         return "one training"
     if row.p >= ALPHA:
         return "not corrected"
-    return "better" if (row.diff > 0) == MEASURES[row.measure].higher_is_better else "worse"
+    return "better" if (row.diff > 0) == HIGHER_IS_BETTER[row.measure] else "worse"
