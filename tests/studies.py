@@ -51,6 +51,7 @@ def make_study(
     side: int = 48,
     name: str = "A study",
     warnings: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
     waiting: Collection[tuple[str, int, int]] = (),
     failed: Collection[tuple[str, int, int]] = (),
     seed: int = 0,
@@ -71,6 +72,7 @@ def make_study(
         positives: share of class 1; with more classes all are equal.
         cases: of a round, in each run of an `imil` arm; `requested`: how many it was to have.
         side: pixels of the images.
+        more: other tables of the plan.
         waiting, failed: jobs (arm, seed, split) that did not end.
         seed: of everything simulated.
     """
@@ -97,6 +99,7 @@ def make_study(
             "splits": {"count": splits, "test_share": n / (n + train)},
             "readers": [_reader(one) for one in readers],
             "external": {one: {"data": str(data / f"{one}.csv")} for one in external},
+            **(more or {}),
         },
         base=folder,
     )

@@ -43,12 +43,13 @@ def shortcut_results(predictions: StudyPredictions) -> pd.DataFrame:
 
     Columns: arm, title, measure, n (different images), units (seeds and splits), mean, sd, low,
     high (95 %), reference (the arm that it is compared with: baseline; for arms that are trained
-    without the shortcut no-shortcut, except for that arm), diff, diff_low, diff_high (arm minus
+    without the shortcut no-shortcut, except for that arm; for those with a share of the images the
+    baseline with that share), diff, diff_low, diff_high (arm minus
     reference, paired by training and image), p (of no difference; Holm-adjusted over the arms
     with the same measure and reference), pairs (units in the difference), and closed, closed_low,
     closed_high (the share of the gap between baseline and no-shortcut that the arm closes, see
-    `imil.study.statistics.gap_closed`; NaN for these two, for arms without the shortcut and for
-    the other measures).
+    `imil.study.statistics.gap_closed`; NaN for these two, for arms without the shortcut or with a
+    share of the images, and for the other measures).
 
     Raises: DataError: as `StudyPredictions.by_set`.
     """
@@ -73,16 +74,7 @@ class _Trainings:
 
     @classmethod
     def read(cls, predictions: StudyPredictions) -> _Trainings:
-        plain, with_for, against = (
-            predictions.by_set[name] for name in (TEST, "test-for", "test-against")
-        )
-        units: dict[str, Units] = {
-            arm: {
-                unit: side_by_side(with_for[arm][unit], against[arm][unit], plain[arm][unit])
-                for unit in sorted(set(plain[arm]) & set(with_for[arm]) & set(against[arm]))
-            }
-            for arm in plain
-        }
+        units = counterfactual_units(predictions)
         arms = tuple(arm for arm in predictions.plan.rows if units[arm.id])
         return cls(arms, units, patients_of(predictions, TEST))
 
@@ -102,7 +94,7 @@ class _Trainings:
 
     def closed(self, arm: Arm, measure: Measure) -> Interval:
         """The share of the gap that it closes, over the units that all three arms have."""
-        if measure.name not in CLOSED or not arm.planted or arm.id == BASE:
+        if measure.name not in CLOSED or not arm.planted or arm.id == BASE or arm.share < 1:
             return UNKNOWN
         three = [self.units[name] for name in (arm.id, BASE, CLEAN) if name in self.units]
         shared = sorted(set.intersection(*map(set, three)))
@@ -118,6 +110,23 @@ class _Trainings:
             patients=self.patients,
             splits=[split for _, split in shared],
         )
+
+
+def counterfactual_units(predictions: StudyPredictions) -> dict[str, Units]:
+    """Arm to unit to what it predicts with the shortcut for, against and without: `side_by_side`.
+
+    Raises: DataError: as `StudyPredictions.by_set`.
+    """
+    plain, with_for, against = (
+        predictions.by_set[name] for name in (TEST, "test-for", "test-against")
+    )
+    return {
+        arm: {
+            unit: side_by_side(with_for[arm][unit], against[arm][unit], plain[arm][unit])
+            for unit in sorted(set(plain[arm]) & set(with_for[arm]) & set(against[arm]))
+        }
+        for arm in plain
+    }
 
 
 def _rows(study: _Trainings, measure: Measure) -> Iterator[Row]:
@@ -148,7 +157,7 @@ def _rows(study: _Trainings, measure: Measure) -> Iterator[Row]:
             "sd": values.sd,
             "low": values.interval.low,
             "high": values.interval.high,
-            "reference": "" if arm.id == BASE else reference,
+            "reference": reference,
             "diff": one.value,
             "diff_low": one.low,
             "diff_high": one.high,
@@ -162,7 +171,7 @@ def _rows(study: _Trainings, measure: Measure) -> Iterator[Row]:
 
 def _reference(arm: Arm) -> str:
     """The arm with which it is compared."""
-    return CLEAN if arm.without_shortcut else BASE
+    return CLEAN if arm.without_shortcut else arm.reference
 
 
 def _adjusted(ps: Sequence[float], references: Sequence[str]) -> list[float]:
