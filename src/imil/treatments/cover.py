@@ -64,21 +64,22 @@ class Cover(Treatment):
 
     def batch(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
         """The batch with its corrected images covered; `keep` is the squares that stay."""
-        if batch.keep is None:
+        keep = batch.keep
+        if keep is None:
             return batch
         if self.squares == "random":
-            batch = replace(batch, keep=scattered(batch.keep, batch.grids, rng))
-            assert batch.keep is not None
+            keep = scattered(keep, batch.grids, rng)
+            batch = replace(batch, keep=keep)
         if self == replace(
             self, fill="black", donor="any", soft=0.0, jitter=0.0, keep_original=0.0
         ):
             # nothing is drawn, and a GPU need not tell which images are corrected
-            return replace(batch, images=batch.images.masked_fill(~batch.keep[:, None], 0))
+            return replace(batch, images=batch.images.masked_fill(~keep[:, None], 0))
         rows = batch.corrected().nonzero().flatten()
         if not len(rows):
             return batch
         images = batch.images.clone()
-        images[rows] = self._covered(_part(batch, rows), batch.keep[rows], draw, rng)
+        images[rows] = self._covered(_part(batch, rows), keep[rows], draw, rng)
         return replace(batch, images=images)
 
     def _covered(self, part: Batch, keep: Tensor, draw: Draw, rng: torch.Generator) -> Tensor:
