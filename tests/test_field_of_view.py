@@ -232,6 +232,17 @@ def test_a_run_that_is_stopped_between_covering_and_the_end_goes_on_to_the_same(
     assert json.loads(part.treatment.read_text()) == rounds
 
 
+def test_without_a_reader_whatever_is_relied_on_is_covered(samples):
+    rng = np.random.default_rng(0)
+    against = readings(READINGS[:, ::-1])  # square 1, which the model relies on, matters to readers
+    assert FieldOfView(reliance=1).field(against, GRID, Sum(), samples, rng).squares == (1, 2, 3, 4)
+    control = FieldOfView(reliance=1, squares="all").field(against, GRID, Sum(), samples, rng)
+    assert control.squares == (2, 3, 4)
+    assert "no reading plays a part" in control.evidence["sentence"]
+    with pytest.raises(SettingsError, match="squares=all contradicts reliance=0"):
+        FieldOfView(reliance=0, squares="all")
+
+
 def in_a_loop(tmp_path, treatment, state=None, *, epoch=1):
     """A data set and IMIL around it, in a loop of the user's own, after the round or resumed."""
     torch.manual_seed(0)

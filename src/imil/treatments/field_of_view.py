@@ -47,6 +47,8 @@ class FieldOfView(Treatment):
             every irrelevant square.
         by: what a square is known by: its `position`, since the field of view is one for all
             images, also for those in use, of which nothing was read.
+        squares: `readers`, or `all`: every square counts as irrelevant, whatever was read. This is
+            the control without a reader, which covers what the model relies on most.
         tokens: whether a vision transformer is not given the patches that are covered, rather than
             black ones; squares must be whole numbers of patches.
     Raises: SettingsError: a value out of range, or a field of view by features.
@@ -55,6 +57,7 @@ class FieldOfView(Treatment):
     irrelevant: float = MINORITY
     reliance: float = EVEN
     by: str = "position"
+    squares: str = "readers"
     tokens: bool = False
 
     def __post_init__(self) -> None:
@@ -63,6 +66,12 @@ class FieldOfView(Treatment):
         if not self.reliance >= 0:
             raise SettingsError(f"reliance is {self.reliance}: give 0 or more")
         check_choice("by", self.by, BY)
+        check_choice("squares", self.squares, ("readers", "all"))
+        if self.squares == "all" and self.reliance == 0:
+            raise SettingsError(
+                "squares=all contradicts reliance=0, which would cover the whole image: give a "
+                "reliance above 0, or squares=readers"
+            )
         if self.by != "position":
             raise SettingsError(
                 f"by={self.by} tells the squares of each image apart, and a field of view is one "
@@ -93,9 +102,13 @@ class FieldOfView(Treatment):
 
         Raises: SettingsError: the readings do not say which squares are irrelevant.
         """
-        relevance = predict_relevance(readings, grid, model, samples, rng)
+        relevance = None
         misleading = misleading_squares(readings, grid, self.irrelevant)
-        irrelevant = list(squares_where((relevance.squares[0] <= self.irrelevant) | misleading))
+        chosen = np.ones(grid.squares, bool)
+        if self.squares == "readers":
+            relevance = predict_relevance(readings, grid, model, samples, rng)
+            chosen = (relevance.squares[0] <= self.irrelevant) | misleading
+        irrelevant = list(squares_where(chosen))
         measured = None
         covered = set(irrelevant)
         if self.reliance > 0 and irrelevant:
@@ -110,7 +123,7 @@ class FieldOfView(Treatment):
 
 
 def _evidence(
-    relevance: Relevance,
+    relevance: Relevance | None,
     irrelevant: list[int],
     measured: Reliance | None,
     covered: tuple[int, ...],
@@ -131,11 +144,19 @@ def _evidence(
             f"The model relies on none of the {len(irrelevant)} squares that the readings call "
             "irrelevant: no square is covered."
         )
+    if relevance is None:
+        sentence = f"{_sentence_without_readers(names)} Control: no reading plays a part."
     return {
         "sentence": sentence,
-        "selected": relevance.squares[0].round(4).tolist(),
-        "relevance": evidence_of(relevance),
+        "selected": None if relevance is None else relevance.squares[0].round(4).tolist(),
+        "relevance": None if relevance is None else evidence_of(relevance),
         "irrelevant": irrelevant,
         "reliance": None if measured is None else asdict(measured),
         "covered": list(covered),
     }
+
+
+def _sentence_without_readers(names: str) -> str:
+    if not names:
+        return "The model relies on no square that much: none is covered."
+    return f"Squares {names} are black in every image from now on: the model relied on them."
