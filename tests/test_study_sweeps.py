@@ -133,7 +133,15 @@ def test_squares_drawn_anew_are_an_option_of_the_treatment(tmp_path):
     free = by_id(found)["blur-reader-free"]
     settings = found.settings(free, 0)
     assert settings.treatment == "cover:fill=blur,squares=random"
-    assert (free.repeats, free.title) == ("imil", "Control: blur, squares drawn anew")
+    assert (free.repeats, free.title) == ("imil", "Control: blur, without a reader")
+
+
+def test_a_field_of_view_without_a_reader_counts_every_square_as_irrelevant(tmp_path):
+    best = {"name": "best", "controls": ["reader-free"]}
+    found = plan(tmp_path, best)
+    assert found.settings(by_id(found)["best-reader-free"], 0).treatment == "best:squares=all"
+    with pytest.raises(SettingsError, match="squares=all contradicts reliance=0"):
+        plan(tmp_path, best | {"treatment": "field-of-view:reliance=0"})
 
 
 def test_a_plan_with_these_reads_as_it_was_written(tmp_path):

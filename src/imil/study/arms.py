@@ -38,7 +38,7 @@ TITLES: dict[Kind, str] = {
 CONTROL_TITLES: dict[Control, str] = {
     "random": TITLES["imil-random"],
     "inverted": TITLES["imil-inverted"],
-    "reader-free": "squares drawn anew",
+    "reader-free": "without a reader",
 }
 MIXED: tuple[Kind, ...] = ("cutmix", "cutout", "mixup")  # differ from the baseline from epoch 1
 CONTROLS: tuple[Kind, ...] = ("imil-random", "imil-inverted", "cutout-same", "upweight")

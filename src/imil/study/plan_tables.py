@@ -103,8 +103,8 @@ class Treatment(BaseModel):
         name: of its arm, in tables and files.
         treatment: as for `imil train --treatment`; the name, if not given.
         controls: `random` (as many squares, at random) and `inverted` (the other squares), which
-            the same treatment is also given; `reader-free`: as many squares, drawn anew whenever
-            an image is, where the treatment can do that.
+            the same treatment is also given; `reader-free`: squares that no reader chose, where
+            the treatment can do that (see `imil.treatments.reader_free`).
         without_shortcut: also try it where no shortcut is planted, with a round of its own: what
             does it cost where there is nothing to cure?
         grid_size, num_outliers, imil_epoch, budget: of its rounds, in place of those in [training];

@@ -8,11 +8,12 @@ from imil.errors import SettingsError
 from imil.treatments.spec import option_types, parse_treatment
 from imil.treatments.treatment import Treatment
 
-OPTION = "squares"  # `readers`, or `random`: as many squares, drawn anew in each draw
+OPTION = "squares"  # `readers`, or one of
+FORMS = ("random", "all")  # as many, drawn anew in each draw; every square
 
 
 def reader_free(text: str, known: Mapping[str, Callable[..., Treatment]]) -> str:
-    """The treatment with as many squares as the reader selected, drawn anew in each draw.
+    """The treatment with squares that no reader chose: as many, drawn anew, or all.
 
     Args:
         text: `NAME` or `NAME:option=value,option=value`.
@@ -28,11 +29,18 @@ def reader_free(text: str, known: Mapping[str, Callable[..., Treatment]]) -> str
     if OPTION not in option_types(known[name]):
         able = [one for one, kind in known.items() if OPTION in option_types(kind)]
         raise SettingsError(
-            f"the treatment '{name}' has no form without a reader: only {', '.join(able)} can "
-            "draw their squares anew; take the control reader-free out"
+            f"the treatment '{name}' has no form without a reader: only {', '.join(able)} have; "
+            "take the control reader-free out"
         )
     words = [word.strip() for word in rest.split(",") if word.strip()]
     options = [word for word in words if word.partition("=")[0] != OPTION]
-    result = f"{name}:{','.join([*options, f'{OPTION}=random'])}"
-    parse_treatment(result, known)
-    return result
+    for form in FORMS:
+        result = f"{name}:{','.join([*options, f'{OPTION}={form}'])}"
+        try:
+            parse_treatment(result, known)
+        except SettingsError as error:
+            if str(error).startswith(f"invalid {OPTION} "):  # it has another form
+                continue
+            raise
+        return result
+    raise AssertionError(f"{name} has squares of readers alone")
