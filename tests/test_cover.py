@@ -275,3 +275,22 @@ def test_weights_say_how_often_a_sampler_draws_corrected_samples():
     samples = CorrectedDataset(Deep(), labels=[0, 1, 0, 1], treatment=Cover(weight=3))
     samples.correct(2, Correction(GRID, (1,)))
     assert samples.weights().tolist() == [1, 1, 3, 1]
+
+
+def test_random_squares_are_as_many_and_drawn_anew_in_each_draw():
+    batch = batch_of(0, [1])
+    draws = [Cover(squares="random").batch(batch, donors, generator(seed)) for seed in range(8)]
+    kept = set()
+    for one in draws:
+        assert torch.equal(one.images[[1, 3]], batch.images[[1, 3]])
+        for i in (0, 2):
+            shares = GRID.shares(one.keep[i].numpy())
+            assert sorted(shares) == [0, 0, 0, 1]
+            kept.add(int(shares.argmax()))
+            assert torch.equal(one.images[i, 0] > 0, one.keep[i])
+    assert kept == {0, 1, 2, 3}
+
+
+def test_squares_of_nobody_else_are_refused():
+    with pytest.raises(SettingsError, match="invalid squares 'mine': expected one of readers"):
+        Cover(squares="mine")

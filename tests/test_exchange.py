@@ -17,7 +17,8 @@ from imil.training.fork import fork_run
 from imil.training.launch import resume_run
 from imil.training.run import Run
 from imil.treatments import Batch, find_treatment
-from imil.treatments.exchange import Exchange, scattered
+from imil.treatments.exchange import Exchange
+from imil.treatments.scattered import scattered
 from imil.treatments.treatment import Treatment
 
 SELECTED = {i: tuple(np.flatnonzero(row) + 1) for i, row in enumerate(READINGS)}

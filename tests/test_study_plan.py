@@ -220,7 +220,7 @@ def test_a_control_allows_one_round_only():
         (IMIL | {"treatments": [{"name": "a b"}]}, "treatments.0.name is 'a b'"),
         (
             IMIL | {"treatments": [BEST | {"controls": ["mean"]}]},
-            "treatments.0.controls.0 is 'mean': input should be 'random' or 'inverted'",
+            "treatments.0.controls.0 is 'mean': input should be 'random', 'inverted' or",
         ),
         (IMIL | {"treatments": [BEST | {"controls": ["random"] * 2}]}, "has a control twice"),
         (IMIL | {"treatments": BEST}, "write [[treatments]] above the lines of each"),

@@ -16,6 +16,7 @@ from imil.study.arms import CONTROLS, Arm
 from imil.study.plan import read_plan
 from imil.study.plan_templates import NAMES, init
 from imil.study.study_folder import StudyFolder
+from imil.treatments import TREATMENTS
 
 ROOT = Path(imil.__file__).parents[2]
 MIXES = {"cutmix", "cutout", "mixup"}
@@ -50,7 +51,9 @@ def test_any_file_name_is_written_as_valid_toml(tmp_path, data):
 def test_a_template_has_comments(name):
     lines = init(name, "films.csv").splitlines()
     assert lines[0].startswith("# ")
-    assert sum("#" in line for line in lines) > len(lines) / 3
+    # one comment serves several tables of treatments
+    before = init(name, "films.csv").split("[[treatments]]")[0].splitlines()
+    assert sum("#" in line for line in before) > len(before) / 3
     assert max(map(len, lines)) <= 100
 
 
@@ -88,9 +91,59 @@ def test_the_other_plans_have_every_control(tmp_path, name, size, epochs, at, ri
     assert len(result.seeds) == 3
 
 
+def trainings(found):
+    """Arms, trainings, and epochs of a seed: of the plan, and as its comments count them."""
+    epochs = sum(found.settings(arm, 0).epochs - found.fork_epoch(arm) for arm in found.rows)
+    return len(found.rows), len(found.rows) * len(found.seeds), epochs
+
+
+@pytest.mark.parametrize("name", ["sweeps", "method"])
+def test_the_comments_count_the_trainings(tmp_path, name):
+    found = plan(tmp_path, name)
+    arms, jobs, epochs = trainings(found)
+    says = " ".join(init(name, "films.csv").split("\nname =")[0].replace("\n#", "").split())
+    seeds = len(found.seeds)
+    assert f"{arms} arms with {seeds} seeds are {jobs} trainings" in says
+    assert f"{epochs} epochs a seed" in says
+    assert f"in {epochs / found.settings(Arm('baseline'), 0).epochs:.1f} whole trainings" in says
+
+
+def test_the_sweeps_vary_one_setting_at_a_time(tmp_path):
+    found = plan(tmp_path, "sweeps")
+    common = found.settings(Arm("baseline"), 0)
+    values = {"grid_size": {common.grid_size}, "num_outliers": {common.num_outliers}}
+    values |= {"imil_epoch": {common.imil_epoch}, "share": {1.0}}
+    for arm in (arm for arm in found.rows if arm.kind == "treatment"):
+        own = found.settings(arm, 0)
+        changed = {
+            name
+            for name in values
+            if name != "share" and getattr(own, name) not in {getattr(common, name)}
+        }
+        for name in changed:
+            values[name].add(getattr(own, name))
+        values["share"].add(arm.share)
+        assert len(changed) + (arm.share < 1) == 1
+        assert own.treatment == "imil"
+    assert values["grid_size"] == {f"{n}x{n}" for n in (2, 3, 4, 6, 8, 14)}
+    assert values["num_outliers"] == {5, 10, 20, 40, 80}
+    assert values["imil_epoch"] == {(30,), (50,), (70,), (90,), (50, 70)}
+    assert values["share"] == {0.25, 0.5, 1.0}
+
+
+def test_the_plan_of_methods_has_every_treatment_and_screens_on_half_of_the_seeds(tmp_path):
+    found = plan(tmp_path, "method")
+    assert len(found.screening.seeds) == len(found.seeds) / 2
+    used = {one.text.partition(":")[0] for one in found.treatments}
+    assert used | {"imil"} == set(TREATMENTS)
+    for one in found.treatments:
+        assert one.text == "up-weight" or {"random", "inverted"} <= set(one.controls)
+
+
 def test_an_unknown_template_is_refused_in_one_sentence():
     with pytest.raises(
-        SettingsError, match="unknown plan 'large': expected one of paper, quick, small, shortcut"
+        SettingsError,
+        match="unknown plan 'large': expected one of paper, quick, small, shortcut, method, sweeps",
     ):
         init("large", "films.csv")
 

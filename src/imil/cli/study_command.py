@@ -30,8 +30,8 @@ def init(
         str,
         typer.Argument(
             help="paper (the paper's comparison), small (IMIL and its controls with a small "
-            "network, an hour or two), quick (half an hour) or shortcut (treatments of a planted "
-            "shortcut).",
+            "network, an hour or two), quick (half an hour), shortcut (treatments of a planted "
+            "shortcut), method (which treatment is best) or sweeps (grid, cases, epoch, data).",
             show_default=False,
         ),
     ],

@@ -47,6 +47,19 @@ def split(table: Table, *, test: float = 0.2, val: float = 0.0, seed: int) -> tu
     return drawn
 
 
+def draw_share(table: Table, share: float, seed: int | Sequence[int]) -> NDArray[np.bool_]:
+    """Which images are in a random share, bool (N,).
+
+    Each class is drawn in the same proportion, at least one image of it; the images of a patient
+    are drawn together, so that the number of images may be a little off.
+
+    Args:
+        share: of the images, in (0, 1).
+        seed: the same keys, patients and seed give the same share.
+    """
+    return np.array(_draw(table, {"share": share}, np.random.default_rng(seed))) == "share"
+
+
 def write_splits(path: Path, table: Table, splits: Sequence[str]) -> None:
     """Write key, label and split of each image as CSV, completely or not at all."""
     unfinished = path.with_name(f".{path.name}.part")

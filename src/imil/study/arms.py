@@ -20,7 +20,7 @@ Kind = Literal[
     "upweight",
     "no-shortcut",
 ]
-Control = Literal["random", "inverted"]  # of a treatment
+Control = Literal["random", "inverted", "reader-free"]  # of a treatment
 
 # paper, Table 1; the controls are ours
 TITLES: dict[Kind, str] = {
@@ -38,6 +38,7 @@ TITLES: dict[Kind, str] = {
 CONTROL_TITLES: dict[Control, str] = {
     "random": TITLES["imil-random"],
     "inverted": TITLES["imil-inverted"],
+    "reader-free": "without a reader",
 }
 MIXED: tuple[Kind, ...] = ("cutmix", "cutout", "mixup")  # differ from the baseline from epoch 1
 CONTROLS: tuple[Kind, ...] = ("imil-random", "imil-inverted", "cutout-same", "upweight")
@@ -51,11 +52,15 @@ class TreatmentRequest:
         name: of its arm; those of the others begin with it.
         controls: which readings the same treatment is also given.
         without_shortcut: whether it is also tried where no shortcut is planted.
+        own_round: whether it holds rounds of its own, where its settings of the round differ.
+        share: of the training images, in (0, 1].
     """
 
     name: str
     controls: tuple[Control, ...] = ()
     without_shortcut: bool = False
+    own_round: bool = False
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,26 @@ class Arm:
         treatment: name of the plan's treatment, of the kind `treatment`.
         control: what the treatment is given in place of the readings; empty: the readings.
         without_shortcut: whether a treatment is tried on images without the planted shortcut.
+        own_round: whether a treatment, and its controls, have settings of the round for
+            themselves, so that they cannot repeat the readings of `imil`.
+        share: of the training images that are used, in (0, 1]; below 1 for a treatment, or for
+            the baseline that it is compared with, of the kind `share`.
     """
 
-    kind: Kind | Literal["treatment"]
+    kind: Kind | Literal["treatment", "share"]
     reader: str = ""
     alone: bool = True
     treatment: str = ""
     control: Control | Literal[""] = ""
     without_shortcut: bool = False
+    own_round: bool = False
+    share: float = 1.0
 
     @property
     def id(self) -> str:
         """Its name in files and tables, such as `imil-random`, `imil.Lee` or `best-random`."""
+        if self.kind == "share":
+            return f"baseline-share-{self.share}"
         if self.kind == "treatment":
             parts = [self.treatment, "no-shortcut" * self.without_shortcut, self.control]
             return "-".join(filter(None, parts))
@@ -98,6 +111,8 @@ class Arm:
     @property
     def short_title(self) -> str:
         """What is done in it, for people, such as `random squares`."""
+        if self.kind == "share":
+            return f"{TITLES['baseline']}, {self.share:g} of the data"
         if self.kind != "treatment":
             return TITLES[self.kind]
         if self.control:
@@ -115,11 +130,21 @@ class Arm:
         return self.kind in CONTROLS
 
     @property
-    def trunk(self) -> Literal["", "baseline", "no-shortcut"]:
+    def trunk(self) -> str:
         """The arm from whose checkpoint before the round it continues; empty if from none."""
         if self.kind == "treatment":
-            return "no-shortcut" if self.without_shortcut else "baseline"
+            return "no-shortcut" if self.without_shortcut else self.reference
         return "baseline" if self.kind == "imil" or self.is_control else ""
+
+    @property
+    def reference(self) -> str:
+        """The arm that it is compared with; empty for the baseline.
+
+        Where it is trained on a share of the images, the baseline of that share.
+        """
+        if self.kind == "treatment" and self.share < 1:
+            return Arm("share", share=self.share).id
+        return "" if self.kind == "baseline" else "baseline"
 
     @property
     def forks(self) -> bool:
@@ -129,12 +154,19 @@ class Arm:
     @property
     def asks_reader(self) -> bool:
         """Whether the reader answers its round; the other arms repeat readings, or have none."""
-        return self.kind == "imil" or self.without_shortcut
+        return self.kind == "imil" or self.without_shortcut or (self.own_round and not self.control)
 
     @property
-    def uses_readings_of_imil(self) -> bool:
-        """Whether it needs the readings of the reader's arm `imil`."""
-        return self.forks and not self.asks_reader
+    def repeats(self) -> str:
+        """The arm whose readings it repeats, or is a control for; empty if it has its own, or none.
+
+        That is the reader's arm `imil`, or the treatment itself, where that has its own rounds.
+        """
+        if not self.forks or self.asks_reader:
+            return ""
+        if self.own_round:
+            return replace(self, control="").id
+        return Arm("imil", self.reader, self.alone).id
 
     @property
     def planted(self) -> bool:
@@ -147,7 +179,8 @@ def arms(
 ) -> tuple[Arm, ...]:
     """The arms of a study in their order: IMIL once per reader, controls for the first reader.
 
-    Treatments come last, each with its controls; they use the readings of the first reader.
+    Treatments come last, each with its controls; they use the readings of the first reader. The
+    baselines of a share of the images come before them.
 
     Raises: SettingsError: an arm is given twice, or one that another needs is missing.
     """
@@ -164,11 +197,13 @@ def arms(
     if set(CONTROLS) & set(kinds) and "imil" not in kinds:
         control = next(kind for kind in kinds if kind in CONTROLS)
         raise SettingsError(f"the control '{control}' needs the arm 'imil': add it")
-    _check_treatments(kinds, treatments)
+    _check_treatments(kinds, readers, treatments)
     result: list[Arm] = []
     for kind in kinds:
         names = readers if kind == "imil" else readers[:1] if kind in CONTROLS else [""]
         result += [Arm(kind, name, len(readers) < 2) for name in names]
+    shares = dict.fromkeys(one.share for one in treatments if one.share < 1)
+    result += [Arm("share", share=share) for share in shares]
     for one in treatments:
         result += _of_treatment(Arm("treatment", readers[0], len(readers) < 2, one.name), one)
     _check_names(result)
@@ -176,15 +211,22 @@ def arms(
 
 
 def _of_treatment(arm: Arm, request: TreatmentRequest) -> list[Arm]:
+    arm = replace(arm, own_round=request.own_round, share=request.share)
     controls = [replace(arm, control=control) for control in request.controls]
     extra = [replace(arm, without_shortcut=True)] if request.without_shortcut else []
     return [arm, *controls, *extra]
 
 
-def _check_treatments(kinds: Sequence[Kind], treatments: Sequence[TreatmentRequest]) -> None:
-    """Raises: SettingsError: an arm that a treatment needs is missing."""
+def _check_treatments(
+    kinds: Sequence[Kind], readers: Sequence[str], treatments: Sequence[TreatmentRequest]
+) -> None:
+    """Raises: SettingsError: an arm or a reader that a treatment needs is missing."""
     for one in treatments:
-        if "imil" not in kinds:
+        if one.own_round and not readers:
+            raise SettingsError(
+                f"the treatment '{one.name}' has a round of its own: add a [[readers]] table"
+            )
+        if not one.own_round and "imil" not in kinds:
             raise SettingsError(
                 f"the treatment '{one.name}' uses the readings of the arm 'imil': add that arm and "
                 "a [[readers]] table"

@@ -71,7 +71,7 @@ class Repeated:
         for case in cases:
             known = self.recorded.reading(case)
             if known is None:
-                yield Reading(case.id, "nobody", "skip", reason="not read in the arm imil")
+                yield Reading(case.id, "nobody", "skip", reason="not read in the other arm")
             else:
                 yield Reading(
                     case.id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,10 +17,20 @@ from pydantic import (
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.round_settings import check_rounds
 from imil.settings import TrainSettings, load_toml, resolve
 from imil.study.arms import MIXED, Arm, Kind, TreatmentRequest, arms
-from imil.study.plan_tables import External, Name, Reader, Shortcut, Splits, Treatment, Whole
+from imil.study.plan_rounds import check_common_round, check_own_round, follows_images, replaced
+from imil.study.plan_tables import (
+    External,
+    Name,
+    Reader,
+    Screening,
+    Shortcut,
+    Splits,
+    Treatment,
+    Whole,
+)
+from imil.study.plan_values import sentence, tables, with_underscores
 from imil.study.study_folder import COUNTERFACTUAL
 
 RANDOM_BOX_GRID = "64x64"  # of cutout-same, whose box is laid on squares
@@ -33,17 +42,6 @@ SET_BY_PLAN = {  # settings of a training that the plan sets itself, and where
     "reader_name": "[[readers]]",
     "test_share": "[splits]",
     "val_share": "[splits]",
-}
-HOW_TO_WRITE = {  # lists, a table, or several tables
-    "arms": 'give a list, such as ["baseline", "mixup"]',
-    "seeds": "give a list, such as [0, 1, 2]",
-    "subgroups": 'give a list, such as ["sex"]',
-    "training": "write [training] above its lines",
-    "splits": "write [splits] above its lines",
-    "readers": "write [[readers]] above the lines of each",
-    "external": "write [external.NAME] above the line that names its data",
-    "shortcut": "write [shortcut] above its lines",
-    "treatments": "write [[treatments]] above the lines of each",
 }
 
 
@@ -66,6 +64,7 @@ class Plan(BaseModel):
     external: dict[Name, External] = {}
     shortcut: Shortcut | None = None
     treatments: tuple[Treatment, ...] = ()
+    screening: Screening | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Plan:
@@ -104,23 +103,52 @@ class Plan(BaseModel):
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
         first = self.settings(Arm("baseline"), self.seeds[0])
         first.check_grid()
-        _check_rounds(first)
-        same = next((arm for arm in self.rows if arm.uses_readings_of_imil), None)
-        if same is not None and len(first.imil_epoch) > 1:
-            what = f"treatment '{same.treatment}'" if same.treatment else f"control '{same.kind}'"
-            raise SettingsError(
-                f"imil-epoch has several rounds, but the {what} has the same cases as imil in the "
-                "first round only: give one round, or leave it out"
-            )
-        if self.round >= self.settings(Arm("baseline"), 0).epochs and self.forked:
-            raise SettingsError(f"imil-epoch {self.round} is not before the last epoch: lower it")
+        check_common_round(first)
+        for arm in (arm for arm in self.rows if arm.forks):
+            settings = self._settings_of_arm(arm)
+            if arm.own_round:
+                check_own_round(arm.treatment, settings, first)
+            elif self.round >= settings.epochs:
+                raise SettingsError(
+                    f"imil-epoch {self.round} is not before the last epoch: lower it"
+                )
+            if arm.repeats and len(settings.imil_epoch) > 1:
+                name = arm.id if arm.control else arm.treatment
+                what = f"treatment '{name}'" if arm.treatment else f"control '{arm.kind}'"
+                raise SettingsError(
+                    f"imil-epoch has several rounds, but the {what} has the same cases as "
+                    f"{arm.repeats} in the first round only: give one round, or leave it out"
+                )
+        if self.screening is not None:
+            self.screening.check(self.seeds, self.measures)
+            if not any(arm.forks for arm in self.rows):
+                raise SettingsError(
+                    "[screening] chooses a treatment, and the plan has none: add [[treatments]]"
+                )
         return self
+
+    def _settings_of_arm(self, arm: Arm) -> TrainSettings:
+        """Its settings with the first seed; an error names its treatment."""
+        try:
+            return self.settings(arm, self.seeds[0])
+        except SettingsError as error:
+            if not arm.own_round:
+                raise
+            raise SettingsError(
+                f"the treatment '{arm.treatment}' cannot be used: {error}"
+            ) from error
 
     @property
     def rows(self) -> tuple[Arm, ...]:
         """The arms, IMIL once per reader."""
         requests = [
-            TreatmentRequest(one.name, one.controls, one.without_shortcut)
+            TreatmentRequest(
+                one.name,
+                one.controls,
+                one.without_shortcut,
+                one.has_own_round,
+                one.share_of_data,
+            )
             for one in self.treatments
         ]
         return arms(self.arms, [reader.name for reader in self.readers], requests)
@@ -141,6 +169,37 @@ class Plan(BaseModel):
         """Completed epochs before the first round."""
         return self.settings(Arm("baseline"), 0).imil_epoch[0]
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of the measures that the study has."""
+        from imil.study.statistics import COUNTERFACTUAL_MEASURES, MEASURES  # here: needs SciPy
+
+        return tuple({**MEASURES, **(COUNTERFACTUAL_MEASURES if self.shortcut else {})})
+
+    def fork_epoch(self, arm: Arm) -> int:
+        """Completed epochs that an arm takes over from its trunk; 0: it trains from the start.
+
+        That is its first round, but where the cases are chosen by the epochs before the last round:
+        the trunk has followed those of the plan's rounds alone.
+        """
+        if not arm.forks:
+            return 0
+        settings, common = (self.settings(one, self.seeds[0]) for one in (arm, Arm("baseline")))
+        if settings.imil_epoch != common.imil_epoch and follows_images(settings):
+            return 0
+        return settings.imil_epoch[0]
+
+    def marks(self, arm: Arm) -> tuple[int, ...]:
+        """Completed epochs after which an arm's checkpoint is kept, for those that continue.
+
+        Baselines keep theirs before the plan's round always: an arm may be added later.
+        """
+        needed = {self.fork_epoch(one) for one in self.rows if one.trunk == arm.id} - {0}
+        if arm.kind in ("baseline", "no-shortcut"):
+            needed.add(self.round)
+        epochs = self.settings(arm, self.seeds[0]).epochs
+        return tuple(sorted(epoch for epoch in needed if epoch < epochs))
+
     def reader(self, name: str) -> Reader:
         """The reader of that name."""
         return next(reader for reader in self.readers if reader.name == name)
@@ -154,38 +213,25 @@ class Plan(BaseModel):
         values: dict[str, Any] = {"data": self.data, "seed": seed, "reader": ReaderSpec("none")}
         if arm.kind in MIXED:
             values["mix"] = arm.kind
-        if arm.uses_readings_of_imil:
+        training = self.training
+        if arm.repeats:
             values |= {"reader": ReaderSpec("control", arm.id), "reader_name": arm.reader}
         if arm.kind == "treatment":
-            values["treatment"] = self.treatment(arm.treatment).text
+            treatment = self.treatment(arm.treatment)
+            without = arm.control == "reader-free"
+            values["treatment"] = treatment.text_without_reader if without else treatment.text
+            values |= treatment.round_settings
+            training = replaced(training, treatment.round_settings)
         if arm.kind == "cutout-same":
             values["grid_size"] = RANDOM_BOX_GRID
         if arm.asks_reader and arm.reader:
             values |= {"reader": self.reader(arm.reader).reader, "reader_name": arm.reader}
         values |= {"test_share": self.splits.test_share, "val_share": self.splits.val_share}
-        return resolve(self.training | values)
+        return resolve(training | values)
 
     def write(self, path: Path) -> None:
         """Write the plan as TOML."""
         path.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
-
-
-def _check_rounds(settings: TrainSettings) -> None:
-    """Check that the round of all arms comes after the same epoch and has as many cases.
-
-    Raises: SettingsError: it may not.
-    """
-    check_rounds(settings)
-    if settings.round_when != "schedule":
-        raise SettingsError(
-            f"[training] contains round-when '{settings.round_when}', but the arms of a study "
-            "share the training up to a fixed epoch: take it out, and set imil-epoch"
-        )
-    if settings.budget != "none" and len(settings.imil_epoch) > 1:
-        raise SettingsError(
-            f"[training] contains budget {settings.budget} and several rounds, but a study "
-            "compares rounds of equally many cases: set num-outliers instead, or give one round"
-        )
 
 
 def read_plan(path: Path) -> Plan:
@@ -202,57 +248,29 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
     Raises: SettingsError: something in it is wrong, in one sentence.
     """
     values = deepcopy(values)
-    for name in ("training", "splits"):
-        for table in _tables([values.get(name)]):
-            values[name] = _with_underscores(name, table)
+    for name in ("training", "splits", "screening"):
+        for table in tables([values.get(name)]):
+            values[name] = with_underscores(name, table)
+    treatments = values.get("treatments")
+    if isinstance(treatments, list):
+        values["treatments"] = [
+            with_underscores("[treatments]", one) if isinstance(one, dict) else one
+            for one in treatments
+        ]
     external = values.get("external")
-    for one in (values, *_tables(external.values() if isinstance(external, dict) else ())):
+    for one in (values, *tables(external.values() if isinstance(external, dict) else ())):
         if isinstance(one.get("data"), str):
             one["data"] = str((base / one["data"]).absolute())
-    for training in _tables([values.get("training")]):
+    for training in tables([values.get("training")]):
         weights = training.get("weights")
         if isinstance(weights, str) and weights not in ("none", "imagenet"):
             training["weights"] = str((base / weights).absolute())
     try:
         plan = Plan(**values)
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
+        raise SettingsError(sentence(error)) from None
     readers = [
         reader.model_copy(update={"reader": reader.reader.with_absolute_file(base)})
         for reader in plan.readers
     ]
     return plan.model_copy(update={"readers": tuple(readers)})
-
-
-def _tables(values: Iterable[Any]) -> list[dict[str, Any]]:
-    """The values that are tables; the plan's validation refuses the others."""
-    return [one for one in values if isinstance(one, dict)]
-
-
-def _with_underscores(table: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The values by Python name; the file may write names with - as on the command line.
-
-    Raises: SettingsError: a name is given in both ways.
-    """
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name in result:
-            raise SettingsError(
-                f"[{table}] contains '{name}' twice, once with - and once with _: give it once"
-            )
-        result[name] = value
-    return result
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        return f"unknown setting '{where}' in the plan: see `imil study init paper`"
-    if first["type"] == "missing":
-        return f"the plan lacks '{where}': add it"
-    remedy = f"{first['msg'][0].lower()}{first['msg'][1:]}"
-    if first["type"] in ("tuple_type", "too_short", "dict_type", "model_type"):
-        remedy = HOW_TO_WRITE[str(first["loc"][0])]
-    return f"{where} is {first['input']!r}: {remedy}"

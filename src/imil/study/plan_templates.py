@@ -8,7 +8,7 @@ import tomli_w
 
 from imil.errors import SettingsError
 
-NAMES = ("paper", "quick", "small", "shortcut")
+NAMES = ("paper", "quick", "small", "shortcut", "method", "sweeps")
 DATA = 'data = "films.csv"\n'  # the line of a template that names the data
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
 
@@ -35,7 +35,7 @@ TESTS: dict[str, Callable[[Predictions, Predictions], float]] = {
 }
 COLUMNS = (
     *("arm", "title", "set", "subgroup", "measure", "n", "units", "mean", "sd", "low", "high"),
-    *("diff", "diff_low", "diff_high", "p", "verdict", "p_networks", "pairs"),
+    *("reference", "diff", "diff_low", "diff_high", "p", "verdict", "p_networks", "pairs"),
 )
 UNIT_COLUMNS = ("arm", "set", "seed", "split", "measure", "value", "diff", "p")
 
@@ -68,12 +68,22 @@ class Group:
         subgroup: such as `sex=F`; empty: all images.
         arms: arm to unit to predictions; no unit where the arm has none.
         patients: image to patient, where known.
+        references: arm to the arm that it is compared with; the baseline where it is not named.
     """
 
     set: str
     subgroup: str
     arms: Mapping[str, Units]
     patients: Mapping[str, str]
+    references: Mapping[str, str] = field(default_factory=dict)
+
+    def reference(self, arm: str) -> str:
+        """The arm that another is compared with; empty for the baseline."""
+        return self.references.get(arm, "" if arm == BASE else BASE)
+
+    def of_reference(self, arm: str) -> Units:
+        """What the arm that another is compared with predicts; empty where there is none."""
+        return self.arms.get(self.reference(arm), {})
 
     def spread(self, arm: str, measure: str) -> Spread:
         """A measure over an arm's units."""
@@ -108,8 +118,10 @@ def results(predictions: StudyPredictions) -> pd.DataFrame:
     """One row per (arm, set, subgroup, measure) of all jobs that are done.
 
     Columns: arm, title, set, subgroup ("" is everyone, else `sex=F`), measure, n (different
-    images), units (seeds and splits), mean, sd, low, high (95 %), diff, diff_low, diff_high (arm
-    minus baseline, paired; NaN for the baseline), p (of no difference; Holm-adjusted over the
+    images), units (seeds and splits), mean, sd, low, high (95 %), reference (the arm that it is
+    compared with: the baseline, for an arm that is trained on a share of the images the baseline
+    of that share), diff, diff_low, diff_high (arm minus reference, paired; NaN for the baseline),
+    p (of no difference; Holm-adjusted over the
     arms of the same set, subgroup and measure), verdict (`imil.study.statistics.verdict`),
     p_networks (accuracy: McNemar, AUROC: DeLong; combined over units, adjusted likewise; else
     NaN) and pairs (units in the difference).
@@ -131,12 +143,12 @@ def results(predictions: StudyPredictions) -> pd.DataFrame:
 def unit_results(groups: Iterable[Group]) -> pd.DataFrame:
     """One row per (arm, set, seed, split, measure): the results of each training by itself.
 
-    Columns: arm, set, seed, split, measure, value, diff (from the baseline with the same seed
+    Columns: arm, set, seed, split, measure, value, diff (from the reference with the same seed
     and split; NaN where that is not done) and p (accuracy: McNemar, AUROC: DeLong; not corrected;
     else NaN).
     """
     rows = [
-        (arm, group.set, *unit, name, *_unit_values(one, group.arms[BASE].get(unit), name, arm))
+        (arm, group.set, *unit, name, *_unit_values(one, group.of_reference(arm).get(unit), name))
         for group in groups
         for arm, units in group.arms.items()
         for unit, one in sorted(units.items())
@@ -161,19 +173,20 @@ def groups(predictions: StudyPredictions) -> Iterator[Group]:
 
 def whole_sets(predictions: StudyPredictions) -> dict[str, Group]:
     """Every set with all its images, by name; the test set first."""
+    references = {arm.id: arm.reference for arm in predictions.plan.rows}
     return {
-        of: Group(of, "", arms, patients_of(predictions, of))
+        of: Group(of, "", arms, patients_of(predictions, of), references)
         for of, arms in predictions.by_set.items()
     }
 
 
 def _unit_values(
-    one: Predictions, base: Predictions | None, measure: str, arm: str
+    one: Predictions, base: Predictions | None, measure: str
 ) -> tuple[float, float, float]:
-    """A training's value, its difference from the baseline's and the p of that."""
+    """A training's value, its difference from its reference's and the p of that."""
     value_of = MEASURES[measure].value
     value = value_of(one.probs, one.labels)
-    if base is None or arm == BASE:
+    if base is None:
         return value, nan, nan
     test = TESTS.get(measure)
     p = nan if test is None else test(one, base)
@@ -194,7 +207,9 @@ def _p_of_networks(arm: Sequence[Predictions], other: Sequence[Predictions], mea
 def _rows(plan: Plan, group: Group, measure: str) -> Iterator[Row]:
     """The rows of one measure, with each p adjusted over the arms."""
     arms = [arm for arm in plan.rows if group.arms[arm.id]]
-    deltas = [NO_DELTA if arm.id == BASE else group.delta(arm.id, BASE, measure) for arm in arms]
+    deltas = [
+        group.delta(arm.id, arm.reference, measure) if arm.reference else NO_DELTA for arm in arms
+    ]
     ps = holm([one.difference.p for one in deltas])
     ps_networks = holm([one.p_networks for one in deltas])
     for arm, one, p, p_networks in zip(arms, deltas, ps, ps_networks, strict=True):
@@ -217,6 +232,7 @@ def _row(arm: Arm, group: Group, measure: str, difference: Difference) -> Row:
         "sd": values.sd,
         "low": values.interval.low,
         "high": values.interval.high,
+        "reference": arm.reference,
         "diff": difference.value,
         "diff_low": difference.low,
         "diff_high": difference.high,

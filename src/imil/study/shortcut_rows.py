@@ -31,13 +31,14 @@ def shortcut_results(study: ShortcutTrainings) -> pd.DataFrame:
 
     Columns: arm, title, measure, n (different images), units (seeds and splits), mean, sd, low,
     high (95 %), reference (the arm that it is compared with: baseline; for arms that are trained
-    without the shortcut no-shortcut, except for that arm), diff, diff_low, diff_high (arm minus
+    without the shortcut no-shortcut, except for that arm; for those with a share of the images the
+    baseline with that share), diff, diff_low, diff_high (arm minus
     reference, paired by training and image), p (of no difference; Holm-adjusted over the arms
     with the same measure and reference), verdict (`imil.study.statistics.verdict`), pairs (units
     in the difference), closed, closed_low, closed_high (the share of the gap between baseline and
     no-shortcut that the arm closes, see `imil.study.statistics.gap_closed`; NaN for these two, for
-    arms without the shortcut and for the other measures), and area (of the energy: the share of
-    the image that the squares cover, its value by chance; else NaN).
+    arms without the shortcut or with a share of the images, and for the other measures), and area
+    (of the energy: the share of the image that the squares cover, its value by chance; else NaN).
     """
     rows = [row for measure in SHORTCUT_MEASURES.values() for row in _rows(study, measure)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -68,7 +69,7 @@ def _rows(study: ShortcutTrainings, measure: Measure) -> Iterator[Row]:
             "sd": values.sd,
             "low": values.interval.low,
             "high": values.interval.high,
-            "reference": "" if arm.id == BASE else reference,
+            "reference": reference,
             "diff": one.value,
             "diff_low": one.low,
             "diff_high": one.high,
@@ -83,7 +84,7 @@ def _rows(study: ShortcutTrainings, measure: Measure) -> Iterator[Row]:
 
 def _reference(arm: Arm) -> str:
     """The arm with which it is compared."""
-    return CLEAN if arm.without_shortcut else BASE
+    return CLEAN if arm.without_shortcut else arm.reference
 
 
 def _adjusted(ps: Sequence[float], references: Sequence[str]) -> list[float]:

@@ -80,7 +80,7 @@ class ShortcutTrainings:
 
     def closed(self, arm: Arm, measure: Measure) -> Interval:
         """The share of the gap that it closes, over the units that all three arms have."""
-        if measure.name not in CLOSED or not arm.planted or arm.id == BASE:
+        if measure.name not in CLOSED or not arm.planted or arm.id == BASE or arm.share < 1:
             return UNKNOWN
         three = [self.units[name] for name in (arm.id, BASE, CLEAN) if name in self.units]
         shared = sorted(set.intersection(*map(set, three)))
@@ -105,21 +105,29 @@ class ShortcutTrainings:
         return equal, len(shared)
 
 
-def shortcut_trainings(predictions: StudyPredictions) -> ShortcutTrainings:
-    """The trainings of a study with a shortcut that are done.
+def counterfactual_units(predictions: StudyPredictions) -> dict[str, Units]:
+    """Arm to unit to what it predicts with the shortcut for, against and without: `side_by_side`.
 
-    Raises: DataError: as `StudyPredictions.by_set`; or a file of energy cannot be read.
+    Raises: DataError: as `StudyPredictions.by_set`.
     """
     plain, with_for, against = (
         predictions.by_set[name] for name in (TEST, "test-for", "test-against")
     )
-    units: dict[str, Units] = {
+    return {
         arm: {
             unit: side_by_side(with_for[arm][unit], against[arm][unit], plain[arm][unit])
             for unit in sorted(set(plain[arm]) & set(with_for[arm]) & set(against[arm]))
         }
         for arm in plain
     }
+
+
+def shortcut_trainings(predictions: StudyPredictions) -> ShortcutTrainings:
+    """The trainings of a study with a shortcut that are done.
+
+    Raises: DataError: as `StudyPredictions.by_set`; or a file of energy cannot be read.
+    """
+    units = counterfactual_units(predictions)
     arms = tuple(arm for arm in predictions.plan.rows if units[arm.id])
     tables = {
         arm.id: {

@@ -162,6 +162,11 @@ class StudyFolder:
         return self.path / "shortcut.csv"
 
     @property
+    def confirmation_table(self) -> Path:
+        """The treatment that was chosen in the screening; see `imil.study.screening`."""
+        return self.path / "confirmation.csv"
+
+    @property
     def report(self) -> Path:
         """The report: one file."""
         return self.path / "report.html"

@@ -14,6 +14,7 @@ from imil.treatments.batch import Batch, as_pixels, moved
 from imil.treatments.edges import shifted, softened, square_sizes
 from imil.treatments.option_checks import check_choice, check_range, check_whole
 from imil.treatments.replacements import DONORS, REPLACEMENTS, Source, check_donor
+from imil.treatments.scattered import scattered
 from imil.treatments.treatment import Draw, Treatment
 
 
@@ -29,6 +30,8 @@ class Cover(Treatment):
         jitter: how far the edges move at random in each draw, as a share of a square, 0 to 1.
         keep_original: share of draws in which a corrected image stays as it was, 0 to 1.
         weight: how many times as often as another sample a corrected one is drawn, 1 to 100.
+        squares: which stay: those of the `readers`, or `random`: as many, drawn anew in each draw,
+            as a control.
     Raises: SettingsError: an option is out of range, or has no effect.
     Source: IMIL, section 3.1, step 7 (the defaults); Teso and Kersting 2019 (CAIPI): counter-
         examples beside the original; Jain et al. 2022 for soft and moved edges.
@@ -40,6 +43,7 @@ class Cover(Treatment):
     jitter: float = 0.0
     keep_original: float = 0.0
     weight: int = 1
+    squares: str = "readers"
 
     def __post_init__(self) -> None:
         check_choice("fill", self.fill, tuple(REPLACEMENTS))
@@ -47,6 +51,7 @@ class Cover(Treatment):
         for name in ("soft", "jitter", "keep_original"):
             check_range(name, getattr(self, name), 0, 1)
         check_whole("weight", self.weight, 1, 100)
+        check_choice("squares", self.squares, ("readers", "random"))
         if self.donor != "any" and self.fill != "other":
             raise SettingsError(
                 f"donor={self.donor} chooses the image that squares come from, and "
@@ -58,19 +63,23 @@ class Cover(Treatment):
         check_donor(self.donor, samples.labels)
 
     def batch(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
-        """The batch with its corrected images covered; `keep` stays the selected squares."""
-        if batch.keep is None:
+        """The batch with its corrected images covered; `keep` is the squares that stay."""
+        keep = batch.keep
+        if keep is None:
             return batch
+        if self.squares == "random":
+            keep = scattered(keep, batch.grids, rng)
+            batch = replace(batch, keep=keep)
         if self == replace(
             self, fill="black", donor="any", soft=0.0, jitter=0.0, keep_original=0.0
         ):
             # nothing is drawn, and a GPU need not tell which images are corrected
-            return replace(batch, images=batch.images.masked_fill(~batch.keep[:, None], 0))
+            return replace(batch, images=batch.images.masked_fill(~keep[:, None], 0))
         rows = batch.corrected().nonzero().flatten()
         if not len(rows):
             return batch
         images = batch.images.clone()
-        images[rows] = self._covered(_part(batch, rows), batch.keep[rows], draw, rng)
+        images[rows] = self._covered(_part(batch, rows), keep[rows], draw, rng)
         return replace(batch, images=images)
 
     def _covered(self, part: Batch, keep: Tensor, draw: Draw, rng: torch.Generator) -> Tensor:

@@ -13,12 +13,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from imil.cases import Reading, Samples
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.treatments.batch import Batch, moved
+from imil.treatments.batch import Batch
 from imil.treatments.cover import Cover
 from imil.treatments.option_checks import check_below_one, check_choice, check_range
 from imil.treatments.predicted import (
@@ -34,6 +33,7 @@ from imil.treatments.predicted import (
 )
 from imil.treatments.relevance import BY, By, Relevance
 from imil.treatments.replacements import DONORS, check_donor
+from imil.treatments.scattered import scattered
 from imil.treatments.treatment import Draw, Selection, Treatment
 
 TINY = 1e-9  # 1 - 0.9 is a little below 0.1
@@ -174,24 +174,6 @@ class Exchange(Treatment):
             keep_original=1 - self.probability,
         )
         return cover.batch(batch, draw, rng)
-
-
-def scattered(keep: Tensor, grids: Tensor | None, rng: torch.Generator) -> Tensor:
-    """A mask of as many squares of each image, drawn at random, bool (B, H, W).
-
-    Args:
-        keep: bool (B, H, W), whole squares of the images' grids.
-        grids: (B, 2), rows and columns; None for 4×4.
-        rng: on the CPU.
-    """
-    masks = []
-    sizes = [[4, 4]] * len(keep) if grids is None else grids.tolist()
-    for mask, (rows, cols) in zip(keep.cpu().numpy(), sizes, strict=True):
-        grid = Grid(rows, cols)
-        count = int((grid.shares(mask) > 0.5).sum())
-        squares = torch.randperm(grid.squares, generator=rng)[:count] + 1
-        masks.append(torch.from_numpy(grid.mask(squares.tolist(), *mask.shape)))
-    return moved(torch.stack(masks), keep)
 
 
 def _kept(

@@ -255,6 +255,13 @@ def _check_training(plan: Plan, data: ImageSet, splits: Sequence[Sequence[str]])
             f"{least} training images are fewer than a batch of {settings.batch_size}: set "
             f"batch-size in [training] to {least} or less"
         )
+    for share in {arm.share for arm in plan.rows} - {1.0}:
+        if least * share < settings.batch_size:
+            raise SettingsError(
+                f"share-of-data {share:g} leaves {int(least * share)} of {least} training images, "
+                f"fewer than a batch of {settings.batch_size}: give a larger share, or set "
+                "batch-size in [training] lower"
+            )
     if plan.forked:
         for one in splits:
             rows = [i for i, name in enumerate(one) if name == "train"]

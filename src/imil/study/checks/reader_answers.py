@@ -94,6 +94,10 @@ def _check_replay(
             f"'{unknown[0]}' the first: give readings of images of the data, by the same names"
         )
     usable = reader.usable(settings.imil_epoch, Grid.parse(settings.grid_size))
+    for arm in plan.rows:
+        if arm.own_round and arm.asks_reader and arm.reader == name:
+            own = plan.settings(arm, plan.seeds[0])
+            reader.usable(own.imil_epoch, Grid.parse(own.grid_size))
     return list(_unused(name, {row.key for row in usable}, data, splits))
 
 

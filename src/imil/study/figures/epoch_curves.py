@@ -59,9 +59,10 @@ def draw(inputs: FigureInputs) -> Drawing:
 
 
 def _baseline(inputs: FigureInputs, arm: Arm) -> pd.DataFrame | None:
-    """The baseline's curve over the seeds and splits that the arm has as well."""
-    baseline, units = inputs.baseline, inputs.units(arm)
-    if baseline is None or baseline == arm:
+    """The curve of the baseline that the arm is compared with, over the arm's seeds and splits."""
+    baseline = next((one for one in inputs.arms if one.id == arm.reference), None)
+    units = inputs.units(arm)
+    if baseline is None:
         return None
     jobs = [job for job in inputs.jobs(baseline) if job.unit in units]
     return _mean_curve(jobs) if jobs else None
@@ -89,26 +90,31 @@ def _mean_curve(jobs: Sequence[Job]) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-def _rounds(inputs: FigureInputs) -> list[int]:
-    settings = inputs.plan.settings(inputs.plan.rows[0], inputs.plan.seeds[0])
-    if not any(arm.forks for arm in inputs.arms):
-        return []
-    return [epoch for epoch in settings.imil_epoch if epoch < settings.epochs]
+def _rounds(inputs: FigureInputs) -> dict[Arm, list[int]]:
+    """The rounds of each arm that has any: completed epochs before them."""
+    rounds = {}
+    for arm in (arm for arm in inputs.arms if arm.forks):
+        settings = inputs.plan.settings(arm, inputs.plan.seeds[0])
+        if held := [epoch for epoch in settings.imil_epoch if epoch < settings.epochs]:
+            rounds[arm] = held
+    return rounds
 
 
 def _figure(
-    curves: dict[Arm, pd.DataFrame], baselines: dict[Arm, pd.DataFrame | None], rounds: list[int]
+    curves: dict[Arm, pd.DataFrame],
+    baselines: dict[Arm, pd.DataFrame | None],
+    rounds: dict[Arm, list[int]],
 ) -> Figure:
     arms = [arm for arm in curves if arm.kind != "baseline"] or list(curves)
     cells = small_multiples(len(arms), heights=HEIGHTS, title=0.35, margin=0.4)
-    limits = _limits(curves.values(), rounds)
+    limits = _limits(curves.values(), sorted({one for held in rounds.values() for one in held}))
     for i, arm in enumerate(arms):
         stacked = cells.add_axes(i)
         set_title(stacked[0], arm.title, cells.cell_width - 0.3, group(arm).colour)
         for axes, measure in zip(stacked, MEASURES, strict=True):
             _draw_panel(axes, measure, arm, curves[arm], baselines[arm])
             _limit(axes, measure, limits)
-            for epoch in rounds if arm.forks else []:
+            for epoch in rounds.get(arm, []):
                 axes.axvline(epoch, color=INK, linewidth=0.7, zorder=1)
             last = measure == MEASURES[-1] and cells.is_last(i)
             axes.tick_params(labelleft=cells.is_first(i), labelbottom=last)
@@ -180,14 +186,15 @@ def _legend_entries(*, baseline: bool, rounds: bool) -> list[tuple[Line2D, str]]
     return entries
 
 
-def _caption(inputs: FigureInputs, rounds: list[int]) -> str:
+def _caption(inputs: FigureInputs, rounds: dict[Arm, list[int]]) -> str:
     units = [inputs.units(arm) for arm in inputs.arms]
     beside = ", each arm beside the baseline (dashed)" if len(inputs.arms) > 1 else ""
     caption = f"Training loss and accuracy by epoch: {mean_of_trainings(units)}{beside}."
-    if rounds:
+    epochs = {epoch for held in rounds.values() for epoch in held}
+    if epochs:
         lines, which = (
-            (f"The vertical line marks the round after epoch {rounds[0]}", "it")
-            if len(rounds) == 1
+            (f"The vertical line marks the round after epoch {min(epochs)}", "it")
+            if len(epochs) == 1
             else ("The vertical lines mark the rounds", "the first")
         )
         caption += (

@@ -81,7 +81,7 @@ GROUPS = (BASELINE, AUGMENTED, IMIL, CONTROL)
 
 def group(arm: Arm) -> Group:
     """The group of an arm."""
-    if arm.kind in ("baseline", "no-shortcut"):
+    if arm.kind in ("baseline", "no-shortcut", "share"):
         return BASELINE
     if arm.kind in MIXED:
         return AUGMENTED

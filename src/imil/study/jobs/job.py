@@ -19,6 +19,7 @@ from rich.console import Console
 from imil.atomic_files import atomic_write
 from imil.errors import ImilError, RoundPaused, SettingsError
 from imil.images.load import load_mask
+from imil.round_settings import most_cases
 from imil.settings import TrainSettings, load_config, resolve
 from imil.study.arms import Arm
 from imil.study.attention_focus import write_focus
@@ -27,6 +28,7 @@ from imil.study.jobs.round_readers import job_reader, recorded_readings
 from imil.study.jobs.shortcut_evaluation import evaluate_counterfactual
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
+from imil.training.data_share import use_share
 from imil.training.device import resolve_auto
 from imil.training.fork import fork_run
 from imil.training.planted_data import Mark, plant_training
@@ -167,13 +169,10 @@ def _train(
             settings.write(half)
     with atomic_write(run_folder.splits) as half:
         shutil.copyfile(folder.splits(job.split), half)
-    if arm.trunk and not trained:
-        fork_run(folder.job(arm.trunk, job.seed, job.split).run, run_folder, plan.round)
+    if not trained:
+        _take_over(folder, plan, arm, job, settings)
     as_they_are = prepare(settings, run_folder, cache=cache, progress=lambda _done, _total: None)
-    data = _planted(plan, arm, job, as_they_are)
-    # these keep their checkpoint always: an arm that continues from it may be added later
-    trunk = arm.kind in ("baseline", "no-shortcut") and plan.round < settings.epochs
-    marks = (plan.round,) if trunk else ()
+    data = use_share(_planted(plan, arm, job, as_they_are), share=arm.share, seed=job.seed)
     asks = arm.asks_reader and plan.reader(arm.reader).asks == "console"
     if trained:  # a set was added, or the job was killed while it evaluated
         # pretrained weights need not be loaded
@@ -182,14 +181,14 @@ def _train(
         _evaluate(plan, job, run, as_they_are, cache)
         run_folder.last.unlink(missing_ok=True)
         return
-    run = Run(run_folder, settings, data, console, marks=marks, at_terminal=asks)
+    run = Run(run_folder, settings, data, console, marks=plan.marks(arm), at_terminal=asks)
     store = run.open_store() if run.rounds else None
     try:
         with job_reader(folder, plan, arm, job, run, store, console) as reader:
             more: list[Call] = []
             if arm.kind == "upweight" and store is not None:
                 keys = _keys(data, "train")
-                reference = recorded_readings(folder, plan, arm, job)
+                reference = recorded_readings(folder, arm, job)
                 more = [Oversample(run.order, keys, store, run.name, reference)]
             run.train(reader, store, after_rounds=more)
     finally:
@@ -197,6 +196,23 @@ def _train(
             store.close()
     _evaluate(plan, job, run, as_they_are, cache)
     run_folder.last.unlink(missing_ok=True)  # model.safetensors has the trained weights
+
+
+def _take_over(
+    folder: StudyFolder, plan: Plan, arm: Arm, job: Job, settings: TrainSettings
+) -> None:
+    """Copy the training up to the first round from the arm that has it.
+
+    Where that arm was trained before this one was added to the plan, it may have no checkpoint of
+    that epoch; the job then trains from the start, with the same result.
+    """
+    epoch = plan.fork_epoch(arm)
+    trunk = folder.job(arm.trunk, job.seed, job.split).run
+    if not epoch or not trunk.at(epoch).exists():
+        return
+    # what the trunk predicted in bfloat16 is exact for as many images as its own round would show
+    more = most_cases(settings) > most_cases(plan.settings(Arm("baseline"), job.seed))
+    fork_run(trunk, job.run, epoch, without=["train"] if more else [])
 
 
 def _planted(plan: Plan, arm: Arm, job: Job, data: Prepared) -> Prepared:

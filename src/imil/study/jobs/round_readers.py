@@ -35,7 +35,7 @@ def job_reader(
     if store is None:
         yield None
     elif not arm.asks_reader:
-        yield _without_reader(folder, plan, arm, job)
+        yield _without_reader(folder, arm, job)
     else:
         answers = plan.reader(arm.reader)
         first = None if answers.reader.kind == "web" else _named(answers.reader, arm, job, run)
@@ -74,9 +74,9 @@ def _replay_then_ask(replayed: Reader, person: Reader) -> Reader:
     return both
 
 
-def _without_reader(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Reader:
-    """The reader of a control, or of a treatment that is given the readings of `imil`."""
-    reference = recorded_readings(folder, plan, arm, job)
+def _without_reader(folder: StudyFolder, arm: Arm, job: Job) -> Reader:
+    """The reader of a control, or of a treatment that repeats the readings of another arm."""
+    reference = recorded_readings(folder, arm, job)
     if arm.kind == "cutout-same":
         return RandomBox(job.seed, reference)
     if arm.kind == "upweight":
@@ -88,7 +88,6 @@ def _without_reader(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Read
     return Repeated(reference)
 
 
-def recorded_readings(folder: StudyFolder, plan: Plan, arm: Arm, job: Job) -> Recorded:
-    """The readings of the arm `imil` whose reader the arm uses, with the same seed and split."""
-    first = next(row for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
-    return Recorded(folder.job(first.id, job.seed, job.split).run.store)
+def recorded_readings(folder: StudyFolder, arm: Arm, job: Job) -> Recorded:
+    """The readings that the arm repeats, of the job with the same seed and split."""
+    return Recorded(folder.job(arm.repeats, job.seed, job.split).run.store)

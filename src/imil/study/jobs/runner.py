@@ -86,7 +86,7 @@ def _extend(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Pa
 
     Raises: SettingsError: the plan was not only extended.
     """
-    for name in ("data", "training", "splits", "shortcut"):
+    for name in ("data", "training", "splits", "shortcut", "screening"):
         old, new = getattr(before, name), getattr(now, name)
         if name == "splits":
             old, new = (one.model_copy(update={"count": 1}) for one in (old, new))
@@ -102,11 +102,27 @@ def _extend(before: Plan, now: Plan, folder: StudyFolder) -> list[tuple[Path, Pa
                 f"the reader '{reader.name}' has other settings in {folder.path}: give the new "
                 "reader another name"
             )
+    _check_shares(before, now, folder)
     ids_before = {arm.identity: arm.id for arm in before.rows}
     _check_trained(now, folder, ids_before)
     return [
         (folder.arm(ids_before.get(arm.identity, arm.id)), folder.arm(arm.id)) for arm in now.rows
     ]
+
+
+def _check_shares(before: Plan, now: Plan, folder: StudyFolder) -> None:
+    """Refuse another share of the images, which no file of a training records.
+
+    Raises: SettingsError: a treatment has one.
+    """
+    shares = {one.name: one.share_of_data for one in before.treatments}
+    for one in now.treatments:
+        share = shares.get(one.name, one.share_of_data)
+        if share != one.share_of_data:
+            raise SettingsError(
+                f"the treatment '{one.name}' has share-of-data {share:g} in {folder.path}: give "
+                "the new one another name"
+            )
 
 
 def _check_trained(plan: Plan, folder: StudyFolder, ids_before: Mapping[Arm, str]) -> None:

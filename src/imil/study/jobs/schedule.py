@@ -57,16 +57,16 @@ def entries(plan: Plan, folder: StudyFolder) -> list[Entry]:
 
 def _entry(plan: Plan, folder: StudyFolder, arm: Arm, seed: int, split: int) -> Entry:
     epochs = plan.settings(arm, seed).epochs
-    first = plan.round if arm.forks else 0
-    needs = tuple(folder.job(name, seed, split) for name in _needs(plan, arm))
+    first = plan.fork_epoch(arm)
+    needs = tuple(folder.job(name, seed, split) for name in _needs(arm))
     return Entry(folder.job(arm.id, seed, split), arm, needs, epochs - first, first)
 
 
-def _needs(plan: Plan, arm: Arm) -> Iterator[str]:
+def _needs(arm: Arm) -> Iterator[str]:
     if arm.trunk:
         yield arm.trunk
-    if arm.uses_readings_of_imil:
-        yield next(row.id for row in plan.rows if row.kind == "imil" and row.reader == arm.reader)
+    if arm.repeats:
+        yield arm.repeats
 
 
 class Queue:

@@ -7,6 +7,7 @@ from math import ceil, isfinite, isnan
 
 from imil.study.arms import Arm
 from imil.study.phrases import count, listed
+from imil.study.report.confirmation import confirmation_blocks, reference_name
 from imil.study.report.control_comparisons import (
     MAIN,
     ControlComparison,
@@ -48,6 +49,7 @@ def summary(
         *([Block("Planted shortcut", items=conclusions(findings))] if planted else []),
         *(_with_controls(findings, arm, comparisons) for arm in arms),
         Block("Other arms", items=_other_arms(findings, findings.other_arms)),
+        *confirmation_blocks(findings),
         *_external_sets(findings),
     ]
     return [block for block in blocks if block.items]
@@ -104,7 +106,7 @@ def minimum_detectable_difference(findings: Findings, group: Group) -> str:
         group: what each arm predicts for the test set.
     """
     others = [arm for arm in findings.plan.rows if arm.id != BASE]
-    deltas = {arm: group.delta(arm.id, BASE, "accuracy").difference for arm in others}
+    deltas = {arm: group.delta(arm.id, arm.reference, "accuracy").difference for arm in others}
     compared = sum(not isnan(delta.p) for delta in deltas.values())
     effects = {
         arm: smallest_effect(delta, level=ALPHA / max(compared, 1)) for arm, delta in deltas.items()
@@ -172,7 +174,7 @@ def _other_arms(findings: Findings, arms: Sequence[Arm]) -> list[str]:
             continue  # it is compared with the arm `no-shortcut`: see `conclusions`
         row = findings.row(arm.id, "accuracy")
         result = "not done yet" if row is None else difference("accuracy", row)
-        sentences.append(f"{arm.title} against the baseline: {result}.")
+        sentences.append(f"{arm.title} against {reference_name(arm)}: {result}.")
     return sentences
 
 

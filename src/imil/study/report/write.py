@@ -47,13 +47,14 @@ from imil.study.report.summary import (
     summary,
 )
 from imil.study.result_rows import Group, unit_results, whole_sets
+from imil.study.screening import confirmation_table
 from imil.study.study_folder import TEST, StudyFolder
 
 
 def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = None) -> None:
-    """Write report.html, table.csv, units.csv, table.tex, the figures, and shortcut.csv.
+    """Write report.html, table.csv, units.csv, table.tex and the figures.
 
-    The last is written where the plan has a shortcut.
+    Where the plan has a shortcut, also shortcut.csv; where it has a screening, confirmation.csv.
 
     Args:
         study: the folder, finished or not; every result comes from the predictions in it.
@@ -80,6 +81,8 @@ def write_report(study: StudyFolder, plan: Plan, *, loaders: Loaders | None = No
     write_table(study.path / "units.csv", unit_results(whole_sets(findings.predictions).values()))
     if plan.shortcut is not None:
         write_table(study.shortcut_table, findings.shortcut)
+    if plan.screening is not None:
+        write_table(study.confirmation_table, confirmation_table(findings.predictions))
     with atomic_write(study.path / "table.tex") as file:
         file.write_text(latex(findings), encoding="utf-8")
 
