@@ -73,6 +73,62 @@ def test_columns_may_have_other_names(tmp_path):
     assert data.masks == {"lesion": (None, tmp_path / "m.png")}
 
 
+@pytest.mark.parametrize(
+    ("split", "patient", "mask"),
+    [("Split", "Patient", "lesion mask"), (" SPLIT ", "pa-tient", "Lesion.Mask")],
+)
+def test_names_of_columns_are_compared_without_case_and_separators(tmp_path, split, patient, mask):
+    text = f"Image,LABEL,{split},{patient},{mask}\na.png,0,train,P1,m.png\nb.png,1,test,P2,\n"
+    data = read_data(table(tmp_path, text))
+    assert data.splits == ("train", "test")
+    assert data.patients == ("P1", "P2")
+    assert list(data.masks.values()) == [(tmp_path / "m.png", None)]
+
+
+@pytest.mark.parametrize(
+    ("column", "looks_like", "flag"),
+    [
+        ("patient_id", "patient", "--patient-column"),
+        ("PatientID", "patient", "--patient-column"),
+        ("patients", "patient", "--patient-column"),
+        ("pateint", "patient", "--patient-column"),
+        ("data split", "split", "--split-column"),
+        ("split_1", "split", "--split-column"),
+        ("spilt", "split", "--split-column"),
+        ("class", "class_name", "--class-name-column"),
+        ("mask_lung", "lung_mask", "--mask-columns"),
+        ("lesion_mask_path", "lesion_mask", "--mask-columns"),
+    ],
+)
+def test_a_near_miss_of_an_optional_column_is_a_question(tmp_path, column, looks_like, flag):
+    path = table(tmp_path, f"image,label,{column}\na.png,0,7\nb.png,1,8\n")
+    message = sentence(path)
+    assert f"column '{column}' looks like '{looks_like}': give {flag} " in message
+    assert f"or {flag} none" in message
+    field = {"--mask-columns": "masks", "--class-name-column": "class_name"}.get(flag, looks_like)
+    data = read_data(path, Columns(**{field: ("none",) if field == "masks" else "none"}))
+    assert (data.splits, data.patients, data.masks) == (None, None, {})
+
+
+def test_columns_of_other_meanings_are_no_near_misses(tmp_path):
+    text = "image,label,patient_age,Patient Sex,lesion,age,view,lung_area\na.png,0,1,F,0,1,AP,2\n"
+    assert len(read_data(table(tmp_path, text + "b.png,1,1,F,0,1,AP,2\n"))) == 2
+    text = "image,label,patient,patient_id\na.png,0,P1,7\nb.png,1,P2,8\n"
+    assert read_data(table(tmp_path, text)).patients == ("P1", "P2")
+
+
+def test_two_columns_of_one_name_but_for_case_are_refused(tmp_path):
+    message = sentence(table(tmp_path, "image,label,Split,SPLIT\na.png,0,train,test\n"))
+    assert "the columns 'Split' and 'SPLIT' are both read as 'split'" in message
+
+
+def test_the_question_about_masks_keeps_the_masks_that_are_right(tmp_path):
+    path = table(tmp_path, "image,label,lung_mask,lesion_masks\na.png,0,m.png,\nb.png,1,,\n")
+    assert "give --mask-columns lesion_masks,lung_mask, or --mask-columns lung_mask to" in sentence(
+        path
+    )
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_a_spreadsheet_may_write_semicolons_tabs_and_a_byte_order_mark(tmp_path, separator):
     text = "\ufeffimage,label\na.png,0\n\nb.png,1\n".replace(",", separator)

@@ -15,6 +15,14 @@ TextColumns = dict[str, list[str]]  # equally long; an empty cell is ""
 MISSING = {"", "na", "n/a", "nan", "<na>", "null", "#n/a"}
 
 
+def read_names(path: Path) -> list[str]:
+    """The names of all columns.
+
+    Raises: DataError: as `read_columns`.
+    """
+    return read_columns(path, ())[0]
+
+
 def read_columns(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
     """The names of all columns, and the cells of those wanted columns that exist.
 
