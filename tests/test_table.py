@@ -11,6 +11,7 @@ import pytest
 
 from imil.data.table import Columns, check_masks, read_data
 from imil.errors import DataError
+from imil.images.load import load_image
 
 
 def film(path, size=(8, 6)):
@@ -270,6 +271,71 @@ def test_a_file_name_that_no_table_can_hold_is_refused(tmp_path, name):
         (tmp_path / film).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / film).touch()
     assert "is not UTF-8, or has a line break: rename the file or folder" in sentence(tmp_path)
+
+
+def classes(folder, *more):
+    """A film in each of two class folders, and empty files at the paths given."""
+    for name in ("normal/a.png", "TB/b.png"):
+        film(folder / name)
+    for name in more:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("link", ["TB/c.png", "TB/c.dcm", "TB/more", "nodule", "README.txt"])
+def test_a_link_to_nothing_is_refused_by_name(tmp_path, link):
+    (classes(tmp_path) / link).symlink_to("../.git/annex/objects/a.png")
+    message = sentence(tmp_path)
+    assert f"'{tmp_path / link}' is a link to '../.git/annex/objects/a.png'" in message
+    assert "fetch the file" in message
+
+
+def test_a_link_in_a_loop_is_refused_by_name(tmp_path):
+    (classes(tmp_path) / "TB/c.png").symlink_to("c.png")
+    assert "c.png' is a link to 'c.png', which cannot be followed" in sentence(tmp_path)
+
+
+def test_linked_folders_and_files_are_read(tmp_path):
+    classes(tmp_path / "films")
+    for name in ("nodule/c.png", "more/deep/d.png", "e.png"):
+        film(tmp_path / "store" / name)
+    for link, target in (("nodule", "nodule"), ("TB/more", "more"), ("TB/e.png", "e.png")):
+        (tmp_path / "films" / link).symlink_to(tmp_path / "store" / target)
+    assert read_data(tmp_path / "films").keys == (
+        *("TB/b.png", "TB/e.png", "TB/more/deep/d.png"),
+        *("nodule/c.png", "normal/a.png"),
+    )
+
+
+@pytest.mark.parametrize("target", [".", "..", "../TB", "../normal"])
+def test_a_folder_that_a_link_would_have_read_twice_is_refused(tmp_path, target):
+    (classes(tmp_path) / "TB/again").symlink_to(target)
+    message = sentence(tmp_path)
+    assert "TB/again" in message
+    assert "remove the link" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("PNG", "c.PNG_"), ("PNG", "c"), ("JPEG", "c.jfif"), ("JPEG", "c.txt"), ("TIFF", "c.img")],
+)
+def test_an_image_with_an_unusual_ending_is_known_by_its_content(tmp_path, kind, name):
+    PIL.Image.new("L", (8, 6), 9).save(classes(tmp_path) / "TB" / name, format=kind)
+    data = read_data(tmp_path)
+    assert f"TB/{name}" in data.keys
+    assert load_image(data.images[data.keys.index(f"TB/{name}")]).shape == (6, 8)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a.json", ".DS_Store", "Thumbs.db", "LICENSE"])
+def test_a_file_that_is_known_to_be_harmless_is_not_read(tmp_path, name):
+    data = read_data(classes(tmp_path, name, f"TB/{name}", f"TB/deep/{name}"))
+    assert data.keys == ("TB/b.png", "normal/a.png")
+
+
+@pytest.mark.parametrize("name", ["TB/c.zip", "TB/c", "TB/c.exr", "films.tar", "TB/c.nii.gz"])
+def test_a_file_that_is_not_known_is_refused_by_name(tmp_path, name):
+    assert f"'{tmp_path / name}' " in sentence(classes(tmp_path, name))
 
 
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
