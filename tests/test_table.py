@@ -1,5 +1,6 @@
 """The table of images: what is read from which file or folder, and what is refused, and how."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,83 @@ def test_the_question_about_masks_keeps_the_masks_that_are_right(tmp_path):
 def test_a_spreadsheet_may_write_semicolons_tabs_and_a_byte_order_mark(tmp_path, separator):
     text = "\ufeffimage,label\na.png,0\n\nb.png,1\n".replace(",", separator)
     assert read_data(table(tmp_path, text)).keys == ("a.png", "b.png")
+
+
+def test_a_first_line_may_declare_the_separator(tmp_path):
+    for first, separator in (("sep=;", ";"), ('"sep=,"', ","), ("sep=\t", "\t"), ("SEP=|", "|")):
+        text = f"\ufeff{first}\r\nimage,label\r\na.png,0\r\nb.png,1\r\n".replace(",", separator)
+        if first == '"sep=,"':
+            text = text.replace("\r\n", "\n")
+        assert read_data(table(tmp_path, text)).keys == ("a.png", "b.png")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,label,,\na.png,0,,\nb.png,1,,\n",
+        "image,label,,\na.png,0,,\nb.png,1,,\n,,,\n,,,\n",
+        "image,,label\na.png,,0\nb.png,,1\n",
+        "image,label\na.png,0,,\nb.png,1\n",
+        ",image,label\n0,a.png,0\n1,b.png,1\n",  # as pandas writes its index
+        "image,label\na.png,0\n\u00a0,\u200b\nb.png,1\n",
+        "\ufeffimage\u00a0,\u200blabel\n\u00a0a.png\u200b,0\u00a0\n\ufeffb.png, 1\u202f\n",
+    ],
+)
+def test_empty_columns_and_what_cannot_be_seen_do_not_matter(tmp_path, text):
+    data = read_data(table(tmp_path, text))
+    assert data.keys == ("a.png", "b.png")
+    assert data.labels.tolist() == [0, 1]
+
+
+def test_the_line_of_a_fault_counts_a_declared_separator(tmp_path):
+    assert "line 4 of" in sentence(table(tmp_path, "sep=;\nimage;label\na.png;0\nb.png\n"))
+
+
+def test_cells_without_a_name_are_refused(tmp_path):
+    message = sentence(table(tmp_path, "image,label,,\na.png,0,,\nb.png,1,train,\n"))
+    assert "column 3 of" in message
+    assert "has no name, but the cell 'train' in line 3" in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_in_a_sentence(tmp_path, encoding):
+    (tmp_path / "films.csv").write_bytes("image\tlabel\na.png\t0\n".encode(encoding))
+    assert "save it as CSV UTF-8" in sentence(tmp_path / "films.csv")
+
+
+def test_what_cannot_be_seen_makes_no_second_class_split_or_patient(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "Lähmung")
+    text = (
+        "image,label,split,patient\na.png,TB\u00a0alt,train,P\u200b1\nb.png,TB alt,train,P1\n"
+        f"c.png,Lähmung,test,P2\nd.png,{decomposed},te\u200bst,P2\n"
+    )
+    data = read_data(table(tmp_path, text))
+    assert data.class_names == ("Lähmung", "TB alt")
+    assert data.splits == ("train", "train", "test", "test")
+    assert data.patients == ("P1", "P1", "P2", "P2")
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+def test_files_are_found_in_either_unicode_form(tmp_path, on_disk, in_table):
+    names = ("Röntgen/á\u00a0b.png", "Röntgen/c d.png")
+    for name in names:
+        film(tmp_path / unicodedata.normalize(on_disk, name))
+    cells = (names[0], names[1].replace(" ", "\u00a0"))
+    rows = [f"{unicodedata.normalize(in_table, cell)},{i}" for i, cell in enumerate(cells)]
+    data = read_data(table(tmp_path, "\n".join(["image,label", *rows])))
+    assert data.keys == cells
+    assert all(path.is_file() for path in data.images)
+
+
+def test_class_folders_in_two_unicode_forms_are_one_class(tmp_path):
+    for folder in ("train/Lähmung", unicodedata.normalize("NFD", "test/Lähmung")):
+        film(tmp_path / folder / "a.png")
+    film(tmp_path / "train/TB/b.png")
+    film(tmp_path / "test/TB/c.png")
+    data = read_data(tmp_path)
+    assert data.class_names == ("Lähmung", "TB")
+    assert all(path.is_file() for path in data.images)
 
 
 def test_parquet_and_csv_give_the_same_table(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from imil.data.cell_text import clean
 from imil.data.folder_entries import UNSUPPORTED, FolderTree, is_image, visible
 from imil.data.table_columns import TextColumns
 from imil.errors import DataError
@@ -70,7 +71,8 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
     """One row per image, by split and class folder."""
     if not classes:
         raise DataError(f"'{folder}' has no folder of images for each class{_table_hint(folder)}")
-    label_of = {name: i for i, name in enumerate(sorted({sub.name for _, sub in classes}))}
+    class_names = sorted({clean(sub.name) for _, sub in classes})
+    label_of = {name: i for i, name in enumerate(class_names)}
     columns: TextColumns = {"image": [], "label": [], "class_name": [], "split": []}
     tree = FolderTree()
     for split, sub in classes:
@@ -81,9 +83,10 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
                 f"the class folder '{sub}' contains no image ({kinds}){_table_hint(folder)}"
             )
         for image in images:
-            cells = (image.relative_to(folder).as_posix(), str(label_of[sub.name]), sub.name, split)
-            for name, cell in zip(columns, cells, strict=True):
-                columns[name].append(cell)
+            name = clean(sub.name)
+            cells = (image.relative_to(folder).as_posix(), str(label_of[name]), name, split)
+            for column, cell in zip(columns, cells, strict=True):
+                columns[column].append(cell)
     if not any(columns["split"]):
         del columns["split"]
     return columns

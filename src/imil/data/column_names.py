@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+from imil.data.cell_text import clean
 from imil.errors import DataError
 
 NONE = "none"  # as the name of an optional column: the table's is not used
@@ -26,7 +27,7 @@ def normalise(name: str) -> str:
     >>> normalise("Patient ID") == normalise("patient_id") == "patientid"
     True
     """
-    return SEPARATORS.sub("", name).casefold()
+    return SEPARATORS.sub("", clean(name)).casefold()
 
 
 def find_column(names: Sequence[str], wanted: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imil.data.cell_text import find_file
 from imil.data.class_folders import SPLITS, read_class_folders
 from imil.data.column_names import NONE, find_column, find_near_miss
 from imil.data.labels import read_labels
@@ -50,7 +52,7 @@ class Table:
     """N labelled images.
 
     Args:
-        keys: N unique, stable names: the path as the table writes it, with `/`.
+        keys: N unique, stable names: the path as the table writes it, with `/`, in Unicode's NFC.
         images: N files.
         labels: int64 (N,), in [0, K).
         class_names: K names; the i-th belongs to label i.
@@ -102,7 +104,7 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     columns = _resolve(columns, read_names(path), path)
     wanted = {name for field in fields(columns) for name in _names(columns, field.name) if name}
-    _, cells = read_columns(path, wanted)
+    _, cells = read_columns(path, wanted, paths={columns.image, *columns.masks})
     return _table(cells, path.parent, columns, source=f"'{path}'")
 
 
@@ -212,7 +214,7 @@ def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -
     patient = cells.get(columns.patient)
     return Table(
         keys=keys,
-        images=tuple(base / key for key in keys),
+        images=tuple(find_file(base, _posix(image)) for image in images),
         labels=labels,
         class_names=class_names,
         splits=None if split is None else tuple(_split(s, row(i)) for i, s in enumerate(split)),
@@ -222,7 +224,7 @@ def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -
 
 
 def _keys(cells: Sequence[str]) -> tuple[str, ...]:
-    """Paths with `/` on every system, without `./` and `a/../`."""
+    """Paths with `/` on every system, without `./` and `a/../`, composed (NFC)."""
     for i, cell in enumerate(cells):
         if not cell:
             raise DataError(f"row {i + 1} has no image: add its path, or remove the row")
@@ -230,7 +232,7 @@ def _keys(cells: Sequence[str]) -> tuple[str, ...]:
             raise DataError(
                 f"row {i + 1} has the path {cell!r} with a zero byte: rewrite the table"
             )
-    return tuple(map(_posix, cells))
+    return tuple(unicodedata.normalize("NFC", _posix(cell)) for cell in cells)
 
 
 def _posix(cell: str) -> str:
@@ -261,4 +263,4 @@ def _patients(cells: Sequence[str], row: Callable[[int], str]) -> Sequence[str]:
 
 
 def _files(cells: Sequence[str], base: Path) -> tuple[Path | None, ...]:
-    return tuple(base / _posix(cell) if cell else None for cell in cells)
+    return tuple(find_file(base, _posix(cell)) if cell else None for cell in cells)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from imil.data.cell_text import find_file
 from imil.data.class_folders import find_images
 from imil.data.column_names import find_column
 from imil.data.decoded_file import decode_image
@@ -117,11 +118,11 @@ def _of_table(path: Path, column: str) -> list[Path]:
             f"'{path}' has no column '{column}' but {', '.join(present)}: name the right one with "
             "--image-column"
         )
-    cells = read_columns(path, {found})[1][found]
+    cells = read_columns(path, {found}, paths={found})[1][found]
     empty = next((i for i, cell in enumerate(cells) if not cell), None)
     if empty is not None:
         raise DataError(f"row {empty + 1} of '{path}' has no image: add its path, or remove it")
-    return [path.parent / cell.replace("\\", "/") for cell in cells]
+    return [find_file(path.parent, cell.replace("\\", "/")) for cell in cells]
 
 
 def write_csv(file: TextIO, predictions: ImagePredictions, class_names: Sequence[str]) -> None:
