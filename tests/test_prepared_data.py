@@ -9,6 +9,7 @@ import pytest
 from imil.errors import DataError
 from imil.run_folder import RunFolder
 from imil.settings import resolve
+from imil.training.launch import resume_run
 from imil.training.prepared_data import prepare
 
 SPLITS = ("train", "train", "train", "train", "val", "val", "test", "test")
@@ -70,6 +71,50 @@ def test_the_same_image_by_a_link_or_another_path_is_refused_too(films):
     films.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"'1.png' and '/.*/1.png', in the training and the test"):
         prepared(films)
+
+
+def invert(films, *numbers):
+    """Export these films anew, with other pixels under the same names."""
+    for number in numbers:
+        path = films.parent / f"{number}.png"
+        pixels = np.asarray(PIL.Image.open(path))
+        PIL.Image.fromarray(255 - pixels).save(path)
+
+
+def test_images_that_changed_under_a_run_are_refused_by_name(films):
+    first = prepared(films)
+    assert prepared(films).split_of == first.split_of
+    invert(films, 3)
+    with pytest.raises(DataError, match=r"1 of 8 images have changed .* \('3.png'\): restore the"):
+        prepared(films)
+    invert(films, 0, 1, 6)
+    with pytest.raises(DataError, match=r"4 of 8 .* \('0.png', '1.png', '3.png', …\): restore"):
+        prepared(films)
+
+
+def test_a_resumed_run_names_the_images_that_changed(films):
+    prepared(films)
+    folder = RunFolder(films.parent / "run")
+    resolve({"data": str(films), "image_size": 16}).write(folder.config)
+    invert(films, 3)
+    with pytest.raises(DataError, match=r"1 of 8 images have changed .* \('3.png'\)"):
+        resume_run(folder.path, None, films.parent / "cache")
+
+
+def test_a_run_of_a_version_that_did_not_record_contents_is_resumed(films):
+    prepared(films)
+    path = films.parent / "run/split.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line.rsplit(",", 1)[0] for line in lines), encoding="utf-8")
+    invert(films, 3)
+    assert prepared(films).split_of == SPLITS
+
+
+def test_a_table_that_moved_with_its_images_has_not_changed(films, tmp_path_factory):
+    prepared(films)
+    moved = tmp_path_factory.mktemp("moved") / "films"
+    shutil.copytree(films.parent, moved)
+    assert prepared(moved / films.name).split_of == SPLITS
 
 
 def test_the_same_image_twice_in_one_split_is_a_note(films):
