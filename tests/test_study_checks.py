@@ -213,13 +213,18 @@ def test_the_same_image_is_found_in_a_later_split_too(tmp_path, study):
 def test_the_same_image_on_one_side_is_a_warning(tmp_path, study):
     data = films(tmp_path / "a", extra=halves())
     copy(tmp_path / "a", 2, 4)
-    copy(tmp_path / "a", 11, 12)
+    copy(tmp_path / "a", 11, 13)
     warnings = study.prepare(data).warnings
     assert warnings[0].startswith("2 images occur more than once")
     assert "'2.png' and '4.png'" in warnings[0]
-    assert warnings[1] == "the same image has two labels: '11.png' and '12.png'"
-    assert study.messages[-2:] == [f"Note: {warning}." for warning in warnings]
-    assert len(warnings) == 2
+    assert study.messages[-1:] == [f"Note: {warning}." for warning in warnings]
+
+
+def test_the_same_image_with_two_labels_is_an_error_that_names_both(tmp_path, study):
+    data = films(tmp_path / "a", extra=halves())
+    copy(tmp_path / "a", 11, 12)
+    message = study.refuses(data, DataError)
+    assert "two labels under two names ('11.png' is TB and '12.png' is normal)" in message
 
 
 def test_images_of_one_patient_may_be_the_same(tmp_path, study):

@@ -1,5 +1,6 @@
 """The table of images: what is read from which file or folder, and what is refused, and how."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from imil.data.table import Columns, check_masks, read_data
 from imil.errors import DataError
+from imil.images.load import load_image
 
 
 def film(path, size=(8, 6)):
@@ -73,10 +75,143 @@ def test_columns_may_have_other_names(tmp_path):
     assert data.masks == {"lesion": (None, tmp_path / "m.png")}
 
 
+@pytest.mark.parametrize(
+    ("split", "patient", "mask"),
+    [("Split", "Patient", "lesion mask"), (" SPLIT ", "pa-tient", "Lesion.Mask")],
+)
+def test_names_of_columns_are_compared_without_case_and_separators(tmp_path, split, patient, mask):
+    text = f"Image,LABEL,{split},{patient},{mask}\na.png,0,train,P1,m.png\nb.png,1,test,P2,\n"
+    data = read_data(table(tmp_path, text))
+    assert data.splits == ("train", "test")
+    assert data.patients == ("P1", "P2")
+    assert list(data.masks.values()) == [(tmp_path / "m.png", None)]
+
+
+@pytest.mark.parametrize(
+    ("column", "looks_like", "flag"),
+    [
+        ("patient_id", "patient", "--patient-column"),
+        ("PatientID", "patient", "--patient-column"),
+        ("patients", "patient", "--patient-column"),
+        ("pateint", "patient", "--patient-column"),
+        ("data split", "split", "--split-column"),
+        ("split_1", "split", "--split-column"),
+        ("spilt", "split", "--split-column"),
+        ("class", "class_name", "--class-name-column"),
+        ("mask_lung", "lung_mask", "--mask-columns"),
+        ("lesion_mask_path", "lesion_mask", "--mask-columns"),
+    ],
+)
+def test_a_near_miss_of_an_optional_column_is_a_question(tmp_path, column, looks_like, flag):
+    path = table(tmp_path, f"image,label,{column}\na.png,0,7\nb.png,1,8\n")
+    message = sentence(path)
+    assert f"column '{column}' looks like '{looks_like}': give {flag} " in message
+    assert f"or {flag} none" in message
+    field = {"--mask-columns": "masks", "--class-name-column": "class_name"}.get(flag, looks_like)
+    data = read_data(path, Columns(**{field: ("none",) if field == "masks" else "none"}))
+    assert (data.splits, data.patients, data.masks) == (None, None, {})
+
+
+def test_columns_of_other_meanings_are_no_near_misses(tmp_path):
+    text = "image,label,patient_age,Patient Sex,lesion,age,view,lung_area\na.png,0,1,F,0,1,AP,2\n"
+    assert len(read_data(table(tmp_path, text + "b.png,1,1,F,0,1,AP,2\n"))) == 2
+    text = "image,label,patient,patient_id\na.png,0,P1,7\nb.png,1,P2,8\n"
+    assert read_data(table(tmp_path, text)).patients == ("P1", "P2")
+
+
+def test_two_columns_of_one_name_but_for_case_are_refused(tmp_path):
+    message = sentence(table(tmp_path, "image,label,Split,SPLIT\na.png,0,train,test\n"))
+    assert "the columns 'Split' and 'SPLIT' are both read as 'split'" in message
+
+
+def test_the_question_about_masks_keeps_the_masks_that_are_right(tmp_path):
+    path = table(tmp_path, "image,label,lung_mask,lesion_masks\na.png,0,m.png,\nb.png,1,,\n")
+    assert "give --mask-columns lesion_masks,lung_mask, or --mask-columns lung_mask to" in sentence(
+        path
+    )
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_a_spreadsheet_may_write_semicolons_tabs_and_a_byte_order_mark(tmp_path, separator):
     text = "\ufeffimage,label\na.png,0\n\nb.png,1\n".replace(",", separator)
     assert read_data(table(tmp_path, text)).keys == ("a.png", "b.png")
+
+
+def test_a_first_line_may_declare_the_separator(tmp_path):
+    for first, separator in (("sep=;", ";"), ('"sep=,"', ","), ("sep=\t", "\t"), ("SEP=|", "|")):
+        text = f"\ufeff{first}\r\nimage,label\r\na.png,0\r\nb.png,1\r\n".replace(",", separator)
+        if first == '"sep=,"':
+            text = text.replace("\r\n", "\n")
+        assert read_data(table(tmp_path, text)).keys == ("a.png", "b.png")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,label,,\na.png,0,,\nb.png,1,,\n",
+        "image,label,,\na.png,0,,\nb.png,1,,\n,,,\n,,,\n",
+        "image,,label\na.png,,0\nb.png,,1\n",
+        "image,label\na.png,0,,\nb.png,1\n",
+        ",image,label\n0,a.png,0\n1,b.png,1\n",  # as pandas writes its index
+        "image,label\na.png,0\n\u00a0,\u200b\nb.png,1\n",
+        "\ufeffimage\u00a0,\u200blabel\n\u00a0a.png\u200b,0\u00a0\n\ufeffb.png, 1\u202f\n",
+    ],
+)
+def test_empty_columns_and_what_cannot_be_seen_do_not_matter(tmp_path, text):
+    data = read_data(table(tmp_path, text))
+    assert data.keys == ("a.png", "b.png")
+    assert data.labels.tolist() == [0, 1]
+
+
+def test_the_line_of_a_fault_counts_a_declared_separator(tmp_path):
+    assert "line 4 of" in sentence(table(tmp_path, "sep=;\nimage;label\na.png;0\nb.png\n"))
+
+
+def test_cells_without_a_name_are_refused(tmp_path):
+    message = sentence(table(tmp_path, "image,label,,\na.png,0,,\nb.png,1,train,\n"))
+    assert "column 3 of" in message
+    assert "has no name, but the cell 'train' in line 3" in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_in_a_sentence(tmp_path, encoding):
+    (tmp_path / "films.csv").write_bytes("image\tlabel\na.png\t0\n".encode(encoding))
+    assert "save it as CSV UTF-8" in sentence(tmp_path / "films.csv")
+
+
+def test_what_cannot_be_seen_makes_no_second_class_split_or_patient(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "Lähmung")
+    text = (
+        "image,label,split,patient\na.png,TB\u00a0alt,train,P\u200b1\nb.png,TB alt,train,P1\n"
+        f"c.png,Lähmung,test,P2\nd.png,{decomposed},te\u200bst,P2\n"
+    )
+    data = read_data(table(tmp_path, text))
+    assert data.class_names == ("Lähmung", "TB alt")
+    assert data.splits == ("train", "train", "test", "test")
+    assert data.patients == ("P1", "P1", "P2", "P2")
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+def test_files_are_found_in_either_unicode_form(tmp_path, on_disk, in_table):
+    names = ("Röntgen/á\u00a0b.png", "Röntgen/c d.png")
+    for name in names:
+        film(tmp_path / unicodedata.normalize(on_disk, name))
+    cells = (names[0], names[1].replace(" ", "\u00a0"))
+    rows = [f"{unicodedata.normalize(in_table, cell)},{i}" for i, cell in enumerate(cells)]
+    data = read_data(table(tmp_path, "\n".join(["image,label", *rows])))
+    assert data.keys == cells
+    assert all(path.is_file() for path in data.images)
+
+
+def test_class_folders_in_two_unicode_forms_are_one_class(tmp_path):
+    for folder in ("train/Lähmung", unicodedata.normalize("NFD", "test/Lähmung")):
+        film(tmp_path / folder / "a.png")
+    film(tmp_path / "train/TB/b.png")
+    film(tmp_path / "test/TB/c.png")
+    data = read_data(tmp_path)
+    assert data.class_names == ("Lähmung", "TB")
+    assert all(path.is_file() for path in data.images)
 
 
 def test_parquet_and_csv_give_the_same_table(tmp_path):
@@ -214,6 +349,71 @@ def test_a_file_name_that_no_table_can_hold_is_refused(tmp_path, name):
         (tmp_path / film).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / film).touch()
     assert "is not UTF-8, or has a line break: rename the file or folder" in sentence(tmp_path)
+
+
+def classes(folder, *more):
+    """A film in each of two class folders, and empty files at the paths given."""
+    for name in ("normal/a.png", "TB/b.png"):
+        film(folder / name)
+    for name in more:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("link", ["TB/c.png", "TB/c.dcm", "TB/more", "nodule", "README.txt"])
+def test_a_link_to_nothing_is_refused_by_name(tmp_path, link):
+    (classes(tmp_path) / link).symlink_to("../.git/annex/objects/a.png")
+    message = sentence(tmp_path)
+    assert f"'{tmp_path / link}' is a link to '../.git/annex/objects/a.png'" in message
+    assert "fetch the file" in message
+
+
+def test_a_link_in_a_loop_is_refused_by_name(tmp_path):
+    (classes(tmp_path) / "TB/c.png").symlink_to("c.png")
+    assert "c.png' is a link to 'c.png', which cannot be followed" in sentence(tmp_path)
+
+
+def test_linked_folders_and_files_are_read(tmp_path):
+    classes(tmp_path / "films")
+    for name in ("nodule/c.png", "more/deep/d.png", "e.png"):
+        film(tmp_path / "store" / name)
+    for link, target in (("nodule", "nodule"), ("TB/more", "more"), ("TB/e.png", "e.png")):
+        (tmp_path / "films" / link).symlink_to(tmp_path / "store" / target)
+    assert read_data(tmp_path / "films").keys == (
+        *("TB/b.png", "TB/e.png", "TB/more/deep/d.png"),
+        *("nodule/c.png", "normal/a.png"),
+    )
+
+
+@pytest.mark.parametrize("target", [".", "..", "../TB", "../normal"])
+def test_a_folder_that_a_link_would_have_read_twice_is_refused(tmp_path, target):
+    (classes(tmp_path) / "TB/again").symlink_to(target)
+    message = sentence(tmp_path)
+    assert "TB/again" in message
+    assert "remove the link" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("PNG", "c.PNG_"), ("PNG", "c"), ("JPEG", "c.jfif"), ("JPEG", "c.txt"), ("TIFF", "c.img")],
+)
+def test_an_image_with_an_unusual_ending_is_known_by_its_content(tmp_path, kind, name):
+    PIL.Image.new("L", (8, 6), 9).save(classes(tmp_path) / "TB" / name, format=kind)
+    data = read_data(tmp_path)
+    assert f"TB/{name}" in data.keys
+    assert load_image(data.images[data.keys.index(f"TB/{name}")]).shape == (6, 8)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a.json", ".DS_Store", "Thumbs.db", "LICENSE"])
+def test_a_file_that_is_known_to_be_harmless_is_not_read(tmp_path, name):
+    data = read_data(classes(tmp_path, name, f"TB/{name}", f"TB/deep/{name}"))
+    assert data.keys == ("TB/b.png", "normal/a.png")
+
+
+@pytest.mark.parametrize("name", ["TB/c.zip", "TB/c", "TB/c.exr", "films.tar", "TB/c.nii.gz"])
+def test_a_file_that_is_not_known_is_refused_by_name(tmp_path, name):
+    assert f"'{tmp_path / name}' " in sentence(classes(tmp_path, name))
 
 
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path):

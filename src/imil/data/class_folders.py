@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from imil.data.cell_text import clean
+from imil.data.folder_entries import UNSUPPORTED, FolderTree, is_image, visible
 from imil.data.table_columns import TextColumns
 from imil.errors import DataError
 from imil.images.load import SUFFIXES
 
-# image formats that are not supported: an error, lest they be left out silently
-UNSUPPORTED = (".bmp", ".dcm", ".gif", ".jp2", ".nii", ".npy", ".webp")
 # names of split folders, and of splits in a table
 SPLITS = {
     "train": "train",
@@ -71,19 +71,22 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
     """One row per image, by split and class folder."""
     if not classes:
         raise DataError(f"'{folder}' has no folder of images for each class{_table_hint(folder)}")
-    label_of = {name: i for i, name in enumerate(sorted({sub.name for _, sub in classes}))}
+    class_names = sorted({clean(sub.name) for _, sub in classes})
+    label_of = {name: i for i, name in enumerate(class_names)}
     columns: TextColumns = {"image": [], "label": [], "class_name": [], "split": []}
+    tree = FolderTree()
     for split, sub in classes:
-        images = find_images(sub)
+        images = find_images(sub, tree)
         if not images:
             kinds = ", ".join(SUFFIXES)
             raise DataError(
                 f"the class folder '{sub}' contains no image ({kinds}){_table_hint(folder)}"
             )
         for image in images:
-            cells = (image.relative_to(folder).as_posix(), str(label_of[sub.name]), sub.name, split)
-            for name, cell in zip(columns, cells, strict=True):
-                columns[name].append(cell)
+            name = clean(sub.name)
+            cells = (image.relative_to(folder).as_posix(), str(label_of[name]), name, split)
+            for column, cell in zip(columns, cells, strict=True):
+                columns[column].append(cell)
     if not any(columns["split"]):
         del columns["split"]
     return columns
@@ -91,12 +94,8 @@ def _columns(folder: Path, classes: list[tuple[str, Path]]) -> TextColumns:
 
 def _refuse_loose_images(folder: Path) -> None:
     """Raises: DataError: images lie beside the folders, and would be left out."""
-    for path in sorted(folder.iterdir()):
-        if (
-            path.is_file()
-            and path.suffix.lower() in (*SUFFIXES, *UNSUPPORTED)
-            and not _is_hidden(path)
-        ):
+    for path in visible(folder):
+        if path.is_file() and (path.suffix.lower() in UNSUPPORTED or is_image(path)):
             raise DataError(
                 f"'{path}' lies beside the folders of the classes: move it into the folder of its "
                 "class, or elsewhere"
@@ -123,32 +122,32 @@ def _film_columns(films: Path, folder: Path) -> TextColumns:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(sub for sub in folder.iterdir() if sub.is_dir() and not _is_hidden(sub))
+    return [sub for sub in visible(folder) if sub.is_dir()]
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Every image in it, at any depth, without hidden files (`._a.png`).
+def find_images(folder: Path, tree: FolderTree | None = None) -> list[Path]:
+    """Every image in it, at any depth and behind links, without hidden files (`._a.png`).
 
-    Raises: DataError: it is a folder of masks, or holds an image that cannot be used.
+    Args:
+        folder: where to look.
+        tree: the folders that are read already.
+    Raises: DataError: it is a folder of masks, was read already, or holds something that cannot
+        be read and is not known to be harmless.
     """
+    tree = tree or FolderTree()
+    tree.enter(folder)
     if "mask" in folder.name.lower():
         raise DataError(
             f"'{folder}' would be trained on as if it contained films: move the masks elsewhere, "
             "or give a table that names them in a column"
         )
-    entries = sorted(path for path in folder.iterdir() if not _is_hidden(path))
     images: list[Path] = []
-    for path in entries:
-        if path.suffix.lower() in UNSUPPORTED:
-            raise DataError(
-                f"'{path}' has an unsupported format: save it as one of {', '.join(SUFFIXES)}, or "
-                "move it elsewhere"
-            )
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+    for path in visible(folder):
+        if path.is_dir():
+            images += find_images(path, tree)
+        elif is_image(path):
             _check_name(path)
             images.append(path)
-        elif path.is_dir() and not path.is_symlink():  # a link may form a cycle
-            images += find_images(path)
     return images
 
 
@@ -164,10 +163,6 @@ def _check_name(path: Path) -> None:
         raise DataError(
             f"the name {name!a} is not UTF-8, or has a line break: rename the file or folder"
         )
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith((".", "__"))
 
 
 def _table_hint(folder: Path) -> str:

@@ -33,11 +33,13 @@ class DecodedImages:
             can be read, in the table's order.
         bad: key and error message of each image that cannot be read, in the table's order.
         path: the file.
+        contents: M SHA-256 of the originals; empty where they are not known.
     """
 
     array: NDArray[np.uint8]
     bad: Unreadable
     path: Path
+    contents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

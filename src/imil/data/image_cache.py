@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def decode_images(
     if read:
         report(read + len(table), read + len(table))
     check(decoded.bad)
-    return decoded
+    bad = {key for key, _ in decoded.bad}
+    kept = (digest for key, digest in zip(table.keys, hashes, strict=True) if key not in bad)
+    return replace(decoded, contents=tuple(kept))
 
 
 def _name(hashes: Sequence[str], size: int, channels: int) -> str:

@@ -16,6 +16,8 @@ from imil.errors import DataError, SettingsError
 
 SPLITS = ("train", "val", "test")
 HEADER = ("key", "label", "split")
+CONTENT = "content"  # a column that older runs, and the splits of a study, do not have
+IN_ERROR = 3  # images that an error names
 
 
 def split(table: Table, *, test: float = 0.2, val: float = 0.0, seed: int) -> tuple[str, ...]:
@@ -60,14 +62,24 @@ def draw_share(table: Table, share: float, seed: int | Sequence[int]) -> NDArray
     return np.array(_draw(table, {"share": share}, np.random.default_rng(seed))) == "share"
 
 
-def write_splits(path: Path, table: Table, splits: Sequence[str]) -> None:
-    """Write key, label and split of each image as CSV, completely or not at all."""
+def write_splits(
+    path: Path, table: Table, splits: Sequence[str], contents: Sequence[str] = ()
+) -> None:
+    """Write key, label and split of each image as CSV, completely or not at all.
+
+    Args:
+        path: of the file.
+        table: of N images.
+        splits: the split of each.
+        contents: N hashes of the files' contents, written too; or none.
+    """
+    columns = [table.keys, table.labels.tolist(), splits]
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("w", newline="", encoding="utf-8") as file:
             lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(HEADER)
-            lines.writerows(zip(table.keys, table.labels.tolist(), splits, strict=True))
+            lines.writerow((*HEADER, CONTENT) if contents else HEADER)
+            lines.writerows(zip(*columns, *([contents] if contents else []), strict=True))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -99,6 +111,31 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
             f"added, removed or relabelled, '{changed[0]}' the first; restore them, or train again"
         )
     return tuple(written[key][1] for key in table.keys)
+
+
+def check_contents(path: Path, table: Table, contents: Sequence[str]) -> None:
+    """Check that the images are those of the run, by the content of their files.
+
+    Args:
+        path: the file of `write_splits`, which `read_splits` has accepted.
+        table: of N images.
+        contents: N hashes of the files' contents.
+    Raises: DataError: files have changed: how many, and the first three.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        written = {row["key"]: row.get(CONTENT) for row in csv.DictReader(file)}
+    changed = [
+        f"'{key}'"
+        for key, content in zip(table.keys, contents, strict=True)
+        if written.get(key) and written[key] != content
+    ]
+    if changed:
+        more = ", …" if len(changed) > IN_ERROR else ""
+        raise DataError(
+            f"{len(changed)} of {len(table)} images have changed since '{path}' was written "
+            f"({', '.join(changed[:IN_ERROR])}{more}): restore the files, or train again with "
+            "another --out"
+        )
 
 
 def find_patient_leak(table: Table, splits: Sequence[str]) -> tuple[str, str, str] | None:

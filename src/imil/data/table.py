@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imil.data.cell_text import find_file
 from imil.data.class_folders import SPLITS, read_class_folders
+from imil.data.column_names import NONE, find_column, find_near_miss
 from imil.data.labels import read_labels
-from imil.data.table_columns import TextColumns, read_columns
+from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
 from imil.images.load import check_end, image_size
 
@@ -20,6 +23,8 @@ from imil.images.load import check_end, image_size
 @dataclass(frozen=True)
 class Columns:
     """The names of the columns. Those with their default name are optional, but for two.
+
+    An optional column that is called `none` is not used, whatever the table has.
 
     Args:
         image: paths, absolute or relative to the table's folder. Required.
@@ -39,6 +44,7 @@ class Columns:
 
 
 DEFAULT = Columns()
+REQUIRED = ("image", "label")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +52,7 @@ class Table:
     """N labelled images.
 
     Args:
-        keys: N unique, stable names: the path as the table writes it, with `/`.
+        keys: N unique, stable names: the path as the table writes it, with `/`, in Unicode's NFC.
         images: N files.
         labels: int64 (N,), in [0, K).
         class_names: K names; the i-th belongs to label i.
@@ -96,17 +102,52 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
             return _table(read_class_folders(path), path, DEFAULT)
         except OSError as error:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    wanted = {name for field in fields(columns) for name in _names(columns, field.name)}
-    present, cells = read_columns(path, wanted)
+    columns = _resolve(columns, read_names(path), path)
+    wanted = {name for field in fields(columns) for name in _names(columns, field.name) if name}
+    _, cells = read_columns(path, wanted, paths={columns.image, *columns.masks})
+    return _table(cells, path.parent, columns, source=f"'{path}'")
+
+
+def _resolve(columns: Columns, present: Sequence[str], path: Path) -> Columns:
+    """The columns by the names that the table has; those that it does not have are left out.
+
+    Raises: DataError: a column that is needed is missing, or an optional one is misspelt.
+    """
+    resolved: dict[str, tuple[str, ...]] = {}
+    missing: list[tuple[str, str]] = []
     for field in fields(columns):
-        required = field.name in ("image", "label")
-        for name in _names(columns, field.name):
-            if name not in present and (required or name not in _names(DEFAULT, field.name)):
+        required = field.name in REQUIRED
+        names = [n for n in _names(columns, field.name) if required or n != NONE]
+        columns_found = [(name, find_column(present, name)) for name in names]
+        for name, column in columns_found:
+            if column is None and (required or name not in _names(DEFAULT, field.name)):
                 raise DataError(
                     f"'{path}' has no column '{name}' but {', '.join(present)}: "
                     f"name the right one with --{_flag(field.name)}"
                 )
-    return _table(cells, path.parent, columns, source=f"'{path}'")
+            if column is None:
+                missing.append((field.name, name))
+        resolved[field.name] = tuple(column for _, column in columns_found if column is not None)
+    used = {name for names in resolved.values() for name in names}
+    for field_name, name in missing:
+        if near := find_near_miss(present, name, used):
+            flag = f"--{_flag(field_name)}"
+            meant = {n: find_column(present, n) for n in _names(columns, field_name)} | {name: near}
+            given = ",".join(column for column in meant.values() if column)
+            raise DataError(
+                f"column '{near}' looks like '{name}': give {flag} {_quoted(given)}, or "
+                f"{flag} {','.join(resolved[field_name]) or NONE} to leave it unused"
+            )
+    return replace(
+        columns,
+        masks=resolved.pop("masks"),
+        **{name: (*names, "")[0] for name, names in resolved.items()},
+    )
+
+
+def _quoted(name: str) -> str:
+    """As a shell takes it."""
+    return f'"{name}"' if any(not (c.isalnum() or c in "_-.,") for c in name) else name
 
 
 def check_masks(table: Table) -> None:
@@ -173,7 +214,7 @@ def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -
     patient = cells.get(columns.patient)
     return Table(
         keys=keys,
-        images=tuple(base / key for key in keys),
+        images=tuple(find_file(base, _posix(image)) for image in images),
         labels=labels,
         class_names=class_names,
         splits=None if split is None else tuple(_split(s, row(i)) for i, s in enumerate(split)),
@@ -183,7 +224,7 @@ def _table(cells: TextColumns, base: Path, columns: Columns, source: str = "") -
 
 
 def _keys(cells: Sequence[str]) -> tuple[str, ...]:
-    """Paths with `/` on every system, without `./` and `a/../`."""
+    """Paths with `/` on every system, without `./` and `a/../`, composed (NFC)."""
     for i, cell in enumerate(cells):
         if not cell:
             raise DataError(f"row {i + 1} has no image: add its path, or remove the row")
@@ -191,7 +232,7 @@ def _keys(cells: Sequence[str]) -> tuple[str, ...]:
             raise DataError(
                 f"row {i + 1} has the path {cell!r} with a zero byte: rewrite the table"
             )
-    return tuple(map(_posix, cells))
+    return tuple(unicodedata.normalize("NFC", _posix(cell)) for cell in cells)
 
 
 def _posix(cell: str) -> str:
@@ -222,4 +263,4 @@ def _patients(cells: Sequence[str], row: Callable[[int], str]) -> Sequence[str]:
 
 
 def _files(cells: Sequence[str], base: Path) -> tuple[Path | None, ...]:
-    return tuple(base / _posix(cell) if cell else None for cell in cells)
+    return tuple(find_file(base, _posix(cell)) if cell else None for cell in cells)

@@ -6,21 +6,35 @@ import csv
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from imil.data.cell_text import EDGE, clean, or_empty, trim
 from imil.errors import DataError
 
 TextColumns = dict[str, list[str]]  # equally long; an empty cell is ""
-# how R, pandas and spreadsheets write a missing value; "none" may be a class
-MISSING = {"", "na", "n/a", "nan", "<na>", "null", "#n/a"}
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte-order marks
 
 
-def read_columns(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
+def read_names(path: Path) -> list[str]:
+    """The names of all columns.
+
+    Raises: DataError: as `read_columns`.
+    """
+    return read_columns(path, ())[0]
+
+
+def read_columns(
+    path: Path, wanted: Collection[str], *, paths: Collection[str] = ()
+) -> tuple[list[str], TextColumns]:
     """The names of all columns, and the cells of those wanted columns that exist.
+
+    Spaces that do not break become spaces, characters without width are removed, and letters with
+    accents are composed (NFC); in cells that are paths, that is done at their ends only.
 
     Args:
         path: .csv or .tsv (UTF-8; commas, semicolons or tabs), or .parquet.
         wanted: names of columns; others are not kept in memory.
+        paths: the columns whose cells are paths.
     Raises: DataError: the file is missing, empty, or not such a table.
     """
     if not path.exists():
@@ -32,39 +46,71 @@ def read_columns(path: Path, wanted: Collection[str]) -> tuple[list[str], TextCo
         names, columns = (_csv if kind in (".csv", ".tsv", ".txt") else _parquet)(path, wanted)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    _check_unique_names(names, path)
     return names, {
-        name: ["" if cell.strip().lower() in MISSING else cell.strip() for cell in cells]
+        name: [or_empty(trim(cell) if name in paths else clean(cell)) for cell in cells]
         for name, cells in columns.items()
     }
 
 
 def _csv(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
     try:
+        with path.open("rb") as file:
+            if file.read(2) in UTF_16:
+                raise DataError(f"'{path}' is in UTF-16: save it as CSV UTF-8")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            file.seek(0)
-            lines = csv.reader(file, delimiter=max(",;\t", key=header.count), strict=True)
-            names = [name.strip() for name in next(lines, [])]
-            if not names:
+            delimiter, is_declared = _delimiter(file)
+            lines = csv.reader(file, delimiter=delimiter, strict=True)
+            if is_declared:
+                next(lines)
+            names = [clean(name) for name in next(lines, [])]
+            if any("\0" in name for name in names):
+                raise DataError(f"the first line of '{path}' has zero bytes: save it as CSV UTF-8")
+            if not any(names):
                 raise DataError(f"'{path}' is empty: its first line must name the columns")
-            kept = {name: i for i, name in enumerate(names) if name in wanted}
-            columns: TextColumns = {name: [] for name in kept}
-            for cells in lines:
-                if not "".join(cells).strip():
-                    continue
-                if len(cells) != len(names):
-                    raise DataError(
-                        f"line {lines.line_num} of '{path}' has {len(cells)} cells, but the "
-                        f"first line names {len(names)} columns: quote cells that contain commas"
-                    )
-                for name, i in kept.items():
-                    columns[name].append(cells[i])
-            return names, columns
+            _check_unique_names(names, path)
+            cells = _csv_cells(lines, names, wanted, path) if wanted else {}
+            return list(filter(None, names)), cells
     except UnicodeDecodeError as error:
         raise DataError(f"'{path}' is not in UTF-8: save it as CSV UTF-8") from error
     except csv.Error as error:
         raise DataError(f"'{path}' is not a valid CSV file: {error}") from error
+
+
+def _delimiter(file: IO[str]) -> tuple[str, bool]:
+    """The delimiter, and whether a first line such as `sep=;` declares it."""
+    header = file.readline()
+    file.seek(0)
+    declared = header.strip("\r\n").strip(EDGE).strip('"').lower()
+    if declared.startswith("sep=") and len(declared) == len("sep=;"):
+        return declared[-1], True
+    return max(",;\t", key=header.count), False
+
+
+def _csv_cells(lines: Any, names: list[str], wanted: Collection[str], path: Path) -> TextColumns:
+    """The cells of the wanted columns; the lines come from a reader of the csv module."""
+    kept = {name: i for i, name in enumerate(names) if name in wanted}
+    # the first column of pandas, the index, has no name; other cells without one are a fault
+    unnamed = [i for i, name in enumerate(names) if not name and i]
+    columns: TextColumns = {name: [] for name in kept}
+    for cells in lines:
+        if not clean("".join(cells)):
+            continue
+        while len(cells) > len(names) and not clean(cells[-1]):
+            cells.pop()
+        if len(cells) != len(names):
+            raise DataError(
+                f"line {lines.line_num} of '{path}' has {len(cells)} cells, but the "
+                f"first line names {len(names)} columns: quote cells that contain commas"
+            )
+        for i in unnamed:
+            if clean(cells[i]):
+                raise DataError(
+                    f"column {i + 1} of '{path}' has no name, but the cell '{cells[i]}' in line "
+                    f"{lines.line_num}: name it, or clear it"
+                )
+        for name, i in kept.items():
+            columns[name].append(cells[i])
+    return columns
 
 
 def _parquet(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
@@ -73,16 +119,18 @@ def _parquet(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumn
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            names = list(file.schema_arrow.names)
+            stored = {clean(name): name for name in file.schema_arrow.names}
+            names = [clean(name) for name in file.schema_arrow.names]
             _check_unique_names(names, path)  # Arrow cannot select one of two columns with one name
-            table = file.read(columns=[name for name in names if name in wanted])
+            kept = [name for name in names if name in wanted]
+            table = file.read(columns=[stored[name] for name in kept])
     except pyarrow.ArrowException as error:
         raise DataError(f"'{path}' is not a Parquet file, or is damaged") from error
-    return names, {name: list(map(_text, table[name].to_pylist())) for name in table.column_names}
+    return names, {name: list(map(_text, table[stored[name]].to_pylist())) for name in kept}
 
 
 def _check_unique_names(names: list[str], path: Path) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
+    repeated = [name for name, count in Counter(names).items() if count > 1 and name]
     if repeated:
         raise DataError(f"'{path}' has two columns '{repeated[0]}': rename one of them")
 

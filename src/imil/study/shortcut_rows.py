@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from imil.study.arms import Arm
-from imil.study.result_rows import BASE, Row
+from imil.study.result_rows import Row
 from imil.study.shortcut_trainings import CLEAN, ShortcutTrainings
 from imil.study.statistics import ENERGY, SHORTCUT_MEASURES, Measure, holm
 from imil.study.statistics.verdict import verdict

@@ -179,6 +179,8 @@ def _prepare(
         )
     for key, reason in data.bad:
         console.print(f"Left out: {key}: {reason}", markup=False)
+    for note in data.notes:
+        console.print(f"Note: {note}.", markup=False)
     return data
 
 

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from imil.data.cell_text import find_file
 from imil.data.class_folders import find_images
+from imil.data.column_names import find_column
 from imil.data.decoded_file import decode_image
-from imil.data.table_columns import read_columns
+from imil.data.table_columns import read_columns, read_names
 from imil.errors import DataError
 from imil.pytorch import TorchModel
 from imil.threads import in_order
@@ -109,16 +111,18 @@ def _decoded(trained: TrainedModel, files: Sequence[Path]) -> Iterator[NDArray[n
 
 
 def _of_table(path: Path, column: str) -> list[Path]:
-    present, cells = read_columns(path, {column})
-    if column not in cells:
+    present = read_names(path)
+    found = find_column(present, column)
+    if found is None:
         raise DataError(
             f"'{path}' has no column '{column}' but {', '.join(present)}: name the right one with "
             "--image-column"
         )
-    empty = next((i for i, cell in enumerate(cells[column]) if not cell), None)
+    cells = read_columns(path, {found}, paths={found})[1][found]
+    empty = next((i for i, cell in enumerate(cells) if not cell), None)
     if empty is not None:
         raise DataError(f"row {empty + 1} of '{path}' has no image: add its path, or remove it")
-    return [path.parent / cell.replace("\\", "/") for cell in cells[column]]
+    return [find_file(path.parent, cell.replace("\\", "/")) for cell in cells]
 
 
 def write_csv(file: TextIO, predictions: ImagePredictions, class_names: Sequence[str]) -> None:

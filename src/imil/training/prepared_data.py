@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Image
+from imil.data.identical_images import check_identical_images
 from imil.data.image_cache import decode_images
-from imil.data.splits import read_splits, split, write_splits
+from imil.data.splits import check_contents, read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError
 from imil.images.load import load_image, load_mask
@@ -32,6 +33,8 @@ class Prepared:
     split_of: tuple[str, ...]
     bad: tuple[tuple[str, str], ...]  # key and error message of the images left out
     original: Callable[[int], Image] | None = None  # row -> what a reader sees; None: the file
+    contents: tuple[str, ...] = ()  # N SHA-256 of the files
+    notes: tuple[str, ...] = ()  # what is to be known of the data, a sentence each
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -111,7 +114,7 @@ def decode_table(
     )
     bad = {key for key, _ in images.bad}
     table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
-    return Prepared(table, images.array, ("",) * len(table), images.bad)
+    return Prepared(table, images.array, ("",) * len(table), images.bad, contents=images.contents)
 
 
 def prepare_external(
@@ -154,7 +157,7 @@ def prepare(
 ) -> Prepared:
     """Read, decode and split the images. A run whose split is written already keeps it.
 
-    Raises: DataError: the data cannot be used.
+    Raises: DataError: the data cannot be used, or have changed since the split was written.
     """
     table = read_data(Path(settings.data), settings.columns())
     images = decode_table(table, settings, cache=cache, progress=progress)
@@ -162,9 +165,12 @@ def prepare(
     check_masks(table)
     if folder.splits.exists():
         split_of = read_splits(folder.splits, table)
+        check_contents(folder.splits, table, images.contents)
     else:
         split_of = split(
             table, test=settings.test_share, val=settings.val_share, seed=settings.seed
         )
-        write_splits(folder.splits, table, split_of)
-    return replace(images, split_of=split_of)
+    notes = check_identical_images(table, images.contents, split_of)
+    if not folder.splits.exists():
+        write_splits(folder.splits, table, split_of, images.contents)
+    return replace(images, split_of=split_of, notes=tuple(notes))

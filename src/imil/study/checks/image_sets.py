@@ -103,7 +103,6 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
     images = _decoded(table, settings, cache, say)  # last: it takes minutes
     bad = dict(images.bad)
     kept = [i for i, key in enumerate(table.keys) if key not in bad]
-    contents, _ = hash_files(images.table.images, cache / "hashes.json", lambda _done, _of: None)
     if settings.image_size < SIDE:
         larger = settings.model_copy(update={"image_size": SIDE})
         prints = edge_vectors(_decoded(table, larger, cache, say).pixels)
@@ -112,7 +111,7 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
     return ImageSet(
         name,
         images,
-        tuple(contents),
+        images.contents,
         _masks(images.table, cache) if name == DATA else ("",) * len(kept),
         prints,
         {

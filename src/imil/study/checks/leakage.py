@@ -7,11 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imil.data.identical_images import (
+    IN_WARNING,
+    check_one_label,
+    check_one_split,
+    describe_identical,
+)
 from imil.data.near_duplicates import Rows, find_near_duplicates, identical_files
 from imil.errors import DataError
 from imil.study.checks.image_sets import DATA, ImageSet
 
-IN_WARNING = 5  # pairs that a warning names
 IN_ERROR = 3  # pairs that an error names
 Splits = Sequence[Sequence[str]]  # `train`, `val` or `test` of each image of the data
 
@@ -27,7 +32,8 @@ class AllImages:
     def __init__(self, sets: Sequence[ImageSet], splits: Splits) -> None:
         self.contents = [content for one in sets for content in one.contents]
         self.names = [f"'{key}'{_of(one)}" for one in sets for key in one.keys]
-        self.labels = [label for one in sets for label in one.images.table.labels.tolist()]
+        tables = [one.images.table for one in sets]
+        self.classes = [one.class_names[label] for one in tables for label in one.labels.tolist()]
         self.set = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
         self.within = len(sets[0])
         self.trains, self.tests = (
@@ -56,52 +62,38 @@ def check_overlaps(sets: Sequence[ImageSet], splits: Splits) -> list[str]:
     Args:
         sets: the data, then the external sets.
         splits: each split of the data.
-    Raises: DataError: the same image is trained on and tested on.
+    Raises: DataError: the same image has two labels, or is trained on and tested on.
     """
     images = AllImages(sets, splits)
-    pairs = [_worst_pair(images, rows) for rows in identical_files(images.contents)]
-    leaks = [(i, j, why) for i, j, why in pairs if why]
+    check_one_label(images.names, images.contents, images.classes)
+    names, contents = images.names[: images.within], images.contents[: images.within]
+    for number, split_of in enumerate(splits):
+        check_one_split(names, contents, split_of, number)
+    _check_external(images)
+    return [*describe_identical(images.names, images.contents), *_near_duplicates(images, sets)]
+
+
+def _check_external(images: AllImages) -> None:
+    """Raises: DataError: an image is in the data and in an external set."""
+    leaks = [
+        (rows[0], rows[-1])
+        for rows in identical_files(images.contents)
+        if rows[0] < images.within <= rows[-1]
+    ]
     if leaks:
         named = "; ".join(
-            f"{images.names[i]} and {images.names[j]}, {why}" for i, j, why in leaks[:IN_ERROR]
+            f"{images.names[i]} and {images.names[j]}, in the data and an external set"
+            for i, j in leaks[:IN_ERROR]
         )
         more = f"; and {len(leaks) - IN_ERROR} more" if len(leaks) > IN_ERROR else ""
         raise DataError(
             f"the same image is trained on and tested on under two names ({named}{more}): "
-            "remove one of the two, or, where the split is drawn, give both the same patient"
+            "remove one of the two"
         )
-    duplicates = [(i, j) for i, j, _ in pairs]
-    return [*_duplicates(images, duplicates), *_near_duplicates(images, sets)]
 
 
 def _of(one: ImageSet) -> str:
     return "" if one.name == DATA else f" of {one.name}"
-
-
-def _worst_pair(images: AllImages, rows: tuple[int, ...]) -> tuple[int, int, str]:
-    """Two of these equal images, and where they leak; "" where they do not."""
-    in_data = [i for i in rows if i < images.within]
-    external = [i for i in rows if i >= images.within]
-    for number, (train, test) in enumerate(zip(images.trains, images.tests, strict=True)):
-        trained = [i for i in in_data if train[i]]
-        tested = [i for i in in_data if test[i]]
-        if trained and tested:
-            return trained[0], tested[0], f"in the training and the test set of split {number}"
-    if in_data and external:
-        return in_data[0], external[0], "in the data and an external set"
-    return rows[0], rows[1], ""
-
-
-def _duplicates(images: AllImages, pairs: Sequence[tuple[int, int]]) -> Iterator[str]:
-    if not pairs:
-        return
-    names = ", ".join(f"{images.names[i]} and {images.names[j]}" for i, j in pairs[:IN_WARNING])
-    what = "1 image occurs" if len(pairs) == 1 else f"{len(pairs)} images occur"
-    yield f"{what} more than once, never both in training and test: {names}"
-    odd = [(i, j) for i, j in pairs if images.labels[i] != images.labels[j]]
-    if odd:
-        i, j = odd[0]
-        yield f"the same image has two labels: {images.names[i]} and {images.names[j]}"
 
 
 def _near_duplicates(images: AllImages, sets: Sequence[ImageSet]) -> Iterator[str]:
