@@ -246,3 +246,24 @@ def test_images_whose_axes_are_in_another_order_are_refused(image, message):
         samples.view(0)
     with pytest.raises(DataError, match=message):
         samples[0]
+
+
+@pytest.mark.process
+def test_where_there_is_no_shared_memory_forked_workers_see_corrections_too(monkeypatch, caplog):
+    def refuse(_tensor):
+        raise RuntimeError("unable to open shared memory object: Read-only file system (30)")
+
+    with monkeypatch.context() as patch, caplog.at_level("INFO", "imil"):
+        patch.setattr(torch.Tensor, "share_memory_", refuse)
+        samples = CorrectedDataset(Ones(), keys="abcdef")
+        CorrectedDataset([], keys=[])
+    assert "Shared memory cannot be used (unable to open" in caplog.text
+    loader = DataLoader(
+        samples, 2, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
+    )
+    before = torch.cat([images for images, _ in loader]) * 255
+    samples.correct(3, HALF)
+    after = torch.cat([images for images, _ in loader]) * 255
+    del loader
+    assert (before == 1).all()
+    assert after[3, 0, 0].tolist() == [0, 0, 1, 1]
