@@ -192,6 +192,9 @@ def test_an_array_that_is_not_an_image_is_refused(shape):
 
 def test_labels_names_and_keys_are_taken_from_the_data_set_where_it_has_them():
     class Folder(Ones):
+        def __getitem__(self, i):
+            return super().__getitem__(i)[0], i % 2
+
         targets = (0, 1, 0, 1, 0, 1)
         classes = ("normal", "TB")
         samples = tuple((f"{i}.png", i % 2) for i in range(6))
@@ -200,3 +203,67 @@ def test_labels_names_and_keys_are_taken_from_the_data_set_where_it_has_them():
     assert samples.labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert samples.class_names == ("normal", "TB")
     assert samples.key(3) == "3.png"
+
+
+def test_labels_are_those_of_the_items_where_targets_are_transformed():
+    class Transformed(Ones):
+        targets = (0, 1, 2, 0, 1, 2)  # as in torchvision, before target_transform
+        classes = ("normal", "TB")
+
+        def __getitem__(self, i):
+            return super().__getitem__(i)[0], min(self.targets[i], 1)  # two kinds of TB
+
+    samples = CorrectedDataset(Transformed())
+    assert samples.labels.tolist() == [0, 1, 1, 0, 1, 1]
+    assert [samples[i][1] for i in range(6)] == [0, 1, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"image": 1, "label": 0}, "a dictionary of 'image', 'label'"),
+        ((np.ones((4, 4)), 0, 7), "a tuple of 3"),
+        (np.ones((4, 4)), "a ndarray"),
+    ],
+)
+def test_items_that_are_no_pairs_are_refused_in_a_sentence(item, message):
+    with pytest.raises(DataError, match=f"item 0 of the data set is {message}: give .*pairs"):
+        CorrectedDataset([item])
+    with pytest.raises(DataError, match=message):
+        CorrectedDataset([item], labels=[0]).view(0)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 16, 20), np.uint8), "channels first: give arrays"),
+        (torch.zeros(16, 20, 1), "channels last: give tensors"),
+    ],
+)
+def test_images_whose_axes_are_in_another_order_are_refused(image, message):
+    samples = CorrectedDataset([(image, 0)], view=torch.as_tensor)
+    with pytest.raises(DataError, match=message):
+        samples.view(0)
+    with pytest.raises(DataError, match=message):
+        samples[0]
+
+
+@pytest.mark.process
+def test_where_there_is_no_shared_memory_forked_workers_see_corrections_too(monkeypatch, caplog):
+    def refuse(_tensor):
+        raise RuntimeError("unable to open shared memory object: Read-only file system (30)")
+
+    with monkeypatch.context() as patch, caplog.at_level("INFO", "imil"):
+        patch.setattr(torch.Tensor, "share_memory_", refuse)
+        samples = CorrectedDataset(Ones(), keys="abcdef")
+        CorrectedDataset([], keys=[])
+    assert "Shared memory cannot be used (unable to open" in caplog.text
+    loader = DataLoader(
+        samples, 2, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
+    )
+    before = torch.cat([images for images, _ in loader]) * 255
+    samples.correct(3, HALF)
+    after = torch.cat([images for images, _ in loader]) * 255
+    del loader
+    assert (before == 1).all()
+    assert after[3, 0, 0].tolist() == [0, 0, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -101,18 +102,58 @@ def test_parameters_gradients_and_buffers_are_not_touched() -> None:
     assert [p.requires_grad for p in module.parameters()] == [False, True, True, True, True, True]
 
 
-def test_a_module_s_own_train_method_is_not_called() -> None:
-    class Merging(nn.Module):
-        merged = 0
+class Caching(nn.Module):
+    """Keeps in evaluation mode what it computed from its weight, and forgets it in `train`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.cache: torch.Tensor | None = None
+
+    def train(self, mode: bool = True) -> Caching:
+        self.cache = None
+        return super().train(mode)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            return images * self.weight.exp()
+        self.cache = self.weight.exp() if self.cache is None else self.cache
+        return images * self.cache
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_model_with_a_cache_gives_the_second_round_its_own_values(frozen: bool) -> None:
+    module = nn.Sequential(Caching())
+    module[0].train(not frozen)
+    for weight in (1.0, 2.0):  # trained in between
+        with torch.no_grad():
+            module[0].weight.fill_(weight)
+        with eval_context(module):
+            assert module(torch.ones(1)).item() == pytest.approx(math.exp(weight))
+        assert flags(module) == [True, not frozen]
+        assert module[0].cache is None  # it holds the graph of this block
+
+
+def test_adapters_that_train_merges_leave_the_weights_bit_for_bit() -> None:
+    class Merging(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(3, 3)
+            self.delta, self.merged = nn.Parameter(torch.randn(3, 3) / 3), False
 
         def train(self, mode: bool = True) -> Merging:
-            self.merged += 1
+            if self.merged is mode:
+                self.weight.data += -self.delta.data if mode else self.delta.data
+                self.merged = not mode
             return super().train(mode)
 
-    module = Merging()
-    with eval_context(module):
-        assert not module.training
-    assert module.merged == 0
+    torch.manual_seed(0)
+    module = nn.Sequential(*(Merging() for _ in range(9)))
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    with eval_context(module), eval_context(module):
+        assert all(part.merged for part in module)
+    assert not any(part.merged for part in module)
+    for parameter, value in zip(module.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter, value, rtol=0, atol=0)
 
 
 UNSTARTED = """

@@ -13,7 +13,7 @@ PACKAGE = Path(imil.__file__).parent
 
 # a module imports from layers below its own, never from its own; docs/ARCHITECTURE.md
 LAYERS = {
-    **dict.fromkeys(["errors", "threads"], 0),
+    **dict.fromkeys(["errors", "preemption", "threads"], 0),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "predictions", "round_options"], 0.5),
     **dict.fromkeys(["run_folder", "square_text"], 0.6),

@@ -138,6 +138,30 @@ def test_attention_is_not_taken_for_a_map(by_name: bool) -> None:
     assert find_layer(network, torch.randn(2, 3, 32, 32)) == "parts.embed"
 
 
+def test_attention_of_a_part_that_blocks_share_is_not_taken_for_a_map() -> None:
+    class Block(nn.Module):
+        def __init__(self, shared: nn.Module) -> None:
+            super().__init__()
+            self.attention = shared
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.attention(tokens.unflatten(1, (4, 4)).permute(0, 3, 1, 2)).flatten(2).mT
+
+    def forward(parts: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        tokens = parts["embed"](x).flatten(2).mT
+        return parts["second"](parts["first"](tokens)).mean(1)
+
+    shared = nn.Conv2d(8, 8, 1)  # its first name is that outside the blocks
+    network = Pass(
+        forward,
+        embed=nn.Conv2d(3, 8, 8, stride=8),
+        shared=shared,
+        first=Block(shared),
+        second=Block(shared),
+    )
+    assert find_layer(network, torch.randn(2, 3, 32, 32)) == "parts.embed"
+
+
 def test_heads_and_tokens_are_not_taken_for_rows_and_columns() -> None:
     def forward(parts, x):
         tokens = parts["embed"](x).flatten(2).mT

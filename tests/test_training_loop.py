@@ -6,7 +6,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.phantom.dataset import write_phantoms
+from imil.preemption import SIGNALS, Preempted, deferred, immediate, signals_stop_training
 from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.prepared_data import prepare
@@ -75,6 +77,46 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(films, tmp_path, sc
         signal.signal(signal.SIGINT, before)
     assert torch.load(run.folder.last, weights_only=True)["epoch"] == 1
     assert_equal(weights_after(make_run(films, tmp_path / "run", **how)), plain)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_preempted_training_ends_its_epoch_and_goes_on_to_the_same_weights(
+    films, tmp_path, number, monkeypatch
+):
+    monkeypatch.setattr("imil.training.checkpoints.Writer.due", lambda _self: False)
+    plain = weights_after(make_run(films, tmp_path / "plain"))
+    run, steps = make_run(films, tmp_path / "run"), []
+    step = run.module.training_step
+
+    def preempted(*args):
+        steps.append(args)
+        if len(steps) == 3:  # two an epoch: in the second
+            signal.raise_signal(number)
+        return step(*args)
+
+    run.module.training_step = preempted
+    with signals_stop_training(), pytest.raises(Preempted, match=number.name):
+        run.train(None, None)
+    assert len(steps) == 4
+    assert torch.load(run.folder.last, weights_only=True)["epoch"] == 2
+    assert_equal(weights_after(make_run(films, tmp_path / "run")), plain)
+
+
+def test_a_signal_between_epochs_ends_the_command_at_once_with_its_exit_code(capsys):
+    def wait_for_reader():
+        with errors_as_exit_codes("imil resume runs/films"), signals_stop_training():
+            with deferred(), immediate():
+                signal.raise_signal(signal.SIGTERM)
+                raise AssertionError("still waiting")
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        wait_for_reader()
+    assert stopped.value.code == 75
+    assert capsys.readouterr().err == (
+        "Stopped by SIGTERM; the run can be resumed. Continue with: imil resume runs/films\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_cosine_schedule_decays_from_the_learning_rate_to_zero(films, tmp_path):

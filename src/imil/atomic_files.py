@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from imil.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -33,6 +36,13 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise SettingsError(busy) from None
+        except (NotImplementedError, OSError) as error:  # the first is filelock's, of ENOSYS
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise
+            raise DataError(
+                f"{folder} is on a file system without file locks, as NFS may be: give an --out on "
+                "a local disk, or mount it with locks (NFS 4, or lockd for NFS 3)"
+            ) from None
     try:
         yield
     finally:
@@ -44,7 +54,7 @@ def is_locked(folder: Path) -> bool:
     try:
         with FileLock(folder / ".lock", timeout=0):
             return False
-    except (Timeout, OSError):  # a read-only folder may be locked
+    except (Timeout, OSError, NotImplementedError):  # a read-only folder may be locked
         return True
 
 

@@ -1,4 +1,4 @@
-"""Exit codes: 0; 2 with one sentence for bad input; 130 when interrupted.
+"""Exit codes: 0; 2 with one sentence for bad input; 75 when preempted; 130 when interrupted.
 
 `imil study run` exits with 1 where a training failed.
 """
@@ -14,8 +14,10 @@ from typing import Any
 import typer
 
 from imil.errors import ImilError, RoundPaused
+from imil.preemption import Preempted
 
 BAD_INPUT = 2
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
 INTERRUPTED = 130
 # a command line that cannot be parsed; the library has moved this class before
 UsageError: Any = typer.BadParameter.__base__
@@ -46,6 +48,9 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
         reason = f"'{error.filename}' cannot be used ({error.strerror})"
         print(f"imil: {reason}: check its permissions and the free space", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from None
+    except Preempted as signal:
+        print(f"Stopped by {signal}; the run can be resumed.{hint}", file=sys.stderr)
+        raise SystemExit(PREEMPTED) from None
     except KeyboardInterrupt:
         print(f"\nInterrupted; every reading so far is stored.{hint}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None

@@ -10,6 +10,7 @@ import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.options import Cache
+from imil.preemption import signals_stop_training
 
 
 def resume(
@@ -27,7 +28,8 @@ def resume(
 
         imil resume runs/films-resnet18
     """
-    with errors_as_exit_codes(f"imil resume {shlex.quote(str(run))}"):
+    hint = f"imil resume {shlex.quote(str(run))}"
+    with errors_as_exit_codes(hint), signals_stop_training():
         from imil.training.launch import resume_run
 
         resume_run(run, reader, cache)

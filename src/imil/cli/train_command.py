@@ -10,6 +10,7 @@ import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.options import cache_option
+from imil.preemption import signals_stop_training
 
 Out = Annotated[
     Path | None,
@@ -52,7 +53,8 @@ def train(
         folders = config_folders(config)
         flags = given_flags(context, settings)
         resolved, folder = set_up_run(flags, config, out or folders.get("out"))
-        with errors_as_exit_codes(f"imil resume {shlex.quote(str(folder.path))}"):
+        hint = f"imil resume {shlex.quote(str(folder.path))}"
+        with errors_as_exit_codes(hint), signals_stop_training():
             new_run(resolved, folder, cache or folders.get("cache"))
 
 

@@ -28,6 +28,7 @@ from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.model import TorchModel
+from imil.pytorch.outputs import OutputsOrAuto
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.round_options import (
     CHOICE,
@@ -53,7 +54,7 @@ class IMIL:
     Args:
         samples: the training set that your `DataLoader` draws from.
         model: a module that returns logits (B, K), on the device where it trains; or a
-            `TorchModel` of it, which has its own layer and batch_size.
+            `TorchModel` of it, which has its own layer, batch_size and outputs.
         ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
         store: file of the store, or an open `Store`. Each reading is on disk in it before
             the next one is requested.
@@ -65,6 +66,8 @@ class IMIL:
         grid_size: 4 for 4×4, or "4x6" (paper: 4).
         layer: the layer to explain, as in `model.named_modules()`; None: found automatically.
         batch_size: images at a time when predicting.
+        outputs: `logits` or `probabilities` of the model, see `TorchModel`; `auto`: logits, unless
+            they look like probabilities, which is a question.
         say: receives a line of text for the person who is watching.
         choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
         providers: what that choice needs beyond predictions, see `imil.rounds.run_round`. The
@@ -90,6 +93,7 @@ class IMIL:
         grid_size: int | str | Grid = GRID_SIZE,
         layer: str | None = None,
         batch_size: int = 64,
+        outputs: OutputsOrAuto = "auto",
         say: Say = print,
         choice: str = CHOICE,
         providers: Mapping[str, Provider] | None = None,
@@ -101,7 +105,7 @@ class IMIL:
         self.budget = budget
         self.samples, self.ask, self.run, self.say = samples, ask, run, say
         if isinstance(model, nn.Module):
-            model = TorchModel(model, batch_size=batch_size, layer=layer)
+            model = TorchModel(model, batch_size=batch_size, layer=layer, outputs=outputs)
         self.model = model
         self.providers = {**model_providers(model, samples, seed=seed), **(providers or {})}
         check_choice(self.settings, self.providers)
@@ -135,7 +139,8 @@ class IMIL:
 
         Raises:
             SettingsError: the run has rounds already and was not resumed; the named layer gives no
-                map of the image, or no layer of the model does.
+                map of the image, or no layer of the model does; the model returns probabilities
+                and `outputs` is not given.
             ShapeError: the model's output is not (B, K), or a label is not one of its classes.
             DataError: the first image cannot be shown, or the first two have views of two sizes.
         """

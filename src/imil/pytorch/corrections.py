@@ -7,6 +7,8 @@ the next sample that anyone draws.
 
 from __future__ import annotations
 
+import logging
+import mmap
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from imil.cases import Correction
 from imil.grid import MAX_SIDE, Grid
 
+LOG = logging.getLogger(__name__)
 _HEAD = 3  # 1 if corrected, rows, columns; then one bit a square
 
 
@@ -26,9 +29,7 @@ class Corrections:
     """
 
     def __init__(self, n: int) -> None:
-        self._table = torch.zeros(
-            n, _HEAD + MAX_SIDE * MAX_SIDE // 8, dtype=torch.uint8
-        ).share_memory_()
+        self._table = _shared(n, _HEAD + MAX_SIDE * MAX_SIDE // 8)
 
     def __len__(self) -> int:
         """The number of samples."""
@@ -87,6 +88,27 @@ class Corrections:
     def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one."""
         return np.maximum(self._table[:, 1:_HEAD].numpy()[rows].astype(np.int64), 1)
+
+
+def _shared(rows: int, cols: int) -> torch.Tensor:
+    """Zeros, uint8 (rows, cols), that all workers of a `DataLoader` share.
+
+    In a container, /dev/shm may be read-only or small. Forked workers share the table there too;
+    others get a copy by way of /dev/shm, which fails with PyTorch's message.
+    """
+    table = torch.zeros(rows, cols, dtype=torch.uint8)
+    try:
+        return table.share_memory_()
+    except (OSError, RuntimeError) as error:
+        LOG.info(
+            "Shared memory cannot be used (%s): only forked workers of a DataLoader see "
+            "corrections; for others give the container more (docker run --shm-size=1g).",
+            error,
+        )
+        if not rows:
+            return table
+        pages = mmap.mmap(-1, rows * cols)  # shared with forked processes, in no folder
+        return torch.frombuffer(pages, dtype=torch.uint8).view(rows, cols)
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,7 @@ from imil.errors import DataError, SettingsError
 from imil.images.load import grey_or_rgb
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.raw_image import resized, size_of, to_tensor, within
+from imil.pytorch.sample_items import check_axes, item_of, labels_of, whole
 from imil.treatments import Batch, Treatment, find_treatment
 from imil.treatments.batch import other_rows
 
@@ -34,7 +35,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         transform: raw image -> tensor for training; may be random.
         view: raw image -> tensor (C, h, w) for predicting and explaining; must not be random.
             Needed when there is a transform. Both default to float in [0, 1].
-        labels: (N,); otherwise `dataset.targets`, otherwise each item is read once.
+        labels: (N,); otherwise `dataset.targets`, if items have these labels, otherwise each item
+            is read once.
         class_names: otherwise `dataset.classes`, otherwise the labels' numbers.
         keys: N stable, unique names; otherwise the file names in `dataset.samples`, otherwise
             positions, which hold only as long as the data set keeps its order.
@@ -51,8 +53,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
     samples drawn more often, make the loader anew after a round, with
     `sampler=WeightedRandomSampler(samples.weights(), len(samples))`.
 
-    Raises: DataError: lengths differ, keys repeat, a label is out of range, or a transform
-        lacks its view.
+    Raises: DataError: lengths differ, keys repeat, a label is out of range, a transform lacks its
+        view, or items are not pairs.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         self._view = view or to_float
         self._original = original
         self.threadsafe = threadsafe and original is not None
-        self.labels: NDArray[np.int64] = _whole(_labels(dataset) if labels is None else labels)
+        self.labels: NDArray[np.int64] = labels_of(dataset) if labels is None else whole(labels)
         named = getattr(dataset, "classes", None) if class_names is None else class_names
         if named is None:
             named = range(int(self.labels.max(initial=0)) + 1)
@@ -204,7 +206,9 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def image(self, i: int) -> Image:
         """The i-th original as a reader sees it: uint8 or uint16, (H, W) or (H, W, 3)."""
-        return as_image(self.dataset[i][0] if self._original is None else self._original(i))
+        return as_image(
+            item_of(self.dataset, i)[0] if self._original is None else self._original(i)
+        )
 
     def correct(self, i: int, correction: Correction | None) -> None:
         """Correct the i-th sample from now on; None restores it."""
@@ -224,7 +228,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def _raw(self, i: int) -> tuple[Any, Any]:
         """The i-th raw image within the field of view, and its label."""
-        image, label = self.dataset[i]
+        image, label = item_of(self.dataset, i)
+        check_axes(image)
         field = self.field_of_view
         return image if field is None else within(image, field), label
 
@@ -298,26 +303,6 @@ def as_image(raw: Any) -> Image:
 
 def _is_chw(raw: Any) -> bool:
     return isinstance(raw, torch.Tensor) and raw.ndim == 3
-
-
-def _labels(dataset: Any) -> Any:
-    targets = getattr(dataset, "targets", None)
-    return [dataset[i][1] for i in range(len(dataset))] if targets is None else targets
-
-
-def _whole(labels: Any) -> NDArray[np.int64]:
-    """Raises: DataError: a label is not a whole number, or there is more than one for a sample."""
-    try:
-        if not isinstance(labels, np.ndarray):
-            labels = [label.item() if hasattr(label, "item") else label for label in labels]
-        given = np.asarray(labels)
-        with np.errstate(invalid="ignore"):
-            result = given.astype(np.int64)
-        if result.ndim == 1 and (result == given).all():
-            return result
-    except (RuntimeError, TypeError, ValueError):  # the first is PyTorch's, of a row of numbers
-        pass
-    raise DataError("the labels are not one whole number for each sample: give 0, 1, 2 …")
 
 
 def _keys(dataset: Any) -> list[str]:

@@ -20,19 +20,31 @@ def eval_context(module: nn.Module) -> Iterator[None]:
     of Python, NumPy and torch (CPU, and every CUDA device if CUDA is in use), and whether
     gradients are recorded. Parameters, their gradients, buffers and hooks are not touched.
 
+    A part's own `train` is called before and after: some keep what they computed from their weights
+    in evaluation mode, and forget it only there. What it does to its parameters, such as merging
+    adapters, is put back bit for bit.
+
     Args:
         module: any module; some of its parts may be in evaluation mode already.
     """
     flags = [(part, part.training) for part in module.modules()]
+    own = [(part, on) for part, on in flags if type(part).train is not nn.Module.train]
+    values = [(p, p.detach().clone()) for part, _ in own for p in part.parameters(recurse=False)]
     was_recording = torch.is_grad_enabled()
     restore_random = _remember_random()
     try:
+        for part, _ in own:
+            part.train(False)
         for part, _ in flags:
-            # the flag alone: a module's own train() may do more, such as merging adapters
             part.training = False
         yield
     finally:
-        for part, training in flags:
+        for part, training in own:
+            part.train(training)
+        for parameter, value in values:
+            if not torch.equal(parameter.data, value):
+                parameter.data.copy_(value)
+        for part, training in flags:  # a part's train() reaches into others
             part.training = training
         restore_random()
         torch.set_grad_enabled(was_recording)

@@ -21,7 +21,7 @@ from imil.errors import SettingsError, ShapeError
 from imil.pytorch.eval_context import eval_context, recording, weights_at_rest
 from imil.pytorch.layer_layout import Layout, as_map, layout_of
 from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
-from imil.pytorch.logits import logits_of
+from imil.pytorch.logits import Outputs, logits_of
 
 __all__ = ["LayerFeatures", "features_of", "find_layer", "grad_cam", "logits_and_maps"]
 
@@ -59,17 +59,20 @@ def logits_and_maps(
     classes: torch.Tensor | NDArray[np.integer[Any]],
     *,
     layer: str | None = None,
+    outputs: Outputs = "logits",
 ) -> tuple[torch.Tensor, NDArray[np.float32]]:
     """The heat-maps of `grad_cam`, and the logits (B, K) of the pass that they were made in.
 
     Args:
         module, inputs, classes, layer: as for `grad_cam`; at least one image.
+        outputs: what the module returns. Of probabilities, their logarithm is differentiated, or
+            the log-odds of a single one.
     """
     chosen = _checked(inputs, classes)
     layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
     module = unwrapped(module)
     with eval_context(module), recording(inputs.device), weights_at_rest(module):
-        activation, logits = _forward(module, inputs, layer)
+        activation, logits = _forward(module, inputs, layer, outputs)
         layout = layout_of(module, layer, *inputs.shape[2:])
         scores = _scores(logits, chosen)
         gradients = _gradients(scores, activation, layer)
@@ -97,7 +100,7 @@ def _checked(
 
 
 def _forward(
-    module: nn.Module, inputs: torch.Tensor, layer: str
+    module: nn.Module, inputs: torch.Tensor, layer: str, outputs: Outputs
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The layer's output in its last call, and the logits with the graph that leads to it."""
     kept: list[torch.Tensor] = []
@@ -121,7 +124,7 @@ def _forward(
             f"layer '{layer}' does not run when {type(module).__name__} is given an image: "
             "name one that does"
         )
-    return kept[0], logits_of(output, len(inputs))
+    return kept[0], logits_of(output, len(inputs), outputs)
 
 
 def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -143,32 +143,41 @@ def with_first(values: object, tensor: torch.Tensor) -> object:
 
 @dataclass(frozen=True)
 class _Call:
-    """The last call of a part of the module: the shape that went in, and what came out."""
+    """The last call of a part of the module.
+
+    Args:
+        output: what came out.
+        around: the shapes that went into the calls in which this one ran, innermost first. A part
+            that is used in several blocks has one name, which says nothing of where it runs.
+    """
 
     part: nn.Module
-    took: tuple[int, ...]
     output: torch.Tensor
+    around: tuple[tuple[int, ...], ...]
 
 
 def _trace(module: nn.Module, inputs: torch.Tensor) -> tuple[dict[str, _Call], torch.Tensor]:
     """The last call of each part in order of completion, and the logits that depend on them."""
     calls: dict[str, _Call] = {}
+    running: list[tuple[int, ...]] = []  # the shapes that went into the calls that have not ended
 
-    def before(part: nn.Module, args: Any) -> None:
+    def before(part: nn.Module, args: Any, kwargs: Any) -> None:
         torch.set_grad_enabled(True)  # a frozen part may run under no_grad
+        took = first_tensor((*args, *kwargs.values()))
+        running.append(() if took is None else tuple(took.shape))
 
     def after(name: str, part: nn.Module, args: Any, kwargs: Any, output: object) -> object:
         calls.pop(name, None)
+        running.pop()
         if (tensor := first_tensor(output)) is None:
             return None
         exposed = tensor if tensor.requires_grad else tensor.detach().requires_grad_()
-        took = first_tensor((*args, *kwargs.values()))
-        calls[name] = _Call(part, () if took is None else tuple(took.shape), exposed)
+        calls[name] = _Call(part, exposed, tuple(reversed(running)))
         return None if exposed is tensor else with_first(output, exposed.clone())
 
     with ExitStack() as hooks:
         for name, part in module.named_modules():
-            hooks.callback(part.register_forward_pre_hook(before).remove)
+            hooks.callback(part.register_forward_pre_hook(before, with_kwargs=True).remove)
             watch = partial(after, name)
             hooks.callback(part.register_forward_hook(watch, with_kwargs=True).remove)
         logits = logits_of(module(inputs.detach().clone()), len(inputs))
@@ -186,14 +195,13 @@ def _candidates(
         if len(call.output) != len(inputs):
             continue  # windows or pieces of the images
         layout = layout_of(module, name, *inputs.shape[2:])
-        if _shows_image(name, call, calls, layout) and as_map(call.output, layout) is not None:
+        if _shows_image(name, call, layout) and as_map(call.output, layout) is not None:
             yield name, call.output, layout
 
 
-def _shows_image(name: str, call: _Call, calls: dict[str, _Call], layout: Layout) -> bool:
+def _shows_image(name: str, call: _Call, layout: Layout) -> bool:
     """Whether the output lies over the image, as far as one can tell from outside."""
-    blocks = [calls[path].took for path in _paths_around(name) if path in calls]
-    token_blocks = [took for took in blocks if len(took) == 3 and took[0] == len(call.output)]
+    token_blocks = [took for took in call.around if len(took) == 3 and took[0] == len(call.output)]
     if call.output.ndim == 4:
         # what attention makes of tokens, such as (B, heads, N, N), looks like a map and is none
         return not token_blocks and layout.resembles(call.output.shape)
@@ -202,13 +210,6 @@ def _shows_image(name: str, call: _Call, calls: dict[str, _Call], layout: Layout
     # a norm of another width than its block is one inside an MLP
     is_inside = bool(token_blocks) and token_blocks[0][2] != call.output.shape[-1]
     return is_norm and not is_inside and not issubclass(kind, CHANNELS_FIRST)
-
-
-def _paths_around(name: str) -> Iterator[str]:
-    """The names of the enclosing modules, innermost first."""
-    while "." in name:
-        name = name.rpartition(".")[0]
-        yield name
 
 
 def _gradients(

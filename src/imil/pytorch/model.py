@@ -22,8 +22,15 @@ from imil.pytorch.features import pooled_features
 from imil.pytorch.gradcam import logits_and_maps
 from imil.pytorch.last_layer import find_last_layer, inputs_of
 from imil.pytorch.layers import LOOKED_AT, find_finer_layer, find_layer, look_for_layer
-from imil.pytorch.logits import logits_of
+from imil.pytorch.logits import Outputs, logits_of, probabilities, two_columns
 from imil.pytorch.out_of_memory import ran_out
+from imil.pytorch.outputs import (
+    OutputsOrAuto,
+    checked_outputs,
+    kind_by_graph,
+    look_like_probabilities,
+    question,
+)
 from imil.pytorch.tokens import patch_mask
 
 BATCHES = 16  # whose logits stay on the device until they are copied together
@@ -32,22 +39,34 @@ Out = TypeVar("Out")
 
 
 class TorchModel:
-    """A module that gives logits (B, K), or (B, 1) for two classes.
+    """A module that gives logits or probabilities (B, K), or (B, 1) for two classes.
 
     Args:
         module: on the device where it is to run.
         batch_size: images at a time, for predicting and for explaining; reduced where the GPU's
             memory is too small for so many.
         layer: the layer to explain, as in `module.named_modules()`; None: found automatically.
-    Raises: SettingsError: batch_size is below 1.
+        outputs: `logits`, or `probabilities` where the module ends in a sigmoid or softmax; `auto`
+            takes logits, and asks where the outputs look like probabilities. An image whose
+            probability is rounded to 0 or 1 has an empty heat-map.
+    Raises: SettingsError: batch_size is below 1, or there are no such outputs.
     """
 
-    def __init__(self, module: nn.Module, *, batch_size: int = 64, layer: str | None = None):
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        batch_size: int = 64,
+        layer: str | None = None,
+        outputs: OutputsOrAuto = "auto",
+    ):
         if batch_size < 1:
             raise SettingsError(f"batch_size is {batch_size}: give 1 or more")
         self.module = module
         self.batch_size = batch_size
         self._layer = layer
+        self._ask = checked_outputs(outputs) == "auto"
+        self._outputs: Outputs = "probabilities" if outputs == "probabilities" else "logits"
         self._checked: CorrectedDataset | None = None
 
     def check(self, samples: CorrectedDataset) -> None:
@@ -56,21 +75,38 @@ class TorchModel:
         The layer is remembered, so that a round need not search for it; a second check of the same
         samples does nothing.
 
-        Raises: SettingsError: the named layer gives no map, or no layer does. ShapeError: the
-            module's output is not (B, K), or a label is not one of its classes.
+        Raises: SettingsError: the named layer gives no map, or no layer does; or the module ends in
+            a sigmoid or softmax and `outputs` is not given. ShapeError: the module's output is not
+            (B, K), or a label is not one of its classes.
         """
         if not len(samples) or samples is self._checked:
             return
         with eval_context(self.module):
             batch = self.views(samples, range(len(samples))[:LOOKED_AT])
+            self._ask_by_graph(batch)
             if self._layer is None:
                 layer = look_for_layer(self.module, batch)
                 self._layer, logits = layer.name if layer.lasting else None, layer.logits
             else:
                 first = np.zeros((len(batch), 1), np.int64)
-                logits, _ = logits_and_maps(self.module, batch, first, layer=self._layer)
-        check_labels(samples.labels, _probabilities(logits).shape[1])
+                logits, _ = self._logits_and_maps(batch, first, self._layer)
+        check_labels(samples.labels, probabilities(logits).shape[1])
         self._checked = samples
+
+    def _ask_by_graph(self, batch: torch.Tensor) -> None:
+        """Raises: SettingsError: the module ends in a sigmoid or softmax, and nobody said so."""
+        kind = kind_by_graph(self.module, batch) if self._ask else None
+        if kind == "probabilities":
+            raise question(self.module)
+        self._ask = self._ask and kind is None  # of a linear layer there is nothing to ask
+
+    def _logits_of(self, output: object, batch: int) -> torch.Tensor:
+        return logits_of(output, batch, self._outputs)
+
+    def _logits_and_maps(
+        self, batch: torch.Tensor, classes: NDArray[np.integer[Any]], layer: str
+    ) -> tuple[torch.Tensor, NDArray[np.float32]]:
+        return logits_and_maps(self.module, batch, classes, layer=layer, outputs=self._outputs)
 
     def predict(self, samples: CorrectedDataset) -> Predictions:
         """Predictions for the originals, in evaluation mode and without random transforms.
@@ -93,11 +129,12 @@ class TorchModel:
         Args:
             rows: positions; None: all samples.
             bfloat16: multiply in bfloat16: rounded, and faster where the hardware has it.
-        Raises: ShapeError: the module's output is not (B, K).
+        Raises: ShapeError: the module's output is not (B, K). SettingsError: all outputs look like
+            probabilities, and `outputs` is not given.
         """
 
         def look(batch: torch.Tensor, _start: int) -> torch.Tensor:
-            return logits_of(self.module(batch), len(batch))
+            return self._logits_of(self.module(batch), len(batch))
 
         rows = range(len(samples)) if rows is None else rows
         size = self.batch_size * BATCHES
@@ -106,10 +143,16 @@ class TorchModel:
         precision = rounding(device) if bfloat16 else full_precision(device)
         with eval_context(self.module), torch.no_grad(), precision:
             parts = [
-                _probabilities(torch.cat(list(self._batches(samples, rows[i : i + size], look))))
+                torch.cat(list(self._batches(samples, rows[i : i + size], look))).cpu()
                 for i in range(0, len(rows), size)
             ]
-        return torch.cat(parts).numpy() if parts else np.empty((0, 1))
+        if not parts:
+            return np.empty((0, 1))
+        logits = torch.cat(parts)
+        # a few logits may lie in [0, 1] by chance: all samples are looked at, or none
+        if self._ask and len(rows) == len(samples) and look_like_probabilities(logits):
+            raise question(self.module)
+        return probabilities(logits).numpy()
 
     def explain(
         self, samples: CorrectedDataset, indices: Sequence[int], classes: Sequence[int]
@@ -142,11 +185,11 @@ class TorchModel:
             nonlocal layer
             layer = layer or find_layer(self.module, batch)
             wanted = classes[start : start + len(batch)]
-            return logits_and_maps(self.module, batch, wanted, layer=layer)
+            return self._logits_and_maps(batch, wanted, layer)
 
         with eval_context(self.module):
             logits, maps = zip(*self._batches(samples, rows, look), strict=True)
-        return _probabilities(torch.cat(logits)).numpy(), list(chain.from_iterable(maps))
+        return probabilities(torch.cat(logits)).numpy(), list(chain.from_iterable(maps))
 
     def features(
         self,
@@ -255,12 +298,13 @@ class TorchModel:
     def logits(self, views: torch.Tensor) -> NDArray[np.float64]:
         """Logits (B, K) of images as `views` gives them, in evaluation mode and float32.
 
-        Two columns where the module gives one logit for two classes.
+        Two columns where the module gives one logit for two classes; of probabilities, those of
+        `logits_of`.
         """
         precise = full_precision(next(self.module.parameters()).device)
         with eval_context(self.module), torch.no_grad(), precise:
             parts = [
-                _two_columns(logits_of(self.module(part), len(part)).cpu().double())
+                two_columns(self._logits_of(self.module(part), len(part)).cpu().double())
                 for part in views.split(self.batch_size)
             ]
         return torch.cat(parts).numpy()
@@ -278,15 +322,3 @@ class TorchModel:
                 )
         # converted on the device: fewer bytes to copy
         return torch.stack(views).to(parameter.device).to(parameter.dtype)
-
-
-def _probabilities(logits: torch.Tensor) -> torch.Tensor:
-    logits = logits.cpu().double()  # in this order: not every device has float64
-    return _two_columns(logits).softmax(dim=1)
-
-
-def _two_columns(logits: torch.Tensor) -> torch.Tensor:
-    """The logits, with a column of zeros before a single one, which stands for two classes."""
-    if logits.shape[1] == 1:
-        return torch.cat([torch.zeros_like(logits), logits], dim=1)
-    return logits

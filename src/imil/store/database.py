@@ -31,6 +31,8 @@ REMEDIES = {
     "readonly": "cannot be written: check the permissions of the file and of its folder",
     "read-only": "cannot be written: check the permissions of the file and of its folder",
     "locked": "has been locked by another process for too long: end that process or try again",
+    "locking protocol": "is on a file system without file locks, as NFS may be: keep it on a local "
+    "disk, or mount that with locks (NFS 4, or lockd for NFS 3)",
     "I/O": "is on a disk that does not answer: check the disk, then try again",
     "unable to open": "cannot be opened: check that its folder exists and can be written",
     "not a database": "is not an imil store: give the imil.sqlite of a run",

@@ -79,14 +79,14 @@ class Checkpoints:
     ) -> None:
         self._folder, self._always, self._writer, self._state = folder, always, writer, state
 
-    def save(self, result: EpochResult) -> None:
-        """Write one where it is due."""
+    def save(self, result: EpochResult, *, now: bool = False) -> None:
+        """Write one where it is due, or in any case: the training is about to be stopped."""
         epoch = result.epoch
         if epoch in self._always:
             self._write(self._folder.at(epoch))
             self._writer.settle()
             link_or_copy(self._folder.at(epoch), self._folder.last)  # a round waits: write it once
-        elif epoch == result.epochs or self._writer.due():
+        elif now or epoch == result.epochs or self._writer.due():
             self._write(self._folder.last)
 
     def _write(self, path: Path) -> None:

@@ -86,7 +86,7 @@ def predict_images(
         progress: is called with the number of images done.
     Raises: DataError: an image cannot be read, unless `skip_bad` is set.
     """
-    model = TorchModel(trained.module.to(device), batch_size=BATCH)
+    model = TorchModel(trained.module.to(device), batch_size=BATCH, outputs="logits")
     kept: list[Path] = []
     bad: list[tuple[Path, str]] = []
     probs = [np.empty((0, len(trained.description.class_names)))]

@@ -89,7 +89,8 @@ class Run:
         # for a GPU after all, the model halves it. A processor gains little, and
         # `keep_freed_memory` would keep these too: 11.8 GiB for ResNet-50 at 224 pixels, not 6.0
         larger = 4 if self.device.type == "cuda" else 1
-        self.model = TorchModel(self.module, batch_size=larger * self.settings.batch_size)
+        batch_size = larger * self.settings.batch_size
+        self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
         self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from imil.errors import ImilError
+from imil.preemption import deferred, immediate, requested
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.run_folder import RunFolder
 from imil.training.callbacks import Bar, History
@@ -62,26 +63,32 @@ class RunEpochs:
     def train(self, first: Sequence[Call], each: Sequence[Call]) -> None:
         """Train to the last epoch.
 
+        Where a signal asks to stop, the epoch and its checkpoint are finished first; what is called
+        between epochs, such as a round, is stopped at once.
+
         Args:
             first: called when training begins, with completed epochs.
             each: called after each epoch, with completed epochs.
-        Raises: DataError: a checkpoint could not be written.
+        Raises: DataError: a checkpoint could not be written. Preempted: a signal asked to stop.
         """
 
         def begin(epoch: int) -> None:
             self._bar.show(epoch)
-            for call in first:
-                call(epoch)
+            with immediate():
+                for call in first:
+                    call(epoch)
 
         def after_epoch(result: EpochResult) -> None:
             self._history.add(result)
             self._bar.advance(result)
-            self._checkpoints.save(result)
-            for call in each:
-                call(result.epoch)
+            self._checkpoints.save(result, now=requested())
+            with immediate():
+                for call in each:
+                    call(result.epoch)
 
         try:
-            self._loop.run(begin, after_epoch)
+            with deferred():
+                self._loop.run(begin, after_epoch)
         except BaseException as error:
             self._settle_after(error)  # a run that is stopped goes on from there
             raise
