@@ -73,13 +73,15 @@ def write_splits(
         splits: the split of each.
         contents: N hashes of the files' contents, written too; or none.
     """
-    columns = [table.keys, table.labels.tolist(), splits]
+    columns: list[Sequence[object]] = [table.keys, table.labels.tolist(), splits]
+    if contents:
+        columns.append(contents)
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("w", newline="", encoding="utf-8") as file:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow((*HEADER, CONTENT) if contents else HEADER)
-            lines.writerows(zip(*columns, *([contents] if contents else []), strict=True))
+            lines.writerows(zip(*columns, strict=True))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
