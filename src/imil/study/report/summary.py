@@ -162,7 +162,7 @@ def _with_controls(findings: Findings, arm: Arm, comparisons: list[ControlCompar
     if not rows:
         return Block(arm.title, items=["None of its trainings is done yet."])
     first, *more = (difference(measure_name(row.measure), row) for row in rows)
-    sentences = [f"{arm.title} against the baseline: {first}."]
+    sentences = [f"{arm.title} against {reference_name(arm)}: {first}."]
     sentences += [f"{text[:1].upper()}{text[1:]}." for text in more]
     return Block(arm.title, items=[*sentences, *control_sentences(findings, arm, comparisons)])
 
@@ -190,7 +190,9 @@ def _external_sets(findings: Findings) -> list[Block]:
             rows = findings.rows(arm.id, MAIN, set_name)
             results = [difference(measure_name(row.measure), row) for row in rows]
             if results:
-                sentences.append(f"{arm.title} against the baseline: {'; '.join(results)}.")
+                sentences.append(
+                    f"{arm.title} against {reference_name(arm)}: {'; '.join(results)}."
+                )
         blocks.append(Block(f"External set {set_name.removeprefix('external-')}", items=sentences))
     return blocks
 
