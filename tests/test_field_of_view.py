@@ -150,7 +150,7 @@ def test_without_reliance_every_irrelevant_square_is_covered(samples):
         ("fog", "unknown treatment 'fog': expected one of imil"),
         (
             "field-of-view:cover=1",
-            "unknown option 'cover' .* expected one of irrelevant, reliance, by, tokens",
+            "unknown option 'cover' .* expected one of irrelevant, reliance, by, squares, tokens",
         ),
         ("field-of-view:reliance=much", "invalid reliance 'much' .* expected a number"),
         ("field-of-view:irrelevant=1", "irrelevant is 1.0: give a share"),

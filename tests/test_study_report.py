@@ -477,7 +477,7 @@ def test_the_results_table_is_written_beside_the_page(written):
     table_ = pd.read_csv(written.path / "table.csv", keep_default_na=False)
     assert set(table_["arm"]) == {"baseline", "cutmix", "imil.Lee", "imil.Wu", "imil-random"}
     with (written.path / "table.csv").open(newline="") as file:
-        assert len(next(csv.reader(file))) == 18
+        assert len(next(csv.reader(file))) == 19
 
 
 def test_figures_are_in_the_page_and_in_their_folder(written):

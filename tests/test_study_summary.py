@@ -295,7 +295,7 @@ def test_the_methods_name_the_augmentations(study):
 
 def test_the_methods_name_the_choice_of_cases(study):
     assert tuple(SHOWN) == CHOICE_NAMES
-    findings, asked = study(asked=5), "were shown to a reader"
+    findings, asked = study(requested=5), "were shown to a reader"
     expected = f"Of the misclassified images, the 5 with the highest confidence {asked}"
     assert expected in " ".join(methods(findings))
     training = findings.plan.training | {"choice": "off_lung"}

@@ -7,7 +7,7 @@ one layer's output alone. No parameter's gradient is computed, and nothing is le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from imil.errors import SettingsError, ShapeError
 from imil.pytorch.eval_context import eval_context, recording, weights_at_rest
@@ -235,11 +236,21 @@ class LayerFeatures:
         return _cam(self.activation, gradient, self.layout, self.layer)
 
 
+def twice_differentiable() -> AbstractContextManager[None]:
+    """A block in which attention is computed so that its gradient has a gradient.
+
+    The fused kernels of PyTorch have none, and a loss of heat-maps or of gradients needs it.
+    """
+    context: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return context
+
+
 @contextmanager
 def features_of(module: nn.Module, layer: str) -> Iterator[list[LayerFeatures]]:
     """A block in which a forward pass of the module leaves its layer's features in the list.
 
-    The pass itself stays as it is, bit for bit. Compiled modules run past it.
+    The pass itself stays as it is, bit for bit, but for attention (see `twice_differentiable`).
+    Compiled modules run past it.
 
     Args:
         module: is called with images (B, C, H, W) in the block, once.
@@ -266,7 +277,8 @@ def features_of(module: nn.Module, layer: str) -> Iterator[list[LayerFeatures]]:
         module.get_submodule(layer).register_forward_hook(keep),
     ]
     try:
-        yield result
+        with twice_differentiable():
+            yield result
     finally:
         for hook in hooks:
             hook.remove()

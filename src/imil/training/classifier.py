@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from imil.grid import Grid
-from imil.pytorch.gradcam import LayerFeatures, features_of
+from imil.pytorch.gradcam import LayerFeatures, features_of, twice_differentiable
 from imil.pytorch.tokens import leave_out, patch_mask
 from imil.training.augment import Augment
 from imil.training.mixes import Mixed
@@ -122,6 +122,9 @@ class Classifier(nn.Module):
 
     def _logits_and_features(self, images: Tensor) -> tuple[Tensor, LayerFeatures | None]:
         # not `self`: what is outside the field of view was black before the image was augmented
+        if self.layer is None and self.treatment.needs_gradients:
+            with twice_differentiable():
+                return self.net(self.normalised(images)), None
         if self.layer is None:
             return self.net(self.normalised(images)), None
         # the layer is named from this module

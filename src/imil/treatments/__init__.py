@@ -64,6 +64,6 @@ def find_treatment(text: str) -> Treatment:
     Raises: SettingsError: the name or an option is unknown, or a value is out of range.
 
     >>> find_treatment("field-of-view:irrelevant=0.05")
-    FieldOfView(irrelevant=0.05, reliance=2.5, by='position', tokens=False)
+    FieldOfView(irrelevant=0.05, reliance=2.5, by='position', squares='readers', tokens=False)
     """
     return parse_treatment(text, TREATMENTS)
