@@ -176,6 +176,8 @@ def test_picture_shows_what_the_model_learns(run_folder: RunFolder) -> None:
         assert min(picture.size) > 400
     page = run_folder.page.read_text(encoding="utf-8")
     assert base64.b64encode(run_folder.learned_map.read_bytes()).decode() in page
+    assert "decided by the treatment field-of-view:reliance=0" in page
+    assert "trained on:" not in page
 
 
 def test_map_tints_what_was_selected_and_blackens_what_is_covered() -> None:

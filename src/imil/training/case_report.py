@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
@@ -19,6 +19,7 @@ from imil.images.render import grid_lines, overlay, resize_to_height, review_str
 from imil.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
+PAPERS = "imil"  # the treatment whose result the last picture is
 PNG_CASES = 4  # as in the paper's Figure 5
 HEIGHT = 256  # pixels: enough to judge a case, and a page of twenty cases is below 2 MB
 STATES = {
@@ -70,7 +71,8 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
     """Write the page of a run's cases, and the first of them as a PNG beside it.
 
     Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
-    is trained on from then on. Without a case there is no PNG.
+    is trained on from then on; with another treatment than the paper's, the squares alone. Without
+    a case there is no PNG.
 
     Args:
         store: has the rounds.
@@ -82,11 +84,18 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         (round_, store.cases(round_.id), store.newest_readings(round_.id))
         for round_ in store.rounds(run)
     ]
+    settings: dict[str, Any] = next(
+        (row["settings"] for row in store.runs() if row["name"] == run), {}
+    )
+    treatment = settings.get("treatment", PAPERS)
     page = (
         html_templates(TEMPLATES)
         .get_template("cases.html")
         .render(
-            run=run, rounds=[_round(*round_) for round_ in rounds], learned=_learned(learned_map)
+            run=run,
+            rounds=[_round(*round_, treatment == PAPERS) for round_ in rounds],
+            learned=_learned(learned_map),
+            treatment=None if treatment == PAPERS else treatment,
         )
     )
     with atomic_write(path) as file:
@@ -116,24 +125,26 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
         picture.save(file, format="png")
 
 
-def _round(round_: Round, cases: list[Case], readings: dict[str, Reading]) -> RoundView:
+def _round(
+    round_: Round, cases: list[Case], readings: dict[str, Reading], blacked_out: bool
+) -> RoundView:
     return RoundView(
         round_.epoch,
         len(readings),
         STATES[round_.state],
         str(round_.settings.grid),
-        [_case(case, readings.get(case.id)) for case in cases],
+        [_case(case, readings.get(case.id), blacked_out) for case in cases],
     )
 
 
-def _case(case: Case, reading: Reading | None) -> CaseView:
+def _case(case: Case, reading: Reading | None, blacked_out: bool) -> CaseView:
     return CaseView(
         case.number,
         case.key,
         case.predicted_name,
         percent(case.confidence),
         case.true_name,
-        [PictureView(name, _data_uri(p)) for name, p in _pictures(case, reading)],
+        [PictureView(name, _data_uri(p)) for name, p in _pictures(case, reading, blacked_out)],
         _reading(reading) if reading else None,
     )
 
@@ -142,7 +153,9 @@ def _reading(reading: Reading) -> ReadingView:
     return ReadingView(reading.verdict, reading.reader, _time(reading.seconds), reading.reason)
 
 
-def _pictures(case: Case, reading: Reading | None) -> list[tuple[str, Pillow.Image]]:
+def _pictures(
+    case: Case, reading: Reading | None, blacked_out: bool
+) -> list[tuple[str, Pillow.Image]]:
     """The four pictures of a case with their captions."""
     image = resize_to_height(case.image, HEIGHT)
     if reading is None or reading.verdict != "focus":
@@ -166,7 +179,10 @@ def _pictures(case: Case, reading: Reading | None) -> list[tuple[str, Pillow.Ima
             f"squares: {selected}",
             grid_lines(image, case.grid, squares=squares, misleading=misleading),
         ),
-        (f"trained on: {treatment}", Pillow.fromarray(trained_on)),
+        (
+            f"trained on: {treatment}" if blacked_out else "the squares alone",
+            Pillow.fromarray(trained_on),
+        ),
     ]
 
 
