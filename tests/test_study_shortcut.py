@@ -15,6 +15,8 @@ from imil.store import Store
 from imil.study.plan import read_plan
 from imil.study.study_folder import StudyFolder
 
+pytestmark = pytest.mark.slow  # a study of seven arms is trained
+
 ARMS = ["baseline", "no-shortcut", "imil", "best", "best-random", "best-inverted"]
 ARMS += ["best-no-shortcut"]
 TRAINING = """

@@ -168,6 +168,7 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_run_that_goes_on_from_its_round_ends_as_the_whole(more_films, tmp_path, name):
     values = {"treatment": name, "imil_epoch": [1], "epochs": 3}
