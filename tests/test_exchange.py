@@ -199,7 +199,7 @@ def test_imil_train_exchanges_in_training_alone_and_a_resumed_run_is_the_same(
 def originals(films, tmp_path):  # noqa: F811
     from rich.console import Console
 
-    from imil.training.prepared_data import prepare
+    from imil.training.samples.prepared_data import prepare
 
     folder, chosen = RunFolder(tmp_path / "whole"), settings(films)
     data = prepare(chosen, folder, cache=tmp_path / "cache", progress=lambda *_: None)

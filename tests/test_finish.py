@@ -18,8 +18,8 @@ from imil.out_of_fold import fit_and_predict, fit_linear
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.run_folder import RunFolder
 from imil.training.launch import resume_run
-from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 from imil.treatments import LastLayer, Project
 from imil.treatments.projection import projected, spanned
 

@@ -22,7 +22,7 @@ from imil.readers.simulated import Simulated
 from imil.readers.spec import ReaderSpec
 from imil.rounds import correct
 from imil.store import Store
-from imil.training.case_report import write_case_report
+from imil.training.outputs.case_report import write_case_report
 from imil.treatments import Batch, CamLoss, Cover, FieldOfView
 
 GRID = Grid(4, 4)

@@ -10,7 +10,7 @@ from imil.errors import DataError
 from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.launch import resume_run
-from imil.training.prepared_data import prepare
+from imil.training.samples.prepared_data import prepare
 
 SPLITS = ("train", "train", "train", "train", "val", "val", "test", "test")
 

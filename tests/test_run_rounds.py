@@ -18,10 +18,10 @@ from imil.store import Store
 from imil.training.checkpoints import Writer
 from imil.training.fork import fork_run
 from imil.training.launch import new_run
-from imil.training.prediction_files import read_predictions
-from imil.training.prepared_data import prepare
+from imil.training.outputs.prediction_files import read_predictions
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 
 N = 40
 SMALL = {"model": "test_resnet", "image_size": 32, "epochs": 6, "batch_size": 15, "lr": 0.05}

@@ -52,7 +52,7 @@ from imil.study.plan import read_plan
 from imil.study.plan_tables import Reader
 from imil.study.report.findings import read_findings
 from imil.study.report.write import plan_loaders
-from imil.training.prediction_files import write_predictions
+from imil.training.outputs.prediction_files import write_predictions
 
 pytestmark = pytest.mark.figures
 

@@ -13,8 +13,8 @@ from imil.store import Store
 from imil.study.jobs.schedule import Queue, entries
 from imil.study.plan import make_plan, read_plan
 from imil.study.study_folder import StudyFolder
-from imil.training.data_share import LEFT_OUT, use_share
-from imil.training.prepared_data import Prepared
+from imil.training.samples.data_share import LEFT_OUT, use_share
+from imil.training.samples.prepared_data import Prepared
 
 LEAST = {
     "name": "A",

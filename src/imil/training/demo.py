@@ -29,9 +29,9 @@ from imil.settings import TrainSettings, resolve
 from imil.store import Store
 from imil.training.fork import fork_run
 from imil.training.launch import new_run
-from imil.training.prepared_data import Pixels, prepare, to_pixels
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.samples.prepared_data import Pixels, prepare, to_pixels
 from imil.training.web_reader import reading_room
 
 FILMS, SIDE, TEST = 1200, 64, 1 / 6

@@ -20,12 +20,12 @@ from imil.readers.replay import Replay
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, flag_name, load_config, resolve
 from imil.store import Store
-from imil.training.device import resolve_auto
-from imil.training.prepared_data import Prepared, prepare
+from imil.training.hardware.device import resolve_auto
+from imil.training.outputs.terminal_tables import accuracy_interval, result_table
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
-from imil.training.terminal_tables import accuracy_interval, result_table
+from imil.training.samples.prepared_data import Prepared, prepare
 from imil.training.web_reader import reading_room
 
 # settings that may change when a run is resumed

@@ -22,7 +22,7 @@ from imil.data.table_columns import read_columns, read_names
 from imil.errors import DataError
 from imil.pytorch import TorchModel
 from imil.threads import in_order
-from imil.training.prepared_data import to_pixels
+from imil.training.samples.prepared_data import to_pixels
 from imil.training.trained_model import TrainedModel
 
 BATCH = 64

@@ -14,7 +14,7 @@ from imil.readers.console import Console
 from imil.readers.replay import replay
 from imil.readers.simulated import Inverted, RandomSquares, Simulated
 from imil.readers.spec import ReaderSpec
-from imil.training.prepared_data import Prepared
+from imil.training.samples.prepared_data import Prepared
 
 UNNAMED = ("", "reader")  # the second is --reader-name's default
 

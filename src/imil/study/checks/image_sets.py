@@ -20,7 +20,7 @@ from imil.errors import DataError, SettingsError
 from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.plan import Plan
-from imil.training.prepared_data import Prepared, decode_table, relabel
+from imil.training.samples.prepared_data import Prepared, decode_table, relabel
 
 DATA = "data"
 MASKS = "mask_content"  # a column that older studies do not have in images.parquet

@@ -6,7 +6,7 @@ from typing import Any
 
 from imil.run_folder import RunFolder
 from imil.store import Store
-from imil.training.prediction_files import write_metrics
+from imil.training.outputs.prediction_files import write_metrics
 
 
 def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
@@ -17,8 +17,8 @@ def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
         seed: of the run, recorded beside the metrics.
     """
     # here: matplotlib takes half a second, which a training need not wait for
-    from imil.training.case_report import write_case_report
-    from imil.training.training_curve import draw_training_curve
+    from imil.training.outputs.case_report import write_case_report
+    from imil.training.outputs.training_curve import draw_training_curve
 
     held = []
     if folder.store.exists():
