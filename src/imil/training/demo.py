@@ -42,11 +42,12 @@ PANEL = 256  # pixels of a film in that picture
 SETTINGS: dict[str, Any] = {
     "model": "test_resnet",
     "image_size": SIDE,
-    "epochs": 10,
+    "epochs": 16,
     "imil_epoch": [3],
     "batch_size": 32,
     "optimizer": "adamw",
     "lr": 0.003,
+    "lr_schedule": "cosine",
     "treatment": "best",
 }
 INTRODUCTION = (
