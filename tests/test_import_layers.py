@@ -13,7 +13,9 @@ PACKAGE = Path(imil.__file__).parent
 
 # a module imports from layers below its own, never from its own; docs/ARCHITECTURE.md
 LAYERS = {
-    **dict.fromkeys(["errors", "output_text", "preemption", "safe_path", "threads"], 0),
+    **dict.fromkeys(
+        ["errors", "output_text", "permissions", "preemption", "safe_path", "threads"], 0
+    ),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
     "terminal_console": 0.5,  # needs rich,

@@ -23,6 +23,7 @@ seeds = [0, 1]
 model = "test_resnet"
 image-size = 32
 epochs = 2
+batch-size = 8
 imil-epoch = 1
 num-outliers = 2
 
@@ -31,7 +32,7 @@ name = "A"
 """
 TRAIN = (
     "train films/manifest.csv --model test_resnet --image-size 32 --epochs 2 --imil-epoch 1 "
-    "--num-outliers 2 --out run"
+    "--num-outliers 2 --batch-size 8 --out run"
 )
 # the words, what is printed when every child process is there, and what shows that it was reached
 COMMANDS = {

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from imil.errors import DataError, SettingsError
 from imil.output_text import csv_cell, write_csv
+from imil.permissions import folder_mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
     Raises: SettingsError, DataError: another process has it, or it cannot be written.
     """
     with os_errors_as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(folder_mode(), parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)
         try:
             lock.acquire()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.options import Cache
+from imil.cli.options import Cache, Group
 
 FAILED = 1  # exit code: some jobs failed; the others are done
 
@@ -103,6 +103,7 @@ def run(
         ),
     ] = None,
     cache: Cache = None,
+    group: Group = False,
 ) -> None:
     """Train every arm with every seed on every split, then write the report.
 

@@ -45,12 +45,16 @@ class DecodedImages:
 
 @dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """The file of a table's images at one size; `path` is that of the pixels."""
+    """The file of a table's images at one size; `path` is that of the pixels.
+
+    `contents` are the hashes of the originals, by which the pixels of a run are found again.
+    """
 
     table: Table
     size: int
     channels: int
     path: Path
+    contents: tuple[str, ...] = ()
 
     def read(self) -> DecodedImages | None:
         """The images that were decoded before; None if missing, incomplete or out of date."""
@@ -141,6 +145,7 @@ class DecodedFile:
             "channels": self.channels,
             "images": len(self.table),
             "bad": bad,  # rows of the table, from 0
+            "contents": self.contents,
         }
         part = self.path.with_suffix(".json.part")
         try:

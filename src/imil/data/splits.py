@@ -256,3 +256,15 @@ def _first_with_counts(images: NDArray[np.int64], patients: list[int]) -> list[i
     for patient in patients:
         first.setdefault(tuple(images[patient].tolist()), patient)
     return list(first.values())
+
+
+def read_contents(path: Path) -> set[str]:
+    """The hashes of the images' files in a file of `write_splits`; empty where it has none.
+
+    Raises: DataError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row[CONTENT] for row in csv.DictReader(file) if row.get(CONTENT)}
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"'{path}' is missing or damaged: it lists each image's split") from error

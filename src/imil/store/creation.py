@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imil.errors import StoreBusy, StoreError
+from imil.permissions import file_mode
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LEFT_OVER = 600.0  # seconds; a store is made in less than one
@@ -36,7 +37,7 @@ def create(path: Path, make: Callable[[Path], None]) -> None:
 
 @contextmanager
 def _unfinished(path: Path) -> Iterator[Path]:
-    """An empty file beside the path, readable by its owner alone, that is deleted afterwards."""
+    """An empty file beside the path, not readable by everybody, that is deleted afterwards."""
     prefix, suffix = f".{path.name}.", ".half"
     for left in path.parent.glob(f"{prefix}*{suffix}*"):  # by processes that were killed
         with suppress(OSError):
@@ -44,6 +45,7 @@ def _unfinished(path: Path) -> Iterator[Path]:
                 left.unlink()
     handle, name = tempfile.mkstemp(suffix, prefix, path.parent)
     os.close(handle)
+    Path(name).chmod(file_mode())
     try:
         yield Path(name)
     finally:
@@ -58,7 +60,7 @@ def _rename_new(half: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # this file system has no hard links: claim the name, then replace it
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, file_mode()))
         half.replace(path)
 
 

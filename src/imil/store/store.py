@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
 from imil.errors import NotFound, StoreBusy, StoreError
 from imil.store import schema
-from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, transaction
+from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, database_errors, transaction
 from imil.store.reading_insert import insert_reading
 from imil.store.row_mapping import (
     Row,
@@ -59,6 +59,17 @@ class Store:
     def close(self) -> None:
         """Release the file."""
         self._engine.dispose()
+
+    def compact(self) -> None:
+        """Write the file anew without what was deleted, and empty its journal.
+
+        Raises: StoreBusy: another process is using it.
+        """
+        with database_errors(self.path), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                raw.execute(statement).fetchall()
 
     def add_run(
         self,
