@@ -42,6 +42,11 @@ POINTS = [
     ("imil.pytorch.model", "TorchModel.probs", 2, "after"),
     ("imil.rounds", "choose_cases", 1, "before"),
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),
+    ("alembic.op", "create_table", 1, "before"),  # while the store is made
+    ("alembic.op", "create_table", 7, "after"),
+    ("alembic.op", "add_column", 3, "after"),
+    ("imil.store.creation", "_rename_new", 1, "before"),
+    ("imil.store.creation", "_rename_new", 1, "after"),
     ("imil.store", "Store.open_round", 1, "before"),
     ("imil.store", "Store.open_round", 1, "after"),
     ("imil.store", "Store.add", 1, "before"),
@@ -59,6 +64,7 @@ POINTS = [
 KILLED = [  # with a real `kill -9`
     ("imil.data.decoded_file", "resize_to_square", 7, "before"),
     ("torch", "save", 3, "after"),
+    ("alembic.op", "create_table", 7, "after"),
     ("imil.store", "Store.add", 2, "after"),
 ]
 

@@ -45,6 +45,7 @@ WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Litera
 Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["none"]
 Mistakes = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["default"]
 PATIENCE = 10  # epochs
+MOST_SHOWN = 200  # characters of a value in a message
 NO_PATH = ("none", "imagenet")  # weights that are not a file
 
 
@@ -370,7 +371,9 @@ def load_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SettingsError(f"{path} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # also of numbers with too many digits
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
 
 
@@ -387,4 +390,13 @@ def _message(error: ValidationError) -> str:
         return f"unknown setting '{name}': give one of {known}"
     if first["type"] == "missing":
         return f"{name} is missing: name a table of images or a folder"
-    return f"--{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"--{name} is {shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: not longer than a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of too many digits, or deep nesting
+        return "too large to be shown"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

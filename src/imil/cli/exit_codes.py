@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from imil.errors import ImilError, RoundPaused
+from imil.output_text import log_line
 from imil.preemption import Preempted
 
 BAD_INPUT = 2
@@ -34,26 +35,32 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
     try:
         yield
     except RoundPaused as pause:
-        print(f"Stopped: {pause}.{hint}", file=sys.stderr)
+        _print(f"Stopped: {pause}.{hint}")
         raise SystemExit(0) from None
     except ImilError as error:
-        print(f"imil: {error}", file=sys.stderr)
+        _print(f"imil: {error}")
         raise SystemExit(BAD_INPUT) from None
     except OSError as error:
         if error.errno == errno.ENOSPC and error.filename is None:  # standard output
-            print(f"imil: {error.strerror}: free some space.{hint}", file=sys.stderr)
+            _print(f"imil: {error.strerror}: free some space.{hint}")
             raise SystemExit(BAD_INPUT) from None
         if error.filename is None:  # not a file: a closed pipe, a network
             raise
         reason = f"'{error.filename}' cannot be used ({error.strerror})"
-        print(f"imil: {reason}: check its permissions and the free space", file=sys.stderr)
+        _print(f"imil: {reason}: check its permissions and the free space")
         raise SystemExit(BAD_INPUT) from None
     except Preempted as signal:
-        print(f"Stopped by {signal}; the run can be resumed.{hint}", file=sys.stderr)
+        _print(f"Stopped by {signal}; the run can be resumed.{hint}")
         raise SystemExit(PREEMPTED) from None
     except KeyboardInterrupt:
-        print(f"\nInterrupted; every reading so far is stored.{hint}", file=sys.stderr)
+        print(file=sys.stderr)  # after the ^C that the terminal shows
+        _print(f"Interrupted; every reading so far is stored.{hint}")
         raise SystemExit(INTERRUPTED) from None
+
+
+def _print(message: str) -> None:
+    """Print a message of one line on standard error."""
+    print(log_line(message), file=sys.stderr)
 
 
 def usage_message(error: Any, words: Sequence[str]) -> str:

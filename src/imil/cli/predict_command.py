@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
+from imil.output_text import log_line
 
 
 def predict(
@@ -62,7 +63,7 @@ def predict(
         files = find_inputs(images, image_column)
         predictions = predict_images(trained, files, device=where, skip_bad=skip_bad)
         for path, reason in predictions.bad:
-            print(f"Left out: {path}: {reason}", file=sys.stderr)
+            print(log_line(f"Left out: {path}: {reason}"), file=sys.stderr)
         names = trained.description.class_names
         if out is None:
             write_csv(sys.stdout, predictions, names)

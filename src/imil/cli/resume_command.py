@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.options import Cache
+from imil.cli.options import Cache, Group
 from imil.preemption import signals_stop_training
 
 
@@ -19,6 +19,7 @@ def resume(
         str | None, typer.Option(help="Another reader than before.", show_default="as before")
     ] = None,
     cache: Cache = None,
+    group: Group = False,
 ) -> None:
     """Continue a run that was stopped, by you or by a crash.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imil.data.table import Table
 from imil.errors import DataError, SettingsError
+from imil.output_text import csv_value, write_csv
 
 SPLITS = ("train", "val", "test")
 HEADER = ("key", "label", "split")
@@ -79,9 +80,8 @@ def write_splits(
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow((*HEADER, CONTENT) if contents else HEADER)
-            lines.writerows(zip(*columns, strict=True))
+            heads = (*HEADER, CONTENT) if contents else HEADER
+            write_csv(file, [heads, *zip(*columns, strict=True)])
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -96,7 +96,8 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            written = {row["key"]: (row["label"], row["split"]) for row in csv.DictReader(file)}
+            rows = csv.DictReader(file)
+            written = {csv_value(row["key"]): (row["label"], row["split"]) for row in rows}
         for _, name in written.values():
             SPLITS.index(name)
     except (OSError, ValueError, csv.Error, KeyError) as error:
@@ -125,7 +126,7 @@ def check_contents(path: Path, table: Table, contents: Sequence[str]) -> None:
     Raises: DataError: files have changed: how many, and the first three.
     """
     with path.open(newline="", encoding="utf-8") as file:
-        written = {row["key"]: row.get(CONTENT) for row in csv.DictReader(file)}
+        written = {csv_value(row["key"]): row.get(CONTENT) for row in csv.DictReader(file)}
     changed = [
         f"'{key}'"
         for key, content in zip(table.keys, contents, strict=True)
@@ -255,3 +256,15 @@ def _first_with_counts(images: NDArray[np.int64], patients: list[int]) -> list[i
     for patient in patients:
         first.setdefault(tuple(images[patient].tolist()), patient)
     return list(first.values())
+
+
+def read_contents(path: Path) -> set[str]:
+    """The hashes of the images' files in a file of `write_splits`; empty where it has none.
+
+    Raises: DataError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row[CONTENT] for row in csv.DictReader(file) if row.get(CONTENT)}
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"'{path}' is missing or damaged: it lists each image's split") from error

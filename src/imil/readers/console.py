@@ -14,6 +14,7 @@ from PIL.Image import Image as Picture
 from imil.cases import Case, Reading, Verdict
 from imil.errors import DataError, SettingsError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
+from imil.output_text import terminal_text
 from imil.readers.picture_viewer import open_picture
 from imil.square_text import read_signed, signed_squares
 
@@ -52,6 +53,7 @@ INVALID_REASON = "  type a sentence, or Enter for none (u: back to the squares)"
 
 def _show_text(text: str) -> None:
     """Write a line; characters that the terminal cannot show become question marks."""
+    text = terminal_text(text)
     encoding = sys.stdout.encoding or "ascii"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()

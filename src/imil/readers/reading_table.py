@@ -26,6 +26,7 @@ from pathlib import Path
 from imil.cases import VERDICTS, Case, Reading, Verdict
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import MAX_SIDE, Grid
+from imil.output_text import csv_cell, csv_value
 from imil.square_text import squares_text
 
 COLUMNS = (
@@ -116,7 +117,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         buffer = io.StringIO(newline="")
         table = csv.DictWriter(buffer, COLUMNS)
         table.writeheader()
-        table.writerows(entries)
+        table.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in entries)
         text = buffer.getvalue()
     try:
         path.write_bytes(text.encode())
@@ -151,13 +152,14 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
                 f"{len(names)} columns: quote cells that contain commas"
             )
         if any(line):
-            yield f"{path}, row {number}", dict(zip(names, line, strict=False))
+            cells = map(csv_value, line)
+            yield f"{path}, row {number}", dict(zip(names, cells, strict=False))
 
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     try:
         entries = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"the readings {path} are not valid JSON: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"the readings {path} are not a JSON list of objects with key and squares")
@@ -233,6 +235,6 @@ def _number(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second: of an integer without end
         return None
     return number if math.isfinite(number) else None

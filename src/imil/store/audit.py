@@ -21,6 +21,10 @@ What = Literal[
     "invitation",
     "revocation",
     "protocol",
+    "failed sign-in",
+    "film opened",
+    "export",
+    "erasure",
 ]
 
 

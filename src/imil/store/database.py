@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from imil.errors import StoreBusy, StoreError
+from imil.store.creation import create
+from imil.store.integrity import check_schema
 from imil.store.schema import HEAD
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process that is writing
@@ -37,6 +40,7 @@ REMEDIES = {
     "unable to open": "cannot be opened: check that its folder exists and can be written",
     "not a database": "is not an imil store: give the imil.sqlite of a run",
     "malformed": "is damaged: restore it from a backup, imil.sqlite-wal included",
+    "Could not decode": "is damaged: restore it from a backup, imil.sqlite-wal included",
     "because it is a view": "is open for reading alone and cannot be written: open it for writing",
     "no such table": "is not an imil store: give the imil.sqlite of a run",
 }
@@ -45,19 +49,39 @@ REMEDIES = {
 def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOUT) -> Engine:
     """An engine on the store at `path`; a new or an older one is brought to `HEAD` first.
 
+    A new store appears with its whole schema, or not at all.
+
     Args:
         path: the SQLite file.
         readonly: open an existing store and change nothing; one of the schema before `HEAD` too.
         patience: seconds to wait for another process that is writing.
-    Raises: StoreError: not a store, made by a newer imil, too old, or not writable.
+    Raises: StoreError: not a store, made by a newer imil or by another program, too old, damaged,
+        or not writable.
     """
-    with database_errors(path):
-        version = _schema_version(path)
+    if not readonly and not path.exists():
+        create(path, lambda half: _make(half, patience))
+    version = schema_version(path)
     if readonly and version != HEAD and version not in READ_THROUGH:
         raise StoreError(
             f"the store {path} has schema {version or 'none'}, this imil needs {HEAD}: "
             "open it once with write access to bring it up to date"
         )
+    engine = _engine(path, version, readonly=readonly, patience=patience)
+    if version != HEAD and not readonly:
+        with database_errors(path):
+            _migrate(engine)
+    return engine
+
+
+def _make(path: Path, patience: float) -> None:
+    """Make a complete store of an empty file."""
+    engine = _engine(path, None, readonly=False, patience=patience)
+    with database_errors(path):
+        _migrate(engine)
+    engine.dispose()  # the last connection writes the journal into the file
+
+
+def _engine(path: Path, version: str | None, *, readonly: bool, patience: float) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path.absolute())),
         creator=lambda: _raw(path, "ro" if readonly else "rwc", patience),
@@ -66,6 +90,7 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # BEGIN is sent explicitly, see `begin`
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
         if not readonly:
             # of a new file: images of many megabytes are written in half of the time
             connection.execute("PRAGMA page_size = 16384")
@@ -81,9 +106,6 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
-    if version != HEAD and not readonly:
-        with database_errors(path):
-            _migrate(engine)
     return engine
 
 
@@ -100,6 +122,8 @@ def database_errors(path: Path) -> Iterator[None]:
     """Turn database errors into a `StoreError` with a remedy."""
     try:
         yield
+    except (json.JSONDecodeError, RecursionError) as error:  # of a column of JSON
+        raise damaged_row(path, "a row is not what imil writes") from error
     except DBAPIError as error:
         message = str(error.orig)
         for sign, remedy in REMEDIES.items():
@@ -107,6 +131,13 @@ def database_errors(path: Path) -> Iterator[None]:
                 kind = StoreBusy if sign in TRANSIENT else StoreError
                 raise kind(f"the store {path} {remedy}") from error
         raise
+
+
+def damaged_row(path: Path, what: str) -> StoreError:
+    """The error of a store with content that no imil wrote."""
+    return StoreError(
+        f"the store {path} is damaged ({what}): restore it from a backup, imil.sqlite-wal included"
+    )
 
 
 def _raw(path: Path, mode: str, patience: float = BUSY_TIMEOUT) -> sqlite3.Connection:
@@ -130,11 +161,18 @@ def _is_at_rest(uri: str, path: Path) -> bool:
     return False
 
 
-def _schema_version(path: Path) -> str | None:
-    """The schema version of an existing store, or None; changes nothing.
+def schema_version(path: Path) -> str | None:
+    """The schema version of an existing store; None where there is no schema. Changes nothing.
 
-    Raises: StoreError: it is not a store, or a newer imil made it.
+    A file without a schema was left by a process that was killed while it made the store.
+
+    Raises: StoreError: it is not a store, is damaged, or another program or a newer imil made it.
     """
+    with database_errors(path):
+        return _checked_version(path)
+
+
+def _checked_version(path: Path) -> str | None:
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder: give a file in it")
     if not path.exists() or not path.stat().st_size:
@@ -145,11 +183,13 @@ def _schema_version(path: Path) -> str | None:
         if not tables:  # another process is making it
             return None
         row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+        version = str(row[0]) if row else ""
+        if version <= HEAD:
+            check_schema(raw, path, version)
     except sqlite3.Error as error:
         raise DBAPIError(None, None, error) from error
     finally:
         raw.close()
-    version = str(row[0])
     if version > HEAD:
         raise StoreError(
             f"the store {path} has schema {version}, this imil knows {HEAD}: install a newer imil"

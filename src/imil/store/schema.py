@@ -19,6 +19,8 @@ from sqlalchemy import (
 
 HEAD = "0003"  # the newest file in migrations/versions
 
+APPEND_ONLY = ("readings", "first_looks", "audit")  # triggers refuse to change or delete rows
+
 metadata = MetaData()
 
 runs = Table(

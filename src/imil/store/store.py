@@ -17,9 +17,18 @@ from sqlalchemy.dialects.sqlite import insert
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
 from imil.errors import NotFound, StoreBusy, StoreError
 from imil.store import schema
-from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, transaction
+from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, database_errors, transaction
 from imil.store.reading_insert import insert_reading
-from imil.store.row_mapping import Row, case_of, case_row, image_row, inflate, reading_of, round_of
+from imil.store.row_mapping import (
+    Row,
+    case_of,
+    case_row,
+    damaged_rows,
+    image_row,
+    inflate,
+    reading_of,
+    round_of,
+)
 from imil.threads import in_order
 
 
@@ -50,6 +59,17 @@ class Store:
     def close(self) -> None:
         """Release the file."""
         self._engine.dispose()
+
+    def compact(self) -> None:
+        """Write the file anew without what was deleted, and empty its journal.
+
+        Raises: StoreBusy: another process is using it.
+        """
+        with database_errors(self.path), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                raw.execute(statement).fetchall()
 
     def add_run(
         self,
@@ -148,7 +168,8 @@ class Store:
             query = query.where(schema.rounds.c.run == run)
         with self.read() as db:
             rows = db.execute(query.order_by(schema.rounds.c.run, schema.rounds.c.epoch))
-            return [round_of(row) for row in rows.mappings()]
+            with damaged_rows(self.path):
+                return [round_of(row) for row in rows.mappings()]
 
     def round_of(self, case: Case) -> Round:
         """The round that a case belongs to, in its state now.
@@ -184,7 +205,8 @@ class Store:
         )
         with self.read() as db:
             rows = db.execute(query).mappings()
-            return [case_of(row, self.image, self.heat_map) for row in rows]
+            with damaged_rows(self.path):
+                return [case_of(row, self.image, self.heat_map) for row in rows]
 
     def unread(self, round_id: str) -> list[Case]:
         """The cases of a round that have no reading yet, in reading order."""
@@ -201,7 +223,8 @@ class Store:
             row = db.execute(query).mappings().one_or_none()
         if row is None:
             raise NotFound(f"the store {self.path} has no image {sha256[:12]}…")
-        return inflate(row["pixels"], row["dtype"], row["shape"])
+        with damaged_rows(self.path):
+            return inflate(row["pixels"], row["dtype"], row["shape"])
 
     def heat_map(self, case_id: str, which: Which) -> HeatMap:
         """A case's heat-map of the predicted or of the true class.
@@ -215,7 +238,8 @@ class Store:
             row = db.execute(query).one_or_none()
         if row is None:
             raise NotFound(f"the store {self.path} has no case '{case_id}'")
-        return inflate(row.data, "float32", row.cam_shape)
+        with damaged_rows(self.path):
+            return inflate(row.data, "float32", row.cam_shape)
 
     def add(self, reading: Reading) -> None:
         """Store a reading; it is on disk when this returns. The same id is stored once.
@@ -237,7 +261,8 @@ class Store:
             .order_by(schema.readings.c.sequence)
         )
         with self.read() as db:
-            return [reading_of(row) for row in db.execute(query).mappings()]
+            with damaged_rows(self.path):
+                return [reading_of(row) for row in db.execute(query).mappings()]
 
     def newest_readings(self, round_id: str) -> dict[str, Reading]:
         """Case id -> its newest reading, which is the one that counts."""

@@ -27,6 +27,7 @@ from imil.readers.spec import ReaderSpec
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, resolve
 from imil.store import Store
+from imil.terminal_console import TerminalConsole
 from imil.training.fork import fork_run
 from imil.training.launch import new_run
 from imil.training.reader_factory import make_reader
@@ -83,14 +84,14 @@ def run_demo(reader: str, out: Path, seed: int, *, as_json: bool = False) -> Acc
     Raises: SettingsError: the folder is not new, the reader is unknown or none, or the seed is out
         of range.
     """
-    console = Console(stderr=as_json)
+    console = TerminalConsole(stderr=as_json)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"--out {out} is not empty: give a new folder")
     if reader == "none":
         raise SettingsError("--reader is none: the demo trains without a reader too; give another")
     settings = resolve({"data": str(out.absolute()), "reader": reader, "seed": seed, **SETTINGS})
     console.print(INTRODUCTION)
-    console.print(READERS.get(reader, f"The reader is '{reader}'."))
+    console.print(READERS.get(reader, f"The reader is '{reader}'."), markup=False)
     films = write_phantoms(
         out / "films",
         n=FILMS,
@@ -143,7 +144,7 @@ def _train_control(
 
 def _trained(folder: RunFolder, settings: TrainSettings, cache: Path) -> Run:
     data = prepare(settings, folder, cache=cache, progress=lambda *_: None)
-    run = Run(folder, settings, data, Console(quiet=True))
+    run = Run(folder, settings, data, TerminalConsole(quiet=True))
     run.load_trained()
     return run
 

@@ -19,7 +19,9 @@ from imil.grid import Grid
 from imil.readers.replay import Replay
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, flag_name, load_config, resolve
-from imil.store import Store
+from imil.store import Store, schema_version
+from imil.store.content_check import check_content
+from imil.terminal_console import TerminalConsole
 from imil.training.hardware.device import resolve_auto
 from imil.training.outputs.terminal_tables import accuracy_interval, result_table
 from imil.training.reader_factory import make_reader
@@ -42,7 +44,7 @@ def new_run(
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Train from the start; returns the metrics. `room` opens the web reader's reading room."""
-    console, is_new = console or Console(), not folder.path.exists()
+    console, is_new = console or TerminalConsole(), not folder.path.exists()
     settings = resolve_auto(settings)
     try:
         with folder.locked():
@@ -72,7 +74,7 @@ def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, 
         cache: the folder of decoded images; None for the usual one.
     Raises: SettingsError: there is no run in that folder, or its settings were changed.
     """
-    folder, console = RunFolder(path), Console()
+    folder, console = RunFolder(path), TerminalConsole()
     if not folder.config.exists():
         raise SettingsError(f"there is no run in {path}: name a folder that `imil train` made")
     with folder.locked():
@@ -91,9 +93,10 @@ def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, 
 
 def _check_unchanged(settings: TrainSettings, folder: RunFolder) -> None:
     """Raises: SettingsError: config.toml differs from the settings that the run started with."""
-    if not folder.store.exists():
+    if schema_version(folder.store) is None:
         return
     store = Store(folder.store, readonly=True)
+    check_content(store)
     started_with: dict[str, Any] = next((run["settings"] for run in store.runs()), {})
     store.close()
     for name, value in settings.model_dump(mode="json").items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,6 +40,7 @@ from imil.training.run_rounds import RunRounds
 from imil.training.samples.batches import Batches
 from imil.training.samples.prepared_data import Prepared
 from imil.training.trained_model import Description, write_model
+from imil.training.treatment_files import read_decisions, read_field
 
 LOG = logging.getLogger(__name__)
 EXACT_IN_BFLOAT16 = ("confident_mistakes", "auto")  # choices for which `Bfloat16Model` is made
@@ -259,7 +259,7 @@ class Run:
         """Say what the treatment decided, and write it down; an epoch that is repeated, once."""
         self.console.print(decision["sentence"], markup=False)
         path = self.folder.treatment
-        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        rows = read_decisions(path) if path.exists() else []
         rows = [row for row in rows if row["epoch"] < epoch]
         write_json(path, [*rows, {"epoch": epoch, **decision}])
 
@@ -278,8 +278,7 @@ class Run:
         self.net.load_state_dict(load_file(self.folder.weights))
         self.module.to(self.device)
         if self.folder.field_of_view.exists():
-            field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
-            self._set_field(Grid(*field["grid"]), field["squares"])
+            self._set_field(*read_field(self.folder.field_of_view))
 
     def _weight_corrected(self, _epoch: int) -> None:
         """Draw corrected samples as often as the treatment says."""
@@ -295,15 +294,16 @@ class Run:
 
     def _description(self) -> Description:
         """How the trained network is used."""
-        field: dict[str, Any] = {"grid": None, "squares": []}
+        grid, squares = None, ()
         if self.folder.field_of_view.exists():
-            field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
+            seen, squares = read_field(self.folder.field_of_view)
+            grid = seen.rows, seen.cols
         return Description(
             model=self.settings.model,
             image_size=self.settings.image_size,
             channels=self.settings.channels,
             class_names=self.data.class_names,
-            grid=None if field["grid"] is None else tuple(field["grid"]),
-            squares=tuple(field["squares"]),
+            grid=grid,
+            squares=squares,
             tokens=self.module.treatment.leaves_out_tokens,
         )

@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Any
 
 from imil.errors import ImilError, StoreError
+from imil.safe_path import child_environment
 from imil.store import Store
-from imil.store.invitations import DAYS, Kind, invitations, invite
+from imil.store.invitations import DAYS, Kind, invitations, invite, revoke_foreign
 from imil.store.run_progress import Progress, Protocol
 from imil.web.app import find_store
 from imil.web.server import ServerConfig, make_server, open_socket
@@ -125,11 +126,11 @@ def _start_process(
     """The child process and its startup message. Raises: StoreError: it did not start."""
     values = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(config).items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "imil.web.child_server", str(file), json.dumps(values)],
+        [sys.executable, "-P", "-m", "imil.web.child_server", str(file), json.dumps(values)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=child_environment(),
         start_new_session=True,  # Ctrl-C goes to the training only; the pipe ends the child
     )
     try:
@@ -146,6 +147,7 @@ def create_links(
     """A new link for the owner, and one for a reader if the run had none."""
     store = Store(store_path)
     try:
+        revoke_foreign(store)
         progress = Progress(store)
         progress.set_address(run, address)
         if protocol is not None:

@@ -9,6 +9,7 @@ from typing import cast, get_args
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
+from imil.store.content_check import check_content
 from imil.store.invitations import Kind, invitations, revoke
 from imil.store.run_progress import Progress, Protocol
 from imil.web.app import find_store
@@ -25,8 +26,8 @@ def serve_run(
     config = config.validated()
     chosen_protocol = _protocol(protocol)
     file = find_store(source)
-    with _open_run(source, run) as (_store, name):
-        pass  # fails for a store without a run, before a port is opened
+    with _open_run(source, run) as (store, name):  # fails before a port is opened
+        check_content(store)
     sock = open_socket(config, say)
     uvicorn_server = make_server(file, config)
     address = config.address(sock.getsockname()[1])

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from imil.errors import SettingsError
+from imil.output_text import LogFormatter
 from imil.web.app import WILDCARD_ADDRESSES, create_app
 
 PORT = 8090  # default; the next free one if it is in use
@@ -167,7 +168,7 @@ def _configure_log() -> None:
     log = logging.getLogger("imil.web")
     if not log.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s reading room: %(message)s"))
+        handler.setFormatter(LogFormatter("%(asctime)s reading room: %(message)s"))
         log.addHandler(handler)
 
 

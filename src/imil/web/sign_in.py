@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy.exc import SQLAlchemyError
 
 from imil.errors import StoreError
+from imil.output_text import html_text
 from imil.store import Store, invitations
 from imil.store.clock import now
 from imil.store.invitations import Visitor
@@ -31,6 +32,7 @@ TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=html_text,
 )
 TOO_MANY_FAILURES = (
     "Too many invalid links from your address: wait a minute, then open your link again."

@@ -28,6 +28,7 @@ from imil.study.jobs.round_readers import job_reader, recorded_readings
 from imil.study.jobs.shortcut_evaluation import evaluate_counterfactual
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
+from imil.terminal_console import TerminalConsole
 from imil.training.fork import fork_run
 from imil.training.hardware.device import resolve_auto
 from imil.training.outputs.prediction_files import write_predictions
@@ -79,7 +80,7 @@ def do(task: Task) -> str:
     plan = read_plan(folder.plan)
     arm = next(arm for arm in plan.rows if arm.id == task.arm)
     job = folder.job(task.arm, task.seed, task.split)
-    return work(folder, plan, arm, job, cache=task.cache, console=Console(file=StringIO()))
+    return work(folder, plan, arm, job, cache=task.cache, console=TerminalConsole(file=StringIO()))
 
 
 def work(

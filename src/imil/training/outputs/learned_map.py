@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from imil.images.relevance_map import relevance_map, selected_shares
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.store import Store
+from imil.training.treatment_files import read_field
 
 MOST_IMAGES = 500  # of which the mean is taken
 
@@ -61,5 +61,5 @@ def mean_image(samples: CorrectedDataset) -> Image:
 def _covered(field_of_view: Path, squares: int) -> list[int]:
     if not field_of_view.exists():
         return []
-    seen = json.loads(field_of_view.read_text(encoding="utf-8"))["squares"]
+    _, seen = read_field(field_of_view)
     return sorted({*range(1, squares + 1)} - set(seen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imil.run_folder import RunFolder
-from imil.store import Store
+from imil.store import Store, schema_version
 from imil.training.outputs.prediction_files import write_metrics
 
 
@@ -21,7 +21,7 @@ def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
     from imil.training.outputs.training_curve import draw_training_curve
 
     held = []
-    if folder.store.exists():
+    if schema_version(folder.store) is not None:
         store = Store(folder.store, readonly=True)
         held = [
             {"run": r.run, "epoch": r.epoch, "cases": r.cases, **_verdicts(store, r.id)}
