@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import unicodedata
+from html import unescape
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from imil.cli.exit_codes import errors_as_exit_codes
 from imil.data.splits import read_splits, write_splits
 from imil.data.table import Table
 from imil.errors import DataError
-from imil.output_text import LogFormatter, escaped_html
+from imil.output_text import LogFormatter, html_text
 from imil.readers.console import _show_text
 from imil.readers.reading_table import Row, load_rows, write_rows
 from imil.store import Store
@@ -135,7 +136,7 @@ def test_a_page_has_the_text_and_nothing_hidden(store, tmp_path, text):
         assert unseen(html, "\n\t") == set()
         assert "<script>alert" not in html
         assert "<img src=x" not in html
-    assert escaped_html(text) in message
+    assert str(html_text(text)) in unescape(message)
 
 
 @pytest.mark.figures
