@@ -218,6 +218,7 @@ def test_random_readings_are_refused_and_training_is_as_without_a_reader(
     assert first["sentence"].startswith("The treatment changes nothing: the readings do not tell")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_before_its_end_is_written_goes_on_to_the_same(
     films,  # noqa: F811
     tmp_path,
