@@ -25,7 +25,7 @@ from imil.data.file_hashes import hash_files
 from imil.data.table import Table
 from imil.errors import DataError
 
-FORMAT = 2  # to be increased when the same originals decode to other pixels
+FORMAT = 3  # to be increased when the same originals decode to other pixels
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
