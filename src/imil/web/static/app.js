@@ -7,6 +7,8 @@ import { ImageCache } from "./image_cache.js";
 import { Shortcuts } from "./shortcuts.js";
 import { CasePage } from "./pages/case_page.js";
 import { instructionsPage } from "./pages/instructions.js";
+import { AnswerHistory } from "./answer_history.js";
+import { PAUSE } from "./answer_gate.js";
 import { Outbox } from "./outbox.js";
 import { openLocalStore } from "./local_store.js";
 
@@ -31,12 +33,14 @@ export class App {
   /** @type {Round | null} */
   #round = null;
   #noticeTimer = 0;
+  #undoneAt = -Infinity; // ms since the page was loaded
 
   /** @param {Session} session @param {Element} root */
   constructor(session, root) {
     this.session = session;
     this.localStore = openLocalStore(session);
     this.outbox = new Outbox(this.localStore);
+    this.history = new AnswerHistory(this.localStore, this.outbox);
     this.imageCache = new ImageCache();
     this.shortcuts = new Shortcuts(this.localStore);
     this.main = h("main", { id: "main" });
@@ -58,6 +62,28 @@ export class App {
   /** @param {Round} round @param {number} number */
   openCase(round, number) {
     this.go(`#/round/${round.id}/case/${number}`);
+  }
+
+  /** An answer was given; it can be undone. @param {Round} round @param {import("./answer_history.js").Answer} answer */
+  answered(round, answer) {
+    this.history.add(round.id, answer);
+    this.topBar.updateStatus();
+  }
+
+  /** The newest answer of the round on the screen, which can be undone, or null. */
+  get lastAnswer() {
+    return this.#round?.state === "open" ? this.history.last(this.#round.id) : null;
+  }
+
+  /** Undoes the newest answer and opens its case. */
+  undoAnswer() {
+    const round = this.#round;
+    if (!round || !this.lastAnswer || performance.now() - this.#undoneAt < PAUSE) return; // not twice by a double click
+    this.#undoneAt = performance.now();
+    this.#casePage?.leave();
+    const number = this.history.undo(round);
+    this.topBar.updateStatus();
+    if (number) this.openCase(round, number);
   }
 
   /** For when the session has ended: the link was revoked or has expired. */
@@ -130,7 +156,11 @@ export class App {
 
   /** @param {string} id @returns {Promise<Round>} */
   async #loadRound(id) {
-    if (this.#round?.id !== id) this.#round = await api.round(id);
+    if (this.#round?.id !== id) {
+      this.#round = await api.round(id);
+      this.history.apply(this.#round);
+      this.topBar.updateStatus();
+    }
     return this.#round;
   }
 
@@ -161,7 +191,8 @@ export class App {
     const first = round.cases[0]?.number ?? 1;
     const callbacks = { again: () => void this.#showPractice(), start: () => this.#startReading() };
     const { showPracticeFeedback } = await lazyModules.practice();
-    const page = new CasePage(this, round, { practice: true, onanswer: () => showPracticeFeedback(round, callbacks) });
+    const withheld = this.session.protocol === "blind-first" ? withholdOpinion(round) : null;
+    const page = new CasePage(this, round, { practice: true, withheld, onanswer: () => showPracticeFeedback(round, callbacks) });
     this.#showPage(page);
     this.topBar.progress({ round: null, number: 0 });
     page.open(first);
@@ -199,6 +230,13 @@ export class App {
     }
     if (this.main.querySelector(".finished")) this.go("#/");
   }
+}
+
+/** Takes the opinion out of a practice round, as a blind-first reader gets it. @param {Round} round */
+function withholdOpinion({ cases: [first] }) {
+  const opinion = first?.opinion ?? null;
+  if (first) first.opinion = null;
+  return opinion;
 }
 
 /** @param {number} pendingCount unsent readings in this browser */

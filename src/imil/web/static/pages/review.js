@@ -89,12 +89,12 @@ function card(app, round, caseData, open) {
     h("header", {}, h("h2", {}, `Case ${caseData.number}`), verdict && h("span", { class: "badge" }, verdict), unsent && h("span", { class: "badge wait" }, "not sent yet")),
     h("div", { class: "pictures" }, imageFigure(app, round, caseData), modelView(round, caseData)),
     h("p", { class: "line" }, opinion && h("span", {}, "Model: ", h("strong", {}, opinion.predictedName), ` ${percent(opinion.confidence)}`), opinion && " · ", h("span", {}, "Ground truth: ", h("strong", {}, caseData.labelName))),
-    reading?.reason && h("p", { class: "reason-text" }, reading.reason),
+    reading?.reason && h("p", { class: "reason-text", dir: "auto" }, reading.reason),
     h(
       "footer",
       {},
       h("span", { class: "dim" }, reading ? [marksText(reading), `${minutes(reading.seconds)} min`].filter(Boolean).join(" · ") : ""),
-      open && h("button", { type: "button", onclick: () => app.openCase(round, caseData.number) }, reading ? "Change" : "Read"),
+      open && h("button", { type: "button", "aria-label": `${reading ? "Change" : "Read"} case ${caseData.number}`, onclick: () => app.openCase(round, caseData.number) }, reading ? "Change" : "Read"),
     ),
   );
 }
