@@ -23,8 +23,13 @@ TRANSIENT = (
     "I/O",
 )  # may pass: try later
 # what an older store that may not be changed is read through; in a connection's own temporary part
+_NOBODY_FINISHED = "CREATE TEMP VIEW finishes AS SELECT '' round, '' reader, '' at WHERE 0"
 READ_THROUGH = {
-    "0002": "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+    "0002": (
+        "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+        _NOBODY_FINISHED,
+    ),
+    "0003": (_NOBODY_FINISHED,),
 }
 REMEDIES = {
     "full": "is on a full disk: free some space; every reading stored so far is safe",
@@ -58,9 +63,10 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
             f"the store {path} has schema {version or 'none'}, this imil needs {HEAD}: "
             "open it once with write access to bring it up to date"
         )
+    mode = "ro" if readonly else "rwc"
     engine = create_engine(
         URL.create("sqlite", database=str(path.absolute())),
-        creator=lambda: _raw(path, "ro" if readonly else "rwc", patience),
+        creator=lambda: _raw(path, mode, patience),
     )
 
     def prepare(connection: Any, _record: object) -> None:
@@ -72,7 +78,8 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # on disk before the user is told so
         elif version in READ_THROUGH:
-            connection.execute(READ_THROUGH[version])
+            for view in READ_THROUGH[version]:
+                connection.execute(view)
 
     def begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock at once: a reader that turns writer could deadlock.
@@ -84,6 +91,8 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
     if version != HEAD and not readonly:
         with database_errors(path):
             _migrate(engine)
+    if not readonly:
+        mode = "rw"  # a store that is deleted later is not made anew, empty
     return engine
 
 
