@@ -4,6 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from browsers import ReaderBrowser, chromium
 from reader_contract import make_case
 from rooms import KEY, link, make_store, reading, send, serving, visiting
 from test_web_reader import Films, WrongModel, start_round
@@ -19,7 +20,7 @@ from imil.rounds import run_round
 from imil.settings import resolve
 from imil.store import Store, audit, round_state
 from imil.store.invitations import invitations, invite, revoke
-from imil.store.round_waiting import waiting
+from imil.store.round_waiting import Waiting, waiting
 
 GRID = Grid(4, 4)
 
@@ -301,6 +302,33 @@ def test_who_skips_every_case_is_asked_before_finishing(store, address):
         assert asked.json()["detail"].startswith("You skipped all 3 cases")
         assert lee.get("/api/session").json()["rounds"][0]["state"] == "open"
         assert finish(lee, skipsAll=True).json()["state"] == "closed"
+
+
+def test_the_page_asks_who_skips_every_case_and_says_that_others_are_waited_for(store, address):
+    secret = link(store)
+    link(store, "Wu")
+    with visiting(address, secret) as lee:
+        for case in (1, 2, 3):
+            send(lee, case, reading([], "skip"))
+    with chromium() as browser:
+        page = ReaderBrowser(browser, address, secret)
+        page.page.get_by_role("button", name="Start reading").click()
+        page.page.get_by_role("heading", name="Your readings").wait_for()
+        questions = []
+
+        def answer(dialog):
+            questions.append(dialog.message)
+            dialog.dismiss() if len(questions) == 1 else dialog.accept()
+
+        page.page.on("dialog", answer)
+        page.click_button("Finish the round")
+        page.page.wait_for_selector(".finish .primary:not([disabled])")
+        assert waiting(store, "films@70").finished == (), "the question was answered with no"
+        page.click_button("Finish the round")
+        page.page.get_by_text("The round closes when all readers have finished").wait_for()
+        assert waiting(store, "films@70") == Waiting(("Wu",), 0, ("Dr. Lee",))
+        assert questions[0].startswith("You skipped all 3 cases")
+        page.context.close()
 
 
 @pytest.mark.parametrize("name", ["owner", "Owner", " nobody ", "ALL"])
