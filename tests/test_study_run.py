@@ -132,7 +132,7 @@ def readings(job):
     """Sample to the standing reading of the job's round, in the order of its cases."""
     store = Store(job.run.store, readonly=True)
     (held,) = store.rounds()
-    standing = store.newest_readings(held.id)
+    standing = store.current_readings(held.id)
     result = {case.key: standing[case.id] for case in store.cases(held.id)}
     store.close()
     return result

@@ -300,7 +300,7 @@ def rounds(folder, arm, seed=0):
     store = Store(folder.job(arm, seed, 0).run.store, readonly=True)
     found = []
     for held in store.rounds():
-        cases, standing = store.cases(held.id), store.newest_readings(held.id)
+        cases, standing = store.cases(held.id), store.current_readings(held.id)
         found.append((held.epoch, held.settings.grid.rows, {c.key: standing[c.id] for c in cases}))
     store.close()
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from imil.asked_cases import Wrapped
 from imil.cases import Case, Reader, Reading
 from imil.errors import SettingsError
 from imil.readers.console import Console
@@ -73,7 +74,7 @@ def _renamed(reader: Reader, name: str) -> Reader:
     def read(cases: Sequence[Case]) -> Iterator[Reading]:
         return (replace(reading, reader=name) for reading in reader(cases))
 
-    return read
+    return Wrapped(reader, read)
 
 
 def _reader_seed(name: str, seed: int) -> int:

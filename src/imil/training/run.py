@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, Round
 from imil.grid import Grid
@@ -198,9 +199,9 @@ class Run:
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 
-        self._rounds.open(
-            self.samples["train"], self.model, ask, store, self.name, self.console.print
-        )
+        say = partial(self.console.print, markup=False)  # names of readers are not markup
+        asked = Wrapped(reader, ask)
+        self._rounds.open(self.samples["train"], self.model, asked, store, self.name, say)
 
     def _fit(
         self,

@@ -80,6 +80,7 @@ class RunRounds:
                 settings, self._data.table, self._rows_of_table, model, samples, self.record
             ),
             seed=settings.seed,
+            wait_for=None if settings.wait_for == "all" else settings.wait_for,
         )
 
     def begin(self) -> None:

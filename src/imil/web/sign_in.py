@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from imil.web.error_responses import STORE_UNAVAILABLE, status_of
 from imil.web.schemas import ERROR_RESPONSES, Done, EmptyRequest
 
 log = logging.getLogger("imil.web")
-COOKIE = "imil_session"
+COOKIE = "imil_session"  # begins the name of the cookie
 MAX_FAILURES = 20  # invalid links from one address in a minute; a ward may share one address
 MINUTE = 60.0  # seconds
 MAX_ADDRESSES = 10_000  # remembered at most, which bounds the memory
@@ -65,6 +66,16 @@ class FailedSignIns:
                 self._times.popitem(last=False)
 
 
+def cookie_name(store: Store) -> str:
+    """The name of a store's session cookie: browsers share cookies among the ports of a host.
+
+    It stays where a server of the store is started at another port, or the store is moved.
+    """
+    first = next(iter(store.runs()), {"name": str(store.path.absolute()), "created": ""})
+    digest = hashlib.sha256(f"{first['name']} {first['created']}".encode()).hexdigest()
+    return f"{COOKIE}_{digest[:12]}"
+
+
 def store_of(request: Request) -> Store:
     """The store that this server reads."""
     store: Store = request.app.state.store
@@ -77,7 +88,7 @@ def current_visitor(request: Request) -> Visitor:
     Called in each endpoint and not as a dependency: FastAPI runs each dependency in a thread,
     which takes longer than the query.
     """
-    token = request.cookies.get(COOKIE, "")
+    token = request.cookies.get(request.app.state.cookie, "")
     visitor = invitations.visitor(store_of(request), token) if token else None
     if visitor is None:
         raise HTTPException(401, "You are not signed in: open your link.")
@@ -108,9 +119,10 @@ def sign_in_with_link(secret: str, request: Request) -> Response:
     except (StoreError, SQLAlchemyError) as error:
         log.warning("sign-in: %s", str(error).splitlines()[0])
         return _error_page(423, STORE_UNAVAILABLE)
-    response = RedirectResponse("/", 303)
+    # relative: a proxy may have taken a prefix off the path
+    response = RedirectResponse("../", 303)
     response.set_cookie(
-        COOKIE,
+        request.app.state.cookie,
         token,
         max_age=_seconds_until(invitation.expires),
         httponly=True,
@@ -124,7 +136,7 @@ def sign_in_with_link(secret: str, request: Request) -> Response:
 def sign_out(_body: EmptyRequest, request: Request, response: Response) -> Done:
     """End this browser's session; the link stays valid."""
     invitations.sign_out(store_of(request), current_visitor(request))
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    response.delete_cookie(request.app.state.cookie, httponly=True, samesite="strict")
     return Done()
 
 

@@ -35,5 +35,5 @@ def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
 
 
 def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
-    verdicts = [reading.verdict for reading in store.newest_readings(round_id).values()]
+    verdicts = [reading.verdict for reading in store.current_readings(round_id).values()]
     return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}

@@ -22,6 +22,7 @@ const lazyModules = {
   practice: () => import("./pages/practice.js"),
   review: () => import("./pages/review.js"),
   finished: () => import("./pages/finished.js"),
+  results: () => import("./pages/results.js"),
 };
 
 const POLL_INTERVAL = 10000; // ms between polls of the session
@@ -127,6 +128,10 @@ export class App {
     if (this.session.kind === "owner" && (!page || page === "lobby")) {
       const { LobbyPage } = await lazyModules.lobby();
       return this.#showPage(new LobbyPage(this));
+    }
+    if (this.session.kind === "owner" && page === "results" && id) {
+      const { resultsPage } = await lazyModules.results();
+      return this.#showPage(await resultsPage(this, id));
     }
     if (page === "instructions") return this.#showPage(instructionsPage(this, () => this.#startReading()));
     if (page === "practice") return this.#showPractice();

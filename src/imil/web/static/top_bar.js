@@ -103,5 +103,5 @@ async function signOut(app) {
   const { pendingCount } = app.outbox;
   if (pendingCount && !confirm(`${plural(pendingCount, "reading")} not sent yet. Unsent readings stay in this browser and are sent when you sign in again. Sign out?`)) return;
   await api.signOut().catch(() => null);
-  location.assign("/");
+  location.assign("./");
 }
