@@ -19,7 +19,9 @@ from imil.store import Store
 from imil.web import error_responses, sign_in
 from imil.web.middleware import SecurityMiddleware
 from imil.web.page_files import PageFiles
-from imil.web.routes import learned, lobby, pixels, practice, reading
+from imil.web.room_audit import OpenedFilms
+from imil.web.routes import learned, lobby, pixels, practice, reading, renewal
+from imil.web.shared_films import SharedFilms
 from imil.web.sign_in import FailedSignIns
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -54,12 +56,13 @@ def create_app(
     store = Store(find_store(store_path), patience=STORE_TIMEOUT)
     app.state.store = store
     app.state.failed_sign_ins = FailedSignIns()
+    app.state.films, app.state.opened_films = SharedFilms(), OpenedFilms()
     app.state.view = pixels.model_view_loader(store)
     app.state.public_url = public_url.rstrip("/") if public_url else None
     app.state.secure = bool(public_url and public_url.startswith("https:"))
     error_responses.add_error_handlers(app)
     # practice first: its paths also match those of rounds
-    for part in (sign_in, practice, reading, pixels, learned, lobby):
+    for part in (sign_in, practice, reading, pixels, learned, lobby, renewal):
         app.include_router(part.router)
     _add_page_and_description(app)
     app.add_middleware(GZipMiddleware)
