@@ -12,7 +12,8 @@ from imil.errors import StoreError
 from imil.store import Store
 from imil.store.content_check import check_content
 from imil.store.integrity import trigger_sql
-from imil.store.invitations import UnknownLink, invitations, revoke_foreign, sign_in, visitor
+from imil.store.invitations import UnknownLink, invitations, sign_in, visitor
+from imil.store.links import revoke_foreign
 from imil.store.machine_key import VARIABLE
 from imil.store.run_progress import Progress
 from imil.web.serve_commands import invite_to_run
@@ -51,9 +52,7 @@ FOREIGN = {
         "CREATE TRIGGER readings_no_update BEFORE UPDATE ON readings BEGIN SELECT 1; END",
     ),
     "readings that can be deleted": ("DROP TRIGGER readings_no_delete",),
-    "a column that is calculated": (
-        "ALTER TABLE runs ADD COLUMN more AS (zeroblob(1000000000))",
-    ),
+    "a column that is calculated": ("ALTER TABLE runs ADD COLUMN more AS (zeroblob(1000000000))",),
     "another table": ("CREATE TABLE more (a)",),
     "another index": ("CREATE INDEX more ON runs (upper(name))",),
     "a table less": ("DROP TABLE results",),

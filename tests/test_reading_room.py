@@ -332,6 +332,7 @@ def test_a_revoked_link_signs_out_and_keeps_unsent_readings(reader, store):
     reader.page.reload()
     reader.page.get_by_role("heading", name="Sign in with your link").wait_for()
     reader.page.goto(f"{reader.address}/in/{link(store)}")
+    reader.click_button("Open the reading room")
     reader.wait_until_saved()
     assert stored(store)[1][0].squares == (6,)
 

@@ -20,7 +20,8 @@ from typing import Any
 from imil.errors import ImilError, StoreError
 from imil.safe_path import child_environment
 from imil.store import Store
-from imil.store.invitations import DAYS, Kind, invitations, invite, revoke_foreign
+from imil.store.invitations import DAYS, Kind, invitations, invite
+from imil.store.links import revoke_foreign
 from imil.store.run_progress import Progress, Protocol
 from imil.web.app import find_store
 from imil.web.server import ServerConfig, make_server, open_socket

@@ -168,5 +168,6 @@ export const api = {
     /** @type {Promise<{at: string, who: string, what: string, detail: string}[]>} */ (
       call("GET", "/api/audit")
     ),
+  lock: () => call("POST", "/api/lock", {}),
   signOut: () => call("POST", "/api/sign-out", {}),
 };

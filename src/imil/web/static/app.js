@@ -9,6 +9,7 @@ import { CasePage } from "./pages/case_page.js";
 import { instructionsPage } from "./pages/instructions.js";
 import { Outbox } from "./outbox.js";
 import { openLocalStore } from "./local_store.js";
+import { watchIdle } from "./idle_timer.js";
 
 /** @typedef {import("./api.js").Session} Session */
 /** @typedef {import("./api.js").Round} Round */
@@ -222,6 +223,7 @@ async function start() {
   const root = /** @type {Element} */ (document.querySelector("#app"));
   try {
     const app = new App(await api.session(), root);
+    watchIdle(app);
     await app.route();
     setTimeout(() => void app.prefetchModules(), 1500);
   } catch (error) {

@@ -74,6 +74,11 @@ function storedKeys() {
   }
 }
 
+/** Deletes every draft, unsent reading and preference of the reading room in this browser. */
+export function clearLocalStores() {
+  for (const key of storedKeys().filter((name) => name.startsWith("imil:"))) localStorage.removeItem(key);
+}
+
 /** The entries of one reader of one run. @param {{run: string, name: string, kind: string}} session */
 export function openLocalStore({ run, name, kind }) {
   return new LocalStore([run, kind, name].map(encodeURIComponent).join("/"));
