@@ -7,6 +7,8 @@ export class LocalStore {
   #memory = new Map();
   /** Whether entries outlive the tab. */
   persistent = true;
+  /** Whether nothing is stored any more, as after signing out. */
+  closed = false;
 
   /** @param {string} scope reader and run */
   constructor(scope) {
@@ -26,6 +28,7 @@ export class LocalStore {
 
   /** @param {string} key @param {unknown} value */
   set(key, value) {
+    if (this.closed) return;
     const text = JSON.stringify(value);
     try {
       localStorage.setItem(this.prefix + key, text);

@@ -91,6 +91,7 @@ async function signOut(app) {
   const unsent = pendingCount ? `${plural(pendingCount, "reading")} not sent yet will be lost. ` : "";
   if (!confirm(`${unsent}Signing out clears this browser: to come back you need a new link from the study lead. Sign out?`)) return;
   await api.signOut().catch(() => null);
+  app.localStore.closed = true; // a page that is left saves its draft
   clearLocalStores(); // over http the browser ignores Clear-Site-Data
   location.assign("/");
 }
