@@ -12,8 +12,9 @@ from imil.errors import StoreError
 from imil.store import Store
 from imil.store.content_check import check_content
 from imil.store.integrity import trigger_sql
-from imil.store.invitations import UnknownLink, invitations, revoke_foreign, sign_in, visitor
-from imil.store.machine_key import VARIABLE
+from imil.store.invitations import UnknownLink, invitations, sign_in, visitor
+from imil.store.links import revoke_foreign
+from imil.store.machine_key import VARIABLE, tag
 from imil.store.run_progress import Progress
 from imil.web.serve_commands import invite_to_run
 
@@ -56,6 +57,17 @@ FOREIGN = {
     "another index": ("CREATE INDEX more ON runs (upper(name))",),
     "a table less": ("DROP TABLE results",),
 }
+
+
+def test_a_store_without_a_version_and_one_without_a_home_for_the_key_are_a_sentence(
+    path, monkeypatch
+):
+    run(path, "DELETE FROM alembic_version")
+    with pytest.raises(StoreError, match=r"is damaged .the version of its schema is missing"):
+        Store(path)
+    monkeypatch.setenv(VARIABLE, str(path / "no-folder" / "key"))
+    with pytest.raises(StoreError, match="name a file that can be written with IMIL_KEY_FILE"):
+        tag("a")
 
 
 @pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)

@@ -16,7 +16,7 @@ from imil.cli.exit_codes import errors_as_exit_codes
 from imil.data.splits import read_splits, write_splits
 from imil.data.table import Table
 from imil.errors import DataError
-from imil.output_text import LogFormatter, html_text
+from imil.output_text import LogFormatter, html_text, log_line
 from imil.readers.console import _show_text
 from imil.readers.reading_table import Row, load_rows, write_rows
 from imil.store import Store
@@ -137,6 +137,15 @@ def test_a_page_has_the_text_and_nothing_hidden(store, tmp_path, text):
         assert "<script>alert" not in html
         assert "<img src=x" not in html
     assert str(html_text(text)) in unescape(message)
+
+
+def test_every_character_that_is_not_seen_is_written_out():
+    joiners = "\u200c\u200d"
+    for character in map(chr, range(0x110000)):
+        kind = unicodedata.category(character)
+        hidden = kind in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in joiners
+        if kind != "Cn":  # not known to this Python's version of Unicode
+            assert (log_line(f"a{character}") != f"a{character}") == hidden, hex(ord(character))
 
 
 @pytest.mark.figures

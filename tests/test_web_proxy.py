@@ -27,7 +27,7 @@ def behind(proxy, store, folder):
     """The public address of the room."""
     port = free_port()
     public = f"https://127.0.0.1:{port}{PREFIX}"
-    config = ServerConfig(port=0, behind_proxy=True, public_url=public).validated()
+    config = ServerConfig(port=0, behind_proxy="127.0.0.1", public_url=public).validated()
     make_certificate(folder)
     with serving(store.path, config) as upstream, proxy(folder, port, upstream):
         yield config.address(0)
@@ -38,7 +38,7 @@ def test_a_link_and_every_address_of_the_page_stay_under_the_prefix(proxy, store
     with behind(proxy, store, tmp_path) as public:
         trust = ssl.create_default_context(cafile=str(tmp_path / "room.pem"))
         with httpx.Client(verify=trust, follow_redirects=True, timeout=60) as browser:
-            page = browser.get(f"{public}/in/{link(store)}")
+            page = browser.post(f"{public}/in/{link(store)}")
             assert str(page.url) == f"{public}/"
             assert "Secure" in page.history[0].headers["set-cookie"]
             round_ = browser.get(f"{public}/api/rounds/70").json()
@@ -57,6 +57,7 @@ def test_a_case_is_read_in_a_browser_behind_a_prefix(proxy, store, tmp_path):
         page.on("request", lambda request: addresses.append(request.url))
         page.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
         page.goto(f"{public}/in/{link(store)}")
+        page.get_by_role("button", name="Open the reading room").click()
         page.get_by_role("button", name="Start reading").click()
         page.wait_for_selector("imil-case[data-case='1'][data-state=painted]")
         box = page.locator("#square-6").bounding_box()

@@ -63,13 +63,13 @@ def code(process):
     return process.exitcode
 
 
-def enter(link):
-    """An HTTP client that has opened the link."""
+def enter(link, cookies=None):
+    """An HTTP client that has opened the link; with cookies, one that has opened it before."""
     address = link.partition("/in/")[0]
-    headers = {"Origin": address}
-    visitor = httpx.Client(base_url=address, headers=headers, follow_redirects=True, timeout=60)
+    options = {"headers": {"Origin": address}, "follow_redirects": True, "timeout": 60}
+    visitor = httpx.Client(base_url=address, cookies=cookies, **options)
     VISITORS.append(visitor)
-    assert visitor.get(link).status_code == 200
+    assert visitor.post(link).status_code == 200
     return visitor
 
 
@@ -177,7 +177,8 @@ def test_a_training_killed_during_a_round_loses_no_reading(films, tmp_path):
     # the round is read without the training, which is then resumed
     room, wait_for = start(tmp_path, "serve", "run", "--port", "0")
     address = wait_for(r"(http://\S+)/in/\S+")[1]
-    visitor = enter(f"{address}/in/{link.rpartition('/')[2]}")  # the link is still valid
+    link = f"{address}/in/{link.rpartition('/')[2]}"  # still valid in the same browser
+    visitor = enter(link, visitor.cookies)
     round_ = open_round(visitor)
     for case in round_["cases"]:
         read(visitor, round_, case["number"], [6])

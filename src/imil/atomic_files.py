@@ -117,8 +117,10 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def _csv_safe(table: pd.DataFrame) -> pd.DataFrame:
     """The table with text that no spreadsheet calculates."""
-    texts = table.select_dtypes(exclude="number")
-    return table.assign(**{name: texts[name].map(_one_row) for name in texts})
+    safe = table.copy()
+    for name in table.select_dtypes(exclude="number"):
+        safe[name] = table[name].map(_one_row)
+    return safe
 
 
 def _one_row(cell: Any) -> Any:

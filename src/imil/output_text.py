@@ -11,11 +11,17 @@ import csv
 import html
 import logging
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-JOINERS = "\u200c\u200d"  # zero width; Persian and Hindi are not written without them
+# controls, format characters such as marks of direction, surrogates and breaks of lines; but not
+# the joiners without width (U+200C, U+200D), without which Persian and Hindi are not written
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b"
+    "\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0001\U000e0020-\U000e007f]"
+)
 FORMULA = re.compile(r"'*[=+\-@\t\r\n|%]")  # what spreadsheets calculate; OWASP, "CSV injection"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 LATEX_SPECIAL = {
@@ -123,18 +129,11 @@ def _visible(text: str, *, keep: str) -> str:
     """The text with what cannot be seen written out, but for the characters of `keep`."""
     if text.isprintable():
         return text
-    return "".join(
-        character if character in keep or _is_seen(character) else _escaped(character)
-        for character in text
-    )
 
+    def written_out(found: re.Match[str]) -> str:
+        character = found[0]
+        if character in keep:
+            return character
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
-def _is_seen(character: str) -> bool:
-    if character in JOINERS:
-        return True
-    # controls, format characters such as marks of direction, surrogates, breaks of lines
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return UNSEEN.sub(written_out, text)

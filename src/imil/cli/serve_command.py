@@ -31,11 +31,12 @@ def serve(
         bool, typer.Option("--insecure", help="Listen beyond this machine without https.")
     ] = False,
     behind_proxy: Annotated[
-        bool,
+        str | None,
         typer.Option(
-            "--behind-proxy", help="Trust a proxy's headers for client address and scheme."
+            metavar="ADDRESS",
+            help="Trust the headers of the proxy at this address for client address and scheme.",
         ),
-    ] = False,
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option(help="The address that readers use, if a proxy changes it.")
     ] = None,

@@ -75,6 +75,7 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
     if version != HEAD and not readonly:
         with database_errors(path):
             _migrate(engine)
+        schema_version(path)  # an older store may have had more than a migration looks at
     return engine
 
 
@@ -197,9 +198,12 @@ def _checked_version(path: Path) -> str | None:
         raise DBAPIError(None, None, error) from error
     finally:
         raw.close()
+    if not version:
+        raise damaged_row(path, "the version of its schema is missing")
     if version > HEAD:
         raise StoreError(
-            f"the store {path} has schema {version}, this imil knows {HEAD}: install a newer imil"
+            f"the store {path} has schema {version[:40]}, this imil knows {HEAD}: install a newer "
+            "imil"
         )
     return version
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, text, update
 
@@ -63,7 +64,12 @@ def erase_run(store: Store, run: str) -> None:
         rounds = select(schema.rounds.c.id).where(schema.rounds.c.run == run)
         cases = select(schema.cases.c.id).where(schema.cases.c.round.in_(rounds))
         links = select(schema.invitations.c.id).where(schema.invitations.c.run == run)
-        belongs = {"case": cases, "round": rounds, "invitation": links, "run": [run]}
+        belongs: dict[str, Any] = {
+            "case": cases,
+            "round": rounds,
+            "invitation": links,
+            "run": [run],
+        }
         with _changeable(db):
             audit = schema.audit
             nameless = {"run": ERASED, "who": ERASED, "detail": ""}

@@ -55,7 +55,13 @@ def key_file() -> Path:
 
 
 def _key() -> bytes:
-    return _read_key(key_file())
+    try:
+        path = key_file()
+    except RuntimeError as error:
+        raise StoreError(
+            f"there is no home folder for the key of this machine: name a file with {VARIABLE}"
+        ) from error
+    return _read_key(path)
 
 
 @lru_cache(maxsize=4)
@@ -64,7 +70,7 @@ def _read_key(path: Path) -> bytes:
         with suppress(FileExistsError):
             _write_key(path)
         key = path.read_bytes()
-    except (OSError, RuntimeError) as error:  # the second: no home folder
+    except OSError as error:
         raise StoreError(
             f"the key of this machine, {path}, cannot be used ({error}): name a file that can be "
             f"written with {VARIABLE}"

@@ -7,6 +7,7 @@ import os
 import sys
 import webbrowser
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,16 @@ def _room(run: Run, store: Store, console: Console) -> AbstractContextManager[Re
         data=run.data,
         folder=run.folder.cases,
     )
-    return reading_room(run, store, console, fallback=fallback, open_link=webbrowser.open)
+    folder = run.folder.path
+    return reading_room(
+        run, store, console, fallback=fallback, open_link=partial(_open, folder=folder)
+    )
+
+
+def _open(link: str, folder: Path) -> None:
+    from imil.web.redirect_file import open_link  # here: the web part may be missing
+
+    open_link(link, folder)
 
 
 def _has_browser() -> bool:

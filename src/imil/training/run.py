@@ -295,7 +295,8 @@ class Run:
 
     def _description(self) -> Description:
         """How the trained network is used."""
-        grid, squares = None, ()
+        grid: tuple[int, int] | None = None
+        squares: tuple[int, ...] = ()
         if self.folder.field_of_view.exists():
             seen, squares = read_field(self.folder.field_of_view)
             grid = seen.rows, seen.cols

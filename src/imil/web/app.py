@@ -21,7 +21,9 @@ from imil.store import Store
 from imil.web import error_responses, sign_in
 from imil.web.middleware import SecurityMiddleware
 from imil.web.page_files import PageFiles
-from imil.web.routes import learned, lobby, pixels, practice, reading, results
+from imil.web.room_audit import OpenedFilms
+from imil.web.routes import learned, lobby, pixels, practice, reading, renewal, results
+from imil.web.shared_films import SharedFilms
 from imil.web.sign_in import FailedSignIns
 
 log = logging.getLogger("imil.web")
@@ -58,12 +60,13 @@ def create_app(
     app.state.store = store
     app.state.cookie = sign_in.cookie_name(store)
     app.state.failed_sign_ins = FailedSignIns()
+    app.state.films, app.state.opened_films = SharedFilms(), OpenedFilms()
     app.state.view = pixels.model_view_loader(store)
     app.state.public_url = public_url.rstrip("/") if public_url else None
     app.state.secure = bool(public_url and public_url.startswith("https:"))
     error_responses.add_error_handlers(app)
     # practice first: its paths also match those of rounds
-    for part in (sign_in, practice, reading, pixels, learned, lobby, results):
+    for part in (sign_in, practice, reading, pixels, learned, lobby, renewal, results):
         app.include_router(part.router)
     _add_page_and_description(app)
     app.add_middleware(GZipMiddleware)

@@ -22,7 +22,8 @@ from imil.errors import ImilError, StoreError
 from imil.reader_names import AUTOMATIC, OWNER
 from imil.safe_path import child_environment
 from imil.store import Store
-from imil.store.invitations import DAYS, Kind, invitations, invite, revoke, revoke_foreign
+from imil.store.invitations import DAYS, Kind, invitations, invite, revoke
+from imil.store.links import revoke_foreign
 from imil.store.run_progress import Progress, Protocol
 from imil.web.app import find_store
 from imil.web.server import ServerConfig, make_server, open_socket

@@ -186,6 +186,11 @@ export const api = {
       call("POST", "api/invitations", { name, days })
     ),
   /** @param {string} id */
+  renew: (id) =>
+    /** @type {Promise<{link: string, name: string, expires: string}>} */ (
+      call("POST", `api/invitations/${encodeURIComponent(id)}/renewal`, {})
+    ),
+  /** @param {string} id */
   revoke: (id) => call("DELETE", `api/invitations/${encodeURIComponent(id)}`),
   /** @param {string} round */
   close: (round) => call("POST", `api/rounds/${encodeURIComponent(round)}/close`, {}),
@@ -198,5 +203,6 @@ export const api = {
     /** @type {Promise<{at: string, who: string, what: string, detail: string}[]>} */ (
       call("GET", "api/audit")
     ),
+  lock: () => call("POST", "api/lock", {}),
   signOut: () => call("POST", "api/sign-out", {}),
 };

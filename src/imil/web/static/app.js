@@ -11,6 +11,7 @@ import { AnswerHistory } from "./answer_history.js";
 import { PAUSE } from "./answer_gate.js";
 import { Outbox } from "./outbox.js";
 import { openLocalStore } from "./local_store.js";
+import { watchIdle } from "./idle_timer.js";
 
 /** @typedef {import("./api.js").Session} Session */
 /** @typedef {import("./api.js").Round} Round */
@@ -265,6 +266,7 @@ async function start() {
   const root = /** @type {Element} */ (document.querySelector("#app"));
   try {
     const app = new App(await api.session(), root);
+    watchIdle(app);
     await app.route();
     setTimeout(() => void app.prefetchModules(), 1500);
   } catch (error) {

@@ -14,6 +14,7 @@ export class LobbyPage extends HTMLElement {
   #app;
   #live = h("div", { class: "live" });
   #links = h("div", { class: "links" });
+  #newLink = h("div", { class: "link", role: "status" });
   #error = h("p", { class: "message", role: "alert" });
   #timer = 0;
   #last = "";
@@ -99,7 +100,12 @@ export class LobbyPage extends HTMLElement {
         h("th", { scope: "row" }, invitation.name),
         h("td", {}, invitation.kind),
         h("td", {}, linkState(invitation)),
-        h("td", {}, !invitation.revoked && h("button", { type: "button", class: "quiet", onclick: () => void this.#revoke(invitation) }, "Revoke")),
+        h(
+          "td",
+          {},
+          invitation.kind === "reader" && h("button", { type: "button", class: "quiet", onclick: () => void this.#renew(invitation) }, "New link"),
+          !invitation.revoked && h("button", { type: "button", class: "quiet", onclick: () => void this.#revoke(invitation) }, "Revoke"),
+        ),
       ),
     );
     return table(["Name", "Kind", "Link", ""], rows);
@@ -108,7 +114,7 @@ export class LobbyPage extends HTMLElement {
   #form() {
     const name = h("input", { id: "invite-name", required: true, maxlength: 80, autocomplete: "off", placeholder: "Dr. Lee" });
     const days = h("input", { id: "invite-days", type: "number", min: 1, max: 365, value: 30, required: true });
-    const output = h("div", { class: "link", role: "status" });
+    const output = this.#newLink;
     const send = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       try {
@@ -151,6 +157,12 @@ export class LobbyPage extends HTMLElement {
   async #revoke({ id, name }) {
     if (!confirm(`Revoke the link of ${name}? It stops working immediately, also in open browsers.`)) return;
     await this.#runAction(() => api.revoke(id));
+  }
+
+  /** @param {{id: string, name: string}} invitation */
+  async #renew({ id, name }) {
+    if (!confirm(`Make a new link for ${name}? The old one stops working immediately, also in open browsers.`)) return;
+    await this.#runAction(async () => fill(this.#newLink, ...newLinkFields(name, (await api.renew(id)).link)));
   }
 
   /** @param {() => Promise<unknown>} command */
