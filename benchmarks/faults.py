@@ -223,7 +223,7 @@ def slow(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
         url = reader.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
         reader.get(url)
         before = _resident(room.process.pid)
-        head = f"GET {url} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: deflate\r\n"
+        head = f"GET /{url} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: deflate\r\n"
         ((name, token),) = reader.cookies.items()
         head += f"Cookie: {name}={token}\r\n\r\n"
         for _ in range(count):

@@ -45,7 +45,8 @@ def test_a_link_and_every_address_of_the_page_stay_under_the_prefix(proxy, store
             image = httpx.URL(f"{public}/").join(round_["cases"][0]["image"]["url"])
             assert browser.get(image).status_code == 200
             root = public.removesuffix(PREFIX.rstrip("/"))
-            assert browser.get(f"{root}/api/rounds/70").status_code == 404
+            # nginx has no such file, or may not look for it
+            assert browser.get(f"{root}/api/rounds/70").status_code in (403, 404)
 
 
 @PROXIES
@@ -65,6 +66,7 @@ def test_a_case_is_read_in_a_browser_behind_a_prefix(proxy, store, tmp_path):
         page.get_by_role("button", name="Submit", exact=True).first.click()
         page.wait_for_selector("imil-case[data-case='2'][data-state=painted]")
         page.wait_for_selector(".state[data-state=good]")
+        page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="sign out").click()
         page.get_by_role("heading", name="Sign in with your link").wait_for()
         assert page.url == f"{public}/"
