@@ -29,6 +29,7 @@ http {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/room.pem;
     ssl_certificate_key {folder}/room.key;
+    location / {{ return 404; }}
     location {prefix} {{
       proxy_pass {upstream}/;
       proxy_set_header Host $host:$server_port;
@@ -95,7 +96,10 @@ def own_proxy(folder, port, upstream):
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "room.pem", folder / "room.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # the handshake in the connection's own thread: a browser opens some that it does not use yet
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

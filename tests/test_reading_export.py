@@ -118,11 +118,11 @@ def test_the_page_draws_every_answer_and_offers_the_table(store, address):
         cell.get_by_text("changed 1×").wait_for()
         outline = cell.locator(".grid-chosen").bounding_box()
         frame = cell.locator(".frame").bounding_box()
-        # squares 6 and 7 are the two in the middle of the second row
-        left, top = (outline[at] - frame[at] for at in ("x", "y"))
-        assert left / frame["width"] == pytest.approx(0.25, abs=0.03)
-        assert top / frame["height"] == pytest.approx(0.25, abs=0.03)
-        assert outline["width"] / frame["width"] == pytest.approx(0.5, abs=0.06)
+        # squares 6 and 7 are the two in the middle of the second of four rows
+        across = (outline["x"] + outline["width"] / 2 - frame["x"]) / frame["width"]
+        down = (outline["y"] + outline["height"] / 2 - frame["y"]) / frame["height"]
+        assert (across, down) == pytest.approx((0.5, 0.375), abs=0.01)
+        assert outline["width"] / frame["width"] == pytest.approx(0.5, abs=0.1)
         owner.wait_until("[...document.images].every((one) => one.naturalWidth > 0)")
         with owner.page.expect_download() as download:
             owner.page.get_by_role("link", name="Download all readings (CSV)").click()

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from browsers import chromium
+from browsers import TIMEOUT, chromium
 from proxies import PREFIX, free_port, make_certificate, nginx_proxy, own_proxy
 from rooms import link, make_store, serving
 
@@ -53,6 +53,7 @@ def test_a_link_and_every_address_of_the_page_stay_under_the_prefix(proxy, store
 def test_a_case_is_read_in_a_browser_behind_a_prefix(proxy, store, tmp_path):
     with behind(proxy, store, tmp_path) as public, chromium() as browser:
         context = browser.new_context(ignore_https_errors=True)
+        context.set_default_timeout(TIMEOUT)
         page = context.new_page()
         addresses, errors = [], []
         page.on("request", lambda request: addresses.append(request.url))

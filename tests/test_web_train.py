@@ -133,7 +133,9 @@ def _command_line(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_training_that_waits_for_readers_ends_at_a_signal_and_is_resumed(films, tmp_path, number):
+def test_a_training_that_waits_for_readers_ends_at_a_signal_and_keeps_its_round(
+    films, tmp_path, number
+):
     process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
     visitor = enter(wait_for(r"Read here: +(\S+)")[1])
     round_ = open_round(visitor)
