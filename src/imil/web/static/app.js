@@ -40,6 +40,8 @@ export class App {
   /** @param {Session} session @param {Element} root */
   constructor(session, root) {
     this.session = session;
+    /** Since when the server has not answered. @type {Date | null} */
+    this.unreachableSince = null;
     this.localStore = openLocalStore(session);
     this.outbox = new Outbox(this.localStore);
     this.history = new AnswerHistory(this.localStore, this.outbox);
@@ -52,6 +54,7 @@ export class App {
     this.outbox.addEventListener("change", () => this.topBar.updateStatus());
     this.outbox.addEventListener("rejected", () => void this.poll());
     window.addEventListener("popstate", () => void this.route());
+    for (const event of ["online", "focus"]) window.addEventListener(event, () => void this.poll());
     setInterval(() => void this.poll(), POLL_INTERVAL);
   }
 
@@ -218,13 +221,26 @@ export class App {
     try {
       const before = JSON.stringify([this.session.rounds.map(({ id, state }) => [id, state]), this.session.training, this.session.result]);
       this.session = await api.session();
+      this.#setReachable(true);
       const { rounds, training, result } = this.session;
       this.topBar.updateStatus();
       if (JSON.stringify([rounds.map(({ id, state }) => [id, state]), training, result]) === before) return;
       this.#sessionChanged();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.showSignedOut();
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 401) this.showSignedOut();
+      else this.#setReachable(false);
     }
+  }
+
+  /** What the page says of training and saving holds only while the server answers.
+   * @param {boolean} reachable */
+  #setReachable(reachable) {
+    if (reachable === (this.unreachableSince === null)) return;
+    this.unreachableSince = reachable ? null : new Date();
+    this.topBar.updateStatus();
+    const finished = this.main.querySelector(".finished");
+    if (finished) void lazyModules.finished().then(({ finishedPage }) => finished.isConnected && fill(this.main, finishedPage(this)));
   }
 
   #sessionChanged() {

@@ -1,7 +1,7 @@
 // The bar at the top: study, progress, and whether all readings are saved.
 
 import { api } from "./api.js";
-import { fill, h, plural } from "./dom.js";
+import { clock, fill, h, plural } from "./dom.js";
 import { clearLocalStores } from "./local_store.js";
 import { answerText } from "./reading_state.js";
 
@@ -57,10 +57,11 @@ function showAnswer(app, place) {
 }
 
 /** @param {App} app @returns {{text: string, kind: string}} */
-function saveState({ outbox, session, localStore }) {
+function saveState({ outbox, session, localStore, unreachableSince }) {
   const pendingText = outbox.pendingCount > 0 ? `${plural(outbox.pendingCount, "reading")} not sent yet` : "";
   if (outbox.signedOut) return { text: ["Signed out", pendingText].filter(Boolean).join(", "), kind: "bad" };
   if (outbox.offline) return { text: ["Offline", pendingText || "your work is saved in this browser"].join(": "), kind: "bad" };
+  if (unreachableSince) return { text: [`Server not reached since ${clock(unreachableSince)}`, pendingText].filter(Boolean).join(", "), kind: "bad" };
   if (outbox.storeError) return { text: pendingText, kind: "bad" };
   if (outbox.pendingCount > 0) return { text: "Saving…", kind: "busy" };
   if (!localStore.persistent) return { text: "This browser cannot save drafts: submit the case before you close the tab", kind: "bad" };
