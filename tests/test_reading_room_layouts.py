@@ -189,7 +189,7 @@ def test_contours_are_where_the_value_is_and_without_colour(browser, room):
             const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
             let count = 0;
             for (let i = 0; i < data.length; i += 4) {
-                count += Math.min(data[i], data[i + 1], data[i + 2]) > 245;
+                count += Math.min(data[i], data[i + 1], data[i + 2]) > 200;
             }
             return count;
         })()"""

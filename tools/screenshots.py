@@ -38,7 +38,7 @@ INPUT = 224  # pixels of the model's input
 MAX_BYTES = 300_000  # of a screenshot
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-PAINTED = "[data-state=painted]"
+PAINTED = "[data-state=painted][data-ready]"  # and can be answered
 ANSWERS = ["6 10"] * CASES  # squares; those of the lesion, for phantoms
 
 
@@ -101,6 +101,9 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
     )
     page.evaluate("document.activeElement.blur()")
     shoot(page, "case")
+    page.click("[data-command=layout-side]")
+    shoot(page, "sides")
+    page.click("[data-command=layout-single]")
     press_keys(page, "t", "3", "?")
     shoot(page, "keys")
     press_keys(page, "Escape", "Enter")
@@ -121,7 +124,11 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
     page.get_by_role("heading", name="Your readings").wait_for()
     page.wait_for_timeout(1500)
     shoot(page, "review")
-    for name, size in {"tablet": (1024, 768, 1), "phone": (390, 844, 2)}.items():
+    for name, size in {
+        "tablet": (1024, 768, 1),
+        "upright": (1200, 1920, 1),
+        "phone": (390, 844, 2),
+    }.items():
         small = open_page(link(f"Dr. {name.title()}"), *size)
         small.get_by_role("button", name="Start reading").click()
         wait_painted(small, 1)

@@ -23,7 +23,7 @@ const ORIENTATIONS = /** @type {["left" | "right" | "horizontal" | "vertical" | 
   ["horizontal", "flip-horizontal", "Flip horizontally"],
   ["vertical", "flip-vertical", "Flip vertically"],
 ]);
-const PRESETS = ["full range", "1–99 %", "dark regions", "bright regions"];
+const PRESETS = ["full range", "1st to 99th percentile", "dark regions", "bright regions"];
 
 export class Toolbar {
   #tools;
@@ -42,18 +42,13 @@ export class Toolbar {
     this.#invert = /** @type {HTMLButtonElement} */ (orientationButtons[0]);
     this.#layouts = LAYOUTS.map(([name, label]) => button(`layout-${name}`, label, icon(name)));
     this.#bare = button("bare", "Film alone", icon("bare"));
-    const presets = h(
-      "select",
-      { "aria-label": "Window presets", onchange: () => (callbacks.run(presets.value), (presets.value = "")) },
-      h("option", { value: "" }, "Window…"),
-      ...PRESETS.map((label, i) => h("option", { value: `preset-${i + 1}` }, `${i + 1}  ${label}`)),
-    );
+    const presets = PRESETS.map((label, i) => button(`preset-${i + 1}`, `Window ${i + 1}: ${label}`, String(i + 1)));
     const keep = h("input", { type: "checkbox", checked: keepWindow, onchange: () => callbacks.keep(keep.checked) });
     this.element = h(
       "div",
       { class: "tools", role: "toolbar", "aria-label": "Image tools" },
       h("div", { class: "set", role: "group", "aria-label": "Left mouse button" }, ...this.#tools),
-      h("div", { class: "set wide" }, presets, h("label", { class: "check", title: "Use this window for the next case too" }, keep, "keep")),
+      h("div", { class: "set", role: "group", "aria-label": "Window" }, ...presets, h("label", { class: "check", title: "Use this window for the next case too" }, keep, "keep")),
       h("div", { class: "set" }, ...orientationButtons),
       h(
         "div",
