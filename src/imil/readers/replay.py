@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from imil.cases import Case, Reading, Round
+from imil.data.cell_text import clean
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.readers.reading_table import UNNAMED, Row, load_rows, write_rows
@@ -78,7 +79,8 @@ class Replay:
     def __init__(self, path: Path, rows: Sequence[Row], *, strict: bool) -> None:
         self.path, self._strict = path, strict
         self._by_round = {(row.key, row.epoch): row for row in rows}  # the last one counts
-        self._by_key = {row.key: row for row in rows}
+        # as spreadsheets change keys: spaces, what is invisible, the Unicode form
+        self._by_clean_key = {(clean(row.key), row.epoch): row for row in rows}
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -117,14 +119,17 @@ class Replay:
             yield row.reading(case) if row else self._skip(case)
 
     def _row(self, case: Case) -> Row | None:
-        return self._by_round.get((case.key, case.epoch)) or self._by_round.get((case.key, None))
+        for rows, key in (self._by_round, case.key), (self._by_clean_key, clean(case.key)):
+            if row := rows.get((key, case.epoch)) or rows.get((key, None)):
+                return row
+        return None
 
     def _skip(self, case: Case) -> Reading:
         return Reading(case.id, NOBODY, "skip", reason=f"{self.path.name} has no reading of it")
 
     def _no_reading_message(self, case: Case) -> str:
         epochs = sorted({epoch for _, epoch in self._by_round if epoch is not None})
-        if not any(row_key == case.key for row_key, _ in self._by_round) or not epochs:
+        if not any(clean(key) == clean(case.key) for key, _ in self._by_round) or not epochs:
             return (
                 f"{self.path} has no reading of any case of this round (the first is "
                 f"'{case.key}'): give the readings of the same samples"
@@ -138,17 +143,17 @@ class Replay:
 
 def _rows_of(reader: str, rows: Sequence[Row], path: Path) -> Sequence[Row]:
     """The rows of that reader; all rows if fewer than two readers are named."""
-    names = sorted({row.reader for row in rows} - {UNNAMED})
+    names = sorted({clean(row.reader) for row in rows} - {UNNAMED})
     if len(names) < 2:
         return rows
     similar = [name for name in names if re.sub(r"[^A-Za-z0-9_-]+", "-", name) == reader]
-    matches = [reader] if reader in names else similar
+    matches = [clean(reader)] if clean(reader) in names else similar
     if len(matches) != 1:
         raise DataError(
             f"{path} has readings of {', '.join(names)}, and none of them matches "
             f"'{reader}': give the reader one of these names (imil train: --reader-name)"
         )
-    return [row for row in rows if row.reader == matches[0]]
+    return [row for row in rows if clean(row.reader) == matches[0]]
 
 
 def _is_store(path: Path) -> bool:
