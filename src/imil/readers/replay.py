@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from imil.cases import Case, Reading, Round
+from imil.data.cell_text import clean
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.reader_names import EVERYBODY, NOBODY
@@ -84,8 +85,11 @@ class Replay:
         # of each reader the last one counts
         self._rows = {(row.key, row.epoch, row.reader): row for row in rows}
         self._of_keys: dict[str, list[Row]] = {}
+        # as spreadsheets change keys: spaces, what is invisible, the Unicode form
+        self._of_clean_keys: dict[str, list[Row]] = {}
         for row in self._rows.values():
             self._of_keys.setdefault(row.key, []).append(row)
+            self._of_clean_keys.setdefault(clean(row.key), []).append(row)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -136,7 +140,7 @@ class Replay:
 
     def _rows_for(self, case: Case) -> list[Row]:
         """The row of each reader: that of the case's round before one without an epoch."""
-        rows = self._of_keys.get(case.key, [])
+        rows = self._of_keys.get(case.key) or self._of_clean_keys.get(clean(case.key), [])
         any_round = {row.reader: row for row in rows if row.epoch is None}
         of_round = {row.reader: row for row in rows if row.epoch == case.epoch}
         return list({**any_round, **of_round}.values())
@@ -146,7 +150,7 @@ class Replay:
 
     def _no_reading_message(self, case: Case) -> str:
         epochs = sorted({row.epoch for row in self.rows if row.epoch is not None})
-        if case.key not in self._of_keys or not epochs:
+        if clean(case.key) not in self._of_clean_keys or not epochs:
             return (
                 f"{self.path} has no reading of any case of this round (the first is "
                 f"'{case.key}'): give the readings of the same samples"
@@ -160,18 +164,18 @@ class Replay:
 
 def _rows_of(reader: str, rows: Sequence[Row], path: Path) -> Sequence[Row]:
     """The rows of that reader; all rows if fewer than two readers are named."""
-    names = sorted({row.reader for row in rows} - {UNNAMED})
+    names = sorted({clean(row.reader) for row in rows} - {UNNAMED})
     if len(names) < 2:
         return rows
     similar = [name for name in names if re.sub(r"[^A-Za-z0-9_-]+", "-", name) == reader]
-    matches = [reader] if reader in names else similar
+    matches = [clean(reader)] if clean(reader) in names else similar
     if len(matches) != 1:
         raise DataError(
             f"{path} has readings of {', '.join(names)}, and none of them matches "
             f"'{reader}': give the reader one of these names (imil train: --reader-name), or "
             f"'{EVERYBODY}' to merge the answers of all"
         )
-    return [row for row in rows if row.reader == matches[0]]
+    return [row for row in rows if clean(row.reader) == matches[0]]
 
 
 def _id(reading: Reading) -> str:
