@@ -22,7 +22,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -92,7 +92,7 @@ def rights(store: Store, room: ServerProcess) -> dict[str, int]:
     result = Counter({"requests": 0, "wrong": 0})
     for kind in (None, "forged", "reader", "owner"):
         for method, path in routes:
-            with browser(store, room, kind if kind != "forged" else None) as client:
+            with closing(browser(store, room, None if kind == "forged" else kind)) as client:
                 if kind == "forged":
                     client.cookies.set("imil_session", "A" * 43)
                 url = path.format_map(_Values())
@@ -200,7 +200,7 @@ def _add_readings(path: Path, out: int) -> None:
 def idle(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
     """Connections that send nothing or half a request, and a reader beside them."""
     statuses, slowest = Counter(), 0.0
-    with browser(store, room, "reader") as reader, ExitStack() as stack:
+    with closing(browser(store, room, "reader")) as reader, ExitStack() as stack:
         for i in range(count):
             waiting = stack.enter_context(socket.create_connection(("127.0.0.1", room.port)))
             if i % 2:
@@ -209,7 +209,7 @@ def idle(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
                 start = time.perf_counter()
                 statuses[reader.get("/api/session").status_code] += 1
                 slowest = max(slowest, time.perf_counter() - start)
-        with browser(store, room, "reader") as new:
+        with closing(browser(store, room, "reader")) as new:
             statuses[new.get("/api/session").status_code] += 1
     refused = sum(count for status, count in statuses.items() if status != 200)
     asked = sum(statuses.values())
@@ -218,7 +218,7 @@ def idle(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
 
 def slow(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
     """Memory of the server in MB before and while readers take a film very slowly."""
-    with browser(store, room, "reader") as reader, ExitStack() as stack:
+    with closing(browser(store, room, "reader")) as reader, ExitStack() as stack:
         url = reader.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
         reader.get(url)
         before = _resident(room.process.pid)
@@ -252,10 +252,11 @@ def main() -> None:
         }
         store = make_store(folder / "room")
         with start_server_process(store.path, "films", config=ServerConfig(port=0)) as room:
-            result["routes by visitors"] = rights(store, room)
             result["posts"] = posts(store, room, 100 if full else 10, 34 if full else 10)
             result["idle connections"] = idle(store, room, 1010 if full else 450)
             result["slow readers"] = slow(store, room, 100 if full else 20)
+            # last: the owner closes the round
+            result["routes by visitors"] = rights(store, room)
         store.close()
     for what, figures in result.items():
         print(f"{what}: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()))
