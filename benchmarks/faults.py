@@ -113,7 +113,10 @@ class _Values(dict):
 
 
 def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[str, int]:
-    """Readings posted at the same time, each twice; errors, lost and doubled ones."""
+    """Readings posted at the same time, each twice; refused, lost and doubled ones.
+
+    Where the store was locked for too long, the page is told to try again, and so does this.
+    """
     clients = [browser(store, room, "reader") for _ in range(readers)]
 
     def post(client: httpx.Client) -> list[tuple[str, int]]:
@@ -123,8 +126,11 @@ def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[st
             url = f"/api/rounds/70/cases/{i % CASES + 1}/readings/{id_}"
             body = {"verdict": "focus", "squares": [6], "reason": "", "seconds": 1.0}
             for _ in range(2):
-                answer = client.put(url, json=body | {"squaresBefore": None})
-                sent.append((id_, answer.status_code))
+                status = 423
+                while status == 423:
+                    answer = client.put(url, json=body | {"squaresBefore": None})
+                    status = answer.status_code
+                    sent.append((id_, status))
         return sent
 
     with ThreadPoolExecutor(readers) as pool:
@@ -135,7 +141,8 @@ def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[st
     confirmed = {id_ for id_, status in sent if status == 200}
     return {
         "posts": len(sent),
-        "errors": sum(status != 200 for _, status in sent),
+        "told to try again": sum(status == 423 for _, status in sent),
+        "errors": sum(status not in (200, 423) for _, status in sent),
         "lost": len(confirmed - stored.keys()),
         "doubled": sum(count > 1 for count in stored.values()),
     }
