@@ -35,6 +35,7 @@ from imil.store.invitations import invite
 from imil.web.app import create_app
 from imil.web.child_server import ServerProcess, start_server_process
 from imil.web.server import ServerConfig
+from imil.web.sign_in import cookie_name
 
 CASES, SIDE = 4, 2048  # films of 4 MB that cannot be compressed
 FORK = multiprocessing.get_context("fork")
@@ -94,7 +95,7 @@ def rights(store: Store, room: ServerProcess) -> dict[str, int]:
         for method, path in routes:
             with closing(browser(store, room, None if kind == "forged" else kind)) as client:
                 if kind == "forged":
-                    client.cookies.set("imil_session", "A" * 43)
+                    client.cookies.set(cookie_name(store), "A" * 43)
                 url = path.format_map(_Values())
                 body = None if method in ("get", "delete") else {}
                 status = client.request(method, url, json=body).status_code
@@ -229,8 +230,9 @@ def slow(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
         url = reader.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
         reader.get(url)
         before = _resident(room.process.pid)
-        head = f"GET {url} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: deflate\r\n"
-        head += f"Cookie: imil_session={reader.cookies['imil_session']}\r\n\r\n"
+        head = f"GET /{url} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: deflate\r\n"
+        ((name, token),) = reader.cookies.items()
+        head += f"Cookie: {name}={token}\r\n\r\n"
         for _ in range(count):
             waiting = stack.enter_context(socket.create_connection(("127.0.0.1", room.port)))
             waiting.sendall(head.encode())

@@ -72,8 +72,14 @@ class ReaderBrowser:
         return self
 
     def wait_for_case(self, number):
-        """Wait until the image of this case is on the screen."""
-        self.page.wait_for_selector(f"imil-case[data-case='{number}'][data-state=painted]")
+        """Wait until this case can be answered: film and prediction have been on the screen."""
+        self.page.wait_for_selector(
+            f"imil-case[data-case='{number}'][data-state=painted][data-ready]"
+        )
+
+    def wait_until_ready(self):
+        """Wait until the case on the screen can be answered."""
+        self.page.wait_for_selector("imil-case[data-ready]")
 
     def press_keys(self, *names):
         for name in names:

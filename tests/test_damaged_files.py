@@ -11,7 +11,7 @@ from imil.run_folder import RunFolder
 from imil.settings import load_toml, resolve
 from imil.study.plan import make_plan
 from imil.study.study_folder import StudyFolder
-from imil.training.prediction_files import read_metrics
+from imil.training.outputs.prediction_files import read_metrics
 from imil.training.treatment_files import read_decisions, read_field
 
 DEEP = "[" * 100_000 + "]" * 100_000

@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import unicodedata
+from html import unescape
 
 import numpy as np
 import pytest
@@ -15,16 +16,16 @@ from imil.cli.exit_codes import errors_as_exit_codes
 from imil.data.splits import read_splits, write_splits
 from imil.data.table import Table
 from imil.errors import DataError
-from imil.output_text import LogFormatter, escaped_html, log_line
+from imil.output_text import LogFormatter, html_text, log_line
 from imil.readers.console import _show_text
 from imil.readers.reading_table import Row, load_rows, write_rows
 from imil.store import Store
 from imil.study.reader_sessions import session
 from imil.study.report.latex import latex
 from imil.terminal_console import TerminalConsole
-from imil.training.case_report import write_case_report
+from imil.training.outputs.case_report import write_case_report
+from imil.training.outputs.terminal_tables import round_tables
 from imil.training.predict_images import ImagePredictions, write_csv
-from imil.training.terminal_tables import round_tables
 from imil.web.server import _configure_log
 from imil.web.sign_in import _error_page
 
@@ -135,7 +136,7 @@ def test_a_page_has_the_text_and_nothing_hidden(store, tmp_path, text):
         assert unseen(html, "\n\t") == set()
         assert "<script>alert" not in html
         assert "<img src=x" not in html
-    assert escaped_html(text) in message
+    assert str(html_text(text)) in unescape(message)
 
 
 def test_every_character_that_is_not_seen_is_written_out():

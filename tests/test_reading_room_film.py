@@ -137,7 +137,7 @@ def test_a_lost_graphics_context_is_replaced_and_restored(reader):
     assert np.array_equal(displayed(reader), before)
 
 
-def test_a_missing_image_is_reported_and_the_case_can_still_be_read(browser, address):
+def test_a_case_whose_image_is_missing_can_be_skipped_and_nothing_else(browser, address):
     reader = ReaderBrowser(browser, address[0])
     reader.page.route(
         "**/api/images/*",
@@ -148,6 +148,9 @@ def test_a_missing_image_is_reported_and_the_case_can_still_be_read(browser, add
     reader.click_button("Start reading")
     reader.page.get_by_text("The image is missing.").wait_for()
     reader.click_button("Not assessable")
+    reader.page.get_by_text("The film is missing: this case can only be skipped.").wait_for()
+    assert reader.page.get_attribute("imil-case", "data-case") == "1"
+    reader.click_button("Skip")
     reader.page.wait_for_selector("imil-case[data-case='2']")
     reader.context.close()
 

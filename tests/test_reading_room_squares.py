@@ -203,6 +203,7 @@ def test_a_first_look_without_the_model_has_no_misleading_squares(browser, tmp_p
             reader.page.locator("#numbers").fill("6")
             reader.click_button("Show the model’s prediction")
             reader.wait_until("document.querySelector('imil-case').dataset.phase === 'revealed'")
+            reader.wait_until_ready()
             reader.click(4, 4)
             assert marks(reader) == ("6", "4")
             reader.press_keys("Enter")

@@ -158,7 +158,9 @@ def test_of_several_readers_the_named_one_answers(tmp_path):
         first, second, *_ = replay(path, reader=name)(CASES)
         assert first.squares == chosen
         assert second.reader == NOBODY, "whose row 3 is nobody can know"
-    assert next(replay(path)(CASES)).squares == (3,), "else the last row counts"
+    every = [(one.reader, one.squares) for one in list(replay(path)(CASES))[:3]]
+    assert every == [("Dr. Lee", (1,)), ("Wu", (3,)), ("replay", (2,))], "else each answers"
+    assert list(replay(path, reader="all").rows) == list(replay(path).rows)
 
 
 @pytest.mark.parametrize("more", ["", "film-3,1,Dr Lee\n"], ids=["another", "two alike"])

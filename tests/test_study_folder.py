@@ -11,7 +11,7 @@ from imil.errors import DataError
 from imil.predictions import Predictions
 from imil.study.study_folder import StudyFolder
 from imil.study.study_predictions import select_images
-from imil.training.prediction_files import write_predictions
+from imil.training.outputs.prediction_files import write_predictions
 
 PROBS = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])
 LABELS = np.array([1, 0, 0])

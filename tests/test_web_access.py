@@ -78,10 +78,13 @@ RIGHTS = {
     # the reader has read one case of three, the owner none
     ("POST", "/api/rounds/{epoch}/finish"): (401, 401, 409, 404, 409),
     ("GET", "/api/lobby"): OWNER,
+    ("GET", "/api/rounds/{epoch}/results"): OWNER,
+    ("GET", "/api/readings.csv"): OWNER,
     ("GET", "/api/audit"): OWNER,
     ("POST", "/api/invitations"): OWNER,
     ("DELETE", "/api/invitations/{invitation}"): OWNER,
     ("POST", "/api/rounds/{epoch}/close"): OWNER,
+    ("POST", "/api/rounds/{epoch}/reopen"): OWNER,
     ("POST", "/api/sign-out"): SIGNED_IN,
 }
 VISITORS = ("anonymous", "invalid", "reader", "other", "owner")
@@ -107,6 +110,11 @@ def store(tmp_path):
 def address(store):
     with serving(store.path) as url:
         yield url
+
+
+def cookie_of(address):
+    """The name of the session cookie of a server."""
+    return APPS[address].state.cookie
 
 
 def routes(app):
@@ -159,7 +167,7 @@ def test_every_route_is_open_to_the_right_visitors_only(store, address):
     for column, who in enumerate(VISITORS):
         with visiting(address, secrets.get(who)) as browser:
             if who == "invalid":
-                browser.cookies.set("imil_session", "A" * 43)
+                browser.cookies.set(cookie_of(address), "A" * 43)
             for method, path in ordered:
                 ids = {"reading": f"{column:032x}", "look": f"{column:032x}"}
                 answer = request(browser, method, path, values | ids)
@@ -179,7 +187,7 @@ def test_rounds_of_two_runs_at_the_same_epoch_are_separate(store, address):
 def test_the_link_becomes_a_cookie_and_leaves_the_address_bar(store, address):
     with visiting(address) as browser:
         answer = browser.post(f"/in/{link(store)}")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "../")
     cookie = answer.headers["set-cookie"]
     flags = {part.strip().lower() for part in cookie.split(";")}
     assert {"httponly", "samesite=strict", "path=/"} <= flags
@@ -189,7 +197,7 @@ def test_the_link_becomes_a_cookie_and_leaves_the_address_bar(store, address):
 def test_no_secret_is_in_the_store(store, address):
     secret = link(store)
     with visiting(address, secret) as browser:
-        token = browser.cookies["imil_session"]
+        token = browser.cookies[cookie_of(address)]
     store.close()
     for file in store.path.parent.iterdir():
         assert secret.encode() not in file.read_bytes()
@@ -235,13 +243,13 @@ def test_a_session_ends_when_its_link_expires(store, address):
 def test_signing_out_ends_one_session_and_clears_the_browser(store, address):
     secret = link(store)
     with visiting(address, secret) as one, visiting(address, link(store)) as two:
-        token = one.cookies["imil_session"]
+        token = one.cookies[cookie_of(address)]
         answer = one.post("/api/sign-out", json={})
         assert answer.status_code == 200
         assert answer.headers["clear-site-data"] == '"cache", "storage"'
-        assert "imil_session" not in one.cookies
+        assert cookie_of(address) not in one.cookies
         assert one.post(f"/in/{secret}").status_code == 410, "the link is used up"
-        one.cookies.set("imil_session", token)
+        one.cookies.set(cookie_of(address), token)
         assert one.get("/api/session").status_code == 401
         assert two.get("/api/session").status_code == 200
 
@@ -341,7 +349,7 @@ def test_configured_host_names_are_accepted(store):
         own = {"Host": "reading.example.org", "Origin": "https://reading.example.org"}
         answer = browser.post(f"/in/{link(store)}", headers=own)
         cookie = answer.headers["set-cookie"]
-        assert cookie.startswith("__Host-imil_session="), "no other host of the domain can set it"
+        assert cookie.startswith("__Host-imil_session_"), "no other host of the domain can set it"
         assert {"Secure", "Path=/"} <= {part.strip() for part in cookie.split(";")}
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
@@ -568,6 +576,64 @@ def test_the_server_process_starts_and_ends_with_the_block(store):
         assert "/in/" in room.links.owner
 
 
+def test_the_owners_link_ends_with_its_server_and_a_half_sent_request_does_not_delay_that(store):
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
+        with visiting(room.address, room.links.owner.rsplit("/")[-1]) as owner:
+            assert owner.get("/api/lobby").status_code == 200
+        half = socket.create_connection(("127.0.0.1", room.port))
+        half.sendall(
+            b"POST /api/sign-out HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
+        )
+        assert httpx.get(f"{room.address}/healthz").text == "ok"  # it has the half request
+        start = time.monotonic()
+    taken = time.monotonic() - start
+    half.close()
+    assert taken < 4.5, "it waits for requests in progress, 5 s"
+    assert [one.good for one in invitations(store, "films") if one.kind == "owner"] == [False]
+
+
+def test_the_owner_can_revoke_another_owners_link(store, address):
+    mine, other = (link(store, name, kind="owner") for name in ("owner", "Study office"))
+    with visiting(address, mine) as owner, visiting(address, other) as office:
+        links = owner.get("/api/lobby").json()["invitations"]
+        (offices,) = [one["id"] for one in links if one["name"] == "Study office"]
+        assert owner.delete(f"/api/invitations/{offices}").status_code == 200
+        assert office.get("/api/lobby").status_code == 401
+
+
+def test_rooms_of_two_stores_are_open_in_one_browser(tmp_path):
+    """A browser sends the cookies of one port to all ports of the same host."""
+    stores = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        stores.append(make_store(tmp_path / name, run=name))
+    with serving(stores[0].path) as first, serving(stores[1].path) as second:
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
+            for at, store, run in ((first, stores[0], "one"), (second, stores[1], "two")):
+                browser.post(f"{at}/in/{link(store, run=run)}")
+            runs = [browser.get(f"{at}/api/session").json()["run"] for at in (first, second)]
+    assert runs == ["one", "two"]
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_store_that_is_gone_is_reported_and_takes_no_reading(store, address, how, tmp_path):
+    with visiting(address, link(store)) as lee:
+        assert lee.get("/healthz").text == "ok"
+        store.path.rename(tmp_path / "elsewhere.sqlite")
+        if how == "replaced":
+            shutil.copy(tmp_path / "elsewhere.sqlite", store.path)
+        assert lee.get("/healthz").status_code == 503
+        refused = send(lee, 1)
+        assert refused.status_code == 423, "an open file would take it, and nobody find it again"
+        assert "try again" in refused.json()["detail"]
+        store.path.unlink(missing_ok=True)
+        (tmp_path / "elsewhere.sqlite").rename(store.path)
+        assert lee.get("/healthz").text == "ok"
+        assert send(lee, 1).status_code == 200
+
+
 def test_the_server_process_ends_when_its_parent_is_killed(store):
     script = (
         "import sys; from imil.web.child_server import start_server_process; "
@@ -642,7 +708,7 @@ def _kill(room):
 
 def test_two_servers_over_one_store_share_sessions(store, address):
     with serving(store.path) as second, visiting(address, link(store)) as lee:
-        cookie = {"imil_session": lee.cookies["imil_session"]}
+        cookie = {cookie_of(second): lee.cookies[cookie_of(address)]}
         with httpx.Client(base_url=second, cookies=cookie) as elsewhere:
             assert elsewhere.get("/api/session").json()["name"] == "Dr. Lee"
             send(elsewhere, 1)

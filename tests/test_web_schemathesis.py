@@ -57,7 +57,8 @@ def test_no_generated_request_causes_a_server_error(room, kind, mode):
 
 def send_generated(browser, address, operation, mode):
     """Send valid or invalid requests of an operation."""
-    headers = {"Origin": address, "Cookie": f"imil_session={browser.cookies['imil_session']}"}
+    (session,) = browser.cookies.jar
+    headers = {"Origin": address, "Cookie": f"{session.name}={session.value}"}
 
     @seed(7)
     @settings(

@@ -1,4 +1,4 @@
-"""`imil demo`: a training with a round, in three minutes, on drawn films."""
+"""`imil demo`: a training with a round, on drawn films, in about two minutes."""
 
 from __future__ import annotations
 

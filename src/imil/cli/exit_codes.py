@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import typer
 
@@ -32,6 +33,7 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
         resume_command: the command that continues, printed when a person stops the work.
     """
     hint = f" Continue with: {resume_command}" if resume_command else ""
+    after = "the run can be resumed" if resume_command else "every reading so far is stored"
     try:
         yield
     except RoundPaused as pause:
@@ -41,6 +43,8 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
         _print(f"imil: {error}")
         raise SystemExit(BAD_INPUT) from None
     except OSError as error:
+        if isinstance(signal := error.__context__, Preempted):  # the terminal is gone too
+            _stop(signal, after, hint)
         if error.errno == errno.ENOSPC and error.filename is None:  # standard output
             _print(f"imil: {error.strerror}: free some space.{hint}")
             raise SystemExit(BAD_INPUT) from None
@@ -50,8 +54,7 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
         _print(f"imil: {reason}: check its permissions and the free space")
         raise SystemExit(BAD_INPUT) from None
     except Preempted as signal:
-        _print(f"Stopped by {signal}; the run can be resumed.{hint}")
-        raise SystemExit(PREEMPTED) from None
+        _stop(signal, after, hint)
     except KeyboardInterrupt:
         print(file=sys.stderr)  # after the ^C that the terminal shows
         _print(f"Interrupted; every reading so far is stored.{hint}")
@@ -61,6 +64,18 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
 def _print(message: str) -> None:
     """Print a message of one line on standard error."""
     print(log_line(message), file=sys.stderr)
+
+
+def _stop(signal: Preempted, after: str, hint: str) -> NoReturn:
+    """Exit as preempted, also where SIGHUP came because the terminal is gone."""
+    with suppress(OSError):
+        _print(f"Stopped by {signal}; {after}.{hint}")
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # what is left would be written at exit, and change the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    raise SystemExit(PREEMPTED) from None
 
 
 def usage_message(error: Any, words: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from imil import __version__
 from imil.cli.cache_command import cache
 from imil.cli.demo_command import demo
 from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
+from imil.cli.export_command import export
 from imil.cli.invite_command import invite
 from imil.cli.predict_command import predict
 from imil.cli.resume_command import resume
@@ -71,7 +72,7 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, predict, rounds, serve, invite, demo):
+for command in (resume, predict, rounds, export, serve, invite, demo):
     app.command(command.__name__)(command)
 for group in (study, store, cache):
     app.add_typer(group)

@@ -54,7 +54,7 @@ def predict(
 
         from imil.atomic_files import atomic_write
         from imil.run_folder import RunFolder
-        from imil.training.device import training_device
+        from imil.training.hardware.device import training_device
         from imil.training.predict_images import find_inputs, predict_images, write_csv
         from imil.training.trained_model import read_model
 

@@ -18,6 +18,10 @@ def resume(
     reader: Annotated[
         str | None, typer.Option(help="Another reader than before.", show_default="as before")
     ] = None,
+    reader_name: Annotated[
+        str | None,
+        typer.Option(help="Another name of the reader at the console.", show_default="as before"),
+    ] = None,
     cache: Cache = None,
     group: Group = False,
 ) -> None:
@@ -33,4 +37,4 @@ def resume(
     with errors_as_exit_codes(hint), signals_stop_training():
         from imil.training.launch import resume_run
 
-        resume_run(run, reader, cache)
+        resume_run(run, reader, cache, reader_name=reader_name)

@@ -25,7 +25,7 @@ def rounds(
         from imil.run_folder import store_path
         from imil.store import Store
         from imil.terminal_console import TerminalConsole
-        from imil.training.terminal_tables import round_tables
+        from imil.training.outputs.terminal_tables import round_tables
 
         store = Store(store_path(run), readonly=True)
         console = TerminalConsole()

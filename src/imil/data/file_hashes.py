@@ -65,6 +65,8 @@ def _file_state(path: Path) -> list[int]:
 
 def _sha256(path: Path) -> str:
     try:
+        if not path.is_file():  # a pipe would be waited for, a device never ends
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

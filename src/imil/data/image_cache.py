@@ -26,7 +26,7 @@ from imil.data.table import Table
 from imil.errors import DataError
 from imil.permissions import folder_mode
 
-FORMAT = 2  # to be increased when the same originals decode to other pixels
+FORMAT = 3  # to be increased when the same originals decode to other pixels
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]

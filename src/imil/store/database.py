@@ -26,8 +26,13 @@ TRANSIENT = (
     "I/O",
 )  # may pass: try later
 # what an older store that may not be changed is read through; in a connection's own temporary part
+_NOBODY_FINISHED = "CREATE TEMP VIEW finishes AS SELECT '' round, '' reader, '' at WHERE 0"
 READ_THROUGH = {
-    "0002": "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+    "0002": (
+        "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+        _NOBODY_FINISHED,
+    ),
+    "0003": (_NOBODY_FINISHED,),
 }
 REMEDIES = {
     "full": "is on a full disk: free some space; every reading stored so far is safe",
@@ -83,9 +88,10 @@ def _make(path: Path, patience: float) -> None:
 
 
 def _engine(path: Path, version: str | None, *, readonly: bool, patience: float) -> Engine:
+    mode = "ro" if readonly else "rw"  # a store that is deleted later is not made anew, empty
     engine = create_engine(
         URL.create("sqlite", database=str(path.absolute())),
-        creator=lambda: _raw(path, "ro" if readonly else "rwc", patience),
+        creator=lambda: _raw(path, mode, patience),
     )
 
     def prepare(connection: Any, _record: object) -> None:
@@ -98,7 +104,8 @@ def _engine(path: Path, version: str | None, *, readonly: bool, patience: float)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # on disk before the user is told so
         elif version in READ_THROUGH:
-            connection.execute(READ_THROUGH[version])
+            for view in READ_THROUGH[version]:
+                connection.execute(view)
 
     def begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock at once: a reader that turns writer could deadlock.

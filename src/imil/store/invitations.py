@@ -14,6 +14,7 @@ from typing import Literal
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from imil.errors import SettingsError, StoreError
+from imil.reader_names import OWNER, check_reader_name
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
@@ -109,7 +110,7 @@ def invite(
         SettingsError: invalid name or days.
         StoreError: there is no such run.
     """
-    secret, name, number = secrets.token_urlsafe(32), _checked(name), secrets.token_hex(4)
+    secret, name, number = secrets.token_urlsafe(32), _checked(name, kind), secrets.token_hex(4)
     hashed = digest(secret)
     mark = tag(number, run, kind, name, hashed, digits=ID_TAG)
     invitation = Invitation(number + mark, run, kind, name, now(), _end(days), None, None)
@@ -270,11 +271,13 @@ def _invitation(row: RowMapping) -> Invitation:
     return Invitation(**{name: value for name, value in row.items() if name != "secret_hash"})
 
 
-def _checked(name: str) -> str:
+def _checked(name: str, kind: Kind) -> str:
     tidy = " ".join(name.split())
     if not 1 <= len(tidy) <= MAX_NAME or not tidy.isprintable():
         raise SettingsError(f"a reader's name has 1 to {MAX_NAME} printable characters: give one")
-    return tidy
+    if kind == "owner" and tidy.casefold() == OWNER:
+        return tidy
+    return check_reader_name(tidy)
 
 
 def _end(days: float) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0003"  # the newest file in migrations/versions
+HEAD = "0004"  # the newest file in migrations/versions
 
 APPEND_ONLY = ("readings", "first_looks", "audit")  # triggers refuse to change or delete rows
 
@@ -136,6 +136,15 @@ first_looks = Table(
     Column("seconds", Float, nullable=False),
     Column("created", String(40), nullable=False),
     UniqueConstraint("case", "reader"),
+)
+
+# Who has finished a round. Reopening a round removes its rows; the audit keeps them.
+finishes = Table(
+    "finishes",
+    metadata,
+    Column("round", String(240), ForeignKey("rounds.id"), primary_key=True),
+    Column("reader", String(200), primary_key=True),
+    Column("at", String(40), nullable=False),
 )
 
 # Who did what, when. Append-only, as readings are.

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
 from imil.errors import NotFound, StoreBusy, StoreError
+from imil.merging import Merged, merged
 from imil.store import schema
 from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, database_errors, transaction
 from imil.store.reading_insert import insert_reading
@@ -51,6 +52,7 @@ class Store:
         if readonly and not self.path.is_file():
             raise StoreError(f"there is no store at {self.path}: name a run folder or its store")
         self._engine = connect(self.path, readonly=readonly, patience=patience)
+        self._identity = _identity(self.path)
         # a store that is not closed, such as a callback's, releases its file when collected
         finalize(self, self._engine.dispose)
         self._patience = patience
@@ -70,6 +72,20 @@ class Store:
             assert raw is not None
             for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
                 raw.execute(statement).fetchall()
+
+    def check(self) -> None:
+        """Check that the file is there and can be read. Raises: StoreError: it cannot."""
+        self._check_file()
+        with self.read() as db:
+            db.execute(select(schema.runs.c.name).limit(1)).first()
+
+    def _check_file(self) -> None:
+        # an open file that was deleted takes what is written, and nobody finds it again
+        if _identity(self.path) != self._identity:
+            raise StoreError(
+                f"the store {self.path} was deleted or replaced since it was opened: put it back, "
+                "and start again"
+            )
 
     def add_run(
         self,
@@ -264,9 +280,19 @@ class Store:
             with damaged_rows(self.path):
                 return [reading_of(row) for row in db.execute(query).mappings()]
 
-    def newest_readings(self, round_id: str) -> dict[str, Reading]:
-        """Case id -> its newest reading, which is the one that counts."""
-        return {reading.case: reading for reading in self.readings(round_id)}
+    def current_readings(self, round_id: str) -> dict[str, Reading]:
+        """Case id -> the reading that counts: of one reader the newest, of several merged."""
+        return {case: one.reading for case, one in self.merged(round_id).items()}
+
+    def merged(self, round_id: str) -> dict[str, Merged]:
+        """Case id -> the answers of its readers, and what counts by the round's rule."""
+        query = select(schema.rounds.c.settings).where(schema.rounds.c.id == round_id)
+        with self.read() as db:
+            stored = db.execute(query).scalar_one_or_none()
+        if stored is None:
+            return {}
+        settings = RoundSettings.from_dict(stored)
+        return merged(self.readings(round_id), settings.grid, settings.merge)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store, whatever others write meanwhile."""
@@ -283,6 +309,7 @@ class Store:
         if not self._write_lock.acquire(timeout=self._patience):
             raise StoreBusy(f"the store {self.path} {REMEDIES['locked']}")
         try:
+            self._check_file()
             with transaction(self._engine, self.path, writes=True) as db:
                 yield db
         finally:
@@ -292,6 +319,15 @@ class Store:
 def name_round(run: str, epoch: int) -> str:
     """The id of a round: one for each run and epoch, and readable in a log."""
     return f"{run}@{epoch}"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from statistics import median
 from imil.cases import VERDICTS, Case, Reading, Round, Verdict
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.readers.replay import NOBODY
+from imil.reader_names import NOBODY
 from imil.readers.spec import SIMULATED, ReaderSpec
 from imil.run_folder import RunFolder
 from imil.store import Store, schema_version

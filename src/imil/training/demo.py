@@ -31,9 +31,9 @@ from imil.store import Store
 from imil.terminal_console import TerminalConsole
 from imil.training.fork import fork_run
 from imil.training.launch import new_run
-from imil.training.prepared_data import Pixels, prepare, to_pixels
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.samples.prepared_data import Pixels, prepare, to_pixels
 from imil.training.web_reader import reading_room
 
 FILMS, SIDE, TEST = 1200, 64, 1 / 6
@@ -44,11 +44,12 @@ PANEL = 256  # pixels of a film in that picture
 SETTINGS: dict[str, Any] = {
     "model": "test_resnet",
     "image_size": SIDE,
-    "epochs": 10,
+    "epochs": 16,
     "imil_epoch": [3],
     "batch_size": 32,
     "optimizer": "adamw",
     "lr": 0.003,
+    "lr_schedule": "cosine",
     "treatment": "best",
 }
 INTRODUCTION = (

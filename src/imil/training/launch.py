@@ -17,21 +17,22 @@ from imil.data.image_cache import cache_folder
 from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.replay import Replay
+from imil.round_settings import check_rounds
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, flag_name, load_config, resolve
 from imil.store import Store, schema_version
 from imil.store.content_check import check_content
 from imil.terminal_console import TerminalConsole
-from imil.training.device import resolve_auto
-from imil.training.prepared_data import Prepared, prepare
+from imil.training.hardware.device import resolve_auto
+from imil.training.outputs.terminal_tables import accuracy_interval, result_table
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
-from imil.training.terminal_tables import accuracy_interval, result_table
+from imil.training.samples.prepared_data import Prepared, prepare
 from imil.training.web_reader import reading_room
 
 # settings that may change when a run is resumed
-CHANGEABLE = ("data", "reader", "reader_name", "protocol", "device", "low_memory")
+CHANGEABLE = ("data", "reader", "reader_name", "wait_for", "protocol", "device", "low_memory")
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 
 
@@ -65,12 +66,15 @@ def new_run(
         raise
 
 
-def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, Any] | None:
+def resume_run(
+    path: Path, reader: str | None, cache: Path | None, *, reader_name: str | None = None
+) -> dict[str, Any] | None:
     """Resume a run; returns the metrics, or None where it is finished already.
 
     Args:
         path: the run's folder.
         reader: another reader than before; None keeps it.
+        reader_name: another name than before, likewise.
         cache: the folder of decoded images; None for the usual one.
     Raises: SettingsError: there is no run in that folder, or its settings were changed.
     """
@@ -81,8 +85,10 @@ def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, 
         if folder.metrics.exists():
             console.print(f"{path} is finished: see {folder.metrics}", markup=False)
             return None
-        changes = {} if reader is None else {"reader": reader}
+        given = {"reader": reader, "reader_name": reader_name}
+        changes = {name: value for name, value in given.items() if value is not None}
         settings = resolve_auto(resolve(load_config(folder.config) | changes))
+        check_rounds(settings)
         data = _prepare(settings, folder, cache, console)
         console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
         _check_unchanged(settings, folder)

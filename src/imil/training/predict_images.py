@@ -22,7 +22,7 @@ from imil.errors import DataError
 from imil.output_text import write_csv as write_rows
 from imil.pytorch import TorchModel
 from imil.threads import in_order
-from imil.training.prepared_data import to_pixels
+from imil.training.samples.prepared_data import to_pixels
 from imil.training.trained_model import TrainedModel
 
 BATCH = 64

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, Round
 from imil.grid import Grid
@@ -23,22 +24,22 @@ from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
 from imil.store.run_progress import Progress
-from imil.training.batches import Batches
 from imil.training.callbacks import Bar, History, with_reading_bar
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
-from imil.training.device import empty_cache, enough_memory, precision, training_device
-from imil.training.learned_map import draw_learned_map
+from imil.training.hardware.device import empty_cache, enough_memory, precision, training_device
+from imil.training.hardware.malloc_settings import keep_freed_memory
 from imil.training.loop import Loop, seed_everything
-from imil.training.malloc_settings import keep_freed_memory
-from imil.training.prepared_data import Prepared
-from imil.training.progress_reporter import ProgressReporter
+from imil.training.outputs.learned_map import draw_learned_map
+from imil.training.outputs.progress_reporter import ProgressReporter
+from imil.training.outputs.run_results import write_results
 from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import build_classifier, check_batch_size, find_features
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
-from imil.training.run_results import write_results
 from imil.training.run_rounds import RunRounds
+from imil.training.samples.batches import Batches
+from imil.training.samples.prepared_data import Prepared
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
 
@@ -198,9 +199,9 @@ class Run:
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 
-        self._rounds.open(
-            self.samples["train"], self.model, ask, store, self.name, self.console.print
-        )
+        say = partial(self.console.print, markup=False)  # names of readers are not markup
+        asked = Wrapped(reader, ask)
+        self._rounds.open(self.samples["train"], self.model, asked, store, self.name, say)
 
     def _fit(
         self,

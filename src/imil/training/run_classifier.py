@@ -9,11 +9,11 @@ from imil.pytorch import CorrectedDataset
 from imil.pytorch.layers import find_layer
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
-from imil.training.augment import augment
 from imil.training.checkpoints import damaged, newest_checkpoint
 from imil.training.classifier import Classifier
-from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.samples.augment import augment
+from imil.training.samples.mixes import mix
 from imil.treatments import find_treatment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from imil.web.room_audit import record_failed_sign_in
 from imil.web.schemas import ERROR_RESPONSES, Done, EmptyRequest
 
 log = logging.getLogger("imil.web")
-COOKIE = "imil_session"
+COOKIE = "imil_session"  # begins the name of the cookie
 MAX_FAILURES = 20  # invalid links from one address in a minute; a ward may share one address
 MINUTE = 60.0  # seconds
 MAX_ADDRESSES = 10_000  # remembered at most, which bounds the memory
@@ -79,6 +80,16 @@ class FailedSignIns:
                 self._times.popitem(last=False)
 
 
+def cookie_name(store: Store) -> str:
+    """The name of a store's session cookie: browsers share cookies among the ports of a host.
+
+    It stays where a server of the store is started at another port, or the store is moved.
+    """
+    first = next(iter(store.runs()), {"name": str(store.path.absolute()), "created": ""})
+    digest = hashlib.sha256(f"{first['name']} {first['created']}".encode()).hexdigest()
+    return f"{COOKIE}_{digest[:12]}"
+
+
 def store_of(request: Request) -> Store:
     """The store that this server reads."""
     store: Store = request.app.state.store
@@ -124,7 +135,8 @@ def sign_in_with_link(secret: str, request: Request) -> Response:
         token, invitation = _unless_blocked(request, secret, invitations.sign_in)
     except PageError as error:
         return error.page
-    response = RedirectResponse("/", 303)
+    # relative: a proxy may have taken a prefix off the path
+    response = RedirectResponse("../", 303)
     response.set_cookie(
         cookie_of(request),
         token,
@@ -164,7 +176,8 @@ def is_secure(request: Request) -> bool:
 
 def cookie_of(request: Request) -> str:
     """The name of the session cookie; `__Host-` where the browser can hold it to this host."""
-    return f"__Host-{COOKIE}" if is_secure(request) else COOKIE
+    name: str = request.app.state.cookie
+    return f"__Host-{name}" if is_secure(request) else name
 
 
 @router.post("/api/lock", tags=["session"])

@@ -42,7 +42,7 @@ def _job_readings(arm: Arm, job: Job) -> list[CaseReading]:
     with closing(Store(job.run.store, readonly=True)) as store:
         readings = []
         for round_ in store.rounds():
-            current = store.newest_readings(round_.id)
+            current = store.current_readings(round_.id)
             for case in store.cases(round_.id):
                 if case.id in current:
                     readings.append(CaseReading(arm, job, round_, case, current[case.id]))

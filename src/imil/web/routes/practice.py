@@ -54,7 +54,7 @@ def practice(request: Request) -> RoundResponse:
     current_visitor(request)
     film = _packed_film()
     tag = hashlib.sha256(film.data).hexdigest()[:16]
-    base = f"/api/practice/{tag}"
+    base = f"api/practice/{tag}"
     row = {"shape": film.shape, "dtype": film.dtype} | _value_range()
     maps = HeatMaps(
         predicted=f"{base}/predicted", true=f"{base}/true", height=VIEW_SIZE, width=VIEW_SIZE

@@ -7,6 +7,8 @@ import { ImageCache } from "./image_cache.js";
 import { Shortcuts } from "./shortcuts.js";
 import { CasePage } from "./pages/case_page.js";
 import { instructionsPage } from "./pages/instructions.js";
+import { AnswerHistory } from "./answer_history.js";
+import { PAUSE } from "./answer_gate.js";
 import { Outbox } from "./outbox.js";
 import { openLocalStore } from "./local_store.js";
 import { watchIdle } from "./idle_timer.js";
@@ -21,6 +23,7 @@ const lazyModules = {
   practice: () => import("./pages/practice.js"),
   review: () => import("./pages/review.js"),
   finished: () => import("./pages/finished.js"),
+  results: () => import("./pages/results.js"),
 };
 
 const POLL_INTERVAL = 10000; // ms between polls of the session
@@ -32,12 +35,16 @@ export class App {
   /** @type {Round | null} */
   #round = null;
   #noticeTimer = 0;
+  #undoneAt = -Infinity; // ms since the page was loaded
 
   /** @param {Session} session @param {Element} root */
   constructor(session, root) {
     this.session = session;
+    /** Since when the server has not answered. @type {Date | null} */
+    this.unreachableSince = null;
     this.localStore = openLocalStore(session);
     this.outbox = new Outbox(this.localStore);
+    this.history = new AnswerHistory(this.localStore, this.outbox);
     this.imageCache = new ImageCache();
     this.shortcuts = new Shortcuts(this.localStore);
     this.main = h("main", { id: "main" });
@@ -47,6 +54,7 @@ export class App {
     this.outbox.addEventListener("change", () => this.topBar.updateStatus());
     this.outbox.addEventListener("rejected", () => void this.poll());
     window.addEventListener("popstate", () => void this.route());
+    for (const event of ["online", "focus"]) window.addEventListener(event, () => void this.poll());
     setInterval(() => void this.poll(), POLL_INTERVAL);
   }
 
@@ -59,6 +67,28 @@ export class App {
   /** @param {Round} round @param {number} number */
   openCase(round, number) {
     this.go(`#/round/${round.id}/case/${number}`);
+  }
+
+  /** An answer was given; it can be undone. @param {Round} round @param {import("./answer_history.js").Answer} answer */
+  answered(round, answer) {
+    this.history.add(round.id, answer);
+    this.topBar.updateStatus();
+  }
+
+  /** The newest answer of the round on the screen, which can be undone, or null. */
+  get lastAnswer() {
+    return this.#round?.state === "open" ? this.history.last(this.#round.id) : null;
+  }
+
+  /** Undoes the newest answer and opens its case. */
+  undoAnswer() {
+    const round = this.#round;
+    if (!round || !this.lastAnswer || performance.now() - this.#undoneAt < PAUSE) return; // not twice by a double click
+    this.#undoneAt = performance.now();
+    this.#casePage?.leave();
+    const number = this.history.undo(round);
+    this.topBar.updateStatus();
+    if (number) this.openCase(round, number);
   }
 
   /** For when the session has ended: the link was revoked or has expired. */
@@ -103,6 +133,10 @@ export class App {
       const { LobbyPage } = await lazyModules.lobby();
       return this.#showPage(new LobbyPage(this));
     }
+    if (this.session.kind === "owner" && page === "results" && id) {
+      const { resultsPage } = await lazyModules.results();
+      return this.#showPage(await resultsPage(this, id));
+    }
     if (page === "instructions") return this.#showPage(instructionsPage(this, () => this.#startReading()));
     if (page === "practice") return this.#showPractice();
     if (page === "round" && id) {
@@ -131,7 +165,11 @@ export class App {
 
   /** @param {string} id @returns {Promise<Round>} */
   async #loadRound(id) {
-    if (this.#round?.id !== id) this.#round = await api.round(id);
+    if (this.#round?.id !== id) {
+      this.#round = await api.round(id);
+      this.history.apply(this.#round);
+      this.topBar.updateStatus();
+    }
     return this.#round;
   }
 
@@ -162,7 +200,8 @@ export class App {
     const first = round.cases[0]?.number ?? 1;
     const callbacks = { again: () => void this.#showPractice(), start: () => this.#startReading() };
     const { showPracticeFeedback } = await lazyModules.practice();
-    const page = new CasePage(this, round, { practice: true, onanswer: () => showPracticeFeedback(round, callbacks) });
+    const withheld = this.session.protocol === "blind-first" ? withholdOpinion(round) : null;
+    const page = new CasePage(this, round, { practice: true, withheld, onanswer: () => showPracticeFeedback(round, callbacks) });
     this.#showPage(page);
     this.topBar.progress({ round: null, number: 0 });
     page.open(first);
@@ -182,13 +221,26 @@ export class App {
     try {
       const before = JSON.stringify([this.session.rounds.map(({ id, state }) => [id, state]), this.session.training, this.session.result]);
       this.session = await api.session();
+      this.#setReachable(true);
       const { rounds, training, result } = this.session;
       this.topBar.updateStatus();
       if (JSON.stringify([rounds.map(({ id, state }) => [id, state]), training, result]) === before) return;
       this.#sessionChanged();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.showSignedOut();
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 401) this.showSignedOut();
+      else this.#setReachable(false);
     }
+  }
+
+  /** What the page says of training and saving holds only while the server answers.
+   * @param {boolean} reachable */
+  #setReachable(reachable) {
+    if (reachable === (this.unreachableSince === null)) return;
+    this.unreachableSince = reachable ? null : new Date();
+    this.topBar.updateStatus();
+    const finished = this.main.querySelector(".finished");
+    if (finished) void lazyModules.finished().then(({ finishedPage }) => finished.isConnected && fill(this.main, finishedPage(this)));
   }
 
   #sessionChanged() {
@@ -200,6 +252,13 @@ export class App {
     }
     if (this.main.querySelector(".finished")) this.go("#/");
   }
+}
+
+/** Takes the opinion out of a practice round, as a blind-first reader gets it. @param {Round} round */
+function withholdOpinion({ cases: [first] }) {
+  const opinion = first?.opinion ?? null;
+  if (first) first.opinion = null;
+  return opinion;
 }
 
 /** @param {number} pendingCount unsent readings in this browser */

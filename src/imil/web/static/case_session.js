@@ -6,6 +6,7 @@ import { newId, reduce, initialReading } from "./reading_state.js";
 
 /** @typedef {import("./api.js").Round} Round */
 /** @typedef {import("./api.js").Case} Case */
+/** @typedef {import("./api.js").Opinion} Opinion */
 /** @typedef {import("./api.js").Verdict} Verdict */
 /** @typedef {import("./local_store.js").LocalStore} LocalStore */
 /** @typedef {import("./outbox.js").Outbox} Outbox */
@@ -18,6 +19,7 @@ export class CaseSession extends EventTarget {
   #round;
   #localStore;
   #outbox;
+  #withheld;
   #timer;
   #id;
   #firstLookId;
@@ -25,14 +27,15 @@ export class CaseSession extends EventTarget {
   #changed = false;
   #save = () => this.#saveDraft();
 
-  /** @param {{round: Round, caseData: Case, localStore: LocalStore | null, outbox: Outbox, blind: boolean}} options
-   * localStore null: practice, nothing is saved or sent */
-  constructor({ round, caseData, localStore, outbox, blind }) {
+  /** @param {{round: Round, caseData: Case, localStore: LocalStore | null, outbox: Outbox, blind: boolean, withheld?: Opinion | null}} options
+   * localStore null: practice, nothing is saved or sent; withheld: the opinion in a blind-first practice */
+  constructor({ round, caseData, localStore, outbox, blind, withheld = null }) {
     super();
     this.#round = round;
     this.caseData = caseData;
     this.#localStore = localStore;
     this.#outbox = outbox;
+    this.#withheld = withheld;
     const draft = this.#draft();
     const previous = draft ?? caseData.reading;
     this.#id = draft && !this.#isUsed(draft.id) ? draft.id : newId();
@@ -76,14 +79,15 @@ export class CaseSession extends EventTarget {
     this.#changed = true;
     this.#saveDraft(); // with the id, so that a second attempt is the same first look
     const look = { squares, seconds: this.seconds };
-    const { opinion } = await api.firstLook(this.#round.id, this.caseData.number, this.#firstLookId, look);
-    this.caseData.opinion = opinion;
+    this.caseData.opinion = this.#withheld ?? (await api.firstLook(this.#round.id, this.caseData.number, this.#firstLookId, look)).opinion;
     this.caseData.firstLook = squares;
     this.dispatch({ type: "reveal", before: squares });
   }
 
-  /** Submits the reading and leaves the case. @param {Verdict} verdict */
+  /** Submits the reading and leaves the case. @param {Verdict} verdict
+   * @returns {import("./answer_history.js").Answer} */
   answer(verdict) {
+    const draft = this.#currentDraft();
     const { squares, misleading, before, reason } = this.state;
     const body = {
       verdict,
@@ -94,15 +98,16 @@ export class CaseSession extends EventTarget {
       seconds: this.seconds,
     };
     const id = this.#unusedId();
-    const { number } = this.caseData;
+    const { number, reading: previous } = this.caseData;
     if (this.#localStore) {
       const path = api.readingPath(this.#round.id, number, id);
       this.#outbox.send(id, { path, body, round: this.#round.id, number, what: verdict });
       this.#localStore.remove(this.#key);
     }
-    this.caseData.reading = { id, ...body, created: new Date().toISOString() };
+    const reading = (this.caseData.reading = { id, ...body, created: new Date().toISOString() });
     this.#changed = false;
     this.end();
+    return { number, reading, previous, draft };
   }
 
   /** Leaves the case; the draft stays. */
@@ -138,9 +143,13 @@ export class CaseSession extends EventTarget {
   #saveDraft() {
     // a case that has a reading and was only looked at needs no draft
     if (!this.#localStore || (!this.#changed && this.caseData.reading)) return;
+    this.#localStore.set(this.#key, this.#currentDraft());
+  }
+
+  /** @returns {Draft} */
+  #currentDraft() {
     const { squares, misleading, before, reason } = this.state;
-    /** @type {Draft} */
-    const draft = {
+    return {
       id: this.#id,
       firstId: this.#firstLookId,
       squares: [...squares],
@@ -149,7 +158,6 @@ export class CaseSession extends EventTarget {
       reason,
       seconds: this.seconds,
     };
-    this.#localStore.set(this.#key, draft);
   }
 
   #onStorage = (/** @type {StorageEvent} */ event) => {

@@ -1,20 +1,22 @@
 // Mouse and touch input on a pane: the left button uses the selected tool, with shift it sets the
 // window; middle button pans, right button and wheel zoom, two fingers zoom and pan.
 
+import { releaseFocus } from "./shortcuts.js";
 import { panned, zoomed } from "./view_transform.js";
 
 /** @typedef {import("./view_transform.js").View} View */
 /** @typedef {import("./view_transform.js").Film} Film */
 /** @typedef {import("./view_transform.js").Size} Size */
 /** @typedef {import("./view_transform.js").Point} Point */
-/** @typedef {"select" | "window" | "zoom" | "pan" | "length"} Tool */
+/** @typedef {"select" | "rectangle" | "length"} Mark what a drag draws */
+/** @typedef {Mark | "window" | "zoom" | "pan"} Tool */
 /** @typedef {object} GestureTarget
  * @property {() => Tool} tool
  * @property {() => {view: View, film: Film, size: Size} | null} current null while nothing is shown
  * @property {(view: View) => void} change
- * @property {(kind: "select" | "length", point: Point) => void} begin
- * @property {(kind: "select" | "length", from: Point, to: Point) => void} move
- * @property {(kind: "select" | "length", completed: boolean) => void} end
+ * @property {(kind: Mark, point: Point) => void} begin
+ * @property {(kind: Mark, from: Point, to: Point) => void} move
+ * @property {(kind: Mark, completed: boolean) => void} end
  */
 /** @typedef {{kind: Tool, id: number, start: Point, last: Point, begun: boolean}} Drag */
 
@@ -30,22 +32,24 @@ export function attachGestures(pane, target) {
 
   /** @param {boolean} completed */
   const finish = (completed) => {
-    if (drag && (drag.kind === "select" || drag.kind === "length")) {
+    if (drag && marks(drag.kind)) {
       if (!drag.begun && completed) target.begin(drag.kind, drag.start);
       if (drag.begun || completed) target.end(drag.kind, completed);
     }
     drag = null;
   };
 
+  pane.addEventListener("mousedown", (event) => event.preventDefault()); // the focus stays off the grid
   pane.addEventListener("pointerdown", (event) => {
-    if (!target.current()) return;
+    if (!target.current() || coveredAt(event)) return;
+    releaseFocus();
     const point = position(pane, event);
     pointers.set(event.pointerId, point);
     pane.setPointerCapture(event.pointerId);
     if (pointers.size > 1) return finish(false);
-    const kind = BUTTONS[event.button] ?? (event.shiftKey ? "window" : target.tool());
+    const kind = BUTTONS[event.button] ?? toolOf(event, target.tool());
     drag = { kind, id: event.pointerId, start: point, last: point, begun: event.pointerType !== "touch" };
-    if (drag.begun && (kind === "select" || kind === "length")) target.begin(kind, point);
+    if (drag.begun && marks(kind)) target.begin(kind, point);
     if (event.button === 1) event.preventDefault(); // no scrolling by the middle button
   });
 
@@ -59,7 +63,7 @@ export function attachGestures(pane, target) {
     if (!drag.begun) {
       if (Math.hypot(point.x - drag.start.x, point.y - drag.start.y) < DRAG_THRESHOLD) return;
       drag.begun = true;
-      if (drag.kind === "select" || drag.kind === "length") target.begin(drag.kind, drag.start);
+      if (marks(drag.kind)) target.begin(drag.kind, drag.start);
     }
     applyDrag(target, drag, point);
     drag.last = point;
@@ -73,6 +77,17 @@ export function attachGestures(pane, target) {
   pane.addEventListener("pointercancel", up);
   pane.addEventListener("contextmenu", (event) => event.preventDefault());
   pane.addEventListener("wheel", (event) => wheel(target, pane, event), { passive: false });
+}
+
+/** @param {Tool} kind @returns {kind is Mark} */
+function marks(kind) {
+  return kind === "select" || kind === "rectangle" || kind === "length";
+}
+
+/** The tool of the left button, with the keys that are held. @param {PointerEvent} event @param {Tool} tool @returns {Tool} */
+function toolOf({ shiftKey, ctrlKey, metaKey }, tool) {
+  if (shiftKey) return "window";
+  return tool === "select" && (ctrlKey || metaKey) ? "rectangle" : tool;
 }
 
 /** @param {GestureTarget} target @param {Drag} drag @param {Point} point */
@@ -114,11 +129,16 @@ function pinch(target, pointers, id, point) {
 /** @param {GestureTarget} target @param {HTMLElement} pane @param {WheelEvent} event */
 function wheel(target, pane, event) {
   const current = target.current();
-  if (!current) return;
+  if (!current || coveredAt(event)) return;
   event.preventDefault();
   const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
   const factor = Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015));
   target.change(zoomed(current.view, current.film, current.size, factor, position(pane, event)));
+}
+
+/** Whether something lies over the film there: it takes what is meant for it. @param {Event} event */
+function coveredAt({ target }) {
+  return target instanceof Element && target.closest("[data-covers]") !== null;
 }
 
 /** @param {HTMLElement} pane @param {MouseEvent} event @returns {Point} */

@@ -34,12 +34,9 @@ export class GridOverlay extends HTMLElement {
   /** The square with keyboard focus. */
   active = 1;
 
-  /** @param {number} _square */
-  onpick = (_square) => {};
-
   connectedCallback() {
     this.append(this.#svg);
-    if (this.hasAttribute("interactive")) this.#addKeyboard();
+    if (this.hasAttribute("interactive")) this.#addRole();
     else this.#svg.setAttribute("aria-hidden", "true");
   }
 
@@ -53,7 +50,7 @@ export class GridOverlay extends HTMLElement {
     const few = grid.rows * grid.cols <= MAX_NUMBERED;
     fill(this.#numbers, ...(few ? allSquares(grid).map((n) => s("text", {}, String(n))) : []));
     if (this.hasAttribute("interactive")) this.#addCells();
-    this.#moveTo(1);
+    this.moveTo(1);
   }
 
   /** @param {import("./reading_state.js").Marks} marks */
@@ -95,9 +92,9 @@ export class GridOverlay extends HTMLElement {
     this.#svg.focus();
   }
 
-  /** @param {string} key such as ArrowLeft */
-  step(key) {
-    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+  /** Moves the cursor. @param {string} way left, right, up or down, as seen on the screen */
+  step(way) {
+    const direction = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] }[way];
     if (!direction) return;
     const { a, b, c, d } = inverse(this.#matrix); // left is left on the screen, however it is turned
     const x = a * /** @type {number} */ (direction[0]) + c * /** @type {number} */ (direction[1]);
@@ -106,23 +103,15 @@ export class GridOverlay extends HTMLElement {
     const across = Math.abs(x) > Math.abs(y);
     const row = Math.floor((this.active - 1) / cols) + (across ? 0 : Math.sign(y));
     const col = ((this.active - 1) % cols) + (across ? Math.sign(x) : 0);
-    if (row >= 0 && col >= 0 && row < rows && col < cols) this.#moveTo(row * cols + col + 1);
+    if (row >= 0 && col >= 0 && row < rows && col < cols) this.moveTo(row * cols + col + 1);
   }
 
-  #addKeyboard() {
+  #addRole() {
     assign(this.#svg, {
       tabindex: 0,
       role: "grid",
       "aria-multiselectable": "true",
       "aria-label": "Grid of squares. Arrow keys move; space selects, then marks as misleading, then clears.",
-    });
-    this.#svg.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === " ") this.onpick(this.active);
-      else if (event.key.startsWith("Arrow")) this.step(event.key);
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
     });
   }
 
@@ -158,8 +147,8 @@ export class GridOverlay extends HTMLElement {
     return `Square ${square}, row ${Math.floor((square - 1) / cols) + 1}, column ${((square - 1) % cols) + 1}`;
   }
 
-  /** @param {number} square */
-  #moveTo(square) {
+  /** Puts the keyboard's cursor on a square. @param {number} square */
+  moveTo(square) {
     this.active = square;
     const { left, top, right, bottom } = squareBox(this.#grid, square, this.#film.height, this.#film.width);
     assign(this.#cursor, { x: left, y: top, width: right - left, height: bottom - top });

@@ -1,5 +1,6 @@
 // The heat-map over the image: a canvas drawn with the same matrix as the image.
 
+import { contours, strokeContours } from "./contours.js";
 import { s } from "./dom.js";
 
 /** @typedef {import("./image_cache.js").HeatValues} HeatValues */
@@ -65,24 +66,36 @@ export function heatMapCanvas({ height, width, values }) {
   return canvas;
 }
 
+/** A heat-map that is ready to be drawn. @typedef {{image: HTMLCanvasElement, lines: import("./contours.js").Contour[]}} HeatPicture */
+
+/** @param {HeatValues} map @returns {HeatPicture} */
+export function heatPicture(map) {
+  return { image: heatMapCanvas(map), lines: contours(map) };
+}
+
 export class HeatMap extends HTMLElement {
   #canvas = document.createElement("canvas");
-  /** @type {HTMLCanvasElement | null} */
-  #image = null;
+  /** @type {HeatPicture | null} */
+  #picture = null;
+  /** At the maximum of the heat-map, in [0, 1]. */
+  opacity = 1;
+  /** Whether lines of equal value are drawn. */
+  contours = true;
 
   connectedCallback() {
     this.append(this.#canvas);
     this.setAttribute("aria-hidden", "true");
   }
 
-  /** @param {HeatValues | null} map null: nothing is shown */
-  show(map) {
-    this.#image = map && heatMapCanvas(map);
+  /** @param {HeatPicture | null} picture null: nothing is shown */
+  show(picture) {
+    this.#picture = picture;
   }
 
-  /** @param {number} opacity at the maximum of the heat-map, in [0, 1] */
-  set opacity(opacity) {
-    this.style.opacity = String(opacity);
+  clear() {
+    const context = this.#canvas.getContext("2d");
+    context?.resetTransform();
+    context?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
   }
 
   /** @param {Matrix} m @param {{height: number, width: number}} film
@@ -92,12 +105,17 @@ export class HeatMap extends HTMLElement {
     sizeTo(canvas, viewport);
     const context = canvas.getContext("2d");
     if (!context) return;
-    context.resetTransform();
-    context.clearRect(0, 0, viewport.width, viewport.height);
-    if (!this.#image) return;
+    this.clear();
+    if (!this.#picture || this.opacity === 0) return;
+    const { image, lines } = this.#picture;
     context.scale(devicePixelRatio, devicePixelRatio);
+    context.save();
+    context.globalAlpha = this.opacity;
     context.transform(m.a, m.b, m.c, m.d, m.e, m.f);
-    context.drawImage(this.#image, 0, 0, film.width, film.height);
+    context.drawImage(image, 0, 0, film.width, film.height);
+    context.restore();
+    const matrix = new DOMMatrix([m.a, m.b, m.c, m.d, m.e, m.f]).scale(film.width / image.width, film.height / image.height);
+    if (this.contours) strokeContours(context, lines, matrix);
   }
 }
 

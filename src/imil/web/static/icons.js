@@ -4,6 +4,12 @@ import { s } from "./dom.js";
 
 const PATHS = /** @type {const} */ ({
   select: "M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM9 9l5 2.2-2.2.6-.6 2.2z",
+  rectangle: "M2.5 4h11v8h-11zM2.5 4h.01M13.5 12l2 2.5",
+  single: "M2.5 2.5h11v11h-11z",
+  side: "M1.5 4h13v8h-13zM8 4v8",
+  stacked: "M4 1.5h8v13H4zM4 8h8",
+  blink: "M2 2h9v9H2zM5 11v3h9V5h-3",
+  bare: "M2.5 2.5h11v11h-11zM6 2.5v11M2.5 6h11M1 15 15 1",
   window: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM8 2v12M8 5h4.6M8 8h6M8 11h4.6",
   zoom: "M6.5 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM10 10l4 4M4.5 6.5h4M6.5 4.5v4",
   pan: "M8 1.5v13M1.5 8h13M8 1.5 6.2 3.4M8 1.5l1.8 1.9M8 14.5l-1.8-1.9M8 14.5l1.8-1.9M1.5 8l1.9-1.8M1.5 8l1.9 1.8M14.5 8l-1.9-1.8M14.5 8l-1.9 1.8",

@@ -4,7 +4,8 @@
 import { ApiError, call } from "./api.js";
 
 /** @typedef {import("./local_store.js").LocalStore} LocalStore */
-/** @typedef {{path: string, body: unknown, round: string, number: number, what: string}} PendingReading */
+/** @typedef {import("./api.js").StoredReading} StoredReading */
+/** @typedef {{path: string, body: Omit<StoredReading, "id" | "created">, round: string, number: number, what: string}} PendingReading */
 /** @typedef {{key: string, round: string, number: number, sentence: string, body: unknown}} Rejection */
 
 const RETRY_DELAYS = [1, 2, 5, 10, 20, 30]; // seconds between attempts
@@ -54,6 +55,16 @@ export class Outbox extends EventTarget {
   /** @param {string} round @param {number} number @returns {boolean} */
   hasPending(round, number) {
     return this.#unsent().some(([, pending]) => pending.round === round && pending.number === number);
+  }
+
+  /** The newest unsent reading of a case. @param {string} round @param {number} number
+   * @returns {StoredReading | null} */
+  pendingReading(round, number) {
+    const newest = this.#unsent().findLast(([, pending]) => pending.round === round && pending.number === number);
+    if (!newest) return null;
+    const [key, { body }] = newest;
+    const id = key.slice(key.lastIndexOf(":") + 1);
+    return { ...body, id, created: "" };
   }
 
   /** @param {string} id @returns {boolean} whether a reading of this id is unsent */

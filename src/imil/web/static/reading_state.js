@@ -126,6 +126,14 @@ export function marksText({ squares, misleading }) {
   return parts.filter(Boolean).join("; ");
 }
 
+/** What was answered, in a few words. @param {Marks & {verdict: import("./api.js").Verdict}} reading */
+export function answerText({ verdict, squares, misleading }) {
+  if (verdict === "wrong label") return "label looks wrong";
+  if (verdict !== "focus") return verdict === "skip" ? "skipped" : verdict;
+  if (squares.length + misleading.length <= 6) return marksText({ squares, misleading });
+  return [squares.length && `${squares.length} squares`, misleading.length && `${misleading.length} misleading`].filter(Boolean).join(", ");
+}
+
 /** @param {Squares} a @param {Squares} b */
 export function sameSquares(a, b) {
   return a.length === b.length && a.every((square, i) => square === b[i]);

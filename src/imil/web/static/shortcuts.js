@@ -1,41 +1,59 @@
-// Keyboard shortcuts, the same as OHIF's where OHIF has them. Each reader can change them.
+// Keyboard shortcuts, the same as OHIF's where OHIF has them. Each reader can change them. This is
+// the one table of keys: what a key does in which place is said here and nowhere else.
 
 /** @typedef {import("./local_store.js").LocalStore} LocalStore */
-/** @typedef {{id: string, group: string, label: string, key: string}} Command */
+/** Where a command works: outside text fields, only while the grid has the focus, or also in text
+ * fields. @typedef {"page" | "grid" | "anywhere"} Where */
+/** @typedef {{id: string, group: string, label: string, key: string, where: Where}} Command */
+/** What has the focus: a field for text, the grid, another control, or none of these.
+ * @typedef {"page" | "grid" | "field" | "control" | "dialog"} Place */
 
-/** @param {string} group @param {[string, string, string][]} commands @returns {Command[]} */
-const group = (group, commands) => commands.map(([id, key, label]) => ({ id, group, key, label }));
+/** @param {string} group @param {([string, string, string] | [string, string, string, Where])[]} commands
+ * @returns {Command[]} */
+const group = (group, commands) => commands.map(([id, key, label, where = "page"]) => ({ id, group, key, label, where }));
 
 export const COMMANDS = [
   ...group("Answer", [
     ["submit", "enter", "Submit (blind-first: show the model’s prediction)"],
-    ["submit-anywhere", "ctrl+enter", "Submit, also from a text field"],
+    ["submit-anywhere", "ctrl+enter", "Submit, also from a text field", "anywhere"],
     ["skip", "shift+s", "Skip"],
     ["wrong-label", "shift+l", "Label looks wrong"],
     ["not-assessable", "shift+n", "Not assessable"],
+    ["undo-answer", "u", "Undo the last answer"],
     ["previous", "pageup", "Previous case"],
     ["next", "pagedown", "Next case"],
     ["reason", "e", "Enter a reason"],
+    ["leave", "esc", "Leave a text field or the grid", "anywhere"],
   ]),
   ...group("Squares", [
-    ["grid", "g", "Select by keyboard: arrows move, space selects, marks as misleading, clears"],
-    ["misleading", "k", "Mark the square at the keyboard’s cursor as misleading, or clear it"],
+    ["grid", "g", "Select by keyboard"],
+    ["left", "arrowleft", "Move left on the grid"],
+    ["right", "arrowright", "Move right on the grid"],
+    ["up", "arrowup", "Move up on the grid"],
+    ["down", "arrowdown", "Move down on the grid"],
+    ["pick", "space", "On the grid: select, mark as misleading, clear", "grid"],
+    ["misleading", "k", "Mark the square at the cursor as misleading, or clear it"],
     ["numbers", "d", "Enter square numbers; -4 marks 4 as misleading"],
     ["all", "a", "Select all squares"],
     ["none", "x", "Clear selection"],
     ["complement", "c", "Invert the selection"],
-    ["undo", "ctrl+z", "Undo"],
+    ["undo", "ctrl+z", "Undo a change of squares"],
     ["redo", "ctrl+y", "Redo"],
     ["preview", "b", "What the model will see"],
   ]),
   ...group("Heat-map", [
     ["hide", "o", "Hide while the key is held"],
     ["class", "t", "Switch class: predicted or ground truth"],
+    ["blink", "j", "Switch between film and heat-map"],
+    ["contours", "shift+c", "Contours"],
     ["fainter", "[", "Lower opacity"],
     ["stronger", "]", "Higher opacity"],
   ]),
   ...group("Image", [
-    ["invert", "i", "Invert"],
+    ["layout", "y", "Next layout: one pane, side by side, one above the other, blink"],
+    ["bare", "f", "Film alone: no grid, numbers, squares, heat-map"],
+    ["magnify", "q", "Magnifier while the key is held"],
+    ["invert", "i", "Invert grey values"],
     ["rotate-right", "r", "Rotate right"],
     ["rotate-left", "l", "Rotate left"],
     ["flip-horizontal", "h", "Flip horizontally"],
@@ -44,7 +62,7 @@ export const COMMANDS = [
     ["zoom-out", "-", "Zoom out"],
     ["fit", "=", "Fit to pane"],
     ["true-size", "0", "Actual pixels (1:1)"],
-    ["reset", "space", "Reset view"],
+    ["reset", "space", "Reset view (when the grid does not have the focus)"],
     ["preset-1", "1", "Window: full range"],
     ["preset-2", "2", "Window: 1st to 99th percentile"],
     ["preset-3", "3", "Window: dark regions"],
@@ -52,6 +70,7 @@ export const COMMANDS = [
   ]),
   ...group("Left mouse button", [
     ["tool-select", "s", "Select squares"],
+    ["tool-rectangle", "n", "Select a rectangle of squares (also ctrl and drag)"],
     ["tool-window", "w", "Window (also shift and drag)"],
     ["tool-zoom", "z", "Zoom (also right button or wheel)"],
     ["tool-pan", "p", "Pan (also middle button)"],
@@ -62,8 +81,20 @@ export const COMMANDS = [
   ]),
 ];
 
+/** Commands that last while their key is held. */
+export const HELD = new Set(["hide", "magnify"]);
+/** Commands that a held key repeats. */
+export const REPEATED = new Set(["zoom-in", "zoom-out", "fainter", "stronger", "left", "right", "up", "down"]);
+
 const KEY_NAMES = /** @type {Record<string, string>} */ ({ " ": "space", escape: "esc" });
-const KEY_LABELS = /** @type {Record<string, string>} */ ({ pageup: "Page up", pagedown: "Page down" });
+const KEY_LABELS = /** @type {Record<string, string>} */ ({
+  pageup: "Page up",
+  pagedown: "Page down",
+  arrowleft: "←",
+  arrowright: "→",
+  arrowup: "↑",
+  arrowdown: "↓",
+});
 
 /**
  * The name of a key combination, such as `ctrl+z`; the command key counts as ctrl.
@@ -106,16 +137,26 @@ export class Shortcuts {
     return this.key(command) ? ` (${displayKey(this.key(command))})` : "";
   }
 
-  /** @param {KeyboardEvent} event @returns {string | null} the command */
+  /** The command of a key at the place that has the focus, or null: the key is the place's own.
+   * @param {KeyboardEvent} event @returns {string | null} */
   command(event) {
     const key = keyName(event);
-    const alternative = key === "ctrl+shift+z" ? "redo" : null; // common in other programs
-    return COMMANDS.find(({ id }) => this.key(id) === key)?.id ?? alternative;
+    const place = placeOf(event.target);
+    if (place === "dialog" || (place === "control" && isKeyOfControl(event.target, key))) return null;
+    if (key === "ctrl+shift+z" && place !== "field") return "redo"; // common in other programs
+    const named = COMMANDS.filter(({ id }) => this.key(id) === key);
+    const works = (/** @type {Where} */ where) => named.find((command) => command.where === where)?.id ?? null;
+    if (place === "field") return works("anywhere");
+    return (place === "grid" && works("grid")) || works("page") || works("anywhere");
   }
 
-  /** Assigns a key; a command that had it before has none. @param {string} command @param {string} key */
+  /** Assigns a key; a command that had it in the same place has none. @param {string} command @param {string} key */
   bind(command, key) {
-    for (const { id } of COMMANDS) if (this.key(id) === key) this.#custom[id] = "";
+    const where = COMMANDS.find(({ id }) => id === command)?.where;
+    for (const other of COMMANDS) {
+      const meets = other.where === where || other.where === "anywhere" || where === "anywhere";
+      if (meets && this.key(other.id) === key) this.#custom[other.id] = "";
+    }
     this.#custom[command] = key;
     this.#localStore.set("keys", this.#custom);
   }
@@ -127,14 +168,33 @@ export class Shortcuts {
   }
 }
 
-/** Whether the focused element uses this key itself. @param {EventTarget | null} target
- * @param {string} key */
-export function handlesKey(target, key) {
-  if (!(target instanceof HTMLElement || target instanceof SVGElement)) return false;
-  if (target.closest("dialog")) return true;
-  const isTextField = target.matches("textarea, select, input:not([type=range], [type=radio], [type=checkbox])");
-  if (isTextField) return key !== "ctrl+enter";
-  const isActivation = key === "enter" || key === "space";
-  if (target.matches("button, a, summary, input")) return isActivation || (target.matches("input") && key.startsWith("arrow"));
-  return false;
+const TEXT_FIELD = "textarea, input:not([type=range], [type=radio], [type=checkbox])";
+const ARROWS = ["arrowleft", "arrowright", "arrowup", "arrowdown"];
+const KEYS_OF_CONTROLS = /** @type {[string, (key: string) => boolean][]} */ ([
+  ["button, a, summary", (key) => key === "enter" || key === "space"],
+  ["input[type=checkbox]", (key) => key === "space"],
+  ["input[type=radio]", (key) => key === "space" || ARROWS.includes(key)],
+  ["input[type=range]", (key) => [...ARROWS, "pageup", "pagedown", "home", "end"].includes(key)],
+  ["select", (key) => key !== "enter" && !key.includes("+")], // letters search in the list
+]);
+
+/** @param {EventTarget | null} target of a key @returns {Place} */
+export function placeOf(target) {
+  if (!(target instanceof Element)) return "page";
+  if (target.closest("dialog")) return "dialog";
+  if (target.matches(TEXT_FIELD)) return "field";
+  if (target.closest("imil-grid")) return "grid";
+  return target.matches("button, a, summary, input, select") ? "control" : "page";
+}
+
+/** Whether a control uses a key itself. @param {EventTarget | null} target @param {string} key */
+function isKeyOfControl(target, key) {
+  return KEYS_OF_CONTROLS.some(([selector, uses]) => target instanceof Element && target.matches(selector) && uses(key));
+}
+
+/** Takes the focus from what has it: for controls that were used with a pointer, so that the next
+ * key is not theirs. */
+export function releaseFocus() {
+  const { activeElement } = document;
+  if (activeElement instanceof HTMLElement || activeElement instanceof SVGElement) activeElement.blur();
 }

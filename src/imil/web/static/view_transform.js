@@ -8,6 +8,7 @@
  * @property {number} low smallest pixel value
  * @property {number} high largest pixel value
  * @property {number} bits 8 or 16
+ * @property {number} [channels] 1: grey; 3: colours
  * @property {readonly [number, number] | null} spacing mm between rows, mm between columns
  */
 /** @typedef {object} View
@@ -45,11 +46,12 @@ export function freshView(film) {
 }
 
 /**
- * The window in which the darkest pixel is black and the brightest is white.
+ * The window in which the darkest pixel is black and the brightest is white; of a photograph in
+ * colours, the one that shows it as it is stored.
  * @param {Film} film
  */
-export function fullWindow(film) {
-  return rangeWindow(film.low, film.high);
+export function fullWindow({ low, high, bits, channels }) {
+  return channels === 3 ? rangeWindow(0, 2 ** bits - 1) : rangeWindow(low, high);
 }
 
 /**
@@ -207,12 +209,12 @@ export function orientation({ turns, mirrored }) {
 
 /**
  * The view for the next film: the default, except for the window if the reader keeps it and
- * the images have the same bit depth.
+ * the images have the same bit depth, and both have colours or neither has.
  * @param {Film} film @param {{view: View, film: Film} | null} anchor @returns {View}
  */
 export function nextView(film, anchor) {
   const fresh = freshView(film);
-  if (!anchor || anchor.film.bits !== film.bits) return fresh;
+  if (!anchor || anchor.film.bits !== film.bits || anchor.film.channels !== film.channels) return fresh;
   const { center, width, invert } = anchor.view;
   return { ...fresh, center, width, invert };
 }

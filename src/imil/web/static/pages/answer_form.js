@@ -11,7 +11,9 @@ import { keptSquares } from "../reading_state.js";
 /** @typedef {import("../reading_state.js").Action} Action */
 
 const REASON_TEMPLATE = "The model was focused on …, so I switched the focus towards ….";
+const GAPS = ["focused on …", "focus towards …"]; // of the template, unfilled
 const MAX_REASON = 2000; // characters of a reason
+const UNFILLED = "The reason has an unfilled gap “…”: fill it in, or delete the sentence.";
 const PREVIEW_DELAY = 200; // ms after the last change until the preview is loaded
 
 export class AnswerForm {
@@ -20,7 +22,7 @@ export class AnswerForm {
   #dispatch;
   #numbers = h("input", { id: "numbers", inputmode: "text", autocomplete: "off", spellcheck: "false", "aria-describedby": "numbers-error" });
   #error = h("p", { id: "numbers-error", class: "message", role: "status" });
-  #reason = h("textarea", { id: "reason", rows: 3, maxlength: MAX_REASON });
+  #reason = h("textarea", { id: "reason", rows: 3, maxlength: MAX_REASON, dir: "auto" });
   #undo;
   #redo;
   #image = h("img", { alt: "", width: 224, height: 224, hidden: true });
@@ -28,6 +30,9 @@ export class AnswerForm {
   #preview;
   #legend = legend();
   #selectOnly = false;
+  /** What is wrong with the numbers that were typed; they mark no squares then. */
+  #problem = "";
+  #marks = "";
   #timer = 0;
   #previewUrl = "";
 
@@ -38,11 +43,11 @@ export class AnswerForm {
     this.#round = round;
     this.#caseData = caseData;
     this.#dispatch = dispatch;
-    /** @param {string} command @param {string} label */
-    const button = (command, label) =>
-      h("button", { type: "button", "data-command": command, title: label + shortcuts.hint(command), onclick: () => run(command) }, label);
-    this.#undo = button("undo", "Undo");
-    this.#redo = button("redo", "Redo");
+    /** @param {string} command @param {string} label @param {string} [name] unique on the page */
+    const button = (command, label, name = label) =>
+      h("button", { type: "button", "data-command": command, title: name + shortcuts.hint(command), "aria-label": name, onclick: () => run(command) }, label);
+    this.#undo = button("undo", "Undo", "Undo squares");
+    this.#redo = button("redo", "Redo", "Redo squares");
     this.#preview = h("details", { class: "preview", open: previewOpen }, h("summary", {}, "What the model will see"), this.#image, this.#empty);
     this.#preview.addEventListener("toggle", () => this.#updatePreview(0));
     assign(this.#numbers, { placeholder: `numbers, 1–${round.grid.rows * round.grid.cols}`, oninput: () => this.#parseNumbers(), onblur: () => dispatch({ type: "commit" }) });
@@ -53,7 +58,7 @@ export class AnswerForm {
       h("div", { class: "row" }, h("label", { for: "numbers" }, "Squares"), this.#numbers),
       this.#error,
       this.#legend,
-      h("div", { class: "row buttons" }, button("all", "All"), button("none", "None"), button("complement", "Invert"), this.#undo, this.#redo),
+      h("div", { class: "row buttons" }, button("all", "All"), button("none", "None"), button("complement", "Invert", "Invert selection"), this.#undo, this.#redo),
       this.#preview,
     );
     this.reason = h(
@@ -81,14 +86,37 @@ export class AnswerForm {
     this.#reason.focus();
   }
 
+  /** What the form marks as wrong and must not be submitted; empty: nothing. The focus goes there.
+   * @param {"squares" | "reason"} part @returns {string} */
+  problem(part) {
+    if (part === "squares") {
+      if (this.#problem) this.focusNumbers();
+      return this.#problem;
+    }
+    const gap = gapOf(this.#reason.value);
+    this.#reason.setAttribute("aria-invalid", String(gap >= 0));
+    if (gap < 0) return "";
+    this.#reason.focus();
+    this.#reason.setSelectionRange(gap, gap + 1);
+    return UNFILLED;
+  }
+
+  /** Reads the typed numbers again, now that the film can be marked. */
+  reread() {
+    if (document.activeElement === this.#numbers) this.#parseNumbers();
+  }
+
   /** @param {ReadingState} state */
   show({ squares, misleading, reason, phase, past, future }) {
     this.#legend.hidden = this.#selectOnly = phase === "first";
-    if (document.activeElement !== this.#numbers) {
-      this.#numbers.value = typedMarks(squares, misleading);
+    const marks = typedMarks(squares, misleading);
+    if (marks !== this.#marks || !this.#problem) {
       this.#showError("");
+      if (document.activeElement !== this.#numbers) this.#numbers.value = marks;
     }
+    this.#marks = marks;
     if (this.#reason.value !== reason) this.#reason.value = reason;
+    if (gapOf(reason) < 0) this.#reason.removeAttribute("aria-invalid");
     this.#undo.disabled = past.length === 0;
     this.#redo.disabled = future.length === 0;
     this.#numbers.dataset["count"] = plural(squares.length, "square");
@@ -98,7 +126,7 @@ export class AnswerForm {
 
   /** @param {string} sentence */
   #showError(sentence) {
-    this.#error.textContent = sentence;
+    this.#problem = this.#error.textContent = sentence;
     this.#numbers.setAttribute("aria-invalid", String(sentence !== ""));
   }
 
@@ -109,6 +137,8 @@ export class AnswerForm {
       this.#dispatch({ type: "set", ...marks, merge: "typed" });
       this.#showError("");
     } catch (error) {
+      // what was typed before does not count while the text is wrong
+      this.#dispatch({ type: "set", squares: [], misleading: [], merge: "typed" });
       this.#showError(/** @type {Error} */ (error).message);
     }
   }
@@ -143,6 +173,12 @@ export class AnswerForm {
     this.#reason.focus();
     this.#reason.setSelectionRange(gap, gap + 1);
   }
+}
+
+/** Where the first unfilled gap of a reason is, or -1. @param {string} reason */
+function gapOf(reason) {
+  const at = GAPS.map((gap) => reason.indexOf(gap) + gap.length - 1).filter((_, i) => reason.includes(GAPS[i] ?? ""));
+  return at.length ? Math.min(...at) : -1;
 }
 
 /** What the two marks on the grid mean. */

@@ -1,40 +1,43 @@
 // The page of a case: viewer, model's prediction, squares, reason and verdict.
 
 import { fill, h } from "../dom.js";
-import { keyName, handlesKey } from "../shortcuts.js";
+import { AnswerGate, PAUSE } from "../answer_gate.js";
+import { Keyboard } from "../keyboard.js";
+import { releaseFocus } from "../shortcuts.js";
 import { allSquares } from "../grid_geometry.js";
 import { CaseSession } from "../case_session.js";
 import { markOf } from "../reading_state.js";
 import { AnswerForm } from "./answer_form.js";
 import { ViewerController } from "./viewer_controller.js";
 import { opinionCard } from "./model_opinion.js";
+import { VERDICTS, VerdictBar } from "./verdict_bar.js";
 
 /** @typedef {import("../api.js").Round} Round */
 /** @typedef {import("../api.js").Case} Case */
+/** @typedef {import("../api.js").Opinion} Opinion */
 /** @typedef {import("../api.js").Verdict} Verdict */
+/** @typedef {import("../answer_gate.js").Part} Part */
+/** @typedef {import("../reading_state.js").Action} Action */
 /** @typedef {import("../app.js").App} App */
-/** @typedef {{practice: boolean, onanswer: () => void}} Mode */
-
-const VERDICTS = /** @type {Record<string, Verdict>} */ ({
-  skip: "skip",
-  "wrong-label": "wrong label",
-  "not-assessable": "not assessable",
-});
+/** `withheld`: in a practice, the opinion that a blind-first reader has not seen yet
+ * @typedef {{practice: boolean, onanswer: () => void, withheld?: Opinion | null}} Mode */
 
 export class CasePage extends HTMLElement {
   #app;
   #round;
   #mode;
   #controller;
+  #verdicts;
+  #keyboard;
+  #gate = new AnswerGate();
   /** @type {CaseSession | null} */
   #caseSession = null;
   /** @type {AnswerForm | null} */
   #answerForm = null;
   #side = h("div", { class: "side" });
-  #message = h("p", { class: "message", role: "alert" });
-  #primary = h("button", { type: "button", class: "primary", onclick: () => this.run("submit") });
   #listeners = new AbortController();
-  #reasonRequested = false;
+  /** When Skip was pressed first, without a reason; Infinity: it was not. */
+  #skipRequestedAt = Infinity;
   #busy = false;
 
   /** @param {App} app @param {Round} round @param {Mode} mode */
@@ -44,23 +47,31 @@ export class CasePage extends HTMLElement {
     this.#round = round;
     this.#mode = mode;
     this.#controller = new ViewerController(app, round, (command) => this.run(command));
-    this.#controller.onpainted = () => this.#painted();
-    this.#controller.onheat = () => this.#showOpinion();
-    this.#controller.viewer.onmarks = (marks, merge) =>
-      this.#caseSession?.dispatch(merge ? { type: "set", ...marks, merge } : { type: "set", ...marks });
-    this.#controller.viewer.onstrokecancel = () => this.#caseSession?.dispatch({ type: "undo" });
+    this.#controller.onpainted = (part) => this.#painted(part);
+    this.#controller.onmissing = (part) => this.#missing(part);
+    this.#controller.heat.onchange = () => this.#showOpinion();
+    this.#controller.viewer.onmarks = (marks, merge) => this.#dispatch(merge ? { type: "set", ...marks, merge } : { type: "set", ...marks });
+    this.#controller.viewer.onstrokecancel = () => this.#dispatch({ type: "undo" });
+    this.#verdicts = new VerdictBar((command) => this.run(command), app.shortcuts);
+    this.#gate.onchange = () => this.#showReady();
+    this.#keyboard = new Keyboard(app.shortcuts, { run: (command) => this.run(command), release: (command) => this.#release(command) });
   }
 
   connectedCallback() {
     const { signal } = (this.#listeners = new AbortController());
-    this.append(this.#controller.toolbar.element, this.#controller.viewer, this.#side, this.#verdicts());
-    document.addEventListener("keydown", (event) => this.#onKeyDown(event), { signal });
-    document.addEventListener("keyup", (event) => this.#app.shortcuts.command(event) === "hide" && this.#controller.hide(false), { signal });
-    window.addEventListener("blur", () => this.#controller.hide(false), { signal });
+    this.append(this.#controller.toolbar.element, this.#controller.viewer, this.#side, this.#verdicts.element);
+    this.#keyboard.attach(this, signal);
+    window.addEventListener("resize", () => this.#controller.arrange(), { signal });
   }
 
   disconnectedCallback() {
     this.#listeners.abort();
+    this.#controller.heat.end();
+    this.leave();
+  }
+
+  /** Ends the work on the case; what was not submitted stays as a draft. */
+  leave() {
     this.#caseSession?.end();
     this.#caseSession = null;
   }
@@ -75,17 +86,18 @@ export class CasePage extends HTMLElement {
     if (!caseData) return;
     this.#caseSession?.end();
     Object.assign(this.dataset, { case: number, state: "loading" });
-    this.#reasonRequested = false;
-    this.#showMessage("");
-    const { practice } = this.#mode;
+    this.#skipRequestedAt = Infinity;
+    this.#verdicts.say("");
+    const { practice, withheld } = this.#mode;
     const { outbox, localStore, session } = this.#app;
-    const blind = session.protocol === "blind-first" && !practice;
-    const caseSession = new CaseSession({ round: this.#round, caseData, localStore: practice ? null : localStore, outbox, blind });
+    const blind = session.protocol === "blind-first";
+    this.#gate.open(blind && !caseData.opinion ? ["film"] : ["film", "opinion"]);
+    const caseSession = new CaseSession({ round: this.#round, caseData, localStore: practice ? null : localStore, outbox, blind, withheld });
     this.#caseSession = caseSession;
-    this.#answerForm = new AnswerForm(this.#round, caseData, (action) => caseSession.dispatch(action), (command) => this.run(command), this.#app.shortcuts, this.#answerForm?.open ?? hasRoomForPreview());
+    this.#answerForm = new AnswerForm(this.#round, caseData, (action) => this.#dispatch(action), (command) => this.run(command), this.#app.shortcuts, this.#answerForm?.open ?? hasRoomForPreview());
     fill(this.#side, h("div", { class: "opinion-place" }), this.#answerForm.squares, this.#answerForm.reason);
     caseSession.addEventListener("change", () => this.#show());
-    caseSession.addEventListener("submitted-elsewhere", () => this.#showMessage("This case was submitted in another tab. Submitting here replaces that reading."));
+    caseSession.addEventListener("submitted-elsewhere", () => this.#verdicts.say("This case was submitted in another tab. Submitting here replaces that reading."));
     this.#controller.open(caseData);
     this.#showOpinion();
     this.#show();
@@ -100,36 +112,41 @@ export class CasePage extends HTMLElement {
     const commands = /** @type {Record<string, () => void>} */ ({
       submit: () => this.#submit(),
       "submit-anywhere": () => this.#submit(),
-      all: () => caseSession.dispatch({ type: "set", squares: all }),
-      none: () => caseSession.dispatch({ type: "set", squares: [], misleading: [] }),
-      complement: () => caseSession.dispatch({ type: "set", squares: all.filter((n) => markOf(caseSession.state, n) === "none") }),
+      all: () => this.#dispatch({ type: "set", squares: all }),
+      none: () => this.#dispatch({ type: "set", squares: [], misleading: [] }),
+      complement: () => this.#dispatch({ type: "set", squares: all.filter((n) => markOf(caseSession.state, n) === "none") }),
       misleading: () => this.#controller.viewer.toggleMisleading(),
-      undo: () => caseSession.dispatch({ type: "undo" }),
-      redo: () => caseSession.dispatch({ type: "redo" }),
-      hide: () => this.#controller.hide(true),
+      pick: () => this.#controller.viewer.pick(),
+      undo: () => this.#dispatch({ type: "undo" }),
+      redo: () => this.#dispatch({ type: "redo" }),
+      magnify: () => (this.#controller.viewer.magnified = true),
       grid: () => this.#controller.viewer.focusGrid(),
       numbers: () => this.#answerForm?.focusNumbers(),
       reason: () => this.#answerForm?.focusReason(),
       preview: () => this.#answerForm?.togglePreview(),
       previous: () => this.#step(-1),
       next: () => this.#step(1),
+      ...Object.fromEntries(["left", "right", "up", "down"].map((way) => [way, () => this.#controller.viewer.step(way)])),
+      leave: releaseFocus,
+      "undo-answer": () => this.#app.undoAnswer(),
       keys: () => this.#app.openShortcuts(),
       ...Object.fromEntries(Object.keys(VERDICTS).map((name) => [name, () => this.#giveVerdict(name)])),
     });
     commands[command]?.();
   }
 
-  /** @param {KeyboardEvent} event */
-  #onKeyDown(event) {
-    if (event.defaultPrevented || handlesKey(event.target, keyName(event))) return;
-    if (event.key.startsWith("Arrow") && keyName(event) === event.key.toLowerCase()) {
-      event.preventDefault();
-      return this.#controller.viewer.step(event.key);
-    }
-    const command = this.#app.shortcuts.command(event);
-    if (!command) return;
-    event.preventDefault();
-    if (!event.repeat || command.startsWith("zoom") || command.endsWith("er")) this.run(command);
+  /** @param {string} command whose key was let go */
+  #release(command) {
+    if (command === "hide") this.#controller.heat.hide(false);
+    if (command === "magnify") this.#controller.viewer.magnified = false;
+  }
+
+  /** A change of the reading; squares of a film that is not on the screen stay as they are.
+   * @param {Action} action */
+  #dispatch(action) {
+    const marks = action.type === "set" || action.type === "undo" || action.type === "redo";
+    if (marks && !this.#gate.filmSeen) return this.#verdicts.say("The film is not on the screen yet: its squares cannot be marked.");
+    this.#caseSession?.dispatch(action);
   }
 
   #show() {
@@ -143,87 +160,84 @@ export class CasePage extends HTMLElement {
     this.#controller.viewer.selectOnly = first; // what misleads the model is not known yet
     this.#controller.viewer.mark(state);
     this.#answerForm?.show(state);
-    const label = first ? "Show the model’s prediction" : submitLabel(caseData, state);
-    if (this.#primary.textContent !== label) this.#primary.textContent = label;
+    this.#verdicts.show(caseData, state);
     this.#controller.viewer.setRightMessage(first ? firstLookMessage() : null);
-    if (state.squares.length || state.misleading.length) this.#showMessage("");
+    if (state.squares.length || state.misleading.length) this.#verdicts.say("");
+  }
+
+  #showReady() {
+    this.toggleAttribute("data-ready", this.#gate.ready);
+    this.#verdicts.ready = this.#gate.ready;
   }
 
   #showOpinion() {
     const caseData = this.#caseSession?.caseData;
     const container = this.#side.querySelector(".opinion-place");
     if (!caseData || !container) return;
-    const controller = this.#controller;
-    const callbacks = {
-      which: (/** @type {"predicted" | "true"} */ which) => controller.setClass(which),
-      opacity: (/** @type {number} */ opacity) => controller.setOpacity(opacity),
-      hide: (/** @type {boolean} */ hidden) => controller.hide(hidden),
-    };
-    fill(container, opinionCard(caseData, { which: controller.which, opacity: controller.opacity }, callbacks, this.#app.shortcuts));
-  }
-
-  #verdicts() {
-    const { shortcuts } = this.#app;
-    const button = (/** @type {string} */ command, /** @type {string} */ label) =>
-      h("button", { type: "button", "data-command": command, title: label + shortcuts.hint(command), onclick: () => this.run(command) }, label);
-    return h(
-      "section",
-      { class: "verdict", "aria-label": "Verdict" },
-      this.#message,
-      this.#primary,
-      h("div", { class: "others" }, button("skip", "Skip"), button("wrong-label", "Label looks wrong"), button("not-assessable", "Not assessable")),
-    );
+    fill(container, opinionCard(caseData, this.#controller.heat, this.#app.shortcuts));
   }
 
   #submit() {
     const caseSession = this.#caseSession;
     if (!caseSession || this.#busy) return;
     const { squares, misleading, phase } = caseSession.state;
+    const wrong = this.#answerForm?.problem("squares") || this.#gate.refusal("focus");
+    if (wrong) return this.#verdicts.say(wrong);
     if (squares.length === 0 && (misleading.length === 0 || phase === "first")) {
-      return this.#showMessage("No square is selected: select at least one, or choose another verdict.");
+      return this.#verdicts.say("No square is selected: select at least one, or choose another verdict.");
     }
     if (misleading.length === allSquares(this.#round.grid).length) {
-      return this.#showMessage("All squares are misleading: leave one to look at, or choose another verdict.");
+      return this.#verdicts.say("All squares are misleading: leave one to look at, or choose another verdict.");
     }
     if (phase === "first") return void this.#reveal(caseSession);
     this.#finish("focus");
   }
 
-  /** @param {string} name of the act */
+  /** @param {string} name of the command */
   #giveVerdict(name) {
     const verdict = VERDICTS[name];
     if (!verdict || this.#busy) return;
-    if (verdict === "skip" && !this.#caseSession?.state.reason.trim() && !this.#reasonRequested) {
-      this.#reasonRequested = true;
-      this.#answerForm?.focusReason();
-      return this.#showMessage("Add a reason if you can, then press Skip again.");
-    }
+    if (verdict === "skip" && !this.#skipConfirmed()) return;
     this.#finish(verdict);
+  }
+
+  /** Whether a skip has a reason, or was asked for a second time, and not by a double click. */
+  #skipConfirmed() {
+    if (this.#gate.refusal("skip") || this.#caseSession?.state.reason.trim()) return true;
+    const waited = performance.now() - this.#skipRequestedAt;
+    if (waited >= PAUSE) return true;
+    this.#skipRequestedAt = Math.min(this.#skipRequestedAt, performance.now());
+    this.#verdicts.say(`Press Skip again to skip without a reason, or enter one${this.#app.shortcuts.hint("reason")}.`);
+    return false;
   }
 
   /** @param {Verdict} verdict */
   #finish(verdict) {
+    const wrong = this.#gate.refusal(verdict) || this.#answerForm?.problem("reason");
+    if (wrong || !this.#caseSession) return this.#verdicts.say(wrong ?? "");
     performance.mark("submit");
-    this.#caseSession?.answer(verdict);
+    const answer = this.#caseSession.answer(verdict);
     this.#caseSession = null;
+    if (!this.#mode.practice) this.#app.answered(this.#round, answer);
     this.#mode.onanswer();
   }
 
   /** @param {CaseSession} caseSession */
   async #reveal(caseSession) {
-    this.#busy = this.#primary.disabled = true;
+    this.#busy = this.#verdicts.busy = true;
     try {
       await caseSession.reveal();
       if (caseSession !== this.#caseSession) return;
+      this.#gate.expect("opinion");
       this.#showOpinion();
-      await this.#controller.heat();
+      await this.#controller.heat.load();
     } catch (error) {
       const { status, message } = /** @type {import("../api.js").ApiError} */ (error);
       if (status === 401) this.#app.showSignedOut();
       const keptText = "Your squares are saved in this browser. Try again when the connection is back, or continue with another case.";
-      if (caseSession === this.#caseSession) this.#showMessage(status === 0 ? `Offline. ${keptText}` : message);
+      if (caseSession === this.#caseSession) this.#verdicts.say(status === 0 ? `Offline. ${keptText}` : message);
     } finally {
-      this.#busy = this.#primary.disabled = false;
+      this.#busy = this.#verdicts.busy = false;
     }
   }
 
@@ -234,24 +248,22 @@ export class CasePage extends HTMLElement {
     if (caseData) this.#app.openCase(this.#round, caseData.number);
   }
 
-  #painted() {
+  /** @param {Part} part that is on the screen now */
+  #painted(part) {
+    this.#gate.painted(part);
+    if (part !== "film") return;
     performance.mark("painted");
     this.dataset["state"] = "painted";
+    this.#answerForm?.reread();
     const at = this.#round.cases.findIndex((caseData) => caseData.number === this.number);
     void this.#controller.prefetch(this.#round.cases.slice(at + 1, at + 3));
   }
 
-  /** @param {string} sentence */
-  #showMessage(sentence) {
-    if (this.#message.textContent !== sentence) this.#message.textContent = sentence;
+  /** @param {Part} part that the server does not have */
+  #missing(part) {
+    this.dataset["state"] = "missing";
+    this.#gate.fail(part);
   }
-}
-
-/** What the button submits, with the count of squares where some are misleading.
- * @param {Case} caseData @param {import("../reading_state.js").Marks} marks */
-function submitLabel({ reading }, { squares, misleading }) {
-  if (!misleading.length) return reading ? "Save changes" : "Submit";
-  return `${reading ? "Save" : "Submit"} (${squares.length} selected, ${misleading.length} misleading)`;
 }
 
 /** Whether the screen is large enough to open the preview from the start. */

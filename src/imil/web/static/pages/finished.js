@@ -1,7 +1,7 @@
 // The page without open cases: before the first round, between rounds and after the last.
 
 import { api } from "../api.js";
-import { h } from "../dom.js";
+import { clock, h } from "../dom.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../api.js").Session} Session */
@@ -18,7 +18,7 @@ export function finishedPage(app) {
     "article",
     { class: "page finished" },
     h("h1", {}, read ? "Thank you" : done.length ? "The round is closed" : "No cases to read yet"),
-    h("p", { class: "lead", role: "status" }, storedText + (open ? OPEN_TEXT : trainingText(session, storedText !== NONE_STORED_TEXT))),
+    h("p", { class: "lead", role: "status" }, storedText + stateText(app, open, read)),
     session.result && resultTable(session.result),
     learnedMap(done),
     h(
@@ -31,9 +31,17 @@ export function finishedPage(app) {
 
 const STORED_TEXT = "Your readings are stored. ";
 const NONE_STORED_TEXT = "The round was closed before any of your readings was stored. ";
-const OPEN_TEXT = "The round closes when all readers have finished. Until then you can change your readings.";
+const OPEN_TEXT = "The round is still open: it closes when every reader that it waits for has finished, or when the study lead closes it. Until then you can change your readings.";
 
-/** @param {Session} session @param {boolean} hasReadings whether there are readings that training can use */
+/** How round and training are, as far as this page knows.
+ * @param {App} app @param {boolean} open whether the reader's round is still open
+ * @param {boolean} hasReadings whether there are readings that training can use */
+function stateText({ session, unreachableSince }, open, hasReadings) {
+  if (unreachableSince) return `The reading room has not been reached since ${clock(unreachableSince)}, so it is not known how training is. This page goes on trying.`;
+  return open ? OPEN_TEXT : trainingText(session, hasReadings);
+}
+
+/** @param {Session} session @param {boolean} hasReadings */
 function trainingText({ training, result }, hasReadings) {
   const at = training.epoch !== null && training.epochs !== null ? ` (epoch ${training.epoch} of ${training.epochs})` : "";
   if (result) return `Training has finished. Results on the test images, before and after the readings:`;
@@ -41,7 +49,7 @@ function trainingText({ training, result }, hasReadings) {
     case "running":
       return `The model is training${at}. New cases and results appear on this page: leave it open, or return with the same link.`;
     case "waiting":
-      return `Training is waiting for the other readers${at}.`;
+      return hasReadings ? `Training goes on when it has taken up the readings${at}.` : `Training is paused${at}.`;
     case "finished":
       return "Training has finished.";
     case "gone":

@@ -28,7 +28,7 @@ export function instructionsPage(app, start) {
     h(
       "p",
       {},
-      "A case takes about a minute. Your work is saved automatically, and you can change any reading until the round is closed. Press ",
+      "A case takes about a minute. Your work is saved automatically. Each answer can be undone, and you can change any reading until the round is closed. Press ",
       h("kbd", {}, "?"),
       " for the keyboard shortcuts.",
     ),
@@ -54,6 +54,7 @@ function steps(blind) {
     step("Compare prediction, ground truth and heat-map.", "Which structure did the model mistake for the finding, and where is the real one? Switch to the heat-map of the ground-truth class: it often explains more."),
     step("Select the squares that the model should look at.", "Click them, drag across them, use the arrow keys and space, or type their numbers. Everything outside them becomes black for the model, so include what is needed to see the finding."),
     step("Select the most relevant region.", "If there are several, start with the decisive one. Fewer squares are more informative. If the whole image is relevant, skip the case."),
+    step("If there is nothing to find.", "For a film whose ground truth is “normal” select the region that has to be free of findings to call it so, such as the lungs, or mark only the squares that misled the model."),
     step("Mark what misleads the model (optional).", "Click a selected square again, or type -4 for square 4: it is hatched in orange, and says that the model must not look there. A third click clears it. With misleading squares alone, only these become black."),
     step("Give a reason (optional).", "“The model was focused on the clavicle, so I switched the focus towards the left apex.”"),
     step("Submit, or choose another verdict.", `If the label looks wrong or the image is not assessable, use the button for it.${blind ? " You can do so before you have seen the prediction." : ""}`),

@@ -75,10 +75,20 @@ export class LobbyPage extends HTMLElement {
         h("h2", {}, `Round ${round.number}`),
         h("span", { class: "dim" }, `after epoch ${round.epoch} · ${plural(round.cases, "case")}`),
         h("span", { class: `badge ${round.state}` }, round.state),
-        round.state === "open" && h("span", { class: "row" }, h("button", { type: "button", onclick: () => this.#app.go("#/read") }, "Read this round"), h("button", { type: "button", onclick: () => void this.#close(round) }, "Close the round")),
+        h("span", { class: "row" }, ...this.#buttons(round)),
       ),
+      round.state === "open" && h("p", { class: "dim" }, round.waitsFor ? `Waits for ${round.waitsFor}.` : "Waits for nobody: it closes when a reader finishes, or when you close it."),
       round.readers.length ? readers(round) : h("p", { class: "dim" }, "No reader has opened this round yet."),
+      round.merged.length > 0 && mergedAnswers(round.merged),
     );
+  }
+
+  /** @param {Lobby["rounds"][number]} round */
+  #buttons(round) {
+    const button = (/** @type {string} */ text, /** @type {() => void} */ onclick) => h("button", { type: "button", onclick }, text);
+    const results = button("All answers", () => this.#app.go(`#/results/${round.id}`));
+    if (round.state === "open") return [results, button("Read this round", () => this.#app.go("#/read")), button("Close the round", () => void this.#close(round))];
+    return round.state === "closed" ? [results, button("Reopen the round", () => void this.#reopen(round))] : [results];
   }
 
   /** @param {Lobby} lobby */
@@ -94,7 +104,7 @@ export class LobbyPage extends HTMLElement {
           "td",
           {},
           invitation.kind === "reader" && h("button", { type: "button", class: "quiet", onclick: () => void this.#renew(invitation) }, "New link"),
-          !invitation.revoked && invitation.kind === "reader" && h("button", { type: "button", class: "quiet", onclick: () => void this.#revoke(invitation) }, "Revoke"),
+          !invitation.revoked && h("button", { type: "button", class: "quiet", onclick: () => void this.#revoke(invitation) }, "Revoke"),
         ),
       ),
     );
@@ -132,8 +142,15 @@ export class LobbyPage extends HTMLElement {
 
   /** @param {Lobby["rounds"][number]} round */
   async #close(round) {
-    if (!confirm(`Close round ${round.number}? Cases without a reading count as skipped, and training continues.`)) return;
+    const waits = round.waitsFor ? ` It still waits for ${round.waitsFor}.` : "";
+    if (!confirm(`Close round ${round.number}?${waits} Cases without a reading count as skipped, and training continues.`)) return;
     await this.#runAction(() => api.close(round.id));
+  }
+
+  /** @param {Lobby["rounds"][number]} round */
+  async #reopen(round) {
+    if (!confirm(`Reopen round ${round.number}? Every reader has to finish it again.`)) return;
+    await this.#runAction(() => api.reopen(round.id));
   }
 
   /** @param {{id: string, name: string}} invitation */
@@ -166,17 +183,22 @@ export class LobbyPage extends HTMLElement {
 
 /** @param {Lobby["rounds"][number]} round */
 function readers({ readers: readerLines, cases }) {
-  const rows = readerLines.map(({ name, read, secondsMedian, lastSeen }) =>
+  const rows = readerLines.map(({ name, read, secondsMedian, lastSeen, finished }) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, name),
-      h("td", {}, h("progress", { max: cases, value: read, "aria-label": `Read by ${name}` }), ` ${read} of ${cases}`),
+      h("td", {}, h("progress", { max: cases, value: read, "aria-label": `Read by ${name}` }), ` ${read} of ${cases} `, finished && h("span", { class: "badge" }, "finished")),
       h("td", {}, secondsMedian === null ? "" : `${minutes(secondsMedian)} min`),
       h("td", {}, lastSeen ? formatDate(lastSeen) : "not yet"),
     ),
   );
   return table(["Reader", "Read", "Time per case", "Last seen"], rows);
+}
+
+/** @param {string[]} lines one for each case in which somebody's answer is not what training uses */
+function mergedAnswers(lines) {
+  return h("details", {}, h("summary", {}, `Merged answers: ${plural(lines.length, "case")} with different answers`), h("ul", { class: "merged" }, ...lines.map((line) => h("li", {}, line))));
 }
 
 /** @param {string[]} heads @param {HTMLElement[]} rows */

@@ -56,8 +56,9 @@ async function finishRound(app, round, button, errorText) {
   if (app.outbox.pendingCount > 0) app.outbox.sendNow();
   try {
     if (!(await allSent(app))) throw new Error(`${plural(app.outbox.pendingCount, "reading")} not sent yet. Unsent readings are saved in this browser: finish when the connection is back.`);
-    await api.finish(round.id);
-    round.state = "closed";
+    const done = await finishOrAsk(round.id);
+    if (!done) return void (button.disabled = false);
+    round.state = done.state;
     app.go("#/finished");
   } catch (error) {
     const { status } = /** @type {import("../api.js").ApiError} */ (error);
@@ -67,6 +68,17 @@ async function finishRound(app, round, button, errorText) {
     }
     errorText.textContent = /** @type {Error} */ (error).message;
     button.disabled = false;
+  }
+}
+
+/** Who skipped every case is asked whether that is meant. @param {string} round */
+async function finishOrAsk(round) {
+  try {
+    return await api.finish(round);
+  } catch (error) {
+    const { status, message } = /** @type {import("../api.js").ApiError} */ (error);
+    if (status !== 428) throw error;
+    return confirm(message) ? api.finish(round, true) : null;
   }
 }
 
@@ -89,12 +101,12 @@ function card(app, round, caseData, open) {
     h("header", {}, h("h2", {}, `Case ${caseData.number}`), verdict && h("span", { class: "badge" }, verdict), unsent && h("span", { class: "badge wait" }, "not sent yet")),
     h("div", { class: "pictures" }, imageFigure(app, round, caseData), modelView(round, caseData)),
     h("p", { class: "line" }, opinion && h("span", {}, "Model: ", h("strong", {}, opinion.predictedName), ` ${percent(opinion.confidence)}`), opinion && " · ", h("span", {}, "Ground truth: ", h("strong", {}, caseData.labelName))),
-    reading?.reason && h("p", { class: "reason-text" }, reading.reason),
+    reading?.reason && h("p", { class: "reason-text", dir: "auto" }, reading.reason),
     h(
       "footer",
       {},
       h("span", { class: "dim" }, reading ? [marksText(reading), `${minutes(reading.seconds)} min`].filter(Boolean).join(" · ") : ""),
-      open && h("button", { type: "button", onclick: () => app.openCase(round, caseData.number) }, reading ? "Change" : "Read"),
+      open && h("button", { type: "button", "aria-label": `${reading ? "Change" : "Read"} case ${caseData.number}`, onclick: () => app.openCase(round, caseData.number) }, reading ? "Change" : "Read"),
     ),
   );
 }

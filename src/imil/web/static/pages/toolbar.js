@@ -2,6 +2,7 @@
 
 import { fill, h } from "../dom.js";
 import { icon } from "../icons.js";
+import { LAYOUTS } from "../layouts.js";
 
 /** @typedef {import("../gestures.js").Tool} Tool */
 /** @typedef {import("../shortcuts.js").Shortcuts} Shortcuts */
@@ -9,13 +10,14 @@ import { icon } from "../icons.js";
 
 const TOOLS = /** @type {[Tool, string][]} */ ([
   ["select", "Select"],
+  ["rectangle", "Rectangle"],
   ["window", "Window"],
   ["zoom", "Zoom"],
   ["pan", "Pan"],
   ["length", "Length"],
 ]);
 const ORIENTATIONS = /** @type {["left" | "right" | "horizontal" | "vertical" | "invert", string, string][]} */ ([
-  ["invert", "invert", "Invert"],
+  ["invert", "invert", "Invert grey values"],
   ["left", "rotate-left", "Rotate left"],
   ["right", "rotate-right", "Rotate right"],
   ["horizontal", "flip-horizontal", "Flip horizontally"],
@@ -27,6 +29,8 @@ export class Toolbar {
   #tools;
   #readout = h("output", { class: "readout", "aria-label": "Window and zoom" });
   #invert;
+  #layouts;
+  #bare;
 
   /** @param {Shortcuts} shortcuts @param {ToolbarCallbacks} callbacks @param {boolean} keepWindow keep the window? */
   constructor(shortcuts, callbacks, keepWindow) {
@@ -36,6 +40,8 @@ export class Toolbar {
     this.#tools = TOOLS.map(([tool, label]) => button(`tool-${tool}`, label, icon(tool), h("span", { class: "word" }, label)));
     const orientationButtons = ORIENTATIONS.map(([name, command, label]) => button(command, label, icon(name)));
     this.#invert = /** @type {HTMLButtonElement} */ (orientationButtons[0]);
+    this.#layouts = LAYOUTS.map(([name, label]) => button(`layout-${name}`, label, icon(name)));
+    this.#bare = button("bare", "Film alone", icon("bare"));
     const presets = h(
       "select",
       { "aria-label": "Window presets", onchange: () => (callbacks.run(presets.value), (presets.value = "")) },
@@ -47,7 +53,7 @@ export class Toolbar {
       "div",
       { class: "tools", role: "toolbar", "aria-label": "Image tools" },
       h("div", { class: "set", role: "group", "aria-label": "Left mouse button" }, ...this.#tools),
-      h("div", { class: "set" }, presets, h("label", { class: "check", title: "Use this window for the next case too" }, keep, "keep")),
+      h("div", { class: "set wide" }, presets, h("label", { class: "check", title: "Use this window for the next case too" }, keep, "keep")),
       h("div", { class: "set" }, ...orientationButtons),
       h(
         "div",
@@ -56,16 +62,18 @@ export class Toolbar {
         button("true-size", "Actual pixels", "1:1"),
         button("reset", "Reset view", icon("reset")),
       ),
+      h("div", { class: "set", role: "group", "aria-label": "Layout" }, ...this.#layouts, this.#bare),
       this.#readout,
     );
   }
 
-  /** @param {{tool: Tool, spacing: boolean, invert: boolean, readout: string}} state */
-  show({ tool, spacing, invert, readout }) {
+  /** @param {{tool: Tool, layout: import("../layouts.js").Layout, bare: boolean, spacing: boolean, invert: boolean, readout: string}} state */
+  show({ tool, layout, bare, spacing, invert, readout }) {
     TOOLS.forEach(([name], i) => this.#tools[i]?.setAttribute("aria-pressed", String(name === tool)));
-    const length = /** @type {HTMLButtonElement} */ (this.#tools[4]);
-    length.disabled = !spacing;
-    if (!spacing) length.title = "Pixel spacing unknown";
+    LAYOUTS.forEach(([name], i) => this.#layouts[i]?.setAttribute("aria-pressed", String(name === layout)));
+    this.#bare.setAttribute("aria-pressed", String(bare));
+    const length = /** @type {HTMLButtonElement} */ (this.#tools.at(-1));
+    length.hidden = !spacing; // there is nothing to measure with
     this.#invert.setAttribute("aria-pressed", String(invert));
     if (this.#readout.textContent !== readout) fill(this.#readout, readout);
   }

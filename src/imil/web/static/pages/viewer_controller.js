@@ -1,9 +1,11 @@
-// Controls the viewer of a case: view, tools and heat-map. Each case starts with default
-// settings, except for the window if the reader chose to keep it.
+// Controls the viewer of a case: view, tools and layout. Each case starts with default settings,
+// except for the layout, and for the window if the reader chose to keep it.
 
 import { h } from "../dom.js";
+import { LayoutChoice, nextLayout } from "../layouts.js";
 import { Viewer } from "../viewer.js";
 import { fitScale, fitted, flipped, freshView, fullWindow, nextView, rangeWindow, trueSize, rotated, zoomed } from "../view_transform.js";
+import { HeatController } from "./heat_controller.js";
 import { Toolbar } from "./toolbar.js";
 
 /** @typedef {import("../view_transform.js").View} View */
@@ -11,40 +13,42 @@ import { Toolbar } from "./toolbar.js";
 /** @typedef {import("../api.js").Round} Round */
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../image_cache.js").Loaded} Loaded */
+/** @typedef {import("../layouts.js").Layout} Layout */
+/** @typedef {import("../answer_gate.js").Part} Part */
 
-const OPACITY = 0.45; // at the maximum of the heat-map, as in the console's figures
+const NOT_FOUND = 404; // status: the store does not have it
 const ZOOM_STEP = 1.25; // factor of one key press
+const PORTRAIT_HEIGHT = 0.66; // of the window, for the panes of an upright one; as in case.css
 
 export class ViewerController {
   #app;
   #round;
+  #layouts;
   /** @type {Case | null} */
   #caseData = null;
   /** @type {View | null} */
   #view = null;
   /** @type {Loaded | null} */
   #loaded = null;
-  /** @type {import("../image_cache.js").HeatValues | null} */
-  #heatMap = null;
-  #hidden = false;
+  #bare = false;
   #keepWindow = false;
-  /** @type {"predicted" | "true"} */
-  which = "predicted";
-  opacity = OPACITY;
-  /** Called when the image is on the screen. */
-  onpainted = () => {};
-  /** Called when the heat-map's class or opacity was changed by key. */
-  onheat = () => {};
+  /** Called when the image or the heat-map is on the screen. @param {Part} _part */
+  onpainted = (_part) => {};
+  /** Called when the server does not have it. @param {Part} _part */
+  onmissing = (_part) => {};
 
   /** @param {App} app @param {Round} round @param {(command: string) => void} run */
   constructor(app, round, run) {
     this.#app = app;
     this.#round = round;
-    const opacity = app.localStore.get("opacity");
-    if (typeof opacity === "number") this.opacity = opacity;
+    this.#layouts = new LayoutChoice(app.localStore);
     this.viewer = new Viewer(app.imageCache);
     this.viewer.onview = (view) => this.#setView(view);
+    this.viewer.onbareclick = () => this.#setBare(false);
     this.viewer.onrendererchange = () => void this.#showImage(true);
+    this.heat = new HeatController(app, this.viewer);
+    this.heat.onpainted = () => this.onpainted("opinion");
+    this.heat.onmissing = () => this.onmissing("opinion");
     this.toolbar = new Toolbar(app.shortcuts, { run, keep: (keepWindow) => (this.#keepWindow = keepWindow) }, false);
   }
 
@@ -54,15 +58,42 @@ export class ViewerController {
     const view = nextView(caseData.image, this.#keepWindow ? previous : null);
     this.#caseData = caseData;
     this.#loaded = null;
-    this.#heatMap = null;
-    this.#hidden = false;
-    this.which = "predicted";
     this.viewer.tool = "select";
     this.viewer.show({ image: caseData.image, grid: this.#round.grid }, caseData.earlier);
-    this.viewer.setLeftMessage(null);
+    this.viewer.setFilmMessage(null);
+    this.viewer.magnified = false;
     this.#setView(view);
+    this.#setBare(false);
+    this.heat.open(caseData);
+    this.arrange();
     void this.#showImage(false);
-    void this.heat();
+  }
+
+  /** Lays out the panes, in the reader's way or in one that fits the window. */
+  arrange() {
+    if (!this.#caseData) return;
+    const { clientWidth: width, clientHeight } = this.viewer;
+    const height = innerWidth >= innerHeight ? clientHeight : innerHeight * PORTRAIT_HEIGHT;
+    const layout = this.#layouts.get({ width: Math.max(1, width), height: Math.max(1, height) }, this.#caseData.image);
+    if (layout !== this.viewer.layout || !this.viewer.dataset["layout"]) {
+      this.viewer.layout = layout;
+      this.heat.blink(layout === "blink");
+    }
+    this.#refresh();
+  }
+
+  /** @param {Layout} layout */
+  #setLayout(layout) {
+    this.#layouts.set(layout);
+    this.arrange();
+    return true;
+  }
+
+  /** @param {boolean} bare whether the film is shown alone */
+  #setBare(bare) {
+    this.viewer.bare = this.#bare = bare;
+    this.#refresh();
+    return true;
   }
 
   /** Loads the next images in the background. @param {Case[]} upcoming nearest first */
@@ -83,49 +114,15 @@ export class ViewerController {
     }
   }
 
-  /** The heat-map of the class in question, or none before the prediction is shown. */
-  async heat() {
-    const caseData = this.#caseData;
-    const { which } = this;
-    if (!caseData?.opinion) return this.viewer.setHeatMap(null, this.opacity);
-    try {
-      const map = await this.#app.imageCache.heatMap(caseData.opinion, which);
-      if (caseData !== this.#caseData || which !== this.which) return;
-      this.#heatMap = map;
-      this.viewer.setHeatMap(this.#hidden ? null : map, this.opacity);
-    } catch (error) {
-      if (caseData !== this.#caseData) return;
-      this.#app.notify(/** @type {Error} */ (error).message);
-      addEventListener("online", () => caseData === this.#caseData && void this.heat(), { once: true });
-    }
-  }
-
-  /** @param {boolean} hidden while a key or button is held */
-  hide(hidden) {
-    if (this.#hidden === hidden || !this.#heatMap) return;
-    this.#hidden = hidden;
-    this.viewer.setHeatMap(hidden ? null : this.#heatMap, this.opacity);
-  }
-
-  /** @param {number} opacity */
-  setOpacity(opacity) {
-    this.opacity = Math.min(Math.max(opacity, 0), 1);
-    this.viewer.opacity = this.opacity;
-    this.#app.localStore.set("opacity", this.opacity);
-  }
-
-  /** @param {"predicted" | "true"} which */
-  setClass(which) {
-    this.which = which;
-    void this.heat();
-  }
-
   /** @param {string} command @returns {boolean} whether it is a command of the viewer */
   run(command) {
     const view = this.#view;
     const film = this.#caseData?.image;
     if (!view || !film) return false;
     if (command.startsWith("tool-")) return this.#setTool(command.slice(5));
+    if (command === "layout") return this.#setLayout(nextLayout(this.viewer.layout));
+    if (command.startsWith("layout-")) return this.#setLayout(/** @type {Layout} */ (command.slice(7)));
+    if (command === "bare") return this.#setBare(!this.#bare);
     if (command.startsWith("preset-")) return this.#setView({ ...view, ...this.#preset(command) });
     const { size } = this.viewer;
     const commands = /** @type {Record<string, () => View>} */ ({
@@ -142,25 +139,14 @@ export class ViewerController {
     });
     const next = commands[command]?.();
     if (next) return this.#setView(next);
-    return this.#runHeat(command);
-  }
-
-  /** @param {string} command */
-  #runHeat(command) {
-    if (command === "class") this.setClass(this.which === "true" ? "predicted" : "true");
-    else if (command === "fainter") this.setOpacity(this.opacity - 0.1);
-    else if (command === "stronger") this.setOpacity(this.opacity + 0.1);
-    else return false;
-    this.onheat();
-    return true;
+    return this.heat.run(command);
   }
 
   /** @param {string} tool */
   #setTool(tool) {
     if (tool === "length" && !this.#caseData?.image.spacing) this.#app.notify("Length cannot be measured: the pixel spacing of this image is unknown.");
     else this.viewer.tool = /** @type {import("../gestures.js").Tool} */ (tool);
-    this.viewer.dataset["tool"] = this.viewer.tool;
-    if (this.#view) this.#setView(this.#view);
+    this.#refresh();
     return true;
   }
 
@@ -177,13 +163,20 @@ export class ViewerController {
   /** @param {View} view @returns {true} */
   #setView(view) {
     this.#view = view;
-    const film = /** @type {Case} */ (this.#caseData).image;
-    this.viewer.dataset["tool"] = this.viewer.tool;
     this.viewer.setView(view);
-    const percent = Math.round(fitScale(view.turns, film, this.viewer.size) * view.zoom * devicePixelRatio * 100);
-    const readout = `W ${Math.round(view.width)}  C ${Math.round(view.center)}  ${percent} %`;
-    this.toolbar.show({ tool: this.viewer.tool, spacing: film.spacing !== null, invert: view.invert, readout });
+    this.#refresh();
     return true;
+  }
+
+  /** Shows in the toolbar how things are. */
+  #refresh() {
+    const [view, film] = [this.#view, this.#caseData?.image];
+    if (!view || !film) return;
+    const { tool, size, layout } = this.viewer;
+    this.viewer.dataset["tool"] = tool;
+    const percent = Math.round(fitScale(view.turns, film, size) * view.zoom * devicePixelRatio * 100);
+    const readout = `W\u00a0${Math.round(view.width)}  C\u00a0${Math.round(view.center)}  ${percent}\u00a0%`;
+    this.toolbar.show({ tool, layout, bare: this.#bare, spacing: film.spacing !== null, invert: view.invert, readout });
   }
 
   /** Shows the image, or why it cannot be shown. @param {boolean} isRedraw */
@@ -192,12 +185,12 @@ export class ViewerController {
     if (!caseData) return;
     const { viewer } = this;
     const { backend } = viewer;
-    if (!backend.uploaded(caseData.image.url)) viewer.setLeftMessage(h("p", { class: "loading" }, "Loading image…"));
+    if (!backend.uploaded(caseData.image.url)) viewer.setFilmMessage(h("p", { class: "loading" }, "Loading image…"));
     try {
       this.#loaded = await backend.prepare(caseData.image, { urgent: true });
       if (caseData !== this.#caseData) return;
-      viewer.setLeftMessage(null);
-      viewer.redraw(isRedraw ? undefined : () => caseData === this.#caseData && this.onpainted());
+      viewer.setFilmMessage(null);
+      viewer.redraw(isRedraw ? undefined : () => caseData === this.#caseData && this.onpainted("film"));
     } catch (error) {
       if (caseData === this.#caseData) this.#showError(/** @type {import("../api.js").ApiError} */ (error));
     }
@@ -208,9 +201,11 @@ export class ViewerController {
     if (status === 401) return this.#app.showSignedOut();
     const sentence = status === 0 ? "The image could not be loaded: the server cannot be reached." : message;
     const retry = () => void this.#showImage(false);
-    this.viewer.setLeftMessage(
-      h("div", { class: "load-error" }, h("p", {}, sentence), h("p", { class: "dim" }, "Try again, continue with another case, or skip this one."), h("button", { type: "button", onclick: retry }, "Try again")),
+    const advice = status === NOT_FOUND ? "Try again, or skip this case." : "Try again, or continue with another case: what was not seen cannot be answered.";
+    this.viewer.setFilmMessage(
+      h("div", { class: "load-error" }, h("p", {}, sentence), h("p", { class: "dim" }, advice), h("button", { type: "button", onclick: retry }, "Try again")),
     );
+    if (status === NOT_FOUND) this.onmissing("film");
     if (status === 0) addEventListener("online", retry, { once: true });
   }
 }

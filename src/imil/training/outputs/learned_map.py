@@ -31,7 +31,7 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     newest: dict[str, Reading | None] = {}
     for round_ in rounds:
         if round_.settings.grid == grid:
-            readings = store.newest_readings(round_.id)
+            readings = store.current_readings(round_.id)
             newest |= {case.key: readings.get(case.id) for case in store.cases(round_.id)}
     # misleading squares alone say nothing about the others
     focused = [one.squares for one in newest.values() if one is not None and one.squares]

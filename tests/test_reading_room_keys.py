@@ -1,0 +1,151 @@
+"""The table of keys of the reading room: each key in each state of the page, and what it does."""
+
+from contextlib import closing
+
+import pytest
+from browsers import ReaderBrowser, chromium
+from rooms import add_round, link, serving
+
+from imil.grid import Grid
+from imil.store import Store
+
+NAMES = {
+    **{f"arrow{way}": f"Arrow{way.title()}" for way in ("left", "right", "up", "down")},
+    "pageup": "PageUp",
+    "pagedown": "PageDown",
+    "enter": "Enter",
+    "space": "Space",
+    "esc": "Escape",
+    "ctrl": "Control",
+    "shift": "Shift",
+}
+ARROWS = {"arrowleft", "arrowright", "arrowup", "arrowdown"}
+PRESS, MOVE = {"enter", "space"}, ARROWS | {"pageup", "pagedown"}
+ANYWHERE = {"ctrl+enter", "esc"}  # in text fields too
+
+SVG, INVERT, ALL = "imil-grid svg", "[data-command=invert]", "[data-command=all]"
+SLIDER, CLASS, KEEP = "#opacity", "input[value=true]", "label.check input"
+# what has the focus or was used last, and the keys that are then its own
+STATES = {
+    "nothing used yet": ("", "", set()),
+    "film clicked": ("click", ".pane", set()),
+    "grid focused": ("focus", SVG, set()),
+    "invert clicked": ("click", INVERT, set()),
+    "all clicked": ("click", ALL, set()),
+    "slider clicked": ("click", SLIDER, set()),
+    "class clicked": ("click", CLASS, set()),
+    "keep clicked": ("click", KEEP, set()),
+    "preview opened": ("click", ".preview summary", set()),
+    "window chosen": ("choose", "select", set()),
+    "invert focused": ("focus", INVERT, PRESS),
+    "slider focused": ("focus", SLIDER, MOVE),
+    "class focused": ("focus", CLASS, ARROWS | {"space"}),
+    "keep focused": ("focus", KEEP, {"space"}),
+    "window menu focused": ("focus", "select", {"single"}),
+    "numbers focused": ("focus", "#numbers", {"text"}),
+    "reason focused": ("focus", "#reason", {"text"}),
+    "dialog open": ("dialog", "", {"everything"}),
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def reader(browser, tmp_path_factory):
+    """A reader's browser at the first case of a round."""
+    path = tmp_path_factory.mktemp("room") / "imil.sqlite"
+    with closing(Store(path)) as store:
+        add_round(store, cases=3, grid=Grid(4, 4))
+        with serving(path) as address:
+            opened = ReaderBrowser(browser, address, link(store), 1280, 900).start()
+            yield opened
+            opened.context.close()
+
+
+@pytest.fixture(scope="module")
+def table(reader):
+    """Commands with their keys, as the page has them."""
+    code = "import('/static/shortcuts.js').then(({ COMMANDS }) => COMMANDS)"
+    return [(one["id"], one["key"], one["where"]) for one in reader.page.evaluate(code)]
+
+
+def press(reader, key):
+    """Press a key as the table writes it."""
+    parts = [key] if len(key) == 1 else key.split("+")
+    shifted = len(parts) > 1
+    names = [
+        NAMES.get(part, part.upper() if shifted and "shift" in parts else part) for part in parts
+    ]
+    reader.page.keyboard.press("+".join(names))
+
+
+def belongs(key, own):
+    """Whether a key is the own key of what has the focus."""
+    if "everything" in own or ("text" in own and key not in ANYWHERE):
+        return True
+    if "single" in own:  # a menu searches for letters
+        return "+" not in key.strip("+") and key != "enter"
+    return key in own
+
+
+def enter(reader, way, target):
+    """Bring the page into a state; its commands are noted, not run."""
+    page = reader.page
+    page.evaluate("document.activeElement.blur()")
+    if way == "click":
+        page.locator(target).first.click()
+    elif way == "focus":
+        page.keyboard.press("Shift")  # what follows counts as used with the keyboard
+        page.evaluate("(target) => document.querySelector(target).focus()", target)
+    elif way == "choose":
+        page.locator(target).click()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+    elif way == "dialog":
+        page.get_by_role("button", name="Keyboard shortcuts").click()
+    page.evaluate("window.ran = []")
+
+
+def ran(reader):
+    """The commands since the last call."""
+    return reader.page.evaluate("window.ran.splice(0)")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_each_key_runs_its_command_unless_it_belongs_to_what_has_the_focus(reader, table, state):
+    way, target, own = STATES[state]
+    page = reader.page
+    page.evaluate(
+        """() => {
+            const page = document.querySelector("imil-case");
+            window.ran = [];
+            page.run = (command) => window.ran.push(command);
+        }"""
+    )
+    grid = state == "grid focused"
+    wrong = {}
+    enter(reader, way, target)
+    focus = "document.activeElement.outerHTML.slice(0, 60)"
+    focused = page.evaluate(focus)
+    for key in dict.fromkeys(key for _, key, _ in table):
+        named = {where: command for command, other, where in table if other == key}
+        command = (
+            (named.get("grid") if grid else None) or named.get("page") or named.get("anywhere")
+        )
+        expected = [] if belongs(key, own) else [command]
+        press(reader, key)
+        got = ran(reader)
+        if key in own & PRESS and way == "focus" and target == INVERT:
+            got = [one for one in got if one != "invert"]  # the button itself was pressed
+        if got != expected:
+            wrong[key] = got, expected
+        if page.evaluate(focus) != focused:
+            enter(reader, way, target)
+    assert wrong == {}
+    page.evaluate("delete document.querySelector('imil-case').run")
+    if way == "dialog":
+        reader.click_button("Close")
