@@ -22,7 +22,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -93,7 +93,7 @@ def rights(store: Store, room: ServerProcess) -> dict[str, int]:
     result = Counter({"requests": 0, "wrong": 0})
     for kind in (None, "forged", "reader", "owner"):
         for method, path in routes:
-            with browser(store, room, kind if kind != "forged" else None) as client:
+            with closing(browser(store, room, None if kind == "forged" else kind)) as client:
                 if kind == "forged":
                     client.cookies.set(cookie_name(store), "A" * 43)
                 url = path.format_map(_Values())
@@ -114,7 +114,10 @@ class _Values(dict):
 
 
 def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[str, int]:
-    """Readings posted at the same time, each twice; errors, lost and doubled ones."""
+    """Readings posted at the same time, each twice; refused, lost and doubled ones.
+
+    Where the store was locked for too long, the page is told to try again, and so does this.
+    """
     clients = [browser(store, room, "reader") for _ in range(readers)]
 
     def post(client: httpx.Client) -> list[tuple[str, int]]:
@@ -124,8 +127,11 @@ def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[st
             url = f"/api/rounds/70/cases/{i % CASES + 1}/readings/{id_}"
             body = {"verdict": "focus", "squares": [6], "reason": "", "seconds": 1.0}
             for _ in range(2):
-                answer = client.put(url, json=body | {"squaresBefore": None})
-                sent.append((id_, answer.status_code))
+                status = 423
+                while status == 423:
+                    answer = client.put(url, json=body | {"squaresBefore": None})
+                    status = answer.status_code
+                    sent.append((id_, status))
         return sent
 
     with ThreadPoolExecutor(readers) as pool:
@@ -136,7 +142,8 @@ def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[st
     confirmed = {id_ for id_, status in sent if status == 200}
     return {
         "posts": len(sent),
-        "errors": sum(status != 200 for _, status in sent),
+        "told to try again": sum(status == 423 for _, status in sent),
+        "errors": sum(status not in (200, 423) for _, status in sent),
         "lost": len(confirmed - stored.keys()),
         "doubled": sum(count > 1 for count in stored.values()),
     }
@@ -201,7 +208,7 @@ def _add_readings(path: Path, out: int) -> None:
 def idle(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
     """Connections that send nothing or half a request, and a reader beside them."""
     statuses, slowest = Counter(), 0.0
-    with browser(store, room, "reader") as reader, ExitStack() as stack:
+    with closing(browser(store, room, "reader")) as reader, ExitStack() as stack:
         for i in range(count):
             waiting = stack.enter_context(socket.create_connection(("127.0.0.1", room.port)))
             if i % 2:
@@ -210,7 +217,7 @@ def idle(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
                 start = time.perf_counter()
                 statuses[reader.get("/api/session").status_code] += 1
                 slowest = max(slowest, time.perf_counter() - start)
-        with browser(store, room, "reader") as new:
+        with closing(browser(store, room, "reader")) as new:
             statuses[new.get("/api/session").status_code] += 1
     refused = sum(count for status, count in statuses.items() if status != 200)
     asked = sum(statuses.values())
@@ -219,7 +226,7 @@ def idle(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
 
 def slow(store: Store, room: ServerProcess, count: int) -> dict[str, float]:
     """Memory of the server in MB before and while readers take a film very slowly."""
-    with browser(store, room, "reader") as reader, ExitStack() as stack:
+    with closing(browser(store, room, "reader")) as reader, ExitStack() as stack:
         url = reader.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
         reader.get(url)
         before = _resident(room.process.pid)
@@ -254,10 +261,11 @@ def main() -> None:
         }
         store = make_store(folder / "room")
         with start_server_process(store.path, "films", config=ServerConfig(port=0)) as room:
-            result["routes by visitors"] = rights(store, room)
             result["posts"] = posts(store, room, 100 if full else 10, 34 if full else 10)
             result["idle connections"] = idle(store, room, 1010 if full else 450)
             result["slow readers"] = slow(store, room, 100 if full else 20)
+            # last: the owner closes the round
+            result["routes by visitors"] = rights(store, room)
         store.close()
     for what, figures in result.items():
         print(f"{what}: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()))

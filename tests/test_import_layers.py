@@ -18,7 +18,6 @@ LAYERS = {
     ),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
-    "terminal_console": 0.5,  # needs rich
     "reader_names": 0.5,
     **dict.fromkeys(["run_folder", "square_text"], 0.6),
     **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
@@ -31,7 +30,9 @@ LAYERS = {
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
     # settings know readers
-    **dict.fromkeys(["lightning", "html_templates", "metrics", "settings"], 4.5),
+    **dict.fromkeys(
+        ["lightning", "html_templates", "metrics", "settings", "terminal_console"], 4.5
+    ),
     "round_settings": 4.6,
     "training": 5,
     "study": 5.5,  # many trainings, compared

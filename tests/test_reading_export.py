@@ -10,8 +10,10 @@ from rooms import KEY, add_round, link, make_store, reading, send, serving, visi
 from typer.testing import CliRunner
 
 from imil.cli.main import app
+from imil.readers.reading_table import load_rows
 from imil.readers.replay import replay
 from imil.reading_export import COLUMNS, export_rows, unanswered_looks
+from imil.store.audit import newest
 from imil.store.run_progress import Progress
 
 
@@ -65,6 +67,13 @@ def test_an_exported_table_is_replayed_as_it_was_read(store, address, tmp_path, 
     (case, *_) = store.cases("films@70")
     answers = [(one.reader, one.verdict, one.squares) for one in replay(file)([case])]
     assert answers == [("Lee", "focus", (6, 7)), ("Wu", "skip", ())]
+    lines = [one for one in newest(store, "films") if one.what == "export"]
+    assert [one.detail for one in lines] == [f"readings, as {kind}"]
+    if kind == "csv":
+        with file.open(newline="", encoding="utf-8") as table:
+            reasons = [row["reason"] for row in csv.DictReader(table)]
+        assert "'=HYPERLINK(1)" in reasons, "a spreadsheet must not calculate it"
+    assert "=HYPERLINK(1)" in [row.reason for row in load_rows(file)]
 
 
 def test_the_export_goes_to_the_standard_output_and_says_what_it_lacks(store, address, tmp_path):

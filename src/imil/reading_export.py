@@ -6,13 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import select
 
 from imil.cases import Case, Reading, Round
+from imil.errors import StoreError
+from imil.output_text import csv_cell
 from imil.square_text import squares_text
-from imil.store import Store, schema
+from imil.store import Store, schema, schema_version
+from imil.store.audit import record
 
 NONE = "none"  # a first look without a square, as in tables of readings
 
@@ -64,6 +68,16 @@ def export_rows(store: Store, run: str) -> list[ExportRow]:
     return [row for round_ in store.rounds(run) for row in _rows(store, round_)]
 
 
+def record_export(store: Store, run: str, who: str, what: str) -> None:
+    """Record in the audit that a person has taken a table of readings out of the store.
+
+    A store that may not be written, or has an older schema, is exported without a record.
+    """
+    if schema_version(store.path) == schema.HEAD:
+        with suppress(StoreError), closing(Store(store.path)) as writable, writable.write() as db:
+            record(db, run, who, "export", what)
+
+
 def unanswered_looks(store: Store, run: str) -> int:
     """How many first looks have no answer, and are not in the table."""
     count = 0
@@ -89,7 +103,8 @@ def as_csv(rows: Iterable[ExportRow], columns: Sequence[str] = COLUMNS) -> str:
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns, extrasaction="ignore")
     table.writeheader()
-    table.writerows(asdict(row) for row in rows)
+    for row in rows:
+        table.writerow({name: csv_cell(cell) for name, cell in asdict(row).items()})
     return text.getvalue()
 
 

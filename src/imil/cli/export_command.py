@@ -36,7 +36,14 @@ def export(
     """
     with errors_as_exit_codes():
         from imil.atomic_files import atomic_write
-        from imil.reading_export import as_csv, as_json, export_rows, unanswered_looks
+        from imil.output_text import log_line, terminal_text
+        from imil.reading_export import (
+            as_csv,
+            as_json,
+            export_rows,
+            record_export,
+            unanswered_looks,
+        )
         from imil.run_folder import store_path
         from imil.store import Store
         from imil.store.find_run import find_run
@@ -44,13 +51,15 @@ def export(
         store = Store(store_path(source), readonly=True)
         name = find_run(store, run)
         rows, unanswered = export_rows(store, name), unanswered_looks(store, name)
+        record_export(store, name, "owner", f"readings, as {as_}")
         store.close()
         text = as_csv(rows) if as_ == "csv" else as_json(rows)
         if out is None:
-            sys.stdout.write(text)
+            sys.stdout.write(terminal_text(text) if sys.stdout.isatty() else text)
         else:
             with atomic_write(out) as half:
                 half.write_bytes(text.encode())
-            print(f"{len(rows)} readings of {name} are in {out}.", file=sys.stderr)
+            line = f"{len(rows)} readings of {name} are in {out}."
+            print(log_line(line), file=sys.stderr)
         if unanswered:
             print(f"First looks without an answer, not in the table: {unanswered}", file=sys.stderr)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -23,6 +23,7 @@ from imil.errors import ImilError, StoreError
 Row = dict[str, Any]
 # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
 COMPRESSION_LEVEL = 2
+DAMAGED = cast("tuple[type[Exception], ...]", (isal_zlib.error, TypeError))  # its stub errs
 DTYPES = ("uint8", "uint16", "float32")
 MOST_BYTES = 4 * 1024**3  # of an image: 16 bits, colour, 26,000 pixels square
 
@@ -41,7 +42,7 @@ def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
     try:
         # no more than is expected: a few bytes may inflate to gigabytes
         values = isal_zlib.decompressobj().decompress(data, size + 1)
-    except (isal_zlib.error, TypeError) as error:
+    except DAMAGED as error:
         raise ValueError(f"the data are damaged ({error})") from error
     if len(values) != size:
         raise ValueError("the data do not have the size of their shape")

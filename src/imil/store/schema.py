@@ -105,7 +105,7 @@ invitations = Table(
     Column("run", String(200), ForeignKey("runs.name"), nullable=False, index=True),
     Column("kind", String(10), nullable=False),
     Column("name", String(200), nullable=False),
-    Column("secret_hash", String(64), nullable=False, unique=True),  # SHA-256
+    Column("secret_hash", String(64), nullable=False, unique=True),  # see machine_key
     Column("created", String(40), nullable=False),
     Column("expires", String(40), nullable=False),
     Column("revoked", String(40)),
@@ -117,7 +117,7 @@ invitations = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("token_hash", String(64), primary_key=True),  # SHA-256 of the cookie
+    Column("token_hash", String(64), primary_key=True),  # hash of the cookie
     Column("invitation", String(16), ForeignKey("invitations.id"), nullable=False, index=True),
     Column("created", String(40), nullable=False),
     Column("last_seen", String(40), nullable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
 from threading import Lock
 from weakref import WeakValueDictionary
@@ -44,3 +45,4 @@ async def pieces(film: Packed) -> AsyncIterator[memoryview]:
     view = memoryview(film.data)
     for start in range(0, len(view), PIECE):
         yield view[start : start + PIECE]
+        await asyncio.sleep(0)  # others get their turn, and a lost connection is noticed

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from imil.cases import Reading, RoundSettings
 from imil.reading_export import PAGE_COLUMNS, FirstLook, as_csv, export_rows, first_looks
 from imil.store import room_queries
+from imil.store.audit import record
 from imil.web.case_schemas import reading_response
 from imil.web.routes.reading import class_names, find_round
 from imil.web.schemas import (
@@ -70,6 +71,8 @@ def readings_csv(request: Request) -> Response:
     """Every reading of the run as a CSV table, without what names a patient."""
     store, visitor = store_of(request), require_owner(request)
     text = as_csv(export_rows(store, visitor.run), PAGE_COLUMNS)
+    with store.write() as db:
+        record(db, visitor.run, visitor.name, "export", "readings, as csv, from the page")
     headers = {"Content-Disposition": 'attachment; filename="readings.csv"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
