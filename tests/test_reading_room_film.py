@@ -30,13 +30,14 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("room")
     store = make_store(folder, cases=5)
     with serving(folder / "imil.sqlite") as url:
-        yield url, link(store), link(store, "Dr. Silva")
+        yield url, store
     store.close()
 
 
 @pytest.fixture
 def reader(browser, address):
-    opened = ReaderBrowser(browser, *address[:2]).start()
+    url, store = address
+    opened = ReaderBrowser(browser, url, link(store)).start()  # a link opens one browser
     yield opened
     opened.context.close()
 
@@ -143,7 +144,7 @@ def test_a_case_whose_image_is_missing_can_be_skipped_and_nothing_else(browser, 
         "**/api/images/*",
         lambda route: route.fulfill(status=404, json={"detail": "The image is missing."}),
     )
-    reader.page.goto(f"{address[0]}/in/{address[2]}")
+    reader.page.goto(f"{address[0]}/in/{link(address[1], 'Dr. Silva')}")
     reader.click_button("Open the reading room")
     reader.click_button("Start reading")
     reader.page.get_by_text("The image is missing.").wait_for()
