@@ -119,17 +119,18 @@ def _ask(ask: Reader, round_: Round, store: Store, say: Say) -> Round:
     """The round after asking the reader; open if that stopped, or if others are waited for."""
     cases = store.cases(round_.id)
     asked = open_cases(ask, cases, store.readings(round_.id))
-    try:
-        for reading in ask(asked) if asked else ():
+    for reading in ask(asked) if asked else ():
+        try:
             store.add(reading)
-    except RoundClosed:  # by a page; what was unread then counts as skipped
-        number = next(case.number for case in cases if case.id == reading.case)
-        what = reading.verdict
-        round_state.refuse(store, round_.run, round_.epoch, number, reading.reader, what)
-        say(
-            f"The answer of {reading.reader} to case {number} came after the round was closed, and "
-            "is not used."
-        )
+        except RoundClosed:  # by a page; what was unread then counts as skipped
+            number = next(case.number for case in cases if case.id == reading.case)
+            who, what = reading.reader, reading.verdict
+            round_state.refuse(store, round_.run, round_.epoch, number, who, what)
+            say(
+                f"The answer of {who} to case {number} came after the round was closed, and is "
+                "not used."
+            )
+            break
     state = round_state.state_of(store, round_.id)
     if state == "open" and not open_cases(ask, cases, store.readings(round_.id)):
         state = round_state.close_if_over(store, round_, at_page=False)
