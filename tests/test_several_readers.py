@@ -446,6 +446,31 @@ def test_the_console_asks_again_who_skipped_everything_and_did_not_say_that_it_i
     assert hold(empty, console("Lee", tmp_path, "s", "s", "y"), Films()).state == "applied"
 
 
+def test_an_answer_at_the_console_after_the_page_closed_the_round_is_told(empty):
+    said = []
+
+    def ask(cases):
+        yield Reading(cases[0].id, "Lee", "focus", (1,))
+        round_state.close(empty, "films", 70, "films@70", by="owner")
+        yield Reading(cases[1].id, "Lee", "focus", (2,))
+
+    samples, settings = Films(), RoundSettings(num_outliers=2)
+    result = run_round(
+        WrongModel(),
+        samples,
+        ask,
+        empty,
+        run="films",
+        epoch=70,
+        settings=settings,
+        say=said.append,
+    )
+    assert (result.state, set(samples.kept)) == ("applied", {0})
+    late = "The answer of Lee to case 2 came after the round was closed, and is not used."
+    assert said[-1] == late
+    assert "refused" in [line.what for line in audit.newest(empty, "films")]
+
+
 TABLE = """key,squares,verdict,reader
 film-0,1 2,,Lee
 film-0,2 3,,Wu

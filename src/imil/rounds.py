@@ -127,8 +127,8 @@ def _ask(ask: Reader, round_: Round, store: Store, say: Say) -> Round:
             who, what = reading.reader, reading.verdict
             round_state.refuse(store, round_.run, round_.epoch, number, who, what)
             say(
-                f"The answer of {who} to case {number} came after the round was closed, and is not "
-                "used."
+                f"The answer of {who} to case {number} came after the round was closed, and is "
+                "not used."
             )
             break
     state = round_state.state_of(store, round_.id)
