@@ -5,7 +5,7 @@ BIN := .venv/bin
 # each core runs whole files, those that take longest first (tests/conftest.py)
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-fast test-all bench lint jscheck lock
+.PHONY: setup demo test test-fast test-all bench lint jscheck lock wheel
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -27,17 +27,23 @@ test-all: setup
 
 # the benchmarks, small; FLAGS=--full for large ones
 bench: setup
-	@for one in starting choosing decoding pause limit training_step paper_table reading_room; do \
+	@for one in starting choosing decoding pause limit training_step paper_table reading_room faults; do \
 		$(BIN)/python benchmarks/$$one.py $(FLAGS) || exit 1; done
 
 lint: setup
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/python tools/advisories.py
 
 # the types in the web page's JSDoc; needs npm
 jscheck:
 	@tools/jscheck/run
+
+# the wheel in dist/, with a list of what it is tested with beside it (CycloneDX)
+wheel: setup
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@$(BIN)/python tools/sbom.py dist
 
 # newest versions that the ranges in pyproject.toml admit
 lock:

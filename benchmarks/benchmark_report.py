@@ -102,7 +102,7 @@ def report_result(
     import torch
     from rich.console import Console
 
-    from imil.training.device import precision, training_device
+    from imil.training.hardware.device import precision, training_device
 
     gib_on_device = on_device() if on_gpu is None else max(on_gpu, default=None)
     table.caption, table.caption_justify = f"peak memory: {peak(gib_on_device)}", "left"

@@ -24,8 +24,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from training_step import BATCH, Bare
 
-from imil.training.device import precision, training_device
-from imil.training.malloc_settings import keep_freed_memory
+from imil.training.hardware.device import precision, training_device
+from imil.training.hardware.malloc_settings import keep_freed_memory
 from imil.training.network import build
 
 SIDE = 4096  # of the matrices

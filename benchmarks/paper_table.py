@@ -29,7 +29,7 @@ SMALL, FULL = ("resnet18", 112, 10, 7), ("resnet50", 224, 100, 70)  # pixels, ep
 def bare(model: str, size: int) -> None:
     """Print the seconds of a bare step, trained as imil trains."""
     from imil.pytorch.torchvision_import import import_torchvision
-    from imil.training.malloc_settings import keep_freed_memory
+    from imil.training.hardware.malloc_settings import keep_freed_memory
 
     import_torchvision()
     keep_freed_memory()

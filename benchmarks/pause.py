@@ -38,15 +38,15 @@ from imil.predictions import Predictions, check_finite
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.rounds import run_round
 from imil.store import Store
-from imil.training.augment import augment
-from imil.training.bfloat16 import Bfloat16Model
 from imil.training.classifier import Classifier
-from imil.training.device import precision
-from imil.training.malloc_settings import keep_freed_memory
-from imil.training.mixes import mix
+from imil.training.hardware.bfloat16 import Bfloat16Model
+from imil.training.hardware.device import precision
+from imil.training.hardware.malloc_settings import keep_freed_memory
 from imil.training.network import build
-from imil.training.prediction_files import write_predictions
-from imil.training.prepared_data import Pixels, to_pixels
+from imil.training.outputs.prediction_files import write_predictions
+from imil.training.samples.augment import augment
+from imil.training.samples.mixes import mix
+from imil.training.samples.prepared_data import Pixels, to_pixels
 from imil.treatments import find_treatment
 
 FILMS, BATCH, CASES, TURNS, EPOCHS = 530, 64, 20, 9, 4

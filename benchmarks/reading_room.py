@@ -66,24 +66,25 @@ def make_store(folder: Path, side: int, bits: int) -> Store:
 
 
 def sign_in(store: Store, address: str, count: int) -> list[str]:
-    """Session cookies of that many readers."""
+    """Session cookies of that many readers, as `name=value`."""
     cookies = []
     for i in range(count):
         secret = invite(store, "films", f"reader {i}", by="owner")[1]
         with httpx.Client(base_url=address) as browser:
-            browser.get(f"/in/{secret}")
-            cookies.append(browser.cookies["imil_session"])
+            browser.post(f"/in/{secret}")
+            (session,) = browser.cookies.jar
+            cookies.append(f"{session.name}={session.value}")
     return cookies
 
 
 def cases_of(address: str, cookie: str) -> list[dict]:
     """Number and URLs of each case of the round."""
-    round_ = httpx.get(f"{address}/api/rounds/70", cookies={"imil_session": cookie}).json()
+    round_ = httpx.get(f"{address}/api/rounds/70", headers={"Cookie": cookie}).json()
     return [
         {
             "number": case["number"],
-            "image": case["image"]["url"],
-            "heat_map": case["opinion"]["heatMaps"]["predicted"],
+            "image": "/" + case["image"]["url"],
+            "heat_map": "/" + case["opinion"]["heatMaps"]["predicted"],
         }
         for case in round_["cases"]
     ]

@@ -40,6 +40,8 @@ def measure_room(browser: Browser, link: str, cases: int) -> dict[str, float]:
     finished: list[Request] = []
     page.on("requestfinished", lambda request: finished.append(request))
     page.goto(link)
+    page.get_by_role("button", name="Open the reading room").click()
+    page.wait_for_url("**/#/**")
     page.evaluate("location.hash = '#/round/70/case/1'")
     page.wait_for_function(PAINTED, arg=0)
     page.wait_for_timeout(READING_TIME)

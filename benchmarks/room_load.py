@@ -35,7 +35,7 @@ class Connection:
         self.host, self.port = urlsplit(address).hostname, urlsplit(address).port
         self.headers = (
             f"Host: {self.host}:{self.port}\r\nOrigin: {address}\r\nAccept-Encoding: gzip, deflate"
-            f"\r\nCookie: imil_session={cookie}\r\nContent-Type: application/json\r\n"
+            f"\r\nCookie: {cookie}\r\nContent-Type: application/json\r\n"
         )
 
     async def open(self) -> None:

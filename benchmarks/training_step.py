@@ -57,7 +57,7 @@ class Bare:
     def __init__(self, net, size: int, precision_setting: str = "auto") -> None:
         import torch
 
-        from imil.training.device import precision, training_device
+        from imil.training.hardware.device import precision, training_device
 
         self.device = training_device("auto")
         self.half = precision(precision_setting, self.device) != "32-true"
@@ -109,7 +109,7 @@ def nondeterministic_algorithms() -> Iterator[None]:
 
 def times() -> int:
     """How often each film is trained on in an epoch here."""
-    from imil.training.device import training_device
+    from imil.training.hardware.device import training_device
 
     return TIMES if training_device("auto").type == "cuda" else 1
 
@@ -138,10 +138,10 @@ def imil(
     from rich.console import Console
 
     from imil.readers.spec import ReaderSpec
-    from imil.training.prepared_data import prepare
     from imil.training.reader_factory import make_reader
     from imil.training.run import Run
     from imil.training.run_setup import set_up_run
+    from imil.training.samples.prepared_data import prepare
 
     class Beside:
         def __init__(self, run) -> None:
@@ -187,7 +187,7 @@ def lightning(precision_setting: str, model: str, size: int, epochs: int, films:
     import torch
     from torchvision import datasets, transforms
 
-    from imil.training.device import precision, training_device
+    from imil.training.hardware.device import precision, training_device
 
     class Net(pl.LightningModule):
         def __init__(self) -> None:
@@ -306,7 +306,7 @@ def compare(
     """A row for each way, over all turns."""
     import torch
 
-    from imil.training.device import precision, training_device
+    from imil.training.hardware.device import precision, training_device
 
     table, classes = drawn
     child_command, results = (

@@ -51,6 +51,8 @@ class ReaderBrowser:
         self.errors, self.hosts = [], set()
         self.page = self.open_tab()
         self.page.goto(f"{address}/in/{secret}" if secret else address)
+        if secret:
+            self.page.get_by_role("button", name="Open the reading room").click()
 
     def open_tab(self):
         page = self.context.new_page()

@@ -21,6 +21,9 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# no test may write the key of the person who runs it
+os.environ.setdefault("IMIL_KEY_FILE", str(Path(tempfile.gettempdir(), f"imil-key-{os.getpid()}")))
+
 NOBODY = 65534  # the user without rights on every Unix
 
 # Under `--dist loadfile` a file is one worker's; the longest begin first, so that none is left

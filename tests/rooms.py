@@ -90,7 +90,7 @@ def visiting(address, secret=None):
     """An HTTP client; with a secret, one that has opened that link."""
     with httpx.Client(base_url=address, timeout=60, headers={"Origin": address}) as browser:
         if secret is not None:
-            response = browser.get(f"/in/{secret}")
+            response = browser.post(f"/in/{secret}")
             assert response.status_code == 303, response.text
         yield browser
 

@@ -17,7 +17,7 @@ from imil.study.report.findings import Findings
 from imil.study.result_rows import COLUMNS
 from imil.study.study_folder import Job, StudyFolder
 from imil.study.study_predictions import StudyPredictions
-from imil.training.prediction_files import write_predictions
+from imil.training.outputs.prediction_files import write_predictions
 
 ARMS = ("baseline", "no-shortcut", "imil", "imil-random")
 SEEDS = (0, 1, 2)

@@ -25,7 +25,7 @@ from imil.study.plan import Plan, make_plan, read_plan
 from imil.study.plan_tables import Reader
 from imil.study.report.findings import Findings, read_findings
 from imil.study.study_folder import TEST, Job, StudyFolder
-from imil.training.prediction_files import write_predictions
+from imil.training.outputs.prediction_files import write_predictions
 
 
 def make_study(

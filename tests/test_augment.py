@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imil.training.augment import augment, crop, flip
+from imil.training.samples.augment import augment, crop, flip
 
 SIDE = 16
 IMAGES = torch.arange(1, 1 + 200 * 2 * SIDE * SIDE).view(200, 2, SIDE, SIDE)

@@ -8,12 +8,12 @@ from torch.utils.data import DataLoader
 from imil.cases import Correction
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
-from imil.training import batches
-from imil.training.augment import augment
-from imil.training.batches import Batches
 from imil.training.classifier import EpochOrder
-from imil.training.mixes import mix
-from imil.training.prepared_data import Pixels, to_pixels
+from imil.training.samples import batches
+from imil.training.samples.augment import augment
+from imil.training.samples.batches import Batches
+from imil.training.samples.mixes import mix
+from imil.training.samples.prepared_data import Pixels, to_pixels
 from imil.treatments import TREATMENTS
 
 DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")

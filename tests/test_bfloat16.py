@@ -15,11 +15,11 @@ from imil.predictions import Predictions
 from imil.pytorch import TorchModel
 from imil.pytorch import model as torch_model
 from imil.run_folder import RunFolder
-from imil.training.bfloat16 import Bfloat16Model
-from imil.training.prepared_data import prepare
+from imil.training.hardware.bfloat16 import Bfloat16Model
 from imil.training.run import Run
 from imil.training.run_predictions import RunPredictions
 from imil.training.run_setup import set_up_run
+from imil.training.samples.prepared_data import prepare
 
 
 class Samples:

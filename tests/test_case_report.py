@@ -14,8 +14,8 @@ from PIL import Image
 from imil.cases import Case, Reading, RoundSettings
 from imil.grid import Grid
 from imil.store import Store
-from imil.training.case_report import write_case_report
-from imil.training.training_curve import draw_training_curve
+from imil.training.outputs.case_report import write_case_report
+from imil.training.outputs.training_curve import draw_training_curve
 
 HOSTILE = '<script>alert("x")</script> & "Ärztin"'
 NAMES = ("normal", "lesion")

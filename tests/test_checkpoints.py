@@ -9,7 +9,7 @@ import torch
 from imil.errors import DataError
 from imil.run_folder import RunFolder
 from imil.training import checkpoints, throttle
-from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint
+from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint, newest_checkpoint
 from imil.training.loop import EpochResult
 from imil.training.throttle import MAX_INTERVAL, TIME_SHARE, Throttle
 
@@ -119,3 +119,41 @@ def test_a_file_that_holds_something_else_is_damaged(tmp_path, state):
     torch.save(state, tmp_path / "last.ckpt")
     with pytest.raises(DataError, match=r"last\.ckpt is damaged"):
         load_checkpoint(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format", torch.zeros(2)),
+        ("epoch", "3"),
+        ("epoch", -1),
+        ("model", {"weight": [1.0]}),
+        ("history", {"rows": 3}),
+        ("treatment", 7),
+    ],
+)
+def test_a_checkpoint_with_an_entry_of_another_kind_is_refused_in_a_sentence(tmp_path, name, value):
+    folder = RunFolder(tmp_path)
+    train(folder, epochs=1, kept=(), writer=Writer())
+    torch.save(load_checkpoint(folder.last) | {name: value}, tmp_path / "last.ckpt")
+    with pytest.raises(DataError, match=r"last\.ckpt (is damaged|was written by another version)"):
+        load_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_weights_that_are_no_numbers_are_refused_and_the_checkpoint_before_is_taken(
+    tmp_path, caplog
+):
+    folder = RunFolder(tmp_path)
+    train(folder, epochs=5, kept=(2, 4), writer=Writer())
+    for path in (folder.last, folder.at(4)):
+        path.unlink()  # it may be another name of the same file
+        nan = {"weight": torch.tensor([float("nan")])}
+        torch.save(load_checkpoint(folder.at(2)) | {"model": nan}, path)
+    assert newest_checkpoint(folder)["model"]["weight"].item() == 2
+    assert "not numbers: training goes on from epoch-002.ckpt" in caplog.text
+    assert weight(folder.last) == 2
+    folder.last.unlink()
+    folder.at(2).unlink()
+    folder.at(4).rename(folder.last)
+    with pytest.raises(DataError, match="no checkpoint before has others"):
+        newest_checkpoint(folder)

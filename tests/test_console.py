@@ -35,6 +35,8 @@ class Person:
 
     def ask(self, prompt):
         self.screen.append(prompt)
+        if not self.lines and prompt.startswith("y: done all the same"):
+            return "y"
         if not self.lines:
             raise EOFError
         line = self.lines.pop(0)

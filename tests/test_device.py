@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from imil.settings import resolve
-from imil.training.device import has_bfloat16, precision, resolve_auto
+from imil.training.hardware.device import has_bfloat16, precision, resolve_auto
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 from imil.errors import DataError
 from imil.predictions import Predictions
 from imil.run_folder import RunFolder
-from imil.training.prediction_files import read_predictions, write_predictions
+from imil.training.outputs.prediction_files import read_predictions, write_predictions
 from imil.training.run_predictions import RunPredictions
 
 KEYS = [f"film {i}" for i in range(5)]

@@ -199,7 +199,7 @@ def test_imil_train_exchanges_in_training_alone_and_a_resumed_run_is_the_same(
 def originals(films, tmp_path):  # noqa: F811
     from rich.console import Console
 
-    from imil.training.prepared_data import prepare
+    from imil.training.samples.prepared_data import prepare
 
     folder, chosen = RunFolder(tmp_path / "whole"), settings(films)
     data = prepare(chosen, folder, cache=tmp_path / "cache", progress=lambda *_: None)
@@ -218,6 +218,7 @@ def test_random_readings_are_refused_and_training_is_as_without_a_reader(
     assert first["sentence"].startswith("The treatment changes nothing: the readings do not tell")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_before_its_end_is_written_goes_on_to_the_same(
     films,  # noqa: F811
     tmp_path,

@@ -18,8 +18,8 @@ from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.fork import fork_run
 from imil.training.launch import new_run, resume_run
-from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 from imil.treatments import Field, find_treatment
 from imil.treatments.field_of_view import FieldOfView
 from imil.treatments.relevance import position_prior, propagate

@@ -18,8 +18,8 @@ from imil.out_of_fold import fit_and_predict, fit_linear
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.run_folder import RunFolder
 from imil.training.launch import resume_run
-from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 from imil.treatments import LastLayer, Project
 from imil.treatments.projection import projected, spanned
 
@@ -155,7 +155,13 @@ def test_one_logit_for_two_classes_is_given_what_sets_them_apart(samples):
     np.testing.assert_allclose(one.probs(samples), two.probs(samples), atol=1e-5)
 
 
-@pytest.mark.parametrize("treatment", ["last-layer", "project:reliance=0,irrelevant=0.2"])
+@pytest.mark.parametrize(
+    "treatment",
+    [
+        "project:reliance=0,irrelevant=0.2",
+        pytest.param("last-layer", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_is_saved_and_predicts_with_the_changed_layer_also_when_it_was_stopped(
     films,  # noqa: F811
     tmp_path,

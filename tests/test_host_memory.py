@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from imil.training import host_memory
+from imil.training.hardware import host_memory
 
 HERE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

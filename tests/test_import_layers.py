@@ -13,20 +13,26 @@ PACKAGE = Path(imil.__file__).parent
 
 # a module imports from layers below its own, never from its own; docs/ARCHITECTURE.md
 LAYERS = {
-    **dict.fromkeys(["errors", "preemption", "threads"], 0),
+    **dict.fromkeys(
+        ["errors", "output_text", "permissions", "preemption", "safe_path", "threads"], 0
+    ),
     # layer 0 as well, but these may raise
-    **dict.fromkeys(["grid", "atomic_files", "predictions", "round_options"], 0.5),
+    **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
+    "reader_names": 0.5,
     **dict.fromkeys(["run_folder", "square_text"], 0.6),
     **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
+    **dict.fromkeys(["asked_cases", "merging"], 1.1),
     "choices": 1.2,  # of cases, beyond the paper's
     **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
-    "data": 2.5,
+    **dict.fromkeys(["data", "reading_export"], 2.5),
     "rounds": 3,
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
     # settings know readers
-    **dict.fromkeys(["lightning", "html_templates", "metrics", "settings"], 4.5),
+    **dict.fromkeys(
+        ["lightning", "html_templates", "metrics", "settings", "terminal_console"], 4.5
+    ),
     "round_settings": 4.6,
     "training": 5,
     "study": 5.5,  # many trainings, compared

@@ -24,11 +24,11 @@ from imil.store import Store
 
 # where it is killed: module, name there, which call, before or after
 POINTS = [
-    ("imil.training.prepared_data", "decode_images", 1, "before"),
+    ("imil.training.samples.prepared_data", "decode_images", 1, "before"),
     ("imil.data.decoded_file", "resize_to_square", 7, "before"),  # while decoding
-    ("imil.training.prepared_data", "decode_images", 1, "after"),
-    ("imil.training.prepared_data", "write_splits", 1, "before"),
-    ("imil.training.prepared_data", "write_splits", 1, "after"),
+    ("imil.training.samples.prepared_data", "decode_images", 1, "after"),
+    ("imil.training.samples.prepared_data", "write_splits", 1, "before"),
+    ("imil.training.samples.prepared_data", "write_splits", 1, "after"),
     ("imil.training.classifier", "Classifier.training_step", 1, "before"),
     ("imil.training.classifier", "Classifier.training_step", 5, "after"),  # in epoch 3
     ("pathlib", "Path.replace", 2, "after"),
@@ -42,6 +42,11 @@ POINTS = [
     ("imil.pytorch.model", "TorchModel.probs", 2, "after"),
     ("imil.rounds", "choose_cases", 1, "before"),
     ("imil.pytorch.model", "TorchModel.explain", 1, "after"),
+    ("alembic.op", "create_table", 1, "before"),  # while the store is made
+    ("alembic.op", "create_table", 7, "after"),
+    ("alembic.op", "add_column", 3, "after"),
+    ("imil.store.creation", "_rename_new", 1, "before"),
+    ("imil.store.creation", "_rename_new", 1, "after"),
     ("imil.store", "Store.open_round", 1, "before"),
     ("imil.store", "Store.open_round", 1, "after"),
     ("imil.store", "Store.add", 1, "before"),
@@ -59,6 +64,7 @@ POINTS = [
 KILLED = [  # with a real `kill -9`
     ("imil.data.decoded_file", "resize_to_square", 7, "before"),
     ("torch", "save", 3, "after"),
+    ("alembic.op", "create_table", 7, "after"),
     ("imil.store", "Store.add", 2, "after"),
 ]
 
@@ -277,7 +283,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_epochs_ago(films, tmp_path):
 def test_a_run_killed_again_and_again_finishes(films, uninterrupted, tmp_path):
     out = tmp_path / "run"
     deaths = [
-        ("imil.training.prepared_data", "decode_images", 1, "before"),
+        ("imil.training.samples.prepared_data", "decode_images", 1, "before"),
         ("imil.training.classifier", "Classifier.training_step", 3, "after"),
         ("imil.store", "Store.open_round", 1, "after"),
         ("imil.store", "Store.add", 1, "after"),

@@ -138,6 +138,27 @@ def test_attention_is_not_taken_for_a_map(by_name: bool) -> None:
     assert find_layer(network, torch.randn(2, 3, 32, 32)) == "parts.embed"
 
 
+def test_a_linear_layer_that_is_called_a_norm_is_not_taken_for_one() -> None:
+    class LinearNorm(nn.Sequential):  # as LeViT has it: the last of each block's MLP
+        pass
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mlp = LinearNorm(nn.Linear(8, 8), nn.Hardswish())
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return tokens + self.mlp(tokens)
+
+    def forward(parts: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
+        return parts["blocks"](parts["embed"](x).flatten(2).mT).mean(1)
+
+    network = Pass(
+        forward, embed=nn.Conv2d(3, 8, 8, stride=8), blocks=nn.Sequential(Block(), Block())
+    )
+    assert find_layer(network, torch.randn(2, 3, 32, 32)) == "parts.blocks"
+
+
 def test_attention_of_a_part_that_blocks_share_is_not_taken_for_a_map() -> None:
     class Block(nn.Module):
         def __init__(self, shared: nn.Module) -> None:

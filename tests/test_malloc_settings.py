@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from imil.training.malloc_settings import keep_freed_memory
+from imil.training.hardware.malloc_settings import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -22,7 +22,7 @@ from imil.readers.simulated import Simulated
 from imil.readers.spec import ReaderSpec
 from imil.rounds import correct
 from imil.store import Store
-from imil.training.case_report import write_case_report
+from imil.training.outputs.case_report import write_case_report
 from imil.treatments import Batch, CamLoss, Cover, FieldOfView
 
 GRID = Grid(4, 4)
@@ -359,7 +359,7 @@ def test_a_training_replays_misleading_squares_to_the_end(tmp_path):
     flags += ["--batch-size", "16", "--imil-epoch", "2", "--num-outliers", "4"]
     imil("train", films, *flags, "--reader", "simulated:misleading=2", "--out", "first")
     with closing(Store(tmp_path / "first" / "imil.sqlite", readonly=True)) as store:
-        given = store.newest_readings("first@2").values()
+        given = store.current_readings("first@2").values()
         assert any(reading.misleading for reading in given)
         keys = [case.key for case in store.cases("first@2")]
         write_readings(tmp_path / "given.csv", store, "first")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from imil.training.mixes import mix
+from imil.training.samples.mixes import mix
 
 BATCH = torch.rand(8, 1, 224, 224) + 1
 LABELS = torch.tensor([0, 1] * 4)

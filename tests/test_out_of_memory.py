@@ -9,10 +9,10 @@ from rich.console import Console
 
 from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
-from imil.training import batches
-from imil.training.prepared_data import prepare
 from imil.training.run import Run
 from imil.training.run_setup import set_up_run
+from imil.training.samples import batches
+from imil.training.samples.prepared_data import prepare
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from imil.images.load import load_image
 from imil.phantom.dataset import write_phantoms
 from imil.run_folder import RunFolder
 from imil.settings import resolve
-from imil.training.planted_data import Mark, counterfactual_sets, plant_training
-from imil.training.prepared_data import prepare
+from imil.training.samples.planted_data import Mark, counterfactual_sets, plant_training
+from imil.training.samples.prepared_data import prepare
 
 MARK = Mark("letter", "upper-right")
 CORNER = Grid(4, 4).mask([4], 32, 32)

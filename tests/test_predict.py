@@ -23,8 +23,8 @@ from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.launch import new_run
 from imil.training.network import build
+from imil.training.outputs.prediction_files import read_predictions
 from imil.training.predict_images import find_inputs, predict_images, write_csv
-from imil.training.prediction_files import read_predictions
 from imil.training.trained_model import Description, read_model, write_model
 
 CPU = torch.device("cpu")
@@ -138,7 +138,7 @@ def test_missing_input_and_empty_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_device_is_refused() -> None:
-    from imil.training.device import training_device
+    from imil.training.hardware.device import training_device
 
     with pytest.raises(SettingsError, match="--device is 'tpu': give auto, cuda, mps, cpu"):
         training_device("tpu")

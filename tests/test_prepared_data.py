@@ -1,5 +1,6 @@
 """The images of a run: the same image twice, and images that change under a run."""
 
+import os
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from imil.errors import DataError
 from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.launch import resume_run
-from imil.training.prepared_data import prepare
+from imil.training.samples.prepared_data import prepare
 
 SPLITS = ("train", "train", "train", "train", "val", "val", "test", "test")
 
@@ -90,6 +91,62 @@ def test_images_that_changed_under_a_run_are_refused_by_name(films):
     invert(films, 0, 1, 6)
     with pytest.raises(DataError, match=r"4 of 8 .* \('0.png', '1.png', '3.png', …\): restore"):
         prepared(films)
+
+
+@pytest.fixture
+def masked(films):
+    """The films with a mask for each but the first two."""
+    lines = films.read_text(encoding="utf-8").splitlines()
+    lines[0] += ",lesion_mask"
+    for i in range(8):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[i : i + 3, 4:9] = 255
+        PIL.Image.fromarray(mask).save(films.parent / f"mask{i}.png")
+        lines[i + 1] += f",mask{i}.png" if i > 1 else ","
+    films.write_text("\n".join(lines), encoding="utf-8")
+    return films
+
+
+def test_masks_that_changed_under_a_run_are_refused_by_name(masked):
+    prepared(masked)
+    assert prepared(masked).split_of == SPLITS
+    shutil.copy(masked.parent / "mask3.png", masked.parent / "mask5.png")
+    with pytest.raises(DataError, match=r"1 of 8 images' masks have changed .* \('5.png'\): rest"):
+        prepared(masked)
+
+
+def test_a_mask_that_came_or_went_under_a_run_is_noticed(masked):
+    prepared(masked)
+    text = masked.read_text(encoding="utf-8")
+    for change in (
+        text.replace("mask5.png", ""),
+        text.replace("1.png,TB,train,", "1.png,TB,train,mask0.png"),
+    ):
+        masked.write_text(change, encoding="utf-8")
+        with pytest.raises(DataError, match="1 of 8 images' masks have changed"):
+            prepared(masked)
+
+
+def test_a_mask_without_a_background_is_refused_before_training(masked):
+    white = np.full((16, 16), 255, np.uint8)
+    PIL.Image.fromarray(white).save(masked.parent / "mask4.png")
+    for _ in range(2):  # it is not noted as good
+        with pytest.raises(DataError, match=r"1 of the masks cannot be used: '.*mask4.png' has no"):
+            prepared(masked)
+
+
+def test_good_masks_are_decoded_once(masked, monkeypatch):
+    prepared(masked)
+    monkeypatch.setattr("imil.data.mask_files.load_mask", lambda path: pytest.fail(f"{path} again"))
+    prepared(masked)
+
+
+def test_a_pipe_among_the_images_or_masks_is_refused_and_not_waited_for(masked):
+    for name, message in (("mask5.png", "regular file"), ("3.png", "1 of 8 images cannot be read")):
+        (masked.parent / name).unlink()
+        os.mkfifo(masked.parent / name)
+        with pytest.raises(DataError, match=message):
+            prepared(masked)
 
 
 def test_a_resumed_run_names_the_images_that_changed(films):

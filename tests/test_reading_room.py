@@ -337,6 +337,7 @@ def test_a_revoked_link_signs_out_and_keeps_unsent_readings(reader, store):
     reader.page.reload()
     reader.page.get_by_role("heading", name="Sign in with your link").wait_for()
     reader.page.goto(f"{reader.address}/in/{link(store)}")
+    reader.click_button("Open the reading room")
     reader.wait_until_saved()
     assert stored(store)[1][0].squares == (6,)
 
@@ -356,4 +357,47 @@ def test_every_screen_size_takes_touch(browser, store, address, width, height):
     assert small == []
     reader.click_button("Submit")
     reader.wait_for_case(2)
+    reader.context.close()
+
+
+def test_signing_out_leaves_nothing_in_the_browser_and_uses_the_link_up(reader, store):
+    reader.click(6)
+    reader.page.on("dialog", lambda dialog: dialog.accept())
+    reader.page.get_by_title("Sign out").click()
+    reader.page.get_by_role("heading", name="Sign in with your link").wait_for()
+    assert reader.page.evaluate("Object.keys(localStorage)") == []
+    assert reader.context.cookies() == []
+    reader.page.go_back()
+    reader.page.get_by_role("heading", name="Sign in with your link").wait_for()
+
+
+def test_the_owner_gives_a_reader_a_new_link(browser, reader, store, address):
+    owner = ReaderBrowser(browser, address, link(store, "owner", kind="owner"))
+    owner.page.on("dialog", lambda dialog: dialog.accept())
+    owner.click_button("New link")
+    new = owner.page.get_by_label("Link for Dr. Lee").input_value()
+    owner.check_no_errors()
+    owner.context.close()
+    reader.page.reload()
+    reader.page.get_by_role("heading", name="Sign in with your link").wait_for()
+    reader.page.goto(new)
+    reader.click_button("Open the reading room")
+    reader.wait_for_case(1)
+
+
+def test_without_input_the_reader_is_warned_and_then_signed_out(browser, store, address):
+    reader = ReaderBrowser(browser, address)
+    reader.page.clock.install()
+    secret = link(store)
+    reader.page.goto(f"{address}/in/{secret}")
+    reader.click_button("Open the reading room")
+    reader.start()
+    reader.page.clock.fast_forward("25:30")
+    reader.page.get_by_text("Without input you will be signed out").wait_for()
+    reader.page.clock.fast_forward("05:30")
+    reader.page.get_by_role("heading", name="Sign in with your link").wait_for()
+    assert reader.page.evaluate("fetch('/api/session').then(({ status }) => status)") == 401
+    reader.page.goto(f"{address}/in/{secret}")
+    reader.click_button("Open the reading room")
+    reader.wait_for_case(1)
     reader.context.close()

@@ -144,6 +144,7 @@ def test_a_case_whose_image_is_missing_can_be_skipped_and_nothing_else(browser, 
         lambda route: route.fulfill(status=404, json={"detail": "The image is missing."}),
     )
     reader.page.goto(f"{address[0]}/in/{address[2]}")
+    reader.click_button("Open the reading room")
     reader.click_button("Start reading")
     reader.page.get_by_text("The image is missing.").wait_for()
     reader.click_button("Not assessable")

@@ -1,6 +1,7 @@
 """Readings given before: from tables as people write them, and from another run's store."""
 
 import json
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -75,12 +76,34 @@ def test_only_key_and_squares_are_required(tmp_path):
         ("key;squares\r\nfilm-1;2 3\r\n;\r\n\r\n", "utf-8"),
         ("key, squares\nfilm-1,2 3", "utf-8-sig"),
         ('"key","squares"\n"film-1","2,3"\n', "utf-8"),
+        ("sep=;\r\nkey;squares\r\nfilm-1;2 3\r\n", "utf-8-sig"),
+        ("key\tsquares\nfilm-1\t2 3\n", "utf-8"),
+        ("Key,Squares \u200b\nfilm-1\u00a0,2\u00a03\n\u00a0,\u200b\n", "utf-8"),
     ],
-    ids=["semicolons and empty rows", "byte order mark", "quoted"],
+    ids=["semicolons and empty rows", "byte order mark", "quoted", "declared", "tabs", "invisible"],
 )
 def test_tables_written_by_spreadsheets_are_read(tmp_path, text, encoding):
     path = table(tmp_path, text, encoding=encoding)
     assert next(replay(path)(CASES)).squares == (2, 3)
+
+
+@pytest.mark.parametrize(("in_case", "in_table"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_keys_and_readers_are_equal_in_either_unicode_form(tmp_path, in_case, in_table):
+    case = replace(CASES[0], key=unicodedata.normalize(in_case, "größe.png"))
+    rows = ("größe.png,2,Jörg", "film-2,3,Ann")
+    text = unicodedata.normalize(in_table, "\n".join(("key,squares,reader", *rows)))
+    reader = unicodedata.normalize(in_case, "Jörg")
+    assert next(replay(table(tmp_path, text), reader=reader)([case])).squares == (2,)
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [("verdicts", "verdict"), ("epcoh", "epoch"), ("Misleading squares", "misleading")],
+)
+def test_a_misspelt_column_is_refused(tmp_path, column, meant):
+    path = table(tmp_path, f"key,squares,{column}\nfilm-1,2,3\n")
+    with pytest.raises(DataError, match=f"column '{column}' .* looks like '{meant}': rename it"):
+        replay(path)
 
 
 def test_json_takes_squares_as_text_list_or_number(tmp_path):
@@ -158,7 +181,9 @@ def test_of_several_readers_the_named_one_answers(tmp_path):
         first, second, *_ = replay(path, reader=name)(CASES)
         assert first.squares == chosen
         assert second.reader == NOBODY, "whose row 3 is nobody can know"
-    assert next(replay(path)(CASES)).squares == (3,), "else the last row counts"
+    every = [(one.reader, one.squares) for one in list(replay(path)(CASES))[:3]]
+    assert every == [("Dr. Lee", (1,)), ("Wu", (3,)), ("replay", (2,))], "else each answers"
+    assert list(replay(path, reader="all").rows) == list(replay(path).rows)
 
 
 @pytest.mark.parametrize("more", ["", "film-3,1,Dr Lee\n"], ids=["another", "two alike"])

@@ -18,10 +18,10 @@ from imil.store import Store
 from imil.training.checkpoints import Writer
 from imil.training.fork import fork_run
 from imil.training.launch import new_run
-from imil.training.prediction_files import read_predictions
-from imil.training.prepared_data import prepare
+from imil.training.outputs.prediction_files import read_predictions
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 
 N = 40
 SMALL = {"model": "test_resnet", "image_size": 32, "epochs": 6, "batch_size": 15, "lr": 0.05}
@@ -119,7 +119,15 @@ def assert_resumes(films, tmp_path, stops, **how):
     return run, rounds
 
 
-@pytest.mark.parametrize("name", CHOICE_NAMES)
+# what the others need is given in the same way, which tests without a training check
+IN_EVERY_SUITE = ("auto", "diverse", "off_lung")
+CHOICES_OF_RUNS = [
+    name if name in IN_EVERY_SUITE else pytest.param(name, marks=pytest.mark.slow)
+    for name in CHOICE_NAMES
+]
+
+
+@pytest.mark.parametrize("name", CHOICES_OF_RUNS)
 def test_each_choice_holds_a_round(films, tmp_path, name):
     _, rounds, cases = train(films, tmp_path / "run", choice=name, epochs=4)
     assert [(one.epoch, one.state, one.settings.choice) for one in rounds] == [(3, "applied", name)]
@@ -154,7 +162,9 @@ def test_auto_fills_up_with_mistakes_out_of_fold(films, tmp_path, monkeypatch):
 STOPS = [8, "reading", 2]
 
 
-@pytest.mark.parametrize("name", ["moving_average", "early_mistakes"])
+@pytest.mark.parametrize(
+    "name", ["moving_average", pytest.param("early_mistakes", marks=pytest.mark.slow)]
+)
 def test_a_history_survives_a_kill(films, tmp_path, name):
     assert_resumes(films, tmp_path, STOPS, choice=name)
 

@@ -166,7 +166,7 @@ def test_a_changed_answer_is_a_new_reading_and_the_newest_counts(store, held):
     store.add(Reading("r@3#1", "Lee", "focus", (1,)))
     store.add(Reading("r@3#1", "Lee", "skip"))
     assert [r.verdict for r in store.readings(held.id)] == ["focus", "skip"]
-    assert store.newest_readings(held.id)["r@3#1"].verdict == "skip"
+    assert store.current_readings(held.id)["r@3#1"].verdict == "skip"
 
 
 @pytest.mark.parametrize("change", ["UPDATE readings SET reason = 'x'", "DELETE FROM readings"])
@@ -337,7 +337,7 @@ def test_an_older_store_is_brought_up_to_date_with_all_its_readings(path, versio
         assert store.readings("r@3") == [OLD]
         assert store.cases("r@3")[0].image.tolist() == [[0, 0], [0, 0]]
         store.add(Reading("r@3#1", "Lee", "focus", (2,), misleading=(7, 3)))
-        assert store.newest_readings("r@3")["r@3#1"].misleading == (3, 7)
+        assert store.current_readings("r@3")["r@3#1"].misleading == (3, 7)
     with opened(path) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute("UPDATE readings SET misleading = '[1]'")
 
@@ -346,7 +346,7 @@ def test_a_store_of_the_schema_before_can_be_read_without_changing_it(path):
     old_store(path, "0002")
     before = path.read_bytes()
     with closing(Store(path, readonly=True)) as store:
-        assert store.newest_readings("r@3") == {"r@3#1": OLD}
+        assert store.current_readings("r@3") == {"r@3#1": OLD}
         assert [case.id for case in store.unread("r@3")] == []
         with pytest.raises(StoreError, match="cannot be written"):
             store.add(Reading("r@3#1", "Lee", "skip"))

@@ -52,7 +52,7 @@ from imil.study.plan import read_plan
 from imil.study.plan_tables import Reader
 from imil.study.report.findings import read_findings
 from imil.study.report.write import plan_loaders
-from imil.training.prediction_files import write_predictions
+from imil.training.outputs.prediction_files import write_predictions
 
 pytestmark = pytest.mark.figures
 
@@ -572,7 +572,7 @@ def test_feedback_shows_the_predicted_heat_map_and_what_was_trained_on(study, in
     with closing(Store(path, readonly=True)) as store:
         (round_,) = store.rounds()
         case = next(case for case in store.cases(round_.id) if case.key == first["key"])
-        squares = store.newest_readings(round_.id)[case.id].squares
+        squares = store.current_readings(round_.id)[case.id].squares
     panels = (np.asarray(axes.images[0].get_array()) for axes in drawing.figure.axes[:4])
     film, attention, _, trained_on = panels
     assert (attention == np.asarray(overlay(film, case.cam_predicted))).all()
@@ -704,7 +704,7 @@ def squares_of(job, key):
     with closing(Store(job.run.store, readonly=True)) as store:
         (round_,) = store.rounds()
         case = next(case for case in store.cases(round_.id) if case.key == key)
-        return store.newest_readings(round_.id)[case.id].squares
+        return store.current_readings(round_.id)[case.id].squares
 
 
 def test_simulated_readers_are_called_simulated(tmp_path, drawn):

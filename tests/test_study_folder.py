@@ -11,7 +11,7 @@ from imil.errors import DataError
 from imil.predictions import Predictions
 from imil.study.study_folder import StudyFolder
 from imil.study.study_predictions import select_images
-from imil.training.prediction_files import write_predictions
+from imil.training.outputs.prediction_files import write_predictions
 
 PROBS = np.array([[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]])
 LABELS = np.array([1, 0, 0])
@@ -125,10 +125,11 @@ def test_facts_are_read_and_a_folder_without_them_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"is .* a study"):
         study.read_facts()
     study.facts.write_text("{")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"study\.json is damaged"):
         study.read_facts()
-    write_json(study.facts, {"name": "A"})
-    assert study.read_facts() == {"name": "A"} == json.loads(study.facts.read_text())
+    facts = {"classes": ["a", "b"], "images": {"data": 2}, "fingerprint": "0"}
+    write_json(study.facts, facts)
+    assert study.read_facts() == facts == json.loads(study.facts.read_text())
 
 
 def test_keys_that_look_like_numbers_stay_text(job):

@@ -30,9 +30,9 @@ from imil.study.plan import read_plan
 from imil.study.reading_records import sessions
 from imil.study.study_folder import StudyFolder
 from imil.training.classifier import EpochOrder
-from imil.training.device import resolve_auto
-from imil.training.prepared_data import prepare
+from imil.training.hardware.device import resolve_auto
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 
 ARMS = ["baseline", "mixup", "imil", *CONTROLS]
 ALIKE = ("--threads", "1")  # as many in every training, or the last bits differ
@@ -132,7 +132,7 @@ def readings(job):
     """Sample to the standing reading of the job's round, in the order of its cases."""
     store = Store(job.run.store, readonly=True)
     (held,) = store.rounds()
-    standing = store.newest_readings(held.id)
+    standing = store.current_readings(held.id)
     result = {case.key: standing[case.id] for case in store.cases(held.id)}
     store.close()
     return result

@@ -107,7 +107,7 @@ def readings(folder, arm):
     """Sample to the standing reading of the job's round, in the order of its cases."""
     store = Store(folder.job(arm, 0, 0).run.store, readonly=True)
     (held,) = store.rounds()
-    standing = store.newest_readings(held.id)
+    standing = store.current_readings(held.id)
     found = {case.key: standing[case.id] for case in store.cases(held.id)}
     store.close()
     return found

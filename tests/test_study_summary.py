@@ -304,6 +304,27 @@ def test_the_methods_name_the_choice_of_cases(study):
     assert expected in " ".join(methods(changed))
 
 
+def test_the_methods_name_rounds_shares_and_the_screening(study):
+    treatments = [
+        {"name": "wide", "treatment": "imil", "grid-size": 2, "controls": ["random"]},
+        {"name": "late", "treatment": "imil", "imil-epoch": [8, 9], "budget": 12},
+        {"name": "half", "treatment": "imil", "share-of-data": 0.5},
+        {"name": "exchange", "controls": ["reader-free"]},
+    ]
+    tables = {"treatments": treatments, "screening": {"seeds": [1]}}
+    text = " ".join(methods(study(seeds=(0, 1, 2), tables=tables)))
+    for words in (
+        "wide (imil) of imil was applied with rounds of its own with simulated (grid 2×2), and as",
+        "rounds of its own with simulated (after epoch 8 and 9; 12 cases over all rounds).",
+        "rounds of its own with simulated (50 % of the training images).",
+        "The control without a reader was the treatment exchange:squares=random: no reading",
+        "Shares of 50 % of the training images were drawn with the seed, stratified by class",
+        "The 4 treatments were screened with 1 seed (1): the one with the largest mean gain",
+        "in the test set (AUROC) was chosen. The other 2 seeds alone confirm it",
+    ):
+        assert words in text
+
+
 def test_the_methods_of_one_training_per_arm_do_not_mention_combining(study):
     text = " ".join(methods(study(seeds=(0,))))
     assert "not for the variation between trainings" in text

@@ -13,8 +13,8 @@ from imil.store import Store
 from imil.study.jobs.schedule import Queue, entries
 from imil.study.plan import make_plan, read_plan
 from imil.study.study_folder import StudyFolder
-from imil.training.data_share import LEFT_OUT, use_share
-from imil.training.prepared_data import Prepared
+from imil.training.samples.data_share import LEFT_OUT, use_share
+from imil.training.samples.prepared_data import Prepared
 
 LEAST = {
     "name": "A",
@@ -300,7 +300,7 @@ def rounds(folder, arm, seed=0):
     store = Store(folder.job(arm, seed, 0).run.store, readonly=True)
     found = []
     for held in store.rounds():
-        cases, standing = store.cases(held.id), store.newest_readings(held.id)
+        cases, standing = store.cases(held.id), store.current_readings(held.id)
         found.append((held.epoch, held.settings.grid.rows, {c.key: standing[c.id] for c in cases}))
     store.close()
     return found

@@ -119,6 +119,28 @@ def test_columns_of_other_meanings_are_no_near_misses(tmp_path):
     assert read_data(table(tmp_path, text)).patients == ("P1", "P2")
 
 
+@pytest.mark.parametrize("name", ["subject", "Subject ID", "subject_id", "pid", "PatNr", "MRN"])
+def test_a_column_that_may_be_the_patient_is_a_question_where_it_matters(tmp_path, name):
+    once = table(tmp_path, f"image,label,{name}\na.png,0,P1\nb.png,1,P2\nc.png,1,P3\n")
+    assert read_data(once).patients is None  # whoever they are, the split is the same
+    again = table(tmp_path, f"image,label,{name}\na.png,0,P1\nb.png,1,P2\nc.png,1,P1\n")
+    message = sentence(again)
+    assert f"column '{name}' may identify the patient, and 3 images have 2 values of it" in message
+    assert read_data(again, Columns(patient="none")).patients is None
+    assert read_data(again, Columns(patient=name)).patients == ("P1", "P2", "P1")
+    beside = table(tmp_path, f"image,label,patient,{name}\na.png,0,A,P1\nb.png,1,B,P1\n")
+    assert read_data(beside).patients == ("A", "B")
+
+
+def test_a_column_of_splits_under_another_name_is_a_question(tmp_path):
+    path = table(tmp_path, "image,label,subset\na.png,0,Train\nb.png,1,test\n")
+    assert "column 'subset' holds test, train: give --split-column subset" in sentence(path)
+    assert read_data(path, Columns(split="none")).splits is None
+    assert read_data(path, Columns(split="subset")).splits == ("train", "test")
+    numbers = table(tmp_path, "image,label,fold,sex\na.png,0,1,F\nb.png,1,2,F\nc.png,1,1,M\n")
+    assert read_data(numbers).splits is None  # folds are no splits, and sex is no patient
+
+
 def test_two_columns_of_one_name_but_for_case_are_refused(tmp_path):
     message = sentence(table(tmp_path, "image,label,Split,SPLIT\na.png,0,train,test\n"))
     assert "the columns 'Split' and 'SPLIT' are both read as 'split'" in message

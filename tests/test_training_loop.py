@@ -11,8 +11,8 @@ from imil.phantom.dataset import write_phantoms
 from imil.preemption import SIGNALS, Preempted, deferred, immediate, signals_stop_training
 from imil.run_folder import RunFolder
 from imil.settings import resolve
-from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 
 SLURM = {
     "SLURM_JOB_ID": "7",

@@ -21,8 +21,8 @@ from imil.pytorch.gradcam import features_of
 from imil.run_folder import RunFolder
 from imil.settings import resolve
 from imil.training.classifier import Classifier
-from imil.training.prepared_data import prepare
 from imil.training.run import Run
+from imil.training.samples.prepared_data import prepare
 from imil.treatments import TREATMENTS, Batch, Cover, Selection, Treatment, find_treatment
 
 GRID = Grid(2, 2)

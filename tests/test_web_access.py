@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zlib
+from datetime import datetime
 
 import httpx
 import numpy as np
@@ -34,8 +35,9 @@ from starlette.routing import Mount
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
+from imil.store.audit import newest
 from imil.store.clock import now
-from imil.store.invitations import invitations, invite, revoke, visited
+from imil.store.invitations import IDLE, invitations, invite, revoke, visited
 from imil.store.run_progress import Progress
 from imil.web import serve_commands
 from imil.web.app import create_app
@@ -56,6 +58,9 @@ RIGHTS = {
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/static/{path}"): PUBLIC,
     ("GET", "/in/{secret}"): (404, 404, 404, 404, 404),
+    ("POST", "/in/{secret}"): (404, 404, 404, 404, 404),
+    ("POST", "/api/lock"): (401, 401, 401, 401, 401),  # after signing out
+    ("POST", "/api/invitations/{invitation}/renewal"): OWNER,
     ("GET", "/api/openapi.json"): SIGNED_IN,
     ("GET", "/api/session"): SIGNED_IN,
     ("GET", "/api/practice"): SIGNED_IN,
@@ -73,14 +78,21 @@ RIGHTS = {
     # the reader has read one case of three, the owner none
     ("POST", "/api/rounds/{epoch}/finish"): (401, 401, 409, 404, 409),
     ("GET", "/api/lobby"): OWNER,
+    ("GET", "/api/rounds/{epoch}/results"): OWNER,
+    ("GET", "/api/readings.csv"): OWNER,
     ("GET", "/api/audit"): OWNER,
     ("POST", "/api/invitations"): OWNER,
     ("DELETE", "/api/invitations/{invitation}"): OWNER,
     ("POST", "/api/rounds/{epoch}/close"): OWNER,
+    ("POST", "/api/rounds/{epoch}/reopen"): OWNER,
     ("POST", "/api/sign-out"): SIGNED_IN,
 }
 VISITORS = ("anonymous", "invalid", "reader", "other", "owner")
-LAST = [("POST", "/api/rounds/{epoch}/close"), ("POST", "/api/sign-out")]
+LAST = [
+    ("POST", "/api/rounds/{epoch}/close"),
+    ("POST", "/api/sign-out"),
+    ("POST", "/api/lock"),
+]
 BODIES = {
     "/api/rounds/{epoch}/cases/{number}/first-look/{look}": {"squares": [1], "seconds": 1},
     "/api/invitations": {"name": "Dr. Abe", "days": 1},
@@ -98,6 +110,11 @@ def store(tmp_path):
 def address(store):
     with serving(store.path) as url:
         yield url
+
+
+def cookie_of(address):
+    """The name of the session cookie of a server."""
+    return APPS[address].state.cookie
 
 
 def routes(app):
@@ -118,7 +135,7 @@ def routes(app):
 def request(browser, method, path, values):
     """The response to a request on a route."""
     url = path.format(**values)
-    if method in ("GET", "DELETE"):
+    if method in ("GET", "DELETE") or path.startswith("/in/"):
         return browser.request(method, url)
     body = BODIES.get(path, reading() if "readings" in path else {})
     return browser.request(method, url, json=body)
@@ -133,7 +150,7 @@ def test_every_route_is_open_to_the_right_visitors_only(store, address):
         "other": link(store, "Dr. Elsewhere", run="other"),
         "owner": link(store, "owner", kind="owner"),
     }
-    with visiting(address, secrets["owner"]) as owner:
+    with visiting(address, link(store, "owner", kind="owner")) as owner:
         image = owner.get("/api/rounds/70").json()["cases"][0]["image"]["url"]
         static = next(iter(sorted(p.name for p in STATIC.glob("*.js"))))
     values = {
@@ -150,7 +167,7 @@ def test_every_route_is_open_to_the_right_visitors_only(store, address):
     for column, who in enumerate(VISITORS):
         with visiting(address, secrets.get(who)) as browser:
             if who == "invalid":
-                browser.cookies.set("imil_session", "A" * 43)
+                browser.cookies.set(cookie_of(address), "A" * 43)
             for method, path in ordered:
                 ids = {"reading": f"{column:032x}", "look": f"{column:032x}"}
                 answer = request(browser, method, path, values | ids)
@@ -169,8 +186,8 @@ def test_rounds_of_two_runs_at_the_same_epoch_are_separate(store, address):
 
 def test_the_link_becomes_a_cookie_and_leaves_the_address_bar(store, address):
     with visiting(address) as browser:
-        answer = browser.get(f"/in/{link(store)}")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        answer = browser.post(f"/in/{link(store)}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "../")
     cookie = answer.headers["set-cookie"]
     flags = {part.strip().lower() for part in cookie.split(";")}
     assert {"httponly", "samesite=strict", "path=/"} <= flags
@@ -180,7 +197,7 @@ def test_the_link_becomes_a_cookie_and_leaves_the_address_bar(store, address):
 def test_no_secret_is_in_the_store(store, address):
     secret = link(store)
     with visiting(address, secret) as browser:
-        token = browser.cookies["imil_session"]
+        token = browser.cookies[cookie_of(address)]
     store.close()
     for file in store.path.parent.iterdir():
         assert secret.encode() not in file.read_bytes()
@@ -198,7 +215,7 @@ def test_invalid_expired_and_revoked_links_have_different_messages(store, addres
             (late, 410, "expired"),
             (revoked, 410, "withdrawn"),
         ):
-            answer = browser.get(f"/in/{secret}")
+            answer = browser.post(f"/in/{secret}")
             assert answer.status_code == status
             assert message in answer.text
             assert answer.headers["content-type"].startswith("text/html")
@@ -223,14 +240,90 @@ def test_a_session_ends_when_its_link_expires(store, address):
         assert lee.get("/api/session").status_code == 401
 
 
-def test_signing_out_ends_one_session_and_not_the_link(store, address):
+def test_signing_out_ends_one_session_and_clears_the_browser(store, address):
     secret = link(store)
-    with visiting(address, secret) as one, visiting(address, secret) as two:
-        token = one.cookies["imil_session"]
-        assert one.post("/api/sign-out", json={}).status_code == 200
-        one.cookies.set("imil_session", token)
+    with visiting(address, secret) as one, visiting(address, link(store)) as two:
+        token = one.cookies[cookie_of(address)]
+        answer = one.post("/api/sign-out", json={})
+        assert answer.status_code == 200
+        assert answer.headers["clear-site-data"] == '"cache", "storage"'
+        assert cookie_of(address) not in one.cookies
+        assert one.post(f"/in/{secret}").status_code == 410, "the link is used up"
+        one.cookies.set(cookie_of(address), token)
         assert one.get("/api/session").status_code == 401
         assert two.get("/api/session").status_code == 200
+
+
+def test_looking_at_a_link_opens_nothing_and_a_press_opens_it_in_one_browser(store, address):
+    secret = link(store)
+    with visiting(address) as program, visiting(address) as lee, visiting(address) as thief:
+        for _ in range(2):
+            page = program.get(f"/in/{secret}")
+            assert page.status_code == 200
+            assert "This link is for Dr. Lee." in page.text
+            assert "set-cookie" not in page.headers
+            assert "form-action 'self'" in page.headers["content-security-policy"]
+            assert page.headers["referrer-policy"] == "same-origin", "or the form has no origin"
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        another_site = form | {"Origin": "https://evil.example"}
+        assert thief.post(f"/in/{secret}", headers=another_site).status_code == 403
+        assert lee.post(f"/in/{secret}", headers=form).status_code == 303
+        for browser in (thief, program):
+            assert browser.post(f"/in/{secret}").status_code == 410
+            assert "another browser" in browser.get(f"/in/{secret}").text
+        assert lee.post(f"/in/{secret}").status_code == 303, "the browser that has opened it"
+
+
+def test_the_owner_renews_a_link(store, address):
+    secret = link(store, days=3)
+    with (
+        visiting(address, secret) as lee,
+        visiting(address, link(store, "owner", kind="owner")) as owner,
+    ):
+        (id_,) = [one.id for one in invitations(store, "films") if one.kind == "reader"]
+        new = owner.post(f"/api/invitations/{id_}/renewal", json={}).json()
+        assert (new["name"], new["link"].startswith(f"{address}/in/")) == ("Dr. Lee", True)
+        assert lee.get("/api/session").status_code == 401
+        assert lee.post(new["link"]).status_code == 303
+        days = [_days(one) for one in invitations(store, "films") if one.name == "Dr. Lee"]
+        assert days == [3, 3]
+        assert owner.post("/api/invitations/0123/renewal", json={}).status_code == 404
+
+
+def _days(invitation):
+    life = datetime.fromisoformat(invitation.expires) - datetime.fromisoformat(invitation.created)
+    return round(life.total_seconds() / 86_400)
+
+
+def test_a_session_without_requests_ends_and_the_link_opens_it_again_there_alone(store, address):
+    secret = link(store)
+    with visiting(address, secret) as lee, visiting(address) as other:
+        with sqlite3.connect(store.path) as db:
+            db.execute("UPDATE sessions SET last_seen = ?", (now(seconds=-IDLE - 1),))
+        db.close()
+        assert lee.get("/api/session").status_code == 401
+        assert other.post(f"/in/{secret}").status_code == 410
+        assert lee.post(f"/in/{secret}").status_code == 303
+        assert lee.post("/api/lock", json={}).status_code == 200, "the page saw no input"
+        assert lee.get("/api/session").status_code == 401
+        assert lee.post(f"/in/{secret}").status_code == 303
+    assert "no input" in [line.detail for line in newest(store, "films")]
+
+
+def test_the_audit_has_failed_sign_ins_and_each_film_once_a_session(store, address):
+    with visiting(address, link(store)) as lee:
+        cases = lee.get("/api/rounds/70").json()["cases"]
+        for url in [case["image"]["url"] for case in cases] * 2:
+            answer = lee.get(url)
+            assert answer.headers["cache-control"] == "no-store"
+        lee.get("/in/guess")
+    lines = [line for line in newest(store, "films") if line.what == "film opened"]
+    assert [line.who for line in lines] == ["Dr. Lee"] * len(cases)
+    assert {line.detail for line in lines} == {
+        case["image"]["url"].rsplit("/")[-1][:12] for case in cases
+    }
+    failed = newest(store, "")[0]
+    assert (failed.what, failed.who) == ("failed sign-in", "127.0.0.1")
 
 
 def test_guessing_links_is_rate_limited(store, address):
@@ -238,7 +331,7 @@ def test_guessing_links_is_rate_limited(store, address):
     with visiting(address) as browser:
         statuses = [browser.get(f"/in/guess-{i}").status_code for i in range(25)]
         assert statuses == [404] * 20 + [429] * 5
-        assert browser.get(f"/in/{good}").status_code == 429
+        assert browser.post(f"/in/{good}").status_code == 429
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[", "a b"])
@@ -253,8 +346,12 @@ def test_configured_host_names_are_accepted(store):
     with serving(store.path, config) as address, visiting(address) as browser:
         for host in ("reading.example.org", "localhost:8090", "127.0.0.1"):
             assert browser.get("/healthz", headers={"Host": host}).status_code == 200
-        answer = browser.get(f"/in/{link(store)}", headers={"Host": "reading.example.org"})
-        assert "Secure" in answer.headers["set-cookie"]
+        own = {"Host": "reading.example.org", "Origin": "https://reading.example.org"}
+        answer = browser.post(f"/in/{link(store)}", headers=own)
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-imil_session_"), "no other host of the domain can set it"
+        assert {"Secure", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
 @pytest.mark.parametrize(
@@ -388,13 +485,14 @@ def test_an_address_of_another_machine_is_rejected():
 
 
 def test_forwarded_headers_are_used_only_behind_a_proxy(store, caplog):
-    forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    for behind, logged, secure in ((False, "127.0.0.1", False), (True, "203.0.113.9", True)):
+    # a proxy adds the address that it sees at the end: what stands before is anybody's
+    forwarded = {"X-Forwarded-For": "8.8.8.8, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    for behind, logged, secure in ((None, "127.0.0.1", False), ("127.0.0.1", "203.0.113.9", True)):
         caplog.clear()
         config = ServerConfig(port=0, behind_proxy=behind)
         with serving(store.path, config) as address, visiting(address) as browser:
             browser.get("/in/wrong", headers=forwarded)
-            cookie = browser.get(f"/in/{link(store)}", headers=forwarded).headers["set-cookie"]
+            cookie = browser.post(f"/in/{link(store)}", headers=forwarded).headers["set-cookie"]
         assert logged in caplog.text
         assert ("Secure" in cookie) == secure
 
@@ -411,7 +509,7 @@ def test_https_is_served_with_a_certificate_and_the_cookie_is_secure(store, tmp_
         address = address.replace("http:", "https:")
         trust = ssl.create_default_context(cafile=str(cert))
         with httpx.Client(base_url=address, verify=trust) as browser:
-            answer = browser.get(f"/in/{link(store)}")
+            answer = browser.post(f"/in/{link(store)}")
             assert "Secure" in answer.headers["set-cookie"]
             assert browser.get("/api/session").status_code == 200
 
@@ -467,7 +565,7 @@ def test_the_server_process_starts_and_ends_with_the_block(store):
     with start_server_process(store.path, "films", config=ANY_PORT, protocol="blind-first") as room:
         assert not visited(store, "films", start)
         with httpx.Client(base_url=room.address, follow_redirects=True) as browser:
-            browser.get(room.links.reader)
+            browser.post(room.links.reader)
             session = browser.get("/api/session").json()
         assert (session["kind"], session["protocol"]) == ("reader", "blind-first")
         assert visited(store, "films", start)
@@ -476,6 +574,64 @@ def test_the_server_process_starts_and_ends_with_the_block(store):
     with start_server_process(store.path, "films", config=ANY_PORT) as room:
         assert room.links.reader is None, "the run has a reader already"
         assert "/in/" in room.links.owner
+
+
+def test_the_owners_link_ends_with_its_server_and_a_half_sent_request_does_not_delay_that(store):
+    with start_server_process(store.path, "films", config=ANY_PORT) as room:
+        with visiting(room.address, room.links.owner.rsplit("/")[-1]) as owner:
+            assert owner.get("/api/lobby").status_code == 200
+        half = socket.create_connection(("127.0.0.1", room.port))
+        half.sendall(
+            b"POST /api/sign-out HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
+        )
+        assert httpx.get(f"{room.address}/healthz").text == "ok"  # it has the half request
+        start = time.monotonic()
+    taken = time.monotonic() - start
+    half.close()
+    assert taken < 4.5, "it waits for requests in progress, 5 s"
+    assert [one.good for one in invitations(store, "films") if one.kind == "owner"] == [False]
+
+
+def test_the_owner_can_revoke_another_owners_link(store, address):
+    mine, other = (link(store, name, kind="owner") for name in ("owner", "Study office"))
+    with visiting(address, mine) as owner, visiting(address, other) as office:
+        links = owner.get("/api/lobby").json()["invitations"]
+        (offices,) = [one["id"] for one in links if one["name"] == "Study office"]
+        assert owner.delete(f"/api/invitations/{offices}").status_code == 200
+        assert office.get("/api/lobby").status_code == 401
+
+
+def test_rooms_of_two_stores_are_open_in_one_browser(tmp_path):
+    """A browser sends the cookies of one port to all ports of the same host."""
+    stores = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        stores.append(make_store(tmp_path / name, run=name))
+    with serving(stores[0].path) as first, serving(stores[1].path) as second:
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
+            for at, store, run in ((first, stores[0], "one"), (second, stores[1], "two")):
+                browser.post(f"{at}/in/{link(store, run=run)}")
+            runs = [browser.get(f"{at}/api/session").json()["run"] for at in (first, second)]
+    assert runs == ["one", "two"]
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_store_that_is_gone_is_reported_and_takes_no_reading(store, address, how, tmp_path):
+    with visiting(address, link(store)) as lee:
+        assert lee.get("/healthz").text == "ok"
+        store.path.rename(tmp_path / "elsewhere.sqlite")
+        if how == "replaced":
+            shutil.copy(tmp_path / "elsewhere.sqlite", store.path)
+        assert lee.get("/healthz").status_code == 503
+        refused = send(lee, 1)
+        assert refused.status_code == 423, "an open file would take it, and nobody find it again"
+        assert "try again" in refused.json()["detail"]
+        store.path.unlink(missing_ok=True)
+        (tmp_path / "elsewhere.sqlite").rename(store.path)
+        assert lee.get("/healthz").text == "ok"
+        assert send(lee, 1).status_code == 200
 
 
 def test_the_server_process_ends_when_its_parent_is_killed(store):
@@ -552,7 +708,7 @@ def _kill(room):
 
 def test_two_servers_over_one_store_share_sessions(store, address):
     with serving(store.path) as second, visiting(address, link(store)) as lee:
-        cookie = {"imil_session": lee.cookies["imil_session"]}
+        cookie = {cookie_of(second): lee.cookies[cookie_of(address)]}
         with httpx.Client(base_url=second, cookies=cookie) as elsewhere:
             assert elsewhere.get("/api/session").json()["name"] == "Dr. Lee"
             send(elsewhere, 1)

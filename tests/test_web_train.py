@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 from processes import begin
+from terminals import Terminal
 
 from imil.phantom.dataset import write_phantoms
 from imil.store import Store
+from imil.store.invitations import invitations
 
 SMALL = [
     *("--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--batch-size", "16"),
@@ -61,13 +63,13 @@ def code(process):
     return process.exitcode
 
 
-def enter(link):
-    """An HTTP client that has opened the link."""
+def enter(link, cookies=None):
+    """An HTTP client that has opened the link; with cookies, one that has opened it before."""
     address = link.partition("/in/")[0]
-    headers = {"Origin": address}
-    visitor = httpx.Client(base_url=address, headers=headers, follow_redirects=True, timeout=60)
+    options = {"headers": {"Origin": address}, "follow_redirects": True, "timeout": 60}
+    visitor = httpx.Client(base_url=address, cookies=cookies, **options)
     VISITORS.append(visitor)
-    assert visitor.get(link).status_code == 200
+    assert visitor.post(link).status_code == 200
     return visitor
 
 
@@ -100,7 +102,7 @@ def test_readings_of_the_page_are_used_by_the_training(films, tmp_path):
     assert code(process) == 0
     assert "at the end" in (tmp_path / "output").read_text()
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
-    standing = store.newest_readings(store.rounds()[0].id)
+    standing = store.current_readings(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6, 7), (6, 7), (10,)]
 
 
@@ -122,12 +124,48 @@ def test_a_killed_server_process_is_restarted_during_the_round(films, tmp_path):
     assert visitor.post(f"/api/rounds/{round_['id']}/finish", json={}).status_code == 200
     assert code(process) == 0
     store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
-    standing = store.newest_readings(store.rounds()[0].id)
+    standing = store.current_readings(store.rounds()[0].id)
     assert sorted(r.squares for r in standing.values()) == [(6,), (7,), (7,)]
 
 
 def _command_line(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_training_that_waits_for_readers_ends_at_a_signal_and_keeps_its_round(
+    films, tmp_path, number
+):
+    process, wait_for = start(tmp_path, "train", films, *SMALL, "--reader", "web")
+    visitor = enter(wait_for(r"Read here: +(\S+)")[1])
+    round_ = open_round(visitor)
+    read(visitor, round_, 1, [6])
+    os.kill(process.pid, number)
+    assert code(process) == 75
+    output = (tmp_path / "output").read_text()
+    assert f"Stopped by {number.name}; the run can be resumed." in output
+    assert output.strip().endswith("Continue with: imil resume run")
+    assert "Traceback" not in output
+    store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
+    assert store.rounds()[0].state == "open"
+    links = {one.kind: one.good for one in invitations(store, "run")}
+    assert links == {"owner": False, "reader": True}, "the owner's link ends with the server"
+
+
+def test_a_console_whose_terminal_closes_ends_with_the_exit_code_that_resume_understands(
+    films, tmp_path
+):
+    terminal = Terminal("train", films, *SMALL, "--reader", "console", cwd=tmp_path)
+    terminal.wait_for("squares 1-16> ")
+    terminal.type("6")
+    terminal.wait_for("because> ")
+    terminal.type("")
+    terminal.wait_for("squares 1-16> ")
+    os.close(terminal.fd)  # SIGHUP, and nothing can be written any more
+    terminal.process.join()
+    assert terminal.process.exitcode == 75
+    store = Store(tmp_path / "run" / "imil.sqlite", readonly=True)
+    assert [one.squares for one in store.readings(store.rounds()[0].id)] == [(6,)]
 
 
 def test_a_training_killed_during_a_round_loses_no_reading(films, tmp_path):
@@ -141,7 +179,8 @@ def test_a_training_killed_during_a_round_loses_no_reading(films, tmp_path):
     # the round is read without the training, which is then resumed
     room, wait_for = start(tmp_path, "serve", "run", "--port", "0")
     address = wait_for(r"(http://\S+)/in/\S+")[1]
-    visitor = enter(f"{address}/in/{link.rpartition('/')[2]}")  # the link is still valid
+    link = f"{address}/in/{link.rpartition('/')[2]}"  # still valid in the same browser
+    visitor = enter(link, visitor.cookies)
     round_ = open_round(visitor)
     for case in round_["cases"]:
         read(visitor, round_, case["number"], [6])

@@ -12,7 +12,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-UV = "uv==0.13.8"
+UV_PINS = ROOT / "tools" / "lock-requirements.txt"
 # pinned to the release whose CPU build has its hash below: change both together
 PINNED = ["torch==2.13.0", "torchvision==0.28.0"]
 # official builds of the pinned release that are not in the default index
@@ -29,9 +29,11 @@ def resolve():
         venv.create(folder, with_pip=True)
         python, constraints = Path(folder, "bin", "python"), Path(folder, "constraints.txt")
         constraints.write_text("\n".join(PINNED))
-        subprocess.run([python, "-m", "pip", "install", "-qq", UV], check=True)
+        install = [python, "-m", "pip", "install", "-qq", "--require-hashes", "--only-binary"]
+        subprocess.run([*install, ":all:", "-r", UV_PINS], check=True)
         command = [python, "-m", "uv", "pip", "compile", ROOT / "pyproject.toml", "--quiet"]
         command += ["--extra", "dev", "--universal", "--python-version", "3.11"]
+        command += ["--only-binary", ":all:"]
         command += ["--fork-strategy", "fewest", "--generate-hashes"]
         command += [
             "--no-emit-index-url",

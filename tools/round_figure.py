@@ -43,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     store = Store(args.demo / "run/imil.sqlite", readonly=True)
     round_ = store.rounds()[0]
-    cases, readings = store.cases(round_.id), store.newest_readings(round_.id)
+    cases, readings = store.cases(round_.id), store.current_readings(round_.id)
     case = cases[args.case - 1]
     table = args.demo / f"run/predictions/epoch-{round_.epoch:03}/train.parquet"
     picture = figure(

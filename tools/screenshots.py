@@ -81,6 +81,8 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
         size = {"width": width, "height": height}
         page = browser.new_context(viewport=size, device_scale_factor=ratio).new_page()  # type: ignore[arg-type]  # a TypedDict
         page.goto(url)
+        if "/in/" in url:
+            page.get_by_role("button", name="Open the reading room").click()
         return page
 
     shoot(open_page(address), "sign-in")

@@ -73,7 +73,9 @@ def install_pins(pins, *, errors=None):
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(pins)
         file.flush()
-        pip_install("--require-hashes", "-r", file.name, errors=errors)
+        # wheels alone: to build a source archive is to run its code
+        wheels = ("--require-hashes", "--only-binary", ":all:")
+        pip_install(*wheels, "-r", file.name, errors=errors)
 
 
 def try_cpu_build_of_torch():

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from imil.errors import DataError, SettingsError
+from imil.output_text import csv_cell, write_csv
+from imil.permissions import folder_mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +32,7 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
     Raises: SettingsError, DataError: another process has it, or it cannot be written.
     """
     with os_errors_as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(folder_mode(), parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)
         try:
             lock.acquire()
@@ -108,4 +110,19 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         if path.suffix == ".parquet":
             table.to_parquet(half, index=False)
         else:
-            table.to_csv(half, index=False)
+            with half.open("w", encoding="utf-8", newline="") as file:
+                write_csv(file, [table.columns])
+                _csv_safe(table).to_csv(file, index=False, header=False)
+
+
+def _csv_safe(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with text that no spreadsheet calculates."""
+    safe = table.copy()
+    for name in table.select_dtypes(exclude="number"):
+        safe[name] = table[name].map(_one_row)
+    return safe
+
+
+def _one_row(cell: Any) -> Any:
+    # Python before 3.13 does not quote a lone carriage return, which ends a row
+    return csv_cell(cell.replace("\r", " ") if isinstance(cell, str) else cell)

@@ -38,19 +38,26 @@ class RoundSettings:
         grid: the grid laid over each image.
         choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
         seed: of the generator that the choice is given, at least 0.
-    Raises: SettingsError: num_outliers or seed is not a whole number, or too small.
+        wait_for: how many readers must have finished before the round closes; None: everybody
+            who is invited.
+        merge: name of the rule in `imil.merging.RULES` for several readers' answers of one case.
+    Raises: SettingsError: num_outliers, seed or wait_for is not a whole number, or too small.
     """
 
     num_outliers: int = 20
     grid: Grid = Grid(4, 4)
     choice: str = "confident_mistakes"
     seed: int = 0
+    wait_for: int | None = None
+    merge: str = "majority"
 
     def __post_init__(self) -> None:
         # converted: NumPy's numbers cannot be stored as JSON
         number = _whole(self.num_outliers, 1, "num_outliers", "(paper: 20)")
         object.__setattr__(self, "num_outliers", number)
         object.__setattr__(self, "seed", _whole(self.seed, 0, "seed"))
+        if self.wait_for is not None:
+            object.__setattr__(self, "wait_for", _whole(self.wait_for, 1, "wait_for"))
 
     def rng(self, epoch: int) -> np.random.Generator:
         """The generator of the round after that epoch; the same settings give the same numbers."""
@@ -63,15 +70,19 @@ class RoundSettings:
             "grid": [self.grid.rows, self.grid.cols],
             "choice": self.choice,
             "seed": self.seed,
+            "wait_for": self.wait_for,
+            "merge": self.merge,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RoundSettings:
         """The settings that `as_dict` wrote.
 
-        Rounds of older stores have a `fill` too, which was always `blackout`.
+        Rounds of older stores have a `fill` too, which was always `blackout`, and no rule: of
+        several readers' answers the newest counted.
         """
         known = {name: value for name, value in values.items() if name != "fill"}
+        known.setdefault("merge", "newest")
         return cls(**{**known, "grid": Grid(*values["grid"])})
 
 
@@ -326,7 +337,11 @@ class Model(Protocol[S_contra]):
 
 
 class Reader(Protocol):
-    """A person, or a program in a person's place, who reads cases."""
+    """A person, or a program in a person's place, who reads cases.
+
+    A reader that has a method `open_cases` says which cases of a round it is asked for, see
+    `imil.asked_cases`; any other is asked for those that nobody has read.
+    """
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """Readings one by one: each is stored before the next is requested.

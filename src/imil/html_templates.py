@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from imil.output_text import html_text
+
 
 def html_templates(folder: Path) -> Environment:
     """The templates of a folder; a name that is missing is an error, and all text is escaped."""
@@ -13,6 +15,7 @@ def html_templates(folder: Path) -> Environment:
         loader=FileSystemLoader(folder),
         autoescape=True,  # names may be hostile
         undefined=StrictUndefined,
+        finalize=html_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)
-)  # Windows lacks the second
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)
+)  # Windows has the first alone
 
 
 class Preempted(KeyboardInterrupt):  # stopped from outside: no `except Exception` is meant for it
@@ -29,16 +29,18 @@ _request = _Request()
 
 @contextmanager
 def signals_stop_training() -> Iterator[None]:
-    """A block in which SIGTERM and SIGUSR1 raise `Preempted`, where `deferred` says, later.
+    """A block in which SIGTERM, SIGUSR1 and SIGHUP raise `Preempted`, where `deferred` says, later.
 
-    Afterwards the process handles them as before. In a thread that cannot set handlers, nothing
+    A signal that the process ignores, as SIGHUP under nohup, stays ignored. Afterwards the process
+    handles them as before. In a thread that cannot set handlers, nothing
     changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     _request.came, _request.waits = None, False
-    before = {number: signal.signal(number, _note) for number in SIGNALS}
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _note) for number in heeded}
     try:
         yield
     finally:

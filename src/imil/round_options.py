@@ -12,6 +12,7 @@ from imil.errors import SettingsError
 
 IMIL_EPOCH = 70
 NUM_OUTLIERS = 20
+MOST_EPOCHS = 1_000_000
 GRID_SIZE = 4  # rows and columns
 CHOICE = "confident_mistakes"  # paper 3.1
 CHOICE_NAMES = (
@@ -47,9 +48,10 @@ def check_epochs(imil_epoch: int | Sequence[int]) -> tuple[int, ...]:
     if not epochs:
         raise SettingsError("imil_epoch is empty: give one epoch, or several")
     for epoch in epochs:
-        if epoch < 1:
+        if not 1 <= epoch <= MOST_EPOCHS:
+            shown = epoch if abs(epoch) <= MOST_EPOCHS**2 else "with so many digits"
             raise SettingsError(
-                f"imil_epoch {epoch} is out of range: it counts completed epochs, from 1"
+                f"imil_epoch {shown} is out of range: it counts completed epochs, from 1"
             )
     return tuple(sorted(set(epochs)))
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from imil.cases import Round
 from imil.errors import SettingsError
+from imil.reader_names import EVERYBODY
 from imil.round_options import NUM_OUTLIERS, cases_of_round, check_budget
 from imil.settings import PATIENCE, TrainSettings
 
@@ -36,6 +37,7 @@ def check_rounds(settings: TrainSettings) -> None:
     Raises: SettingsError: they contradict each other, or one has no effect.
     """
     _check_budget(settings)
+    _check_readers(settings)
     when, mix = settings.round_when, settings.mix
     if when == "schedule" and settings.patience != PATIENCE:
         raise SettingsError(
@@ -51,6 +53,20 @@ def check_rounds(settings: TrainSettings) -> None:
         raise SettingsError(
             f"--round-when few-mistakes counts the mistakes of training, and --mix {mix} mixes "
             "images of two classes there: give --mix none or cutout, or another --round-when"
+        )
+
+
+def _check_readers(settings: TrainSettings) -> None:
+    kind = settings.reader.kind
+    if settings.reader_name == EVERYBODY and kind != "replay":
+        raise SettingsError(
+            f"--reader-name {EVERYBODY} replays every reader of a file, and --reader is "
+            f"{settings.reader}: give the reader's name, or --reader replay:FILE"
+        )
+    if settings.wait_for not in ("all", 1) and kind not in ("web", "console"):
+        raise SettingsError(
+            f"--wait-for {settings.wait_for} waits for people, and --reader is {settings.reader}: "
+            "leave it out, or give --reader web or console"
         )
 
 

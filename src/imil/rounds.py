@@ -7,15 +7,17 @@ anywhere: a case that has a stored reading is not shown again, and correcting tw
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from imil.asked_cases import open_cases
 from imil.cases import Case, Correction, HeatMap, Model, Reader, Round, RoundSettings, Samples
 from imil.choices import Provider, check_needs, choose_cases
-from imil.errors import DataError
+from imil.errors import DataError, RoundClosed
 from imil.outliers import mistakes
 from imil.predictions import Predictions, check_finite
-from imil.store import Store, name_round
+from imil.store import Store, name_round, round_state
 
 Say = Callable[[str], None]
 S = TypeVar("S", bound=Samples)
@@ -69,38 +71,38 @@ def run_round(
         say(_summary(epoch, predictions, len(positions), settings.num_outliers))
         cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
         round_ = store.open_round(run, epoch, settings, cases)
-    if round_.state == "open":
-        unread = store.unread(round_.id)
-        for reading in ask(unread) if unread else ():
-            store.add(reading)
-        # a page may have closed it meanwhile; what was unread then counts as skipped
-        round_ = store.find_round(run, epoch) or round_
-    if round_.state == "open":
-        if store.unread(round_.id):
-            return round_
-        round_ = store.mark(round_, "closed")
+    while round_.state != "applied":
+        if round_.state == "open":
+            round_ = _ask(ask, round_, store, say)
+            if round_.state == "open":
+                return round_
+        round_ = _apply(round_, store, say)  # open where its owner reopened it meanwhile
     correct(samples, round_, store)
-    return round_ if round_.state == "applied" else store.mark(round_, "applied")
+    return round_
 
 
 def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Round]:
-    """The finished rounds of a run up to `epoch`, after putting their corrections back."""
-    done = [r for r in store.rounds(run) if r.epoch <= epoch and r.state != "open"]
+    """The applied rounds of a run up to `epoch`, after putting their corrections back.
+
+    One that was closed and not applied is left to `run_round`: its owner may still reopen it.
+    """
+    done = [r for r in store.rounds(run) if r.epoch <= epoch and r.state == "applied"]
     for round_ in done:
         correct(samples, round_, store)
     return done
 
 
 def correct(samples: Samples, round_: Round, store: Store) -> None:
-    """Keep, of each sample whose newest reading is `focus`, only the selected squares.
+    """Keep, of each sample whose reading is `focus`, only the selected squares.
 
-    Of a sample whose reader marked misleading squares alone, all others are kept.
+    Several readers' answers are merged by the round's rule, see `imil.merging`.
+    Of a sample whose readers marked misleading squares alone, all others are kept.
     Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
 
     Raises: DataError: the training set no longer has a sample of that key.
     """
     positions = {samples.key(i): i for i in range(len(samples))}
-    readings = store.newest_readings(round_.id)
+    readings = store.current_readings(round_.id)
     for case in store.cases(round_.id):
         reading = readings.get(case.id)
         if reading is not None and reading.verdict == "focus":
@@ -111,6 +113,43 @@ def correct(samples: Samples, round_: Round, store: Store) -> None:
                 )
             squares = reading.kept_squares(case.grid)
             samples.correct(positions[case.key], Correction(case.grid, squares))
+
+
+def _ask(ask: Reader, round_: Round, store: Store, say: Say) -> Round:
+    """The round after asking the reader; open if that stopped, or if others are waited for."""
+    cases = store.cases(round_.id)
+    asked = open_cases(ask, cases, store.readings(round_.id))
+    for reading in ask(asked) if asked else ():
+        try:
+            store.add(reading)
+        except RoundClosed:  # by a page; what was unread then counts as skipped
+            number = next(case.number for case in cases if case.id == reading.case)
+            who, what = reading.reader, reading.verdict
+            round_state.refuse(store, round_.run, round_.epoch, number, who, what)
+            say(
+                f"The answer of {who} to case {number} came after the round was closed, and is not "
+                "used."
+            )
+            break
+    state = round_state.state_of(store, round_.id)
+    if state == "open" and not open_cases(ask, cases, store.readings(round_.id)):
+        state = round_state.close_if_over(store, round_, at_page=False)
+    return replace(round_, state=state)
+
+
+def _apply(round_: Round, store: Store, say: Say) -> Round:
+    """The round once it is applied, in the store first: from then on its readings are final."""
+    lines = round_state.apply(store, round_)
+    if lines is None:
+        return replace(round_, state=round_state.state_of(store, round_.id))
+    if lines:
+        say(
+            f"Several readers answered the round after epoch {round_.epoch}; their answers are "
+            f"merged by the rule '{round_.settings.merge}':"
+        )
+    for line in lines:
+        say(line)
+    return replace(round_, state="applied")
 
 
 def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:

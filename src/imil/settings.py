@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from imil.errors import SettingsError
+from imil.reader_names import EVERYBODY, check_reader_name
 from imil.readers.spec import ReaderSpec
 from imil.round_options import (
     CHOICE,
@@ -43,8 +44,10 @@ Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["none"]
+WaitFor = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
 Mistakes = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["default"]
 PATIENCE = 10  # epochs
+MOST_SHOWN = 200  # characters of a value in a message
 NO_PATH = ("none", "imagenet")  # weights that are not a file
 
 
@@ -245,10 +248,18 @@ class TrainSettings(BaseModel):
         "Round",
         "reader",
         "Name stored with readings from the console or a simulated reader; for a replay with "
-        "several readers, the one to use. A simulated reader without a name gets that of its kind.",
+        "several readers, the one to use, or all. A simulated reader without a name gets that of "
+        "its kind.",
         "Dr. Lee",
         min_length=1,
         max_length=100,
+    )
+    wait_for: WaitFor = _setting(
+        "Round",
+        "all",
+        "How many readers must finish a round before training goes on: a number, or all (at the "
+        "page everybody who is invited; elsewhere the one who reads).",
+        "3",
     )
     protocol: Literal["paper", "blind-first"] = _setting(
         "Round",
@@ -285,6 +296,11 @@ class TrainSettings(BaseModel):
                 f"unknown choice of cases '{value}': expected one of {', '.join(CHOICE_NAMES)}"
             )
         return value
+
+    @field_validator("reader_name")
+    @classmethod
+    def _check_reader_name(cls, value: str) -> str:
+        return value if value == EVERYBODY else check_reader_name(value, "--reader-name")
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -370,7 +386,9 @@ def load_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SettingsError(f"{path} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # also of numbers with too many digits
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
 
 
@@ -387,4 +405,13 @@ def _message(error: ValidationError) -> str:
         return f"unknown setting '{name}': give one of {known}"
     if first["type"] == "missing":
         return f"{name} is missing: name a table of images or a folder"
-    return f"--{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"--{name} is {shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: not longer than a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of too many digits, or deep nesting
+        return "too large to be shown"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

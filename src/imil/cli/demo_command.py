@@ -1,4 +1,4 @@
-"""`imil demo`: a training with a round, in three minutes, on drawn films."""
+"""`imil demo`: a training with a round, on drawn films, in about two minutes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
+from imil.cli.options import Group
 
 
 def demo(
@@ -26,6 +27,7 @@ def demo(
     json: Annotated[
         bool, typer.Option("--json", help="Print the accuracies as one line of JSON.")
     ] = False,
+    group: Group = False,
 ) -> None:
     """Train a small model on drawn chest films, correct it in one round, and compare.
 

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import typer
 
 from imil.errors import ImilError, RoundPaused
+from imil.output_text import log_line
 from imil.preemption import Preempted
 
 BAD_INPUT = 2
@@ -31,29 +33,49 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
         resume_command: the command that continues, printed when a person stops the work.
     """
     hint = f" Continue with: {resume_command}" if resume_command else ""
+    after = "the run can be resumed" if resume_command else "every reading so far is stored"
     try:
         yield
     except RoundPaused as pause:
-        print(f"Stopped: {pause}.{hint}", file=sys.stderr)
+        _print(f"Stopped: {pause}.{hint}")
         raise SystemExit(0) from None
     except ImilError as error:
-        print(f"imil: {error}", file=sys.stderr)
+        _print(f"imil: {error}")
         raise SystemExit(BAD_INPUT) from None
     except OSError as error:
+        if isinstance(signal := error.__context__, Preempted):  # the terminal is gone too
+            _stop(signal, after, hint)
         if error.errno == errno.ENOSPC and error.filename is None:  # standard output
-            print(f"imil: {error.strerror}: free some space.{hint}", file=sys.stderr)
+            _print(f"imil: {error.strerror}: free some space.{hint}")
             raise SystemExit(BAD_INPUT) from None
         if error.filename is None:  # not a file: a closed pipe, a network
             raise
         reason = f"'{error.filename}' cannot be used ({error.strerror})"
-        print(f"imil: {reason}: check its permissions and the free space", file=sys.stderr)
+        _print(f"imil: {reason}: check its permissions and the free space")
         raise SystemExit(BAD_INPUT) from None
     except Preempted as signal:
-        print(f"Stopped by {signal}; the run can be resumed.{hint}", file=sys.stderr)
-        raise SystemExit(PREEMPTED) from None
+        _stop(signal, after, hint)
     except KeyboardInterrupt:
-        print(f"\nInterrupted; every reading so far is stored.{hint}", file=sys.stderr)
+        print(file=sys.stderr)  # after the ^C that the terminal shows
+        _print(f"Interrupted; every reading so far is stored.{hint}")
         raise SystemExit(INTERRUPTED) from None
+
+
+def _print(message: str) -> None:
+    """Print a message of one line on standard error."""
+    print(log_line(message), file=sys.stderr)
+
+
+def _stop(signal: Preempted, after: str, hint: str) -> NoReturn:
+    """Exit as preempted, also where SIGHUP came because the terminal is gone."""
+    with suppress(OSError):
+        _print(f"Stopped by {signal}; {after}.{hint}")
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # what is left would be written at exit, and change the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    raise SystemExit(PREEMPTED) from None
 
 
 def usage_message(error: Any, words: Sequence[str]) -> str:

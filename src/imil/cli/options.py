@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from imil.permissions import share_with_group
+
 
 def cache_option(panel: str | None = None) -> Any:
     """The option `--cache`, in that panel of the help."""
@@ -17,4 +19,21 @@ def cache_option(panel: str | None = None) -> Any:
     )
 
 
+def group_option(panel: str | None = None) -> Any:
+    """The option `--group`, in that panel of the help."""
+    return typer.Option(
+        "--group",
+        help="Let the user's group read and write what is made; else only the user may.",
+        rich_help_panel=panel,
+        callback=_share,
+    )
+
+
+def _share(given: bool) -> bool:
+    if given:
+        share_with_group()
+    return given
+
+
 Cache = Annotated[Path | None, cache_option()]
+Group = Annotated[bool, group_option()]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
+from imil.output_text import log_line, terminal_text
 
 
 def predict(
@@ -50,10 +51,11 @@ def predict(
     """
     with errors_as_exit_codes():
         import sys
+        from io import StringIO
 
         from imil.atomic_files import atomic_write
         from imil.run_folder import RunFolder
-        from imil.training.device import training_device
+        from imil.training.hardware.device import training_device
         from imil.training.predict_images import find_inputs, predict_images, write_csv
         from imil.training.trained_model import read_model
 
@@ -62,10 +64,13 @@ def predict(
         files = find_inputs(images, image_column)
         predictions = predict_images(trained, files, device=where, skip_bad=skip_bad)
         for path, reason in predictions.bad:
-            print(f"Left out: {path}: {reason}", file=sys.stderr)
+            print(log_line(f"Left out: {path}: {reason}"), file=sys.stderr)
         names = trained.description.class_names
         if out is None:
-            write_csv(sys.stdout, predictions, names)
+            text = StringIO()
+            write_csv(text, predictions, names)
+            shown = text.getvalue()
+            sys.stdout.write(terminal_text(shown) if sys.stdout.isatty() else shown)
             return
         with atomic_write(out) as half, half.open("w", encoding="utf-8", newline="") as file:
             write_csv(file, predictions, names)

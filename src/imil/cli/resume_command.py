@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.options import Cache
+from imil.cli.options import Cache, Group
 from imil.preemption import signals_stop_training
 
 
@@ -18,7 +18,12 @@ def resume(
     reader: Annotated[
         str | None, typer.Option(help="Another reader than before.", show_default="as before")
     ] = None,
+    reader_name: Annotated[
+        str | None,
+        typer.Option(help="Another name of the reader at the console.", show_default="as before"),
+    ] = None,
     cache: Cache = None,
+    group: Group = False,
 ) -> None:
     """Continue a run that was stopped, by you or by a crash.
 
@@ -32,4 +37,4 @@ def resume(
     with errors_as_exit_codes(hint), signals_stop_training():
         from imil.training.launch import resume_run
 
-        resume_run(run, reader, cache)
+        resume_run(run, reader, cache, reader_name=reader_name)

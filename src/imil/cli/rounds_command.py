@@ -22,15 +22,14 @@ def rounds(
         imil rounds runs/films-resnet18
     """
     with errors_as_exit_codes():
-        from rich.console import Console
-
         from imil.run_folder import store_path
         from imil.store import Store
-        from imil.training.terminal_tables import round_tables
+        from imil.terminal_console import TerminalConsole
+        from imil.training.outputs.terminal_tables import round_tables
 
         store = Store(store_path(run), readonly=True)
-        console = Console()
+        console = TerminalConsole()
         if not store.rounds():
-            console.print(f"No round has been held in {run}.")
+            console.print(f"No round has been held in {run}.", markup=False)
         for table in round_tables(store):
             console.print(table)

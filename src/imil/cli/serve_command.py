@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
+from imil.preemption import Preempted, signals_stop_training
 
 
 def serve(
@@ -30,11 +31,12 @@ def serve(
         bool, typer.Option("--insecure", help="Listen beyond this machine without https.")
     ] = False,
     behind_proxy: Annotated[
-        bool,
+        str | None,
         typer.Option(
-            "--behind-proxy", help="Trust a proxy's headers for client address and scheme."
+            metavar="ADDRESS",
+            help="Trust the headers of the proxy at this address for client address and scheme.",
         ),
-    ] = False,
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option(help="The address that readers use, if a proxy changes it.")
     ] = None,
@@ -57,11 +59,14 @@ def serve(
 
         imil serve runs/films-resnet18 --host 0.0.0.0 --tls-cert room.pem --tls-key room.key
     """
-    with errors_as_exit_codes():
+    with errors_as_exit_codes(), signals_stop_training():
         from imil.web.serve_commands import serve_run
         from imil.web.server import ServerConfig
 
         config = ServerConfig(
             host, port, tls_cert, tls_key, insecure, behind_proxy, public_url=public_url
         )
-        serve_run(source, config, run=run, protocol=protocol, say=typer.echo)
+        try:
+            serve_run(source, config, run=run, protocol=protocol, say=typer.echo)
+        except Preempted as signal:  # a service is stopped so: it did what it was asked
+            typer.echo(f"Stopped by {signal}; every reading so far is stored.", err=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.options import Cache
+from imil.cli.options import Cache, Group
 
 FAILED = 1  # exit code: some jobs failed; the others are done
 
@@ -103,6 +103,7 @@ def run(
         ),
     ] = None,
     cache: Cache = None,
+    group: Group = False,
 ) -> None:
     """Train every arm with every seed on every split, then write the report.
 
@@ -113,18 +114,17 @@ def run(
         imil study run quick.toml --jobs 2
     """
     with errors_as_exit_codes():
-        from rich.console import Console
-
         from imil.data.image_cache import cache_folder
         from imil.study.jobs.runner import StudyRun, begin, hold
         from imil.study.jobs.workers import processes, ray_cluster, threads_of
         from imil.study.plan import read_plan
         from imil.study.study_folder import StudyFolder
+        from imil.terminal_console import TerminalConsole
 
-        console = Console()
+        console = TerminalConsole()
         study_plan = read_plan(plan)
         path = (out or Path("studies") / plan.stem).absolute()
-        folder, images = StudyFolder(path), cache_folder(cache)
+        folder, images = StudyFolder(path), cache_folder(cache).absolute()
         options = {"jobs": jobs, "threads": threads, "ray": ray, "cache": cache}
         words = ["imil", "study", "run", str(plan), "--out", str(path)]
         for name, value in options.items():
@@ -155,19 +155,19 @@ def status(study: Study) -> None:
         imil study status studies/quick
     """
     with errors_as_exit_codes():
-        from rich.console import Console
         from rich.markup import escape
 
         from imil.study.jobs.status import failures, status_table, time_left
         from imil.study.phrases import duration
         from imil.study.plan import read_plan
         from imil.study.study_folder import StudyFolder
+        from imil.terminal_console import TerminalConsole
 
-        folder, console = StudyFolder(study), Console()
+        folder, console = StudyFolder(study), TerminalConsole()
         plan = read_plan(folder.plan)
         console.print(status_table(plan, folder))
         for entry, reason in failures(plan, folder):
-            line = f"[red]Failed:[/red] {entry.job.name}: {escape(reason)}"
+            line = f"[red]Failed:[/red] {escape(entry.job.name)}: {escape(reason)}"
             console.print(line, highlight=False)
         seconds = time_left(plan, folder)
         if seconds:
@@ -198,12 +198,11 @@ def compare(
         imil study compare studies/small studies/small-momentum
     """
     with errors_as_exit_codes():
-        from rich.console import Console
-
         from imil.study.compare import compare as compare_studies
         from imil.study.study_folder import StudyFolder
+        from imil.terminal_console import TerminalConsole
 
-        console = Console()
+        console = TerminalConsole()
         for part in compare_studies(StudyFolder(a), StudyFolder(b)):
             console.print(part)
 
@@ -224,22 +223,20 @@ def reader(
         imil study reader runs/films-resnet18
     """
     with errors_as_exit_codes():
-        from rich.console import Console
-
         from imil.study.reader_sessions import session
+        from imil.terminal_console import TerminalConsole
 
-        console = Console()
+        console = TerminalConsole()
         for part in session(run):
             console.print(part)
 
 
 def _report(path: Path) -> None:
-    from rich.console import Console
-
     from imil.study.plan import read_plan
     from imil.study.report import write_report
     from imil.study.study_folder import StudyFolder
+    from imil.terminal_console import TerminalConsole
 
     folder = StudyFolder(path)
     write_report(folder, read_plan(folder.plan))
-    Console().print(f"The report is {folder.report}.", soft_wrap=True)
+    TerminalConsole().print(f"The report is {folder.report}.", markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
-from imil.cli.options import cache_option
+from imil.cli.options import cache_option, group_option
 from imil.preemption import signals_stop_training
 
 Out = Annotated[
@@ -21,6 +21,7 @@ Out = Annotated[
     ),
 ]
 Cache = Annotated[Path | None, cache_option(panel="Output")]
+Group = Annotated[bool, group_option(panel="Output")]
 Config = Annotated[
     Path | None,
     typer.Option(help="A TOML file with the same names as these flags; flags win."),
@@ -32,6 +33,7 @@ def train(
     config: Config = None,
     out: Out = None,
     cache: Cache = None,
+    group: Group = False,
     **settings: Any,
 ) -> None:
     """Train a model; after --imil-epoch epochs, a reader looks at its most confident mistakes.

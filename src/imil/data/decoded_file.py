@@ -19,6 +19,7 @@ from imil.data.table import Table
 from imil.errors import DataError
 from imil.images.load import load_image
 from imil.images.resize import REDUCING_GAP, resize_to_square
+from imil.json_files import read_json
 from imil.threads import in_order
 
 Unreadable = tuple[tuple[str, str], ...]  # key and error message of each image
@@ -44,20 +45,24 @@ class DecodedImages:
 
 @dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """The file of a table's images at one size; `path` is that of the pixels."""
+    """The file of a table's images at one size; `path` is that of the pixels.
+
+    `contents` are the hashes of the originals, by which the pixels of a run are found again.
+    """
 
     table: Table
     size: int
     channels: int
     path: Path
+    contents: tuple[str, ...] = ()
 
     def read(self) -> DecodedImages | None:
         """The images that were decoded before; None if missing, incomplete or out of date."""
         try:
-            rows = json.loads(self._description.read_text(encoding="utf-8"))["bad"]
+            rows = read_json(self._description, "it is made anew")["bad"]
             array = np.load(self.path, mmap_mode="r")
             bad = tuple((self.table.keys[i], read_error(self.table.images[i])) for i in rows)
-        except (OSError, ValueError, LookupError, TypeError, EOFError):
+        except (OSError, DataError, ValueError, LookupError, TypeError, EOFError):
             return None
         # an image that can be read now was only unavailable for a while
         still_unreadable = all(message for _, message in bad)
@@ -140,6 +145,7 @@ class DecodedFile:
             "channels": self.channels,
             "images": len(self.table),
             "bad": bad,  # rows of the table, from 0
+            "contents": self.contents,
         }
         part = self.path.with_suffix(".json.part")
         try:

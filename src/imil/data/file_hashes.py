@@ -12,6 +12,8 @@ from typing import Any
 
 import filelock
 
+from imil.errors import DataError
+from imil.json_files import read_json
 from imil.threads import in_order
 
 RECENT_NS = 2_000_000_000  # ns; a file may change twice within one time stamp of the file system
@@ -63,6 +65,8 @@ def _file_state(path: Path) -> list[int]:
 
 def _sha256(path: Path) -> str:
     try:
+        if not path.is_file():  # a pipe would be waited for, a device never ends
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -71,15 +75,18 @@ def _sha256(path: Path) -> str:
 
 def _load_index(index: Path) -> dict[str, Any]:
     """Name -> (state, hash); empty where the file is missing or damaged."""
-    with suppress(OSError, ValueError):
-        entries = json.loads(index.read_text(encoding="utf-8"))
+    with suppress(OSError, DataError):
+        entries = read_json(index, "it is made anew")
         if isinstance(entries, dict) and all(map(_is_entry, entries.values())):
             return entries
     return {}
 
 
 def _is_entry(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2
+    match value:
+        case [[int(), int(), int()], str(digest)]:
+            return len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+    return False
 
 
 def _update_index(index: Path, new: dict[str, Any]) -> None:

@@ -24,8 +24,9 @@ from imil.data.decoded_file import DecodedFile, DecodedImages, Unreadable, read_
 from imil.data.file_hashes import hash_files
 from imil.data.table import Table
 from imil.errors import DataError
+from imil.permissions import folder_mode
 
-FORMAT = 2  # to be increased when the same originals decode to other pixels
+FORMAT = 3  # to be increased when the same originals decode to other pixels
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -63,12 +64,13 @@ def decode_images(
     report = _no_progress if progress is None else progress
     check = partial(_check_unreadable, total=len(table), skip_bad=skip_bad)
     with _disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(folder_mode(), parents=True, exist_ok=True)
         hashes, read = hash_files(
             table.images, folder / "hashes.json", lambda done, all_: report(done, all_ + len(table))
         )
         check(_unreadable_files(table, hashes))
-        file = DecodedFile(table, size, channels, folder / f"{_name(hashes, size, channels)}.npy")
+        path = folder / f"{_name(hashes, size, channels)}.npy"
+        file = DecodedFile(table, size, channels, path, tuple(hashes))
         decoded = file.read()
         if decoded is None:
             with _lock(file.path):

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from imil.data.table import Table
 from imil.errors import DataError, SettingsError
+from imil.output_text import csv_value, write_csv
 
 SPLITS = ("train", "val", "test")
 HEADER = ("key", "label", "split")
-CONTENT = "content"  # a column that older runs, and the splits of a study, do not have
+# columns that older runs, and the splits of a study, do not have
+CONTENT, MASKS = "content", "masks"
 IN_ERROR = 3  # images that an error names
 
 
@@ -63,7 +65,11 @@ def draw_share(table: Table, share: float, seed: int | Sequence[int]) -> NDArray
 
 
 def write_splits(
-    path: Path, table: Table, splits: Sequence[str], contents: Sequence[str] = ()
+    path: Path,
+    table: Table,
+    splits: Sequence[str],
+    contents: Sequence[str] = (),
+    masks: Sequence[str] = (),
 ) -> None:
     """Write key, label and split of each image as CSV, completely or not at all.
 
@@ -72,16 +78,19 @@ def write_splits(
         table: of N images.
         splits: the split of each.
         contents: N hashes of the files' contents, written too; or none.
+        masks: N hashes of the masks' contents, written too where there are masks; or none.
     """
-    columns: list[Sequence[object]] = [table.keys, table.labels.tolist(), splits]
+    columns: dict[str, Sequence[object]] = dict(
+        zip(HEADER, (table.keys, table.labels.tolist(), splits), strict=True)
+    )
     if contents:
-        columns.append(contents)
+        columns[CONTENT] = contents
+    if any(masks):
+        columns[MASKS] = masks
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow((*HEADER, CONTENT) if contents else HEADER)
-            lines.writerows(zip(*columns, strict=True))
+            write_csv(file, [tuple(columns), *zip(*columns.values(), strict=True)])
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -96,7 +105,8 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            written = {row["key"]: (row["label"], row["split"]) for row in csv.DictReader(file)}
+            rows = csv.DictReader(file)
+            written = {csv_value(row["key"]): (row["label"], row["split"]) for row in rows}
         for _, name in written.values():
             SPLITS.index(name)
     except (OSError, ValueError, csv.Error, KeyError) as error:
@@ -115,29 +125,35 @@ def read_splits(path: Path, table: Table) -> tuple[str, ...]:
     return tuple(written[key][1] for key in table.keys)
 
 
-def check_contents(path: Path, table: Table, contents: Sequence[str]) -> None:
-    """Check that the images are those of the run, by the content of their files.
+def check_contents(
+    path: Path, table: Table, contents: Sequence[str], masks: Sequence[str] = ()
+) -> None:
+    """Check that the images and masks are those of the run, by the content of their files.
 
     Args:
         path: the file of `write_splits`, which `read_splits` has accepted.
         table: of N images.
         contents: N hashes of the files' contents.
+        masks: N hashes of the masks' contents, "" where an image has none; or none.
     Raises: DataError: files have changed: how many, and the first three.
     """
     with path.open(newline="", encoding="utf-8") as file:
-        written = {row["key"]: row.get(CONTENT) for row in csv.DictReader(file)}
-    changed = [
-        f"'{key}'"
-        for key, content in zip(table.keys, contents, strict=True)
-        if written.get(key) and written[key] != content
-    ]
-    if changed:
-        more = ", …" if len(changed) > IN_ERROR else ""
-        raise DataError(
-            f"{len(changed)} of {len(table)} images have changed since '{path}' was written "
-            f"({', '.join(changed[:IN_ERROR])}{more}): restore the files, or train again with "
-            "another --out"
-        )
+        written = {csv_value(row["key"]): row for row in csv.DictReader(file)}
+    for column, now, what in (CONTENT, contents, "images"), (MASKS, masks, "images' masks"):
+        of = {key: row.get(column) for key, row in written.items()}
+        changed = [
+            f"'{key}'"
+            for key, content in zip(table.keys, now, strict=bool(now))
+            # a run of a version that did not record it, and one without masks, have no column
+            if of.get(key) is not None and of[key] != content
+        ]
+        if changed:
+            more = ", …" if len(changed) > IN_ERROR else ""
+            raise DataError(
+                f"{len(changed)} of {len(table)} {what} have changed since '{path}' was written "
+                f"({', '.join(changed[:IN_ERROR])}{more}): restore the files, or train again with "
+                "another --out"
+            )
 
 
 def find_patient_leak(table: Table, splits: Sequence[str]) -> tuple[str, str, str] | None:
@@ -255,3 +271,15 @@ def _first_with_counts(images: NDArray[np.int64], patients: list[int]) -> list[i
     for patient in patients:
         first.setdefault(tuple(images[patient].tolist()), patient)
     return list(first.values())
+
+
+def read_contents(path: Path) -> set[str]:
+    """The hashes of the images' files in a file of `write_splits`; empty where it has none.
+
+    Raises: DataError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row[CONTENT] for row in csv.DictReader(file) if row.get(CONTENT)}
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"'{path}' is missing or damaged: it lists each image's split") from error

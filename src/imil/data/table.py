@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from imil.data.cell_text import find_file
 from imil.data.class_folders import SPLITS, read_class_folders
 from imil.data.column_names import NONE, find_column, find_near_miss
+from imil.data.column_synonyms import (
+    ask_about_patients,
+    ask_about_splits,
+    quoted,
+    synonyms_of,
+)
 from imil.data.labels import read_labels
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
@@ -102,9 +108,21 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
             return _table(read_class_folders(path), path, DEFAULT)
         except OSError as error:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    columns = _resolve(columns, read_names(path), path)
+    names, asked = read_names(path), columns
+    columns = _resolve(asked, names, path)
     wanted = {name for field in fields(columns) for name in _names(columns, field.name) if name}
-    _, cells = read_columns(path, wanted, paths={columns.image, *columns.masks})
+    # columns that may be the patient's or the split's, where no column is, and none was refused
+    patients, splits = (
+        synonyms_of(field, names, wanted)
+        if not getattr(columns, field) and getattr(asked, field) != NONE
+        else []
+        for field in ("patient", "split")
+    )
+    _, cells = read_columns(
+        path, wanted | set(patients) | set(splits), paths={columns.image, *columns.masks}
+    )
+    ask_about_patients(cells, patients)
+    ask_about_splits(cells, splits)
     return _table(cells, path.parent, columns, source=f"'{path}'")
 
 
@@ -135,7 +153,7 @@ def _resolve(columns: Columns, present: Sequence[str], path: Path) -> Columns:
             meant = {n: find_column(present, n) for n in _names(columns, field_name)} | {name: near}
             given = ",".join(column for column in meant.values() if column)
             raise DataError(
-                f"column '{near}' looks like '{name}': give {flag} {_quoted(given)}, or "
+                f"column '{near}' looks like '{name}': give {flag} {quoted(given)}, or "
                 f"{flag} {','.join(resolved[field_name]) or NONE} to leave it unused"
             )
     return replace(
@@ -143,11 +161,6 @@ def _resolve(columns: Columns, present: Sequence[str], path: Path) -> Columns:
         masks=resolved.pop("masks"),
         **{name: (*names, "")[0] for name, names in resolved.items()},
     )
-
-
-def _quoted(name: str) -> str:
-    """As a shell takes it."""
-    return f'"{name}"' if any(not (c.isalnum() or c in "_-.,") for c in name) else name
 
 
 def check_masks(table: Table) -> None:

@@ -58,7 +58,7 @@ def _csv(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
             if file.read(2) in UTF_16:
                 raise DataError(f"'{path}' is in UTF-16: save it as CSV UTF-8")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            delimiter, is_declared = _delimiter(file)
+            delimiter, is_declared = find_delimiter(file)
             lines = csv.reader(file, delimiter=delimiter, strict=True)
             if is_declared:
                 next(lines)
@@ -76,8 +76,12 @@ def _csv(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumns]:
         raise DataError(f"'{path}' is not a valid CSV file: {error}") from error
 
 
-def _delimiter(file: IO[str]) -> tuple[str, bool]:
-    """The delimiter, and whether a first line such as `sep=;` declares it."""
+def find_delimiter(file: IO[str]) -> tuple[str, bool]:
+    """The delimiter, and whether a first line such as `sep=;` declares it.
+
+    Args:
+        file: at its start, where it is left.
+    """
     header = file.readline()
     file.seek(0)
     declared = header.strip("\r\n").strip(EDGE).strip('"').lower()

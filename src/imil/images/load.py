@@ -18,75 +18,70 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from imil.cases import Image
 from imil.errors import DataError
-from imil.images.pixel_operations import Pixels, apply_orientation, composite_on_black, invert
-from imil.images.png16 import read_png16
-from imil.images.tiff import SAVE_AS, read_tiff
+from imil.images import tiff_header as tiff_tags
+from imil.images.budget import MAX_PIXELS
+from imil.images.file_kinds import LONGEST, kind_of
+from imil.images.jpeg import load_jpeg, rgb_or_grey
+from imil.images.mask import selected_pixels, selected_pixels_of_jpeg
+from imil.images.pixel_operations import Pixels, apply_orientation
+from imil.images.png import load_png, open_png
+from imil.images.tiff import checked_header, read_tiff
 
-MAX_PIXELS = 100_000_000  # 10,000 × 10,000; a mammogram has 25 million
+__all__ = ["MAX_PIXELS", "SUFFIXES", "check_end", "image_size", "load_image", "load_mask"]
+
+PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-# TIFF 6.0 tags; EXIF has the first of them too
-ORIENTATION, BITS, PHOTOMETRIC, SAMPLE_FORMAT, DEPTH = 274, 258, 262, 339, 32997
+ORIENTATION = 274  # of EXIF
 
 
 def load_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> Image:
     """The image as stored: uint8 or uint16, (H, W) if grey or (H, W, 3), turned upright.
 
-    PNG and TIFF of 8 and 16 bits, JPEG. A colour file whose channels are equal comes back
-    grey. Palettes and CMYK become RGB; 1-bit becomes 0 and 255; transparent pixels are black; a
-    TIFF that stores white as 0 is inverted; EXIF orientation is applied.
+    PNG and TIFF of up to 16 bits, JPEG. A colour file whose channels are equal comes back
+    grey. Palettes and CMYK become RGB; 1, 2 and 4 bits become 0 to 255; transparent pixels are
+    black; a TIFF that stores white as 0 is inverted; EXIF orientation is applied.
 
     Args:
-        path: a file of at most 100 million pixels.
+        path: a file of at most 100 million pixels, and 320 MB when decoded.
         at_least: minimum length of either side, in pixels. A JPEG may then be decoded at a half,
             a quarter or an eighth of its size, averaged over boxes, in a fraction of the time.
     Raises: DataError: the file does not exist, is damaged, or is not such an image.
     """
     with _data_errors(Path(path)), Path(path).open("rb") as file:
-        image = _open(file)
-        if image is not None:
-            _check(image)
-            if at_least is not None and isinstance(image, JpegImageFile):
-                image.draft(image.mode, (at_least, at_least))
-        if image is None or _is_16_bit_colour(image):
-            return _grey_if_equal(read_tiff(file, MAX_PIXELS))
-        if isinstance(image, PngImageFile) and _png_depth(file) == 16 and image.mode != "I;16":
-            pixels: Pixels = composite_on_black(read_png16(file))
-        else:
-            image.load()
-            pixels = grey_or_rgb(image)
-        # Pillow applies a TIFF's orientation while it loads it
-        orientation = 1 if isinstance(image, TiffImageFile) else _orientation(image)
-        return _grey_if_equal(apply_orientation(pixels, orientation))
+        return _load(file, at_least)
 
 
 def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
-    """True where the image is not black (`> 0` in any channel), (H, W).
+    """True where the mask selects, (H, W): where it is not black; see `imil.images.mask`.
 
-    Raises: DataError: as `load_image`.
+    Raises: DataError: as `load_image`, or it cannot be known what the mask selects.
     """
-    pixels = load_image(path)
-    return np.asarray(pixels > 0 if pixels.ndim == 2 else (pixels > 0).any(axis=2))
+    with _data_errors(Path(path)), Path(path).open("rb") as file:
+        pixels = _load(file, None)
+        select = selected_pixels_of_jpeg if _kind(file) == "JPEG" else selected_pixels
+        return select(pixels)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Height and width of the image that `load_image` returns, from the header alone.
 
-    Raises: DataError: the file does not exist, or its header cannot be read.
+    Raises: DataError: the file does not exist, or its header says that it cannot be read.
     """
     with _data_errors(Path(path)), Path(path).open("rb") as file:
-        image = _open(file)
-        if image is None:
-            return read_tiff(file, MAX_PIXELS).shape[:2]
-        width, height = image.size
-        if isinstance(image, TiffImageFile):  # newer versions of Pillow rotate `size`
-            width, height = image.tag_v2[256], image.tag_v2[257]
-        return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+        kind = _kind(file)
+        if kind == "TIFF":
+            header = checked_header(file)
+            height, width = header.number(tiff_tags.HEIGHT), header.number(tiff_tags.WIDTH)
+            orientation = header.orientation
+        else:
+            image = open_png(file) if kind == "PNG" else JpegImageFile(file)
+            (width, height), orientation = image.size, _orientation(image)
+        return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
 def check_end(path: str | os.PathLike[str]) -> None:
@@ -99,6 +94,19 @@ def check_end(path: str | os.PathLike[str]) -> None:
         if file.read().endswith((PNG_END, JPEG_END)):
             return
     load_image(path)
+
+
+def _load(file: IO[bytes], at_least: int | None) -> Image:
+    kind = _kind(file)
+    if kind == "TIFF":
+        return _grey_if_equal(read_tiff(file))
+    if kind == "PNG":
+        png = open_png(file)
+        pixels, orientation = load_png(file, png), _orientation(png)
+    else:
+        jpeg = load_jpeg(file, at_least)
+        pixels, orientation = rgb_or_grey(jpeg), _orientation(jpeg)
+    return _grey_if_equal(apply_orientation(pixels, orientation))
 
 
 @contextmanager
@@ -130,87 +138,33 @@ def _check_file(path: Path) -> None:
         raise DataError("is empty")
 
 
-def _open(file: IO[bytes]) -> ImageFile | None:
-    """The header, by the first bytes and not by the name; None for a TIFF that Pillow cannot read.
+def _kind(file: IO[bytes]) -> str:
+    """PNG, JPEG or TIFF, by the first bytes and not by the name.
 
-    The plug-ins are called directly: `PIL.Image.open` tries other formats too, and warns of large
-    images through the global state of the warnings module.
+    The plug-ins are then called directly: `PIL.Image.open` tries other formats too, and warns of
+    large images through the global state of the warnings module.
     """
-    start = file.read(8)
     file.seek(0)
-    if start == b"\x89PNG\r\n\x1a\n":
-        return PngImageFile(file)
-    if start[:3] == b"\xff\xd8\xff":
-        return JpegImageFile(file)
-    if start[:4] == b"MM\0+":  # a BigTIFF, which Pillow takes for a classic TIFF
-        return None
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0"):
-        try:
-            return TiffImageFile(file)
-        except (SyntaxError, KeyError):  # an unknown pixel mode, an unknown compression
-            return None
-    raise DataError("is not an image: expected PNG, JPEG or TIFF")
-
-
-def _check(image: ImageFile) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(
-            f"has {image.height} × {image.width} pixels: expected at most {MAX_PIXELS:,}"
-        )
-    if isinstance(image, JpegImageFile):
-        return
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-    if getattr(image, "n_frames", 1) > 1 or tags.get(DEPTH, 1) > 1:
-        raise DataError("contains several images: save each in a file of its own")
-    if set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:  # 1: unsigned
-        raise DataError(f"contains signed or floating-point values: {SAVE_AS}")
-
-
-def _is_16_bit_colour(image: ImageFile) -> bool:
-    """True for a TIFF that Pillow would silently cut to 8 bits."""
-    if not isinstance(image, TiffImageFile) or image.mode.startswith("I"):
-        return False
-    return bool(max(image.tag_v2.get(BITS, (1,))) > 8)
-
-
-def _png_depth(file: IO[bytes]) -> int:
-    file.seek(24)  # signature 8, chunk head 8, width 4, height 4
-    return file.read(1)[0]
+    start = file.read(LONGEST)
+    file.seek(0)
+    if start.startswith(PNG_START):
+        return "PNG"
+    if start.startswith(JPEG_START):
+        return "JPEG"
+    if start.startswith(TIFF_STARTS):
+        return "TIFF"
+    raise DataError(f"is {kind_of(start) or 'not an image'}: expected PNG, JPEG or TIFF")
 
 
 def _orientation(image: ImageFile) -> int:
     """1 to 8, as EXIF numbers them; 1 where it is not given."""
-    if isinstance(image, TiffImageFile):
-        return int(image.tag_v2.get(ORIENTATION, 1))
     exif = PIL.Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
-        return int(exif.get(ORIENTATION, 1))
+        value = int(exif.get(ORIENTATION, 1))
     except Exception:  # damaged EXIF is ignored; the pixels are intact
         return 1
-
-
-def grey_or_rgb(image: ImageFile) -> Pixels:
-    """The loaded image as grey or RGB."""
-    mode = image.mode
-    if mode == "1":
-        return np.array(image).astype(np.uint8) * np.uint8(255)
-    if mode in ("L", "RGB"):
-        return np.array(image)
-    if mode.startswith("I;16"):
-        pixels: NDArray[np.uint16] = np.array(image).astype(np.uint16, copy=False)
-        tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-        return invert(pixels, tags[BITS][0]) if tags.get(PHOTOMETRIC) == 0 else pixels
-    if mode in ("P", "PA"):
-        has_alpha = mode == "PA" or "transparency" in image.info
-        return composite_on_black(np.array(image.convert("RGBA" if has_alpha else "RGB")))
-    if mode in ("LA", "RGBA"):
-        return composite_on_black(np.array(image))
-    if mode in ("RGBX", "RGBa", "La"):  # a small `a`: premultiplied by alpha
-        return np.array(image)[..., :-1].squeeze()
-    if mode in ("CMYK", "YCbCr"):
-        return np.array(image.convert("RGB"))
-    raise DataError(f"contains {'32-bit' if mode == 'I' else mode} values: {SAVE_AS}")
+    return value if value in range(1, 9) else 1
 
 
 def _grey_if_equal(pixels: Pixels) -> Image:

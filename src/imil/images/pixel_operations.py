@@ -28,6 +28,15 @@ def composite_on_black(pixels: Pixels) -> Pixels:
     return colours[..., 0] if colours.shape[2] == 1 else colours
 
 
+def hide(pixels: Pixels, value: int | tuple[int, ...]) -> Pixels:
+    """The image, black where it has that grey or colour, which is transparent."""
+    equal = pixels == np.array(value, pixels.dtype)
+    hidden = equal if pixels.ndim == 2 else equal.all(axis=2)
+    result = pixels.copy()
+    result[hidden] = 0
+    return result
+
+
 def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:
     """The image upright, from the orientation that EXIF numbers 1 to 8."""
     if orientation in (5, 6, 7, 8):

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from imil.asked_cases import open_cases
 from imil.cases import Correction, Reader, Round, RoundSettings
 from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
@@ -41,6 +42,7 @@ from imil.round_options import (
 )
 from imil.rounds import Say, check_choice, restore, run_round
 from imil.store import Store
+from imil.store.round_waiting import waiting
 
 RECORDED = ("imil", "numpy", "pillow", "sqlalchemy", "torch", "torchvision", "timm", "lightning")
 
@@ -73,6 +75,8 @@ class IMIL:
         providers: what that choice needs beyond predictions, see `imil.rounds.run_round`. The
             model gives `features` and `out_of_fold_probs` if you do not.
         seed: of the generator that the choice is given.
+        wait_for: how many readers must have finished before a round closes; None: at a page all
+            who are invited, otherwise the one who is asked.
     Raises: SettingsError: a setting is out of range, or there is no such choice.
 
     A new training needs a store, or a `run`, of its own: readings of another training's mistakes
@@ -98,9 +102,12 @@ class IMIL:
         choice: str = CHOICE,
         providers: Mapping[str, Provider] | None = None,
         seed: int = 0,
+        wait_for: int | None = None,
     ) -> None:
         self.imil_epoch = () if imil_epoch is None else check_epochs(imil_epoch)
-        self.settings = RoundSettings(num_outliers, Grid.parse(grid_size), choice, seed=seed)
+        self.settings = RoundSettings(
+            num_outliers, Grid.parse(grid_size), choice, seed=seed, wait_for=wait_for
+        )
         _check_budget(budget, self.imil_epoch, num_outliers)
         self.budget = budget
         self.samples, self.ask, self.run, self.say = samples, ask, run, say
@@ -211,13 +218,23 @@ class IMIL:
             say=self.say,
         )
         if round_.state == "open":
-            left = len(self.store.unread(round_.id))
-            raise RoundPaused(
-                f"the round after epoch {epoch} is paused with {left} of {round_.cases} cases "
-                "unread; every reading so far is stored"
-            )
+            raise RoundPaused(self._why_open(round_))
         self._update.after_round(round_)
         return round_
+
+    def _why_open(self, round_: Round) -> str:
+        cases, readings = self.store.cases(round_.id), self.store.readings(round_.id)
+        left = len(open_cases(self.ask, cases, readings))
+        if left:
+            return (
+                f"the round after epoch {round_.epoch} is paused with {left} of {round_.cases} "
+                "cases unread; every reading so far is stored"
+            )
+        still = waiting(self.store, round_.id, at_page=False)
+        return (
+            f"the round after epoch {round_.epoch} waits for {still}: each must answer all "
+            f"{round_.cases} cases under a name of their own; every reading so far is stored"
+        )
 
     def finish(self, epoch: int) -> None:
         """Let the treatment change the trained model after the last of so many epochs.

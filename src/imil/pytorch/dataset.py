@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from imil.cases import Correction, Image
 from imil.errors import DataError, SettingsError
-from imil.images.load import grey_or_rgb
+from imil.images.pillow_image import grey_or_rgb
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.raw_image import resized, size_of, to_tensor, within
 from imil.pytorch.sample_items import check_axes, item_of, labels_of, whole

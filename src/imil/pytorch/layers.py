@@ -22,6 +22,8 @@ LOOKED_AT = 2  # images: of one alone, what belongs to no image could not be tol
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d)
 # these norms have the channels of a sequence before its positions
 CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+# a part that holds one of these is more than a norm, such as a linear layer with its norm
+MULTIPLYING = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     """The name of the last layer whose output is a map of the image that the scores depend on.
 
     Layers are tried from the last that runs to the first, after one forward pass. Tokens count
-    only as a normalisation layer leaves them. Behind the last attention of a model that reads a
-    class token, patches no longer reach the scores and their gradient is zero: the search goes
-    back to the norm before it.
+    only as a normalisation layer leaves them, or as the last block does where none has one. Behind
+    the last attention of a model that reads a class token, patches no longer reach the scores and
+    their gradient is zero: the search goes back to the norm before it.
 
     Args:
         module: returns logits (B, K) for inputs (B, C, H, W).
@@ -195,7 +197,9 @@ def _candidates(
         if len(call.output) != len(inputs):
             continue  # windows or pieces of the images
         layout = layout_of(module, name, *inputs.shape[2:])
-        if _shows_image(name, call, layout) and as_map(call.output, layout) is not None:
+        if as_map(call.output, layout) is None:
+            continue
+        if _shows_image(name, call, layout) or _are_last_tokens(name, calls, len(inputs)):
             yield name, call.output, layout
 
 
@@ -205,11 +209,30 @@ def _shows_image(name: str, call: _Call, layout: Layout) -> bool:
     if call.output.ndim == 4:
         # what attention makes of tokens, such as (B, heads, N, N), looks like a map and is none
         return not token_blocks and layout.resembles(call.output.shape)
-    kind, own_name = type(call.part), name.rpartition(".")[2]
-    is_norm = "norm" in kind.__name__.lower() or "norm" in own_name.lower()
     # a norm of another width than its block is one inside an MLP
     is_inside = bool(token_blocks) and token_blocks[0][2] != call.output.shape[-1]
-    return is_norm and not is_inside and not issubclass(kind, CHANNELS_FIRST)
+    return _is_norm(name, call.part) and not is_inside
+
+
+def _is_norm(name: str, part: nn.Module) -> bool:
+    """Whether the part normalises tokens; by its class or its name, and it multiplies nothing."""
+    kind, own_name = type(part), name.rpartition(".")[2]
+    if "norm" not in kind.__name__.lower() and "norm" not in own_name.lower():
+        return False
+    return not issubclass(kind, CHANNELS_FIRST) and not any(
+        isinstance(inner, MULTIPLYING) for inner in part.modules()
+    )
+
+
+def _are_last_tokens(name: str, calls: dict[str, _Call], images: int) -> bool:
+    """Whether blocks of which none has a norm leave these tokens, as those of LeViT do."""
+    call = calls[name]
+    if not isinstance(call.part, nn.Sequential) or call.output.ndim != 3:
+        return False
+    if any(len(took) == 3 and took[0] == images for took in call.around):
+        return False
+    inside = ((n, c) for n, c in calls.items() if n.startswith(f"{name}."))
+    return not any(c.output.ndim == 3 and _is_norm(n, c.part) for n, c in inside)
 
 
 def _gradients(

@@ -196,7 +196,7 @@ class TreatmentUpdate:
         positions = {self._samples.key(i): i for i in range(len(self._samples))}
         readings = {}
         for round_ in rounds:
-            current = self._store.newest_readings(round_.id)
+            current = self._store.current_readings(round_.id)
             for case in self._store.cases(round_.id):
                 if case.id in current and case.key in positions:
                     readings[positions[case.key]] = current[case.id]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from PIL.Image import Image as Picture
 
 from imil.cases import Case, Reading, Verdict
-from imil.errors import DataError, SettingsError, SquareError
+from imil.errors import DataError, RoundPaused, SettingsError, SquareError
 from imil.images.render import case_panel, percent, squares_as_text
+from imil.output_text import terminal_text
 from imil.readers.picture_viewer import open_picture
 from imil.square_text import read_signed, signed_squares
 
@@ -52,6 +53,7 @@ INVALID_REASON = "  type a sentence, or Enter for none (u: back to the squares)"
 
 def _show_text(text: str) -> None:
     """Write a line; characters that the terminal cannot show become question marks."""
+    text = terminal_text(text)
     encoding = sys.stdout.encoding or "ascii"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
@@ -85,6 +87,8 @@ class Console:
     ) -> None:
         self.reader, self.folder = reader, Path(folder)
         self._ask, self._say, self._show, self._clock = ask, say, show, clock
+        self._earlier: dict[str, Reading] = {}  # this person's answers of an interrupted round
+        self._means_skips = False  # the person was asked, and skips every case
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """Readings as they are given; fewer than cases if the person stops."""
@@ -107,8 +111,20 @@ class Console:
                 self._say(f"\nStopped. {len(answers)} of {len(cases)} answered and stored.")
                 return
             position += -1 if step == "undo" else 1
-            if position == len(cases) and self._wants_undo(case):
+            if position == len(cases) and self._wants_undo(case, {**self._earlier, **answers}):
                 position -= 1
+
+    def open_cases(self, cases: Sequence[Case], readings: Sequence[Reading]) -> list[Case]:
+        """The cases that this person has not read, whoever else has.
+
+        All of them, where the person skipped every one and did not say that it was meant.
+        """
+        own = {reading.case: reading for reading in readings if reading.reader == self.reader}
+        self._earlier = own
+        left = [case for case in cases if case.id not in own]
+        if not left and not self._means_skips and _skips_all(own.values()):
+            return list(cases)
+        return left
 
     def _show_case(self, case: Case, total: int, previous: Reading | None) -> None:
         """Draw, write and open the picture; print what is known about the case."""
@@ -223,16 +239,28 @@ class Console:
                 return line, "next"
             self._say(INVALID_REASON)
 
-    def _wants_undo(self, last: Case) -> bool:
-        """Whether the person goes back to the last case before the round is closed."""
+    def _wants_undo(self, last: Case, answers: Mapping[str, Reading]) -> bool:
+        """Whether the person goes back to the last case before the round is closed.
+
+        Who has skipped every case must say so once more: then nothing is used for training.
+        """
+        skipped = _skips_all(answers.values())
+        prompt = f"\nThat was the last case. Enter: done, u: back to case {last.number}> "
+        if skipped:
+            self._say(f"\nYou skipped every case ({len(answers)}): nothing is used for training.")
+            prompt = f"y: done all the same, u: back to case {last.number}> "
         while True:
-            prompt = f"\nThat was the last case. Enter: done, u: back to case {last.number}> "
             line = self._input_line(prompt)
-            if not line or line.lower() in QUIT:
-                return False
-            if line.lower() in UNDO:
+            word = "q" if line is None else line.lower()
+            if word in UNDO:
                 return True
-            self._say(_one_line(f"invalid answer '{line}': press Enter, or type u"))
+            if skipped and word in QUIT:
+                raise RoundPaused("every case was skipped, and that this is meant was not said")
+            if word in (("y", "yes") if skipped else ("", *QUIT)):
+                self._means_skips = skipped
+                return False
+            expected = "type y or u" if skipped else "press Enter, or type u"
+            self._say(_one_line(f"invalid answer '{line}': {expected}"))
 
     def _input_line(self, prompt: str) -> str | None:
         """The line typed, without control characters; None at the end of input."""
@@ -249,6 +277,10 @@ class Console:
                 self._say("  the line contains invalid characters: type it again")
                 continue
             return "".join(c if c.isprintable() else " " for c in typed).strip()
+
+
+def _skips_all(answers: Iterable[Reading]) -> bool:
+    return all(answer.verdict == "skip" for answer in answers)
 
 
 def _answer_text(reading: Reading) -> str:

@@ -10,7 +10,8 @@
 | `misleading` | those that lead the model astray, written as `squares`; they may be alone |
 | `reason`, `seconds`, `reader` | optional |
 
-Where a sample has several rows for a round, the last one counts. Other columns are ignored.
+Where a sample has several rows for a round, the last one counts. Columns of other names are
+ignored, but for near misses.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imil.cases import VERDICTS, Case, Reading, Verdict
+from imil.data.cell_text import clean
+from imil.data.column_names import find_column, find_near_miss
+from imil.data.table_columns import find_delimiter
 from imil.errors import DataError, SettingsError, SquareError
 from imil.grid import MAX_SIDE, Grid
+from imil.output_text import csv_cell, csv_value
 from imil.square_text import squares_text
 
 COLUMNS = (
@@ -39,6 +44,20 @@ COLUMNS = (
     "seconds",
     "reader",
 )
+# cells in which spaces that do not break, and what has no width, mean nothing
+PLAIN = ("epoch", "verdict", "squares", "squares_before", "misleading", "seconds")
+# what a column may be called that is not read, and means the same
+SYNONYMS = {
+    "misleading_squares": "misleading",
+    "round": "epoch",
+    "imil_epoch": "epoch",
+    "answer": "verdict",
+    "decision": "verdict",
+    "observer": "reader",
+    "radiologist": "reader",
+    "rater": "reader",
+    "annotator": "reader",
+}
 NONE = "none"
 UNNAMED = "replay"  # the reader of rows without one
 # rows are checked against it before the grid of the case is known
@@ -116,7 +135,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         buffer = io.StringIO(newline="")
         table = csv.DictWriter(buffer, COLUMNS)
         table.writeheader()
-        table.writerows(entries)
+        table.writerows({name: csv_cell(cell) for name, cell in row.items()} for row in entries)
         text = buffer.getvalue()
     try:
         path.write_bytes(text.encode())
@@ -127,37 +146,59 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    first = next(iter(text.splitlines()), "")
-    # spreadsheets write semicolons in many countries
-    delimiter = ";" if first.count(";") > first.count(",") else ","
+    file = io.StringIO(text, newline="")
+    delimiter, is_declared = find_delimiter(file)
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        lines = list(csv.reader(file, delimiter=delimiter))
     except csv.Error as error:
         raise DataError(f"the readings {path} are not a valid CSV table: {error}") from error
-    names = [name.strip() for name in lines[0]] if lines else []
-    for name in names:
-        if name and names.count(name) > 1:
-            raise DataError(f"the readings {path} have two columns '{name}': remove one of them")
-    for required in ("key", "squares"):
-        if required not in names:
-            raise DataError(
-                f"the readings {path} have no column '{required}': "
-                "give at least key,squares in the first row"
-            )
-    for number, line in enumerate(lines[1:], start=2):  # the header is row 1
+    first = 1 if is_declared else 0
+    names = _column_names(path, lines[first] if len(lines) > first else [])
+    for number, line in enumerate(lines[first + 1 :], start=first + 2):  # the header is row 1
         if any(line[len(names) :]):
             raise DataError(
                 f"{path}, row {number} has {len(line)} cells, but the first row names "
                 f"{len(names)} columns: quote cells that contain commas"
             )
-        if any(line):
-            yield f"{path}, row {number}", dict(zip(names, line, strict=False))
+        if any(map(clean, line)):
+            cells = dict(zip(names, map(csv_value, line), strict=False))
+            plain = {name: clean(cells[name]) for name in PLAIN if name in cells}
+            yield f"{path}, row {number}", cells | plain
+
+
+def _column_names(path: Path, header: Sequence[str]) -> list[str]:
+    """The names of the columns, those that are known as in `COLUMNS`.
+
+    Raises: DataError: one is missing, there twice, or misspelt.
+    """
+    names = [clean(name) for name in header]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise DataError(f"the readings {path} have two columns '{name}': remove one of them")
+    known = {find_column(names, column): column for column in COLUMNS}
+    for required in ("key", "squares"):
+        if find_column(names, required) is None:
+            raise DataError(
+                f"the readings {path} have no column '{required}': "
+                "give at least key,squares in the first row"
+            )
+    for column in COLUMNS:
+        if find_column(names, column) is not None:
+            continue
+        synonyms = (find_column(names, word) for word, of in SYNONYMS.items() if of == column)
+        near = find_near_miss(names, column, list(filter(None, known)))
+        if near := near or next(filter(None, synonyms), None):
+            raise DataError(
+                f"the column '{near}' of the readings {path} looks like '{column}': "
+                f"rename it to {column}, or to something else if it is not meant"
+            )
+    return [known.get(name, name) for name in names]
 
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     try:
         entries = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"the readings {path} are not valid JSON: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"the readings {path} are not a JSON list of objects with key and squares")
@@ -233,6 +274,6 @@ def _number(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second: of an integer without end
         return None
     return number if math.isfinite(number) else None

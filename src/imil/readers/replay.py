@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from imil.cases import Case, Reading, Round
+from imil.data.cell_text import clean
 from imil.errors import DataError
 from imil.grid import Grid
+from imil.reader_names import EVERYBODY, NOBODY
 from imil.readers.reading_table import UNNAMED, Row, load_rows, write_rows
 from imil.run_folder import STORE_NAME, store_path
 from imil.square_text import squares_text
 from imil.store import Store
 
-NOBODY = "nobody"  # the reader of a case that the file has no reading of
 SQLITE_HEADER = b"SQLite format 3\0"
 TABLES = (".csv", ".json")
 
@@ -24,15 +27,16 @@ def replay(
 ) -> Replay:
     """A reader that gives the readings of a file.
 
-    A case is matched by its sample and, where the file has epochs, by the epoch of its round.
+    A case is matched by its sample and, where the file has epochs, by the epoch of its round. Each
+    reader of the file answers under their own name, and the round merges the answers.
     A case without a reading is skipped by the reader `NOBODY`, with a reason that says so.
 
     Args:
         path: CSV or JSON (see `imil.readers.reading_table`), a store, or the folder of a run.
         run: which run of a store; None: the only one.
-        reader: whose readings to use, where the file has several readers; None: all. The name as
-            in the file, or with - for characters that names in a study cannot have: Dr-Lee for
-            Dr. Lee.
+        reader: whose readings to use, where the file has several readers; None or `all`: all. The
+            name as in the file, or with - for characters that names in a study cannot have: Dr-Lee
+            for Dr. Lee.
         strict: whether to raise a DataError at the start of a round if the file has none of its
             cases; otherwise all are skipped.
     Raises:
@@ -52,7 +56,8 @@ def replay(
             f"{path} is not a file of readings: give a .csv, a .json or a run's {STORE_NAME}"
         )
     rows = [row for row in rows if row.reader != NOBODY]
-    return Replay(path, rows if reader is None else _rows_of(reader, rows, path), strict=strict)
+    every = reader is None or reader == EVERYBODY
+    return Replay(path, rows if every else _rows_of(str(reader), rows, path), strict=strict)
 
 
 def write_readings(path: Path | str, store: Store, run: str) -> int:
@@ -77,13 +82,19 @@ class Replay:
 
     def __init__(self, path: Path, rows: Sequence[Row], *, strict: bool) -> None:
         self.path, self._strict = path, strict
-        self._by_round = {(row.key, row.epoch): row for row in rows}  # the last one counts
-        self._by_key = {row.key: row for row in rows}
+        # of each reader the last one counts
+        self._rows = {(row.key, row.epoch, row.reader): row for row in rows}
+        self._of_keys: dict[str, list[Row]] = {}
+        # as spreadsheets change keys: spaces, what is invisible, the Unicode form
+        self._of_clean_keys: dict[str, list[Row]] = {}
+        for row in self._rows.values():
+            self._of_keys.setdefault(row.key, []).append(row)
+            self._of_clean_keys.setdefault(clean(row.key), []).append(row)
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The readings that count: one per sample and round."""
-        return tuple(self._by_round.values())
+        """The readings that count: one per sample, round and reader."""
+        return tuple(self._rows.values())
 
     def usable(self, epochs: Collection[int], grid: Grid) -> list[Row]:
         """The readings for rounds after these epochs, checked before the rounds begin.
@@ -105,26 +116,41 @@ class Replay:
 
     def has_reading(self, case: Case) -> bool:
         """Whether the file has a reading of the case."""
-        return self._row(case) is not None
+        return bool(self._rows_for(case))
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
-        """One reading per case, in order."""
-        rows = [self._row(case) for case in cases]
+        """One reading per case and reader, in order."""
         # in a resumed round, the open cases may well be those that the file has no reading of
-        if self._strict and any(case.number == 1 for case in cases) and not any(rows):
+        starts = any(case.number == 1 for case in cases)
+        if self._strict and starts and not any(self._rows_for(case) for case in cases):
             raise DataError(self._no_reading_message(cases[0]))
-        for case, row in zip(cases, rows, strict=True):
-            yield row.reading(case) if row else self._skip(case)
+        for case in cases:
+            yield from self._answers(case)
 
-    def _row(self, case: Case) -> Row | None:
-        return self._by_round.get((case.key, case.epoch)) or self._by_round.get((case.key, None))
+    def open_cases(self, cases: Sequence[Case], readings: Sequence[Reading]) -> list[Case]:
+        """The cases of which a reading of the file is not stored yet."""
+        stored = {reading.id for reading in readings}
+        return [case for case in cases if not {one.id for one in self._answers(case)} <= stored]
+
+    def _answers(self, case: Case) -> list[Reading]:
+        """The readings of the case, each with the same id every time: it is stored once."""
+        rows = self._rows_for(case)
+        answers = [row.reading(case) for row in rows] or [self._skip(case)]
+        return [replace(one, id=_id(one)) for one in answers]
+
+    def _rows_for(self, case: Case) -> list[Row]:
+        """The row of each reader: that of the case's round before one without an epoch."""
+        rows = self._of_keys.get(case.key) or self._of_clean_keys.get(clean(case.key), [])
+        any_round = {row.reader: row for row in rows if row.epoch is None}
+        of_round = {row.reader: row for row in rows if row.epoch == case.epoch}
+        return list({**any_round, **of_round}.values())
 
     def _skip(self, case: Case) -> Reading:
         return Reading(case.id, NOBODY, "skip", reason=f"{self.path.name} has no reading of it")
 
     def _no_reading_message(self, case: Case) -> str:
-        epochs = sorted({epoch for _, epoch in self._by_round if epoch is not None})
-        if not any(row_key == case.key for row_key, _ in self._by_round) or not epochs:
+        epochs = sorted({row.epoch for row in self.rows if row.epoch is not None})
+        if clean(case.key) not in self._of_clean_keys or not epochs:
             return (
                 f"{self.path} has no reading of any case of this round (the first is "
                 f"'{case.key}'): give the readings of the same samples"
@@ -138,17 +164,24 @@ class Replay:
 
 def _rows_of(reader: str, rows: Sequence[Row], path: Path) -> Sequence[Row]:
     """The rows of that reader; all rows if fewer than two readers are named."""
-    names = sorted({row.reader for row in rows} - {UNNAMED})
+    names = sorted({clean(row.reader) for row in rows} - {UNNAMED})
     if len(names) < 2:
         return rows
     similar = [name for name in names if re.sub(r"[^A-Za-z0-9_-]+", "-", name) == reader]
-    matches = [reader] if reader in names else similar
+    matches = [clean(reader)] if clean(reader) in names else similar
     if len(matches) != 1:
         raise DataError(
             f"{path} has readings of {', '.join(names)}, and none of them matches "
-            f"'{reader}': give the reader one of these names (imil train: --reader-name)"
+            f"'{reader}': give the reader one of these names (imil train: --reader-name), or "
+            f"'{EVERYBODY}' to merge the answers of all"
         )
-    return [row for row in rows if row.reader == matches[0]]
+    return [row for row in rows if clean(row.reader) == matches[0]]
+
+
+def _id(reading: Reading) -> str:
+    """An id made of the whole answer, 32 hexadecimal digits."""
+    content = replace(reading, id="", created="")
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:32]
 
 
 def _is_store(path: Path) -> bool:

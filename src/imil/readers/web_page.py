@@ -1,15 +1,17 @@
-"""The reader at a web page: training and page exchange cases and readings through the store."""
+"""The readers at a web page: training and page exchange cases and readings through the store."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from imil.cases import Case, Reader, Reading
-from imil.store import Store
+from imil.asked_cases import open_cases
+from imil.cases import Case, Reader, Reading, Round
+from imil.store import Store, round_state
 from imil.store.clock import now
 from imil.store.invitations import visited
+from imil.store.round_waiting import waiting
 
 POLL_INTERVAL = 0.5  # seconds
 
@@ -18,8 +20,9 @@ POLL_INTERVAL = 0.5  # seconds
 class Web:
     """Readings that a page writes into the store, until the round is closed there.
 
-    The page or the owner closes the round; that all cases are read is not enough, for a
-    reading may still be changed. Interrupting leaves the round open and loses nothing.
+    A round closes when every reader that it waits for has finished, or when its owner closes it;
+    that all cases are read is not enough, for a reading may still be changed. Interrupting leaves
+    the round open and loses nothing.
 
     Args:
         store: the store that the page writes to.
@@ -36,6 +39,7 @@ class Web:
     patience: float = 60.0
     say: Callable[[str], None] = lambda _line: None
     check_server: Callable[[], None] = lambda: None
+    _alone: bool = field(default=False, init=False)  # the fallback answers
 
     def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
         """Readings as they come; each is in the store already, and adding it again does nothing."""
@@ -43,19 +47,40 @@ class Web:
             return
         round_ = self.store.round_of(cases[0])
         if self.fallback is not None and not self._opened_in_time(round_.run):
+            self._alone = True
             yield from self.fallback(cases)
             return
-        done = 0
+        done, told = 0, ""
         while True:
             # the state first: what is read after it was stored before the round closed
-            is_open = self.store.round_of(cases[0]).state == "open"
+            state = round_state.close_if_over(self.store, round_, at_page=True)
             readings = self.store.readings(round_.id)
             yield from readings[done:]
             done = len(readings)
-            if not is_open:
+            told = self._tell(round_, told)
+            if state != "open":
                 return
             self.check_server()
             time.sleep(self.interval)
+
+    def open_cases(self, cases: Sequence[Case], readings: Sequence[Reading]) -> list[Case]:
+        """All of them: that a case is read by one reader says nothing of the others."""
+        if self._alone and self.fallback is not None:
+            return open_cases(self.fallback, cases, readings)
+        return list(cases)
+
+    def _tell(self, round_: Round, told: str) -> str:
+        """Say who has finished, where that has changed; returns what was said last."""
+        still = waiting(self.store, round_.id)
+        if not still.finished:
+            return told
+        line = (
+            f"The round after epoch {round_.epoch} is finished by {', '.join(still.finished)}; "
+            f"it waits for {still}."
+        )
+        if line != told:
+            self.say(line)
+        return line
 
     def _opened_in_time(self, run: str) -> bool:
         """Whether somebody opens the page within `patience`."""

@@ -4,6 +4,7 @@ The only place where training and reading room meet. Readings are append-only, a
 disk before `add` returns.
 """
 
+from imil.store.database import schema_version
 from imil.store.store import Store, name_round
 
-__all__ = ["Store", "name_round"]
+__all__ = ["Store", "name_round", "schema_version"]

@@ -17,10 +17,18 @@ What = Literal[
     "first look",
     "reading",
     "change",
+    "refused",
+    "finish",
     "close",
+    "reopen",
+    "merge",
     "invitation",
     "revocation",
     "protocol",
+    "failed sign-in",
+    "film opened",
+    "export",
+    "erasure",
 ]
 
 
@@ -41,9 +49,9 @@ def record(db: Connection, run: str, who: str, what: What, detail: str = "") -> 
 
 
 def newest(store: Store, run: str, count: int = 200) -> list[Entry]:
-    """The newest lines of a run, newest first."""
+    """The newest lines of a run, newest first; and failed sign-ins, which belong to no run."""
     table = schema.audit.c
-    query = select(table.at, table.who, table.what, table.detail).where(table.run == run)
+    query = select(table.at, table.who, table.what, table.detail).where(table.run.in_((run, "")))
     with store.read() as db:
         rows = db.execute(query.order_by(table.sequence.desc()).limit(count)).mappings()
         return [Entry(**row) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from imil.errors import StoreBusy, StoreError
+from imil.store.creation import create
+from imil.store.integrity import check_schema
 from imil.store.schema import HEAD
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process that is writing
@@ -23,8 +26,13 @@ TRANSIENT = (
     "I/O",
 )  # may pass: try later
 # what an older store that may not be changed is read through; in a connection's own temporary part
+_NOBODY_FINISHED = "CREATE TEMP VIEW finishes AS SELECT '' round, '' reader, '' at WHERE 0"
 READ_THROUGH = {
-    "0002": "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+    "0002": (
+        "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
+        _NOBODY_FINISHED,
+    ),
+    "0003": (_NOBODY_FINISHED,),
 }
 REMEDIES = {
     "full": "is on a full disk: free some space; every reading stored so far is safe",
@@ -37,6 +45,7 @@ REMEDIES = {
     "unable to open": "cannot be opened: check that its folder exists and can be written",
     "not a database": "is not an imil store: give the imil.sqlite of a run",
     "malformed": "is damaged: restore it from a backup, imil.sqlite-wal included",
+    "Could not decode": "is damaged: restore it from a backup, imil.sqlite-wal included",
     "because it is a view": "is open for reading alone and cannot be written: open it for writing",
     "no such table": "is not an imil store: give the imil.sqlite of a run",
 }
@@ -45,34 +54,58 @@ REMEDIES = {
 def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOUT) -> Engine:
     """An engine on the store at `path`; a new or an older one is brought to `HEAD` first.
 
+    A new store appears with its whole schema, or not at all.
+
     Args:
         path: the SQLite file.
         readonly: open an existing store and change nothing; one of the schema before `HEAD` too.
         patience: seconds to wait for another process that is writing.
-    Raises: StoreError: not a store, made by a newer imil, too old, or not writable.
+    Raises: StoreError: not a store, made by a newer imil or by another program, too old, damaged,
+        or not writable.
     """
-    with database_errors(path):
-        version = _schema_version(path)
+    if not readonly and not path.exists():
+        create(path, lambda half: _make(half, patience))
+    version = schema_version(path)
     if readonly and version != HEAD and version not in READ_THROUGH:
         raise StoreError(
             f"the store {path} has schema {version or 'none'}, this imil needs {HEAD}: "
             "open it once with write access to bring it up to date"
         )
+    engine = _engine(path, version, readonly=readonly, patience=patience)
+    if version != HEAD and not readonly:
+        with database_errors(path):
+            _migrate(engine)
+        schema_version(path)  # an older store may have had more than a migration looks at
+    return engine
+
+
+def _make(path: Path, patience: float) -> None:
+    """Make a complete store of an empty file."""
+    engine = _engine(path, None, readonly=False, patience=patience)
+    with database_errors(path):
+        _migrate(engine)
+    engine.dispose()  # the last connection writes the journal into the file
+
+
+def _engine(path: Path, version: str | None, *, readonly: bool, patience: float) -> Engine:
+    mode = "ro" if readonly else "rw"  # a store that is deleted later is not made anew, empty
     engine = create_engine(
         URL.create("sqlite", database=str(path.absolute())),
-        creator=lambda: _raw(path, "ro" if readonly else "rwc", patience),
+        creator=lambda: _raw(path, mode, patience),
     )
 
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # BEGIN is sent explicitly, see `begin`
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
         if not readonly:
             # of a new file: images of many megabytes are written in half of the time
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # on disk before the user is told so
         elif version in READ_THROUGH:
-            connection.execute(READ_THROUGH[version])
+            for view in READ_THROUGH[version]:
+                connection.execute(view)
 
     def begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock at once: a reader that turns writer could deadlock.
@@ -81,9 +114,6 @@ def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOU
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
-    if version != HEAD and not readonly:
-        with database_errors(path):
-            _migrate(engine)
     return engine
 
 
@@ -100,6 +130,8 @@ def database_errors(path: Path) -> Iterator[None]:
     """Turn database errors into a `StoreError` with a remedy."""
     try:
         yield
+    except (json.JSONDecodeError, RecursionError) as error:  # of a column of JSON
+        raise damaged_row(path, "a row is not what imil writes") from error
     except DBAPIError as error:
         message = str(error.orig)
         for sign, remedy in REMEDIES.items():
@@ -107,6 +139,13 @@ def database_errors(path: Path) -> Iterator[None]:
                 kind = StoreBusy if sign in TRANSIENT else StoreError
                 raise kind(f"the store {path} {remedy}") from error
         raise
+
+
+def damaged_row(path: Path, what: str) -> StoreError:
+    """The error of a store with content that no imil wrote."""
+    return StoreError(
+        f"the store {path} is damaged ({what}): restore it from a backup, imil.sqlite-wal included"
+    )
 
 
 def _raw(path: Path, mode: str, patience: float = BUSY_TIMEOUT) -> sqlite3.Connection:
@@ -130,11 +169,18 @@ def _is_at_rest(uri: str, path: Path) -> bool:
     return False
 
 
-def _schema_version(path: Path) -> str | None:
-    """The schema version of an existing store, or None; changes nothing.
+def schema_version(path: Path) -> str | None:
+    """The schema version of an existing store; None where there is no schema. Changes nothing.
 
-    Raises: StoreError: it is not a store, or a newer imil made it.
+    A file without a schema was left by a process that was killed while it made the store.
+
+    Raises: StoreError: it is not a store, is damaged, or another program or a newer imil made it.
     """
+    with database_errors(path):
+        return _checked_version(path)
+
+
+def _checked_version(path: Path) -> str | None:
     if path.is_dir():
         raise StoreError(f"the store {path} is a folder: give a file in it")
     if not path.exists() or not path.stat().st_size:
@@ -145,14 +191,19 @@ def _schema_version(path: Path) -> str | None:
         if not tables:  # another process is making it
             return None
         row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+        version = str(row[0]) if row else ""
+        if version <= HEAD:
+            check_schema(raw, path, version)
     except sqlite3.Error as error:
         raise DBAPIError(None, None, error) from error
     finally:
         raw.close()
-    version = str(row[0])
+    if not version:
+        raise damaged_row(path, "the version of its schema is missing")
     if version > HEAD:
         raise StoreError(
-            f"the store {path} has schema {version}, this imil knows {HEAD}: install a newer imil"
+            f"the store {path} has schema {version[:40]}, this imil knows {HEAD}: install a newer "
+            "imil"
         )
     return version
 

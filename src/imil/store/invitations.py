@@ -1,12 +1,12 @@
 """Access to the reading room: links with a secret each, and the browser sessions they opened.
 
-A secret is shown once, to the person who made the link; the store keeps its SHA-256. Secrets are
-256 random bits, so a plain hash cannot be searched.
+A secret is shown once, to the person who made the link; the store keeps its hash, with the key of
+this machine. Links and sessions that another machine made, or another person wrote into the file,
+open nothing here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Literal
@@ -14,15 +14,19 @@ from typing import Literal
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
 
 from imil.errors import SettingsError, StoreError
+from imil.reader_names import OWNER, check_reader_name
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
+from imil.store.machine_key import digest, tag
 from imil.store.store import Store
 
 Kind = Literal["reader", "owner"]
 DAYS = 30  # a link's life unless told otherwise
 MAX_DAYS = 3650
 MAX_NAME = 80  # characters
+ID_TAG = 8  # hexadecimal digits of a link's id that say that it was made here
+IDLE = 30 * 60.0  # seconds without a request until a session ends
 VISIT_INTERVAL = 20.0  # seconds; a visit is recorded no more often than that
 
 # built once: executing it takes 0.13 ms of processor time, building it each time 0.4 ms
@@ -39,6 +43,7 @@ _VISITOR = (
         schema.sessions.c.ended.is_(None),
         schema.invitations.c.revoked.is_(None),
         schema.invitations.c.expires > bindparam("now"),
+        schema.sessions.c.last_seen > bindparam("idle_since"),
     )
 )
 _TOUCH = (
@@ -54,6 +59,10 @@ class UnknownLink(StoreError):
 
 class LinkExpired(UnknownLink):
     """The link expired or was revoked."""
+
+
+class LinkUsed(LinkExpired):
+    """The link was opened in another browser."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +110,14 @@ def invite(
         SettingsError: invalid name or days.
         StoreError: there is no such run.
     """
-    invitation = Invitation(
-        secrets.token_hex(4), run, kind, _checked(name), now(), _end(days), None, None
-    )
-    secret = secrets.token_urlsafe(32)
+    secret, name, number = secrets.token_urlsafe(32), _checked(name, kind), secrets.token_hex(4)
+    hashed = digest(secret)
+    mark = tag(number, run, kind, name, hashed, digits=ID_TAG)
+    invitation = Invitation(number + mark, run, kind, name, now(), _end(days), None, None)
     with store.write() as db:
         if not db.execute(select(schema.runs.c.name).where(schema.runs.c.name == run)).first():
             raise StoreError(f"there is no run '{run}' in the store: `imil rounds` lists them")
-        row = invitation.__dict__ | {"secret_hash": digest(secret)}
+        row = invitation.__dict__ | {"secret_hash": hashed}
         db.execute(schema.invitations.insert().values(row))
         until = f"until {invitation.expires[:10]}"
         record(db, run, by, "invitation", f"{kind} {invitation.name}, {until}")
@@ -143,25 +152,34 @@ def revoke(store: Store, run: str, invitation: str, *, by: str) -> None:
         record(db, run, by, "revocation", f"{row['kind']} {row['name']}")
 
 
-def sign_in(store: Store, secret: str) -> tuple[str, Invitation]:
+def check_link(store: Store, secret: str, browser: str = "") -> Invitation:
+    """The invitation of a link, without opening it.
+
+    Args:
+        browser: the token of this browser's session, also of one that has ended.
+    Raises: UnknownLink, LinkExpired, LinkUsed: it opens nothing, or nothing in this browser.
+    """
+    with store.read() as db:  # without the write lock: a wrong link must cost nothing
+        return _openable(db, secret, browser)
+
+
+def sign_in(store: Store, secret: str, browser: str = "") -> tuple[str, Invitation]:
     """A new session's token, for the cookie, in exchange for a link's secret.
 
+    A link opens one browser: again only where the browser has the token of an earlier session of
+    this link, as after a time-out.
+
+    Args:
+        browser: the token of this browser's session, also of one that has ended.
     Raises:
         UnknownLink: there is no such link.
         LinkExpired: it expired or was revoked.
+        LinkUsed: another browser has opened it.
     """
-    table = schema.invitations
-    query = select(table).where(table.c.secret_hash == digest(secret))
-    with store.read() as db:  # first without the write lock: a wrong link must cost nothing
-        row = db.execute(query).mappings().one_or_none()
-    if row is None:
-        raise UnknownLink("This link is unknown: open the link exactly as it was given to you.")
-    invitation = _invitation(row)
-    if not invitation.good:
-        over = "was withdrawn" if invitation.revoked else "has expired"
-        raise LinkExpired(f"This link {over}: ask the person who gave it to you for a new one.")
-    token = secrets.token_urlsafe(32)
+    check_link(store, secret, browser)
+    table, token = schema.invitations, secrets.token_urlsafe(32)
     with store.write() as db:
+        invitation = _openable(db, secret, browser)  # another browser may have been faster
         moment = now()
         values = {"token_hash": digest(token), "invitation": invitation.id}
         seen = {"created": moment, "last_seen": moment}
@@ -171,11 +189,41 @@ def sign_in(store: Store, secret: str) -> tuple[str, Invitation]:
     return token, invitation
 
 
+def _openable(db: Connection, secret: str, browser: str) -> Invitation:
+    table = schema.invitations
+    query = select(table).where(table.c.secret_hash == digest(secret))
+    row = db.execute(query).mappings().one_or_none()
+    if row is None:
+        raise UnknownLink("This link is unknown: open the link exactly as it was given to you.")
+    invitation = _invitation(row)
+    if not invitation.good:
+        over = "was withdrawn" if invitation.revoked else "has expired"
+        raise LinkExpired(f"This link {over}: ask the person who gave it to you for a new one.")
+    if invitation.used is not None and not _is_bound(db, invitation.id, browser):
+        raise LinkUsed(
+            "This link was opened in another browser, or you signed out: ask the person who gave "
+            "it to you for a new one."
+        )
+    return invitation
+
+
+def _is_bound(db: Connection, invitation: str, browser: str) -> bool:
+    """Whether the browser has the token of a session of this link."""
+    session = schema.sessions.c
+    query = select(session.token_hash).where(session.invitation == invitation)
+    found = db.execute(query.where(session.token_hash == digest(browser))).first()
+    return bool(browser) and found is not None
+
+
 def visitor(store: Store, token: str) -> Visitor | None:
-    """The visitor of this token, or None if the session ended or its link is no longer valid."""
+    """The visitor of this token, or None if the session ended or its link is no longer valid.
+
+    A session ends when it was not used for half an hour; an open page asks every ten seconds.
+    """
     hashed = digest(token)
+    parameters = {"token": hashed, "now": now(), "idle_since": now(seconds=-IDLE)}
     with store.read() as db:
-        row = db.execute(_VISITOR, {"token": hashed, "now": now()}).one_or_none()
+        row = db.execute(_VISITOR, parameters).one_or_none()
     return None if row is None else Visitor(row.name, row.kind, row.run, hashed, row.last_seen)
 
 
@@ -185,13 +233,13 @@ def touch(db: Connection, who: Visitor) -> None:
         db.execute(_TOUCH, {"token": who.session, "moment": now()})
 
 
-def sign_out(store: Store, who: Visitor) -> None:
-    """End the visitor's session; the link stays valid."""
+def sign_out(store: Store, who: Visitor, detail: str = "") -> None:
+    """End the visitor's session; `detail` says why, for the audit."""
     sessions = schema.sessions.c
     with store.write() as db:
         ended = update(schema.sessions).where(sessions.token_hash == who.session)
         db.execute(ended.values(ended=now()))
-        record(db, who.run, who.name, "sign-out")
+        record(db, who.run, who.name, "sign-out", detail)
 
 
 def visited(store: Store, run: str, since: str) -> bool:
@@ -219,20 +267,17 @@ def last_seen(store: Store, run: str) -> dict[str, str]:
         return {row[0]: row[1] for row in db.execute(query)}
 
 
-def digest(secret: str) -> str:
-    """The SHA-256 that is stored in place of a secret."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
-
-
 def _invitation(row: RowMapping) -> Invitation:
     return Invitation(**{name: value for name, value in row.items() if name != "secret_hash"})
 
 
-def _checked(name: str) -> str:
+def _checked(name: str, kind: Kind) -> str:
     tidy = " ".join(name.split())
     if not 1 <= len(tidy) <= MAX_NAME or not tidy.isprintable():
         raise SettingsError(f"a reader's name has 1 to {MAX_NAME} printable characters: give one")
-    return tidy
+    if kind == "owner" and tidy.casefold() == OWNER:
+        return tidy
+    return check_reader_name(tidy)
 
 
 def _end(days: float) -> str:

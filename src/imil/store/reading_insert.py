@@ -6,21 +6,20 @@ from sqlalchemy import Connection, bindparam, select
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import RoundClosed, StoreError
+from imil.square_text import signed_squares
 from imil.store import schema
-from imil.store.row_mapping import reading_row
+from imil.store.row_mapping import reading_of, reading_row
 
 _ROUND = (
     select(schema.rounds.c.id, schema.rounds.c.settings, schema.rounds.c.state)
     .join(schema.cases, schema.cases.c.round == schema.rounds.c.id)
     .where(schema.cases.c.id == bindparam("case_id"))
 )
-_SAME = select(schema.readings.c.case, schema.readings.c.reader).where(
-    schema.readings.c.id == bindparam("reading_id")
-)
+_SAME = select(schema.readings).where(schema.readings.c.id == bindparam("reading_id"))
 
 
 class IdTaken(StoreError):
-    """The id of a reading belongs to another one."""
+    """The id of a reading belongs to another one, or to the same one with another answer."""
 
 
 def insert_reading(db: Connection, reading: Reading) -> bool:
@@ -28,7 +27,7 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
 
     Raises:
         RoundClosed: the round takes no more readings.
-        IdTaken: the id belongs to another reading.
+        IdTaken: the id belongs to another reading, or to another answer.
         StoreError: no such case.
         SquareError, SettingsError: the reading is invalid for the case's grid.
     """
@@ -36,7 +35,7 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
     if round_ is None:
         raise StoreError(f"there is no case '{reading.case}' in the store: name one of a round")
     checked = reading.checked(RoundSettings.from_dict(round_["settings"]).grid)
-    if _known(db, reading):
+    if _known(db, checked):
         return False
     if round_["state"] != "open":
         raise RoundClosed(
@@ -48,10 +47,23 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
 
 
 def _known(db: Connection, reading: Reading) -> bool:
-    """Whether this reading is stored already; its id must not belong to another reading."""
-    row = db.execute(_SAME, {"reading_id": reading.id}).one_or_none()
-    if row is not None and tuple(row) != (reading.case, reading.reader):
+    """Whether this reading is stored already, with this answer. Raises: IdTaken: with another."""
+    row = db.execute(_SAME, {"reading_id": reading.id}).mappings().one_or_none()
+    if row is None:
+        return False
+    stored = reading_of(row)
+    if (stored.case, stored.reader) != (reading.case, reading.reader):
         raise IdTaken(
             f"the id {reading.id} belongs to another reading: give every reading an id of its own"
         )
-    return row is not None
+    if _answer(stored) != _answer(reading):
+        given = signed_squares(stored.squares, stored.misleading) or stored.verdict
+        raise IdTaken(
+            f"a reading of this id is stored with another answer ({given}): submit the case again"
+        )
+    return True
+
+
+def _answer(reading: Reading) -> tuple[object, ...]:
+    marks = (reading.squares, reading.misleading, reading.squares_before)
+    return (reading.verdict, *marks, reading.reason)

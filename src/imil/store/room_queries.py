@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select
 
 from imil.cases import Reading
 from imil.errors import RoundClosed
-from imil.square_text import signed_squares
+from imil.square_text import signed_squares, squares_text
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
 from imil.store.invitations import Visitor, touch
 from imil.store.reading_insert import IdTaken, insert_reading
+from imil.store.round_state import refuse
 from imil.store.store import Store
 
 Which = Literal["predicted", "true"]
@@ -177,12 +177,6 @@ def readings(store: Store, round_id: str, reader: str | None = None) -> dict[str
     return {one.case: one for one in rows if reader is None or one.reader == reader}
 
 
-def read_by(store: Store, round_id: str) -> dict[str, int]:
-    """Reader to the number of cases of the round that they have read."""
-    pairs = {(one.reader, one.case) for one in store.readings(round_id)}
-    return dict(Counter(reader for reader, _case in pairs))
-
-
 def looks(store: Store, round_id: str, reader: str) -> dict[str, FirstLook]:
     """Case id to the reader's first look at it."""
     table, case = schema.first_looks, schema.cases.c
@@ -199,11 +193,16 @@ def add_look(store: Store, who: Visitor, where: Row, look: FirstLook) -> FirstLo
         where: the case, as `case` gives it.
     Raises:
         RoundClosed: the round takes no more.
-        IdTaken: the id belongs to a first look at another case.
+        IdTaken: the id belongs to a first look at another case, or with other squares.
     """
     with store.write() as db:
         earlier = _first(db, look.case, look.reader)
         if earlier is not None:
+            if earlier.id == look.id and earlier.squares != look.squares:
+                raise IdTaken(
+                    "a first look of this id is stored with other squares "
+                    f"({squares_text(earlier.squares)}): reload the page"
+                )
             return earlier
         _must_be_open(db, look.case)
         taken = select(schema.first_looks.c.id).where(schema.first_looks.c.id == look.id)
@@ -224,30 +223,32 @@ def add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int
     Args:
         where: the case, as `case` gives it.
     Raises:
-        RoundClosed: the round takes no more.
+        RoundClosed: the round takes no more, which is noted in the audit.
         IdTaken: the id belongs to another reading.
         SquareError, SettingsError: the reading is invalid.
     """
+    try:
+        return _add_reading(store, who, where, reading)
+    except RoundClosed:
+        refuse(store, who.run, where["epoch"], where["number"], who.name, _text(reading))
+        raise
+
+
+def _add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int:
     with store.write() as db:
         new = insert_reading(db, reading)
         parameters = {"reader": who.name, "round_id": where["round"], "case_id": reading.case}
         read, times = db.execute(_READ, parameters).one()
         if new:
-            marks = [sorted(set(some)) for some in (reading.squares, reading.misleading)]
-            text = f"{reading.verdict} {signed_squares(*marks)}".rstrip()
-            detail = f"round {where['epoch']}, case {where['number']}: {text}"
+            detail = f"round {where['epoch']}, case {where['number']}: {_text(reading)}"
             record(db, who.run, who.name, "change" if times > 1 else "reading", detail)
             touch(db, who)
     return int(read)
 
 
-def close(store: Store, who: Visitor, round_id: str, epoch: int, detail: str) -> None:
-    """Close a round for good. One that is closed stays as it is."""
-    table = schema.rounds
-    with store.write() as db:
-        still = update(table).where(table.c.id == round_id, table.c.state == "open")
-        if db.execute(still.values(state="closed", closed=now())).rowcount:
-            record(db, who.run, who.name, "close", f"round {epoch}: {detail}")
+def _text(reading: Reading) -> str:
+    marks = [sorted(set(some)) for some in (reading.squares, reading.misleading)]
+    return f"{reading.verdict} {signed_squares(*marks)}".rstrip()
 
 
 def _first(db: Connection, case_id: str, reader: str) -> FirstLook | None:

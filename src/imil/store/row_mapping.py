@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -15,10 +18,14 @@ from numpy.typing import NDArray
 from sqlalchemy import RowMapping
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
+from imil.errors import ImilError, StoreError
 
 Row = dict[str, Any]
 # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
 COMPRESSION_LEVEL = 2
+DAMAGED = cast("tuple[type[Exception], ...]", (isal_zlib.error, TypeError))  # its stub errs
+DTYPES = ("uint8", "uint16", "float32")
+MOST_BYTES = 4 * 1024**3  # of an image: 16 bits, colour, 26,000 pixels square
 
 
 def deflate(array: NDArray[Any]) -> bytes:
@@ -27,10 +34,45 @@ def deflate(array: NDArray[Any]) -> bytes:
 
 
 def inflate(data: bytes, dtype: str, shape: Sequence[int]) -> NDArray[Any]:
-    """The array that `deflate` wrote."""
-    little = np.dtype(dtype).newbyteorder("<")
-    raw = np.frombuffer(isal_zlib.decompress(data), little).reshape(shape)
+    """The array that `deflate` wrote.
+
+    Raises: ValueError: it wrote another dtype or shape, or the data are damaged.
+    """
+    size = _size(dtype, shape)
+    try:
+        # no more than is expected: a few bytes may inflate to gigabytes
+        values = isal_zlib.decompressobj().decompress(data, size + 1)
+    except DAMAGED as error:
+        raise ValueError(f"the data are damaged ({error})") from error
+    if len(values) != size:
+        raise ValueError("the data do not have the size of their shape")
+    raw = np.frombuffer(values, np.dtype(dtype).newbyteorder("<")).reshape(shape)
     return raw.astype(dtype)  # a copy: writable, and in the machine's own byte order
+
+
+def _size(dtype: str, shape: Sequence[int]) -> int:
+    """Bytes of the array. Raises: ValueError: no array of an image or of a heat-map."""
+    sides = isinstance(shape, list | tuple) and len(shape) in (2, 3)
+    if dtype not in DTYPES or not sides or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(f"invalid array of {dtype} with shape {shape}")
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > MOST_BYTES:
+        raise ValueError(f"an array of {size} bytes is larger than any image")
+    return size
+
+
+@contextmanager
+def damaged_rows(path: Path) -> Iterator[None]:
+    """Turn what a damaged row raises into a `StoreError` that names the store."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ImilError) as error:
+        raise StoreError(
+            f"the store {path} is damaged ({error}): restore it from a backup, imil.sqlite-wal "
+            "included"
+        ) from error
 
 
 def image_row(image: Image) -> Row:

@@ -16,6 +16,7 @@ from imil.errors import StoreError
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
+from imil.store.machine_key import TAG, has_tag, tag
 from imil.store.store import Store
 
 Protocol = Literal["paper", "blind-first"]
@@ -99,13 +100,17 @@ class Progress:
         return "blind-first" if self._row(run).get("protocol") == "blind-first" else "paper"
 
     def set_address(self, run: str, address: str) -> None:
-        """Record the reading room's address, for links."""
-        self._put(run, {"address": address})
+        """Record the reading room's address, for links, with the mark of this machine."""
+        self._put(run, {"address": f"{address}#{tag('address', run, address)}"})
 
     def address(self, run: str) -> str | None:
-        """The reading room's last address."""
-        address: str | None = self._row(run).get("address")
-        return address
+        """The reading room's last address, if this machine recorded it.
+
+        Another one's may be anybody's, and a link to it would carry a fresh secret there.
+        """
+        address, _, mark = (self._row(run).get("address") or "").rpartition("#")
+        marked = len(mark) == TAG and has_tag(mark, "address", run, address)
+        return address if marked else None
 
     def add_result(
         self, run: str, epoch: int, metrics: Mapping[str, float], *, split: str = "test"

@@ -17,7 +17,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0003"  # the newest file in migrations/versions
+HEAD = "0004"  # the newest file in migrations/versions
+
+APPEND_ONLY = ("readings", "first_looks", "audit")  # triggers refuse to change or delete rows
 
 metadata = MetaData()
 
@@ -103,7 +105,7 @@ invitations = Table(
     Column("run", String(200), ForeignKey("runs.name"), nullable=False, index=True),
     Column("kind", String(10), nullable=False),
     Column("name", String(200), nullable=False),
-    Column("secret_hash", String(64), nullable=False, unique=True),  # SHA-256
+    Column("secret_hash", String(64), nullable=False, unique=True),  # see machine_key
     Column("created", String(40), nullable=False),
     Column("expires", String(40), nullable=False),
     Column("revoked", String(40)),
@@ -115,7 +117,7 @@ invitations = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("token_hash", String(64), primary_key=True),  # SHA-256 of the cookie
+    Column("token_hash", String(64), primary_key=True),  # hash of the cookie
     Column("invitation", String(16), ForeignKey("invitations.id"), nullable=False, index=True),
     Column("created", String(40), nullable=False),
     Column("last_seen", String(40), nullable=False),
@@ -134,6 +136,15 @@ first_looks = Table(
     Column("seconds", Float, nullable=False),
     Column("created", String(40), nullable=False),
     UniqueConstraint("case", "reader"),
+)
+
+# Who has finished a round. Reopening a round removes its rows; the audit keeps them.
+finishes = Table(
+    "finishes",
+    metadata,
+    Column("round", String(240), ForeignKey("rounds.id"), primary_key=True),
+    Column("reader", String(200), primary_key=True),
+    Column("at", String(40), nullable=False),
 )
 
 # Who did what, when. Append-only, as readings are.

@@ -16,10 +16,20 @@ from sqlalchemy.dialects.sqlite import insert
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
 from imil.errors import NotFound, StoreBusy, StoreError
+from imil.merging import Merged, merged
 from imil.store import schema
-from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, transaction
+from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, database_errors, transaction
 from imil.store.reading_insert import insert_reading
-from imil.store.row_mapping import Row, case_of, case_row, image_row, inflate, reading_of, round_of
+from imil.store.row_mapping import (
+    Row,
+    case_of,
+    case_row,
+    damaged_rows,
+    image_row,
+    inflate,
+    reading_of,
+    round_of,
+)
 from imil.threads import in_order
 
 
@@ -42,6 +52,7 @@ class Store:
         if readonly and not self.path.is_file():
             raise StoreError(f"there is no store at {self.path}: name a run folder or its store")
         self._engine = connect(self.path, readonly=readonly, patience=patience)
+        self._identity = _identity(self.path)
         # a store that is not closed, such as a callback's, releases its file when collected
         finalize(self, self._engine.dispose)
         self._patience = patience
@@ -50,6 +61,31 @@ class Store:
     def close(self) -> None:
         """Release the file."""
         self._engine.dispose()
+
+    def compact(self) -> None:
+        """Write the file anew without what was deleted, and empty its journal.
+
+        Raises: StoreBusy: another process is using it.
+        """
+        with database_errors(self.path), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                raw.execute(statement).fetchall()
+
+    def check(self) -> None:
+        """Check that the file is there and can be read. Raises: StoreError: it cannot."""
+        self._check_file()
+        with self.read() as db:
+            db.execute(select(schema.runs.c.name).limit(1)).first()
+
+    def _check_file(self) -> None:
+        # an open file that was deleted takes what is written, and nobody finds it again
+        if _identity(self.path) != self._identity:
+            raise StoreError(
+                f"the store {self.path} was deleted or replaced since it was opened: put it back, "
+                "and start again"
+            )
 
     def add_run(
         self,
@@ -148,7 +184,8 @@ class Store:
             query = query.where(schema.rounds.c.run == run)
         with self.read() as db:
             rows = db.execute(query.order_by(schema.rounds.c.run, schema.rounds.c.epoch))
-            return [round_of(row) for row in rows.mappings()]
+            with damaged_rows(self.path):
+                return [round_of(row) for row in rows.mappings()]
 
     def round_of(self, case: Case) -> Round:
         """The round that a case belongs to, in its state now.
@@ -184,7 +221,8 @@ class Store:
         )
         with self.read() as db:
             rows = db.execute(query).mappings()
-            return [case_of(row, self.image, self.heat_map) for row in rows]
+            with damaged_rows(self.path):
+                return [case_of(row, self.image, self.heat_map) for row in rows]
 
     def unread(self, round_id: str) -> list[Case]:
         """The cases of a round that have no reading yet, in reading order."""
@@ -201,7 +239,8 @@ class Store:
             row = db.execute(query).mappings().one_or_none()
         if row is None:
             raise NotFound(f"the store {self.path} has no image {sha256[:12]}…")
-        return inflate(row["pixels"], row["dtype"], row["shape"])
+        with damaged_rows(self.path):
+            return inflate(row["pixels"], row["dtype"], row["shape"])
 
     def heat_map(self, case_id: str, which: Which) -> HeatMap:
         """A case's heat-map of the predicted or of the true class.
@@ -215,7 +254,8 @@ class Store:
             row = db.execute(query).one_or_none()
         if row is None:
             raise NotFound(f"the store {self.path} has no case '{case_id}'")
-        return inflate(row.data, "float32", row.cam_shape)
+        with damaged_rows(self.path):
+            return inflate(row.data, "float32", row.cam_shape)
 
     def add(self, reading: Reading) -> None:
         """Store a reading; it is on disk when this returns. The same id is stored once.
@@ -237,11 +277,22 @@ class Store:
             .order_by(schema.readings.c.sequence)
         )
         with self.read() as db:
-            return [reading_of(row) for row in db.execute(query).mappings()]
+            with damaged_rows(self.path):
+                return [reading_of(row) for row in db.execute(query).mappings()]
 
-    def newest_readings(self, round_id: str) -> dict[str, Reading]:
-        """Case id -> its newest reading, which is the one that counts."""
-        return {reading.case: reading for reading in self.readings(round_id)}
+    def current_readings(self, round_id: str) -> dict[str, Reading]:
+        """Case id -> the reading that counts: of one reader the newest, of several merged."""
+        return {case: one.reading for case, one in self.merged(round_id).items()}
+
+    def merged(self, round_id: str) -> dict[str, Merged]:
+        """Case id -> the answers of its readers, and what counts by the round's rule."""
+        query = select(schema.rounds.c.settings).where(schema.rounds.c.id == round_id)
+        with self.read() as db:
+            stored = db.execute(query).scalar_one_or_none()
+        if stored is None:
+            return {}
+        settings = RoundSettings.from_dict(stored)
+        return merged(self.readings(round_id), settings.grid, settings.merge)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store, whatever others write meanwhile."""
@@ -258,6 +309,7 @@ class Store:
         if not self._write_lock.acquire(timeout=self._patience):
             raise StoreBusy(f"the store {self.path} {REMEDIES['locked']}")
         try:
+            self._check_file()
             with transaction(self._engine, self.path, writes=True) as db:
                 yield db
         finally:
@@ -267,6 +319,15 @@ class Store:
 def name_round(run: str, epoch: int) -> str:
     """The id of a round: one for each run and epoch, and readable in a log."""
     return f"{run}@{epoch}"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imil.cases import Case, Reading
 from imil.grid import Grid
+from imil.reader_names import NOBODY
 from imil.readers.simulated import NO_SQUARES, Reference
 from imil.store import Store
 from imil.training.classifier import EpochOrder
@@ -34,7 +35,7 @@ class Recorded:
         try:
             for round_ in opened.rounds():
                 cases = {case.id: case for case in opened.cases(round_.id)}
-                for reading in opened.newest_readings(round_.id).values():
+                for reading in opened.current_readings(round_.id).values():
                     case = cases[reading.case]
                     self._readings[case.key] = reading
                     self._grids[case.key] = case.grid
@@ -71,7 +72,7 @@ class Repeated:
         for case in cases:
             known = self.recorded.reading(case)
             if known is None:
-                yield Reading(case.id, "nobody", "skip", reason="not read in the other arm")
+                yield Reading(case.id, NOBODY, "skip", reason="not read in the other arm")
             else:
                 yield Reading(
                     case.id,
@@ -142,7 +143,7 @@ class SkipAll:
         for case in cases:
             often = bool(self.reference.squares(case))
             why = f"drawn {TIMES} times as often instead" if often else NO_SQUARES
-            yield Reading(case.id, "nobody", "skip", reason=why)
+            yield Reading(case.id, NOBODY, "skip", reason=why)
 
 
 class Oversample:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from imil.errors import SettingsError
+from imil.settings import shown
 
 HOW_TO_WRITE = {  # lists, a table, or several tables
     "arms": 'give a list, such as ["baseline", "mixup"]',
@@ -55,4 +56,4 @@ def sentence(error: ValidationError) -> str:
     remedy = f"{first['msg'][0].lower()}{first['msg'][1:]}"
     if first["type"] in ("tuple_type", "too_short", "dict_type", "model_type"):
         remedy = HOW_TO_WRITE[str(first["loc"][0])]
-    return f"{where} is {first['input']!r}: {remedy}"
+    return f"{where} is {shown(first['input'])}: {remedy}"

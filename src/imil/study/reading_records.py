@@ -11,10 +11,10 @@ from statistics import median
 from imil.cases import VERDICTS, Case, Reading, Round, Verdict
 from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.readers.replay import NOBODY
+from imil.reader_names import NOBODY
 from imil.readers.spec import SIMULATED, ReaderSpec
 from imil.run_folder import RunFolder
-from imil.store import Store
+from imil.store import Store, schema_version
 from imil.study.plan import Plan
 from imil.study.study_folder import Job, StudyFolder
 
@@ -113,7 +113,7 @@ def sessions(study: StudyFolder, plan: Plan) -> list[Session]:
         jobs = study.jobs([arm.id], plan.seeds, plan.splits.count)
         answers: list[Answer] = []
         wanted = 0
-        for job in (job for job in jobs if job.run.store.exists()):
+        for job in (job for job in jobs if schema_version(job.run.store)):
             rounds, of_job = _answers(job)
             wanted += sum(one.settings.num_outliers for one in rounds)
             answers += of_job

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
+from imil.json_files import damaged_file, read_table
 from imil.predictions import Predictions
 from imil.run_folder import RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
 TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
+MOST_SECONDS = 1e10  # of work; 300 years
+FACTS = {"classes", "images", "fingerprint"}  # what everything that reads study.json needs
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
 COUNTERFACTUAL = ("test-for", "test-against")  # the test set, the planted shortcut for and against
 
@@ -66,13 +68,15 @@ class Job:
     def status(self) -> dict[str, Any]:
         """job.json: `state`, `seconds` of work; `threads`, `device` and `precision` once it
         trains, `error` if failed."""
+        path = self.path / "job.json"
         try:
-            status: dict[str, Any] = json.loads((self.path / "job.json").read_text("utf-8"))
-            _ = status["state"]
+            status = read_table(path, "delete it")
         except FileNotFoundError:
             return {"state": "waiting"}
-        except (ValueError, KeyError, TypeError):
-            raise DataError(f"{self.path / 'job.json'} is damaged: delete it") from None
+        seconds, error = status.get("seconds", 0), status.get("error", "")
+        is_time = isinstance(seconds, int | float) and 0 <= seconds < MOST_SECONDS
+        if status.get("state") not in get_args(State) or not is_time or not isinstance(error, str):
+            raise damaged_file(path, "delete it")
         return status
 
     @property
@@ -214,7 +218,9 @@ class StudyFolder:
         Raises: DataError: it is missing or damaged.
         """
         try:
-            facts: dict[str, Any] = json.loads(self.facts.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            facts = read_table(self.facts, f"is {self.path} a study?")
+        except FileNotFoundError as error:
             raise DataError(f"{self.facts} cannot be read: is {self.path} a study?") from error
+        if FACTS - facts.keys():
+            raise damaged_file(self.facts, f"is {self.path} a study?")
         return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from io import BytesIO
@@ -16,6 +17,7 @@ from imil.run_folder import RunFolder
 from imil.training.loop import EpochResult
 from imil.training.throttle import Throttle
 
+LOG = logging.getLogger(__name__)
 FORMAT = 1
 ENTRIES = {"format", "epoch", "model", "optimizer", "history", "treatment"}
 
@@ -104,14 +106,67 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise damaged(path) from error
     if not isinstance(state, dict):
         raise damaged(path)
-    if "pytorch-lightning_version" in state or state.get("format", FORMAT) != FORMAT:
+    if "pytorch-lightning_version" in state or _format(state) != FORMAT:
         raise DataError(
             f"{path} was written by another version of imil, whose checkpoints this one cannot "
             "read: go on with that version, or train anew with another --out"
         )
-    if ENTRIES - state.keys():
+    if ENTRIES - state.keys() or not _has_kinds(state):
         raise damaged(path)
     return state
+
+
+def _format(state: dict[str, Any]) -> object:
+    found = state.get("format", FORMAT)
+    return found if isinstance(found, int) else None
+
+
+def newest_checkpoint(folder: RunFolder) -> dict[str, Any]:
+    """What the newest checkpoint with finite weights holds; it becomes the run's last one.
+
+    Where the last one's weights are not numbers, the one before is taken, which was kept before
+    a round, and a warning says so.
+
+    Raises: DataError: the last one is damaged or of another version, or none has finite weights.
+    """
+    state = load_checkpoint(folder.last)
+    if _is_finite(state):
+        return state
+    for path in sorted(folder.last.parent.glob("epoch-*.ckpt"), reverse=True):
+        if path.samefile(folder.last):
+            continue  # the same file under another name
+        before = load_checkpoint(path)
+        if _is_finite(before):
+            LOG.warning(
+                "the weights in %s are not numbers: training goes on from %s",
+                folder.last,
+                path.name,
+            )
+            link_or_copy(path, folder.last)
+            return before
+    raise DataError(
+        f"the weights in {folder.last} are not numbers, and no checkpoint before has others: train "
+        "anew with another --out and a lower --lr"
+    )
+
+
+def _has_kinds(state: dict[str, Any]) -> bool:
+    """Whether its entries are of the kinds that a training needs."""
+    match state:
+        case {
+            "epoch": int(epoch),
+            "model": dict(model),
+            "optimizer": dict(),
+            "history": list(history),
+            "treatment": dict() | None,
+        }:
+            tensors = all(isinstance(weight, torch.Tensor) for weight in model.values())
+            return epoch >= 0 and tensors and all(isinstance(row, dict) for row in history)
+    return False
+
+
+def _is_finite(state: dict[str, Any]) -> bool:
+    return all(bool(torch.isfinite(weight).all()) for weight in state["model"].values())
 
 
 def damaged(path: Path) -> DataError:

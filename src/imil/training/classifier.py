@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from imil.grid import Grid
 from imil.pytorch.gradcam import LayerFeatures, features_of, twice_differentiable
 from imil.pytorch.tokens import leave_out, patch_mask
-from imil.training.augment import Augment
-from imil.training.mixes import Mixed
+from imil.training.samples.augment import Augment
+from imil.training.samples.mixes import Mixed
 from imil.treatments import Batch, Draw, Treatment
 
 
@@ -42,8 +42,8 @@ class Classifier(nn.Module):
         lr: learning rate.
         momentum: of SGD (paper: none is named).
         weight_decay: `default` is that of the optimizer.
-        mix: mixes a batch, see `imil.training.mixes`.
-        augment: changes its images before, see `imil.training.augment`.
+        mix: mixes a batch, see `imil.training.samples.mixes`.
+        augment: changes its images before, see `imil.training.samples.augment`.
         treatment: what the corrections of a batch do to it, before both.
     """
 

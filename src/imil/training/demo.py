@@ -7,6 +7,7 @@ import os
 import sys
 import webbrowser
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from imil.readers.spec import ReaderSpec
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, resolve
 from imil.store import Store
+from imil.terminal_console import TerminalConsole
 from imil.training.fork import fork_run
 from imil.training.launch import new_run
-from imil.training.prepared_data import Pixels, prepare, to_pixels
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
+from imil.training.samples.prepared_data import Pixels, prepare, to_pixels
 from imil.training.web_reader import reading_room
 
 FILMS, SIDE, TEST = 1200, 64, 1 / 6
@@ -42,11 +44,12 @@ PANEL = 256  # pixels of a film in that picture
 SETTINGS: dict[str, Any] = {
     "model": "test_resnet",
     "image_size": SIDE,
-    "epochs": 10,
+    "epochs": 16,
     "imil_epoch": [3],
     "batch_size": 32,
     "optimizer": "adamw",
     "lr": 0.003,
+    "lr_schedule": "cosine",
     "treatment": "best",
 }
 INTRODUCTION = (
@@ -82,14 +85,14 @@ def run_demo(reader: str, out: Path, seed: int, *, as_json: bool = False) -> Acc
     Raises: SettingsError: the folder is not new, the reader is unknown or none, or the seed is out
         of range.
     """
-    console = Console(stderr=as_json)
+    console = TerminalConsole(stderr=as_json)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"--out {out} is not empty: give a new folder")
     if reader == "none":
         raise SettingsError("--reader is none: the demo trains without a reader too; give another")
     settings = resolve({"data": str(out.absolute()), "reader": reader, "seed": seed, **SETTINGS})
     console.print(INTRODUCTION)
-    console.print(READERS.get(reader, f"The reader is '{reader}'."))
+    console.print(READERS.get(reader, f"The reader is '{reader}'."), markup=False)
     films = write_phantoms(
         out / "films",
         n=FILMS,
@@ -142,7 +145,7 @@ def _train_control(
 
 def _trained(folder: RunFolder, settings: TrainSettings, cache: Path) -> Run:
     data = prepare(settings, folder, cache=cache, progress=lambda *_: None)
-    run = Run(folder, settings, data, Console(quiet=True))
+    run = Run(folder, settings, data, TerminalConsole(quiet=True))
     run.load_trained()
     return run
 
@@ -227,7 +230,16 @@ def _room(run: Run, store: Store, console: Console) -> AbstractContextManager[Re
         data=run.data,
         folder=run.folder.cases,
     )
-    return reading_room(run, store, console, fallback=fallback, open_link=webbrowser.open)
+    folder = run.folder.path
+    return reading_room(
+        run, store, console, fallback=fallback, open_link=partial(_open, folder=folder)
+    )
+
+
+def _open(link: str, folder: Path) -> None:
+    from imil.web.redirect_file import open_link  # here: the web part may be missing
+
+    open_link(link, folder)
 
 
 def _has_browser() -> bool:

@@ -17,19 +17,22 @@ from imil.data.image_cache import cache_folder
 from imil.errors import DataError, SettingsError
 from imil.grid import Grid
 from imil.readers.replay import Replay
+from imil.round_settings import check_rounds
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, flag_name, load_config, resolve
-from imil.store import Store
-from imil.training.device import resolve_auto
-from imil.training.prepared_data import Prepared, prepare
+from imil.store import Store, schema_version
+from imil.store.content_check import check_content
+from imil.terminal_console import TerminalConsole
+from imil.training.hardware.device import resolve_auto
+from imil.training.outputs.terminal_tables import accuracy_interval, result_table
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
-from imil.training.terminal_tables import accuracy_interval, result_table
+from imil.training.samples.prepared_data import Prepared, prepare
 from imil.training.web_reader import reading_room
 
 # settings that may change when a run is resumed
-CHANGEABLE = ("data", "reader", "reader_name", "protocol", "device", "low_memory")
+CHANGEABLE = ("data", "reader", "reader_name", "wait_for", "protocol", "device", "low_memory")
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 
 
@@ -42,7 +45,7 @@ def new_run(
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Train from the start; returns the metrics. `room` opens the web reader's reading room."""
-    console, is_new = console or Console(), not folder.path.exists()
+    console, is_new = console or TerminalConsole(), not folder.path.exists()
     settings = resolve_auto(settings)
     try:
         with folder.locked():
@@ -63,24 +66,29 @@ def new_run(
         raise
 
 
-def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, Any] | None:
+def resume_run(
+    path: Path, reader: str | None, cache: Path | None, *, reader_name: str | None = None
+) -> dict[str, Any] | None:
     """Resume a run; returns the metrics, or None where it is finished already.
 
     Args:
         path: the run's folder.
         reader: another reader than before; None keeps it.
+        reader_name: another name than before, likewise.
         cache: the folder of decoded images; None for the usual one.
     Raises: SettingsError: there is no run in that folder, or its settings were changed.
     """
-    folder, console = RunFolder(path), Console()
+    folder, console = RunFolder(path), TerminalConsole()
     if not folder.config.exists():
         raise SettingsError(f"there is no run in {path}: name a folder that `imil train` made")
     with folder.locked():
         if folder.metrics.exists():
             console.print(f"{path} is finished: see {folder.metrics}", markup=False)
             return None
-        changes = {} if reader is None else {"reader": reader}
+        given = {"reader": reader, "reader_name": reader_name}
+        changes = {name: value for name, value in given.items() if value is not None}
         settings = resolve_auto(resolve(load_config(folder.config) | changes))
+        check_rounds(settings)
         data = _prepare(settings, folder, cache, console)
         console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
         _check_unchanged(settings, folder)
@@ -91,9 +99,10 @@ def resume_run(path: Path, reader: str | None, cache: Path | None) -> dict[str, 
 
 def _check_unchanged(settings: TrainSettings, folder: RunFolder) -> None:
     """Raises: SettingsError: config.toml differs from the settings that the run started with."""
-    if not folder.store.exists():
+    if schema_version(folder.store) is None:
         return
     store = Store(folder.store, readonly=True)
+    check_content(store)
     started_with: dict[str, Any] = next((run["settings"] for run in store.runs()), {})
     store.close()
     for name, value in settings.model_dump(mode="json").items():

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from imil.training.batches import Batches
 from imil.training.classifier import Classifier, EpochOrder
 from imil.training.epoch_predictions import EpochPredictions
+from imil.training.samples.batches import Batches
 from imil.treatments import Batch
 
 

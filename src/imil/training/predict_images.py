@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +19,10 @@ from imil.data.column_names import find_column
 from imil.data.decoded_file import decode_image
 from imil.data.table_columns import read_columns, read_names
 from imil.errors import DataError
+from imil.output_text import write_csv as write_rows
 from imil.pytorch import TorchModel
 from imil.threads import in_order
-from imil.training.prepared_data import to_pixels
+from imil.training.samples.prepared_data import to_pixels
 from imil.training.trained_model import TrainedModel
 
 BATCH = 64
@@ -127,9 +127,10 @@ def _of_table(path: Path, column: str) -> list[Path]:
 
 def write_csv(file: TextIO, predictions: ImagePredictions, class_names: Sequence[str]) -> None:
     """A line per image: image, predicted, confidence, and a column `prob_NAME` per class."""
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(["image", "predicted", "confidence", *(f"prob_{name}" for name in class_names)])
+    heads = ["image", "predicted", "confidence", *(f"prob_{name}" for name in class_names)]
+    rows: list[list[str]] = []
     for path, probs in zip(predictions.images, predictions.probs, strict=True):
         shares = [f"{p:.6f}" for p in probs]
         best = int(probs.argmax())
-        lines.writerow([path, class_names[best], shares[best], *shares])
+        rows.append([str(path), class_names[best], shares[best], *shares])
+    write_rows(file, [heads, *rows])

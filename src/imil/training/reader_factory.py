@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from imil.asked_cases import Wrapped
 from imil.cases import Case, Reader, Reading
 from imil.errors import SettingsError
 from imil.readers.console import Console
 from imil.readers.replay import replay
 from imil.readers.simulated import Inverted, RandomSquares, Simulated
 from imil.readers.spec import ReaderSpec
-from imil.training.prepared_data import Prepared
+from imil.training.samples.prepared_data import Prepared
 
 UNNAMED = ("", "reader")  # the second is --reader-name's default
 
@@ -73,7 +74,7 @@ def _renamed(reader: Reader, name: str) -> Reader:
     def read(cases: Sequence[Case]) -> Iterator[Reading]:
         return (replace(reading, reader=name) for reading in reader(cases))
 
-    return read
+    return Wrapped(reader, read)
 
 
 def _reader_seed(name: str, seed: int) -> int:

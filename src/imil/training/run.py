@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, Round
 from imil.grid import Grid
@@ -24,23 +24,24 @@ from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
 from imil.store.run_progress import Progress
-from imil.training.batches import Batches
 from imil.training.callbacks import Bar, History, with_reading_bar
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
-from imil.training.device import empty_cache, enough_memory, precision, training_device
-from imil.training.learned_map import draw_learned_map
+from imil.training.hardware.device import empty_cache, enough_memory, precision, training_device
+from imil.training.hardware.malloc_settings import keep_freed_memory
 from imil.training.loop import Loop, seed_everything
-from imil.training.malloc_settings import keep_freed_memory
-from imil.training.prepared_data import Prepared
-from imil.training.progress_reporter import ProgressReporter
+from imil.training.outputs.learned_map import draw_learned_map
+from imil.training.outputs.progress_reporter import ProgressReporter
+from imil.training.outputs.run_results import write_results
 from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import build_classifier, check_batch_size, find_features
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
-from imil.training.run_results import write_results
 from imil.training.run_rounds import RunRounds
+from imil.training.samples.batches import Batches
+from imil.training.samples.prepared_data import Prepared
 from imil.training.trained_model import Description, write_model
+from imil.training.treatment_files import read_decisions, read_field
 
 LOG = logging.getLogger(__name__)
 EXACT_IN_BFLOAT16 = ("confident_mistakes", "auto")  # choices for which `Bfloat16Model` is made
@@ -198,9 +199,9 @@ class Run:
                 return reader(cases)
             return with_reading_bar(reader(cases), len(cases), self.console)
 
-        self._rounds.open(
-            self.samples["train"], self.model, ask, store, self.name, self.console.print
-        )
+        say = partial(self.console.print, markup=False)  # names of readers are not markup
+        asked = Wrapped(reader, ask)
+        self._rounds.open(self.samples["train"], self.model, asked, store, self.name, say)
 
     def _fit(
         self,
@@ -259,7 +260,7 @@ class Run:
         """Say what the treatment decided, and write it down; an epoch that is repeated, once."""
         self.console.print(decision["sentence"], markup=False)
         path = self.folder.treatment
-        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        rows = read_decisions(path) if path.exists() else []
         rows = [row for row in rows if row["epoch"] < epoch]
         write_json(path, [*rows, {"epoch": epoch, **decision}])
 
@@ -278,8 +279,7 @@ class Run:
         self.net.load_state_dict(load_file(self.folder.weights))
         self.module.to(self.device)
         if self.folder.field_of_view.exists():
-            field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
-            self._set_field(Grid(*field["grid"]), field["squares"])
+            self._set_field(*read_field(self.folder.field_of_view))
 
     def _weight_corrected(self, _epoch: int) -> None:
         """Draw corrected samples as often as the treatment says."""
@@ -295,15 +295,17 @@ class Run:
 
     def _description(self) -> Description:
         """How the trained network is used."""
-        field: dict[str, Any] = {"grid": None, "squares": []}
+        grid: tuple[int, int] | None = None
+        squares: tuple[int, ...] = ()
         if self.folder.field_of_view.exists():
-            field = json.loads(self.folder.field_of_view.read_text(encoding="utf-8"))
+            seen, squares = read_field(self.folder.field_of_view)
+            grid = seen.rows, seen.cols
         return Description(
             model=self.settings.model,
             image_size=self.settings.image_size,
             channels=self.settings.channels,
             class_names=self.data.class_names,
-            grid=None if field["grid"] is None else tuple(field["grid"]),
-            squares=tuple(field["squares"]),
+            grid=grid,
+            squares=squares,
             tokens=self.module.treatment.leaves_out_tokens,
         )

@@ -9,11 +9,11 @@ from imil.pytorch import CorrectedDataset
 from imil.pytorch.layers import find_layer
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
-from imil.training.augment import augment
-from imil.training.checkpoints import damaged, load_checkpoint
+from imil.training.checkpoints import damaged, newest_checkpoint
 from imil.training.classifier import Classifier
-from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.samples.augment import augment
+from imil.training.samples.mixes import mix
 from imil.treatments import find_treatment
 
 
@@ -71,12 +71,13 @@ def check_batch_size(samples: CorrectedDataset, batch_size: int) -> None:
 def check_checkpoint(folder: RunFolder, classifier: Classifier) -> None:
     """Check now whether training can go on from the newest checkpoint.
 
-    Raises: DataError: it is damaged, or was written by another version or with other settings.
+    Raises: DataError: it is damaged, its weights are not numbers and none before has others, or it
+        was written by another version or with other settings.
     """
     path = folder.last
     if not path.exists():
         return
-    state = load_checkpoint(path)
+    state = newest_checkpoint(folder)
     try:
         shapes = {name: weight.shape for name, weight in state["model"].items()}
         options = set(state["optimizer"]["param_groups"][0])

@@ -10,7 +10,7 @@ from imil.preemption import deferred, immediate, requested
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.run_folder import RunFolder
 from imil.training.callbacks import Bar, History
-from imil.training.checkpoints import Checkpoints, Writer, load_checkpoint
+from imil.training.checkpoints import Checkpoints, Writer, newest_checkpoint
 from imil.training.loop import EpochResult, Loop
 
 Call = Callable[[int], object]  # with completed epochs
@@ -50,11 +50,11 @@ class RunEpochs:
     def load_checkpoint(self) -> None:
         """Take up the newest checkpoint, if there is one.
 
-        Raises: DataError: it cannot be read.
+        Raises: DataError: it cannot be read, or no checkpoint has weights that are numbers.
         """
         if not self._folder.last.exists():
             return
-        state = load_checkpoint(self._folder.last)
+        state = newest_checkpoint(self._folder)
         self._loop.load_state_dict(state)
         self._history.rows = list(state["history"])
         if self._update is not None and state["treatment"] is not None:  # None: of a baseline

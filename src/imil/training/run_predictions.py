@@ -10,8 +10,8 @@ from imil.metrics import accuracy, evaluate, negative_log_likelihood
 from imil.predictions import Predictions
 from imil.pytorch import CorrectedDataset, TorchModel
 from imil.run_folder import RunFolder
-from imil.training.bfloat16 import Bfloat16Model
-from imil.training.prediction_files import read_predictions, write_predictions
+from imil.training.hardware.bfloat16 import Bfloat16Model
+from imil.training.outputs.prediction_files import read_predictions, write_predictions
 
 
 class RunPredictions:

@@ -12,9 +12,9 @@ from imil.rounds import Say
 from imil.settings import TrainSettings
 from imil.store import Store
 from imil.training.epoch_predictions import EpochPredictions, epochs_needed
-from imil.training.prepared_data import Prepared
 from imil.training.round_timing import DueRounds, Rows, check_validation, round_timing
 from imil.training.run_choice import check_choice, needs_history, run_providers
+from imil.training.samples.prepared_data import Prepared
 
 
 class RunRounds:
@@ -80,6 +80,7 @@ class RunRounds:
                 settings, self._data.table, self._rows_of_table, model, samples, self.record
             ),
             seed=settings.seed,
+            wait_for=None if settings.wait_for == "all" else settings.wait_for,
         )
 
     def begin(self) -> None:

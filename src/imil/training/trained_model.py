@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from imil.atomic_files import atomic_write
 from imil.errors import DataError
 from imil.grid import Grid
-from imil.training.augment import augment
 from imil.training.classifier import Classifier
-from imil.training.mixes import mix
 from imil.training.network import build
+from imil.training.samples.augment import augment
+from imil.training.samples.mixes import mix
 from imil.treatments import find_treatment
 
 METADATA = "imil"  # the key under which the file has its description

@@ -51,7 +51,7 @@ def reading_room(
         yield Web(
             store,
             fallback=fallback,
-            say=console.print,
+            say=partial(console.print, markup=False, soft_wrap=True),
             check_server=lambda: room.restart_if_ended(partial(console.print, soft_wrap=True)),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
@@ -19,9 +21,12 @@ from imil.store import Store
 from imil.web import error_responses, sign_in
 from imil.web.middleware import SecurityMiddleware
 from imil.web.page_files import PageFiles
-from imil.web.routes import learned, lobby, pixels, practice, reading
+from imil.web.room_audit import OpenedFilms
+from imil.web.routes import learned, lobby, pixels, practice, reading, renewal, results
+from imil.web.shared_films import SharedFilms
 from imil.web.sign_in import FailedSignIns
 
+log = logging.getLogger("imil.web")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 WILDCARD_ADDRESSES = ("", "0.0.0.0", "::")
 STORE_TIMEOUT = 5.0  # seconds to wait for a locked store; after that the page tries again
@@ -53,13 +58,15 @@ def create_app(
     )
     store = Store(find_store(store_path), patience=STORE_TIMEOUT)
     app.state.store = store
+    app.state.cookie = sign_in.cookie_name(store)
     app.state.failed_sign_ins = FailedSignIns()
+    app.state.films, app.state.opened_films = SharedFilms(), OpenedFilms()
     app.state.view = pixels.model_view_loader(store)
     app.state.public_url = public_url.rstrip("/") if public_url else None
     app.state.secure = bool(public_url and public_url.startswith("https:"))
     error_responses.add_error_handlers(app)
     # practice first: its paths also match those of rounds
-    for part in (sign_in, practice, reading, pixels, learned, lobby):
+    for part in (sign_in, practice, reading, pixels, learned, lobby, renewal, results):
         app.include_router(part.router)
     _add_page_and_description(app)
     app.add_middleware(GZipMiddleware)
@@ -97,8 +104,13 @@ def _add_page_and_description(app: FastAPI) -> None:
         return await files.get_response("index.html", request.scope)
 
     @app.get("/healthz", include_in_schema=False)
-    async def healthz() -> PlainTextResponse:
-        """Health check, without any information."""
+    def healthz(request: Request) -> PlainTextResponse:
+        """Health check: whether readings can be stored. It says nothing else."""
+        try:
+            sign_in.store_of(request).check()
+        except (StoreError, SQLAlchemyError) as error:
+            log.warning("health check: %s", str(error).splitlines()[0])
+            return PlainTextResponse("the store cannot be used", 503)
         return PlainTextResponse("ok")
 
     @app.get("/api/openapi.json", include_in_schema=False)

@@ -52,7 +52,7 @@ def case_response(
         number=case["number"],
         label=case["label"],
         label_name=names[case["label"]],
-        image=image_info(f"/api/images/{case['image']}", case),
+        image=image_info(f"api/images/{case['image']}", case),
         opinion=opinion(case, epoch, names) if show_opinion else None,
         earlier=case["earlier"],
         first_look=None if first_look is None else list(first_look),
@@ -76,7 +76,7 @@ def image_info(url: str, row: Row) -> ImageInfo:
 
 def opinion(case: Row, epoch: int, names: Sequence[str]) -> Opinion:
     """The model's prediction for a case, and the URLs of its heat-maps."""
-    base = f"/api/rounds/{epoch}/cases/{case['number']}/heat-map"
+    base = f"api/rounds/{epoch}/cases/{case['number']}/heat-map"
     height, width = case["cam_shape"]
     # browsers cache heat-maps for good: another study at this address needs other URLs
     identity = f"{case['id']} {case['image']} {case['confidence']!r}"

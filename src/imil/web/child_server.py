@@ -12,26 +12,32 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from imil.errors import ImilError, StoreError
+from imil.reader_names import AUTOMATIC, OWNER
+from imil.safe_path import child_environment
 from imil.store import Store
-from imil.store.invitations import DAYS, Kind, invitations, invite
+from imil.store.invitations import DAYS, Kind, invitations, invite, revoke
+from imil.store.links import revoke_foreign
 from imil.store.run_progress import Progress, Protocol
 from imil.web.app import find_store
 from imil.web.server import ServerConfig, make_server, open_socket
 
+STOP_TIMEOUT = 0.5  # seconds; a training that was asked to stop must end within one
 START_TIMEOUT = 120.0  # seconds until the child must listen; a busy machine imports slowly
 
 
 @dataclass(frozen=True)
 class SignInLinks:
-    """The owner's link, and a reader's if the run had none."""
+    """The owner's link, which ends with the server, and a reader's if the run had none."""
 
     owner: str
+    owner_id: str
     reader: str | None
 
 
@@ -79,8 +85,9 @@ class ServerProcess:
         )
 
     def stop(self) -> None:
-        """End the server."""
+        """End the server and the owner's link that it came with."""
         _stop_process(self.process)
+        end_owner_link(self.store_path, self.run, self.links)
 
     def __enter__(self) -> ServerProcess:
         return self
@@ -125,11 +132,11 @@ def _start_process(
     """The child process and its startup message. Raises: StoreError: it did not start."""
     values = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(config).items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "imil.web.child_server", str(file), json.dumps(values)],
+        [sys.executable, "-P", "-m", "imil.web.child_server", str(file), json.dumps(values)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=child_environment(),
         start_new_session=True,  # Ctrl-C goes to the training only; the pipe ends the child
     )
     try:
@@ -146,23 +153,37 @@ def create_links(
     """A new link for the owner, and one for a reader if the run had none."""
     store = Store(store_path)
     try:
+        revoke_foreign(store)
         progress = Progress(store)
         progress.set_address(run, address)
         if protocol is not None:
             progress.set_protocol(run, protocol, by="owner")
-        return SignInLinks(
-            owner=create_link(store, run, "owner", address, kind="owner"),
-            reader=None if has_reader(store, run) else create_link(store, run, "reader", address),
-        )
+        invitation, secret = invite(store, run, OWNER, kind="owner", by=OWNER)
+        reader = None if has_reader(store, run) else create_link(store, run, AUTOMATIC, address)
+        return SignInLinks(_link(address, secret), invitation.id, reader)
     finally:
         store.close()
+
+
+def end_owner_link(store_path: Path, run: str, links: SignInLinks) -> None:
+    """Revoke the owner's link that a server came with; its readers' links stay."""
+    with suppress(StoreError):  # a store that is gone has no links
+        store = Store(store_path)
+        try:
+            revoke(store, run, links.owner_id, by=OWNER)
+        finally:
+            store.close()
 
 
 def create_link(
     store: Store, run: str, name: str, address: str, *, kind: Kind = "reader", days: float = DAYS
 ) -> str:
     """A new link to the run's reading room."""
-    _, secret = invite(store, run, name, kind=kind, days=days, by="owner")
+    _, secret = invite(store, run, name, kind=kind, days=days, by=OWNER)
+    return _link(address, secret)
+
+
+def _link(address: str, secret: str) -> str:
     return f"{address}/in/{secret}"
 
 
@@ -187,12 +208,15 @@ def _read_startup_message(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _stop_process(process: subprocess.Popen[str]) -> None:
-    """Close the pipe, which ends the child, and kill it if it does not end."""
+    """Close the pipe, which ends the child, and kill it if it does not end soon.
+
+    What it has confirmed is on disk, and a page sends again what was not confirmed.
+    """
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
     try:
-        process.wait(10)
+        process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

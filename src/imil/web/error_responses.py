@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from imil.errors import ImilError, NotFound, RoundClosed, SettingsError, SquareError, StoreError
 from imil.store.invitations import LinkExpired, UnknownLink
 from imil.store.reading_insert import IdTaken
+from imil.store.round_state import AllSkipped, CasesUnread, RoundApplied
 
 log = logging.getLogger("imil.web")
 
@@ -30,6 +31,9 @@ STATUS_CODES: dict[type[ImilError], int] = {
     NotFound: 404,
     RoundClosed: 409,
     IdTaken: 409,
+    CasesUnread: 409,
+    RoundApplied: 409,
+    AllSkipped: 428,
     SquareError: 422,
     SettingsError: 422,
 }
@@ -113,7 +117,8 @@ async def _imil_error(request: Request, error: Exception) -> JSONResponse:
     message = next(
         (message for kind, message in MESSAGES.items() if isinstance(error, kind)), str(error)
     )
-    return error_response(status, message[0].upper() + message[1:])
+    end = "" if message.endswith((".", "?", "…")) else "."
+    return error_response(status, message[0].upper() + message[1:] + end)
 
 
 async def _store_error(request: Request, error: Exception) -> JSONResponse:

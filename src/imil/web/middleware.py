@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from imil.web.connections import SIGNED_IN
 from imil.web.error_responses import error_response
 
 MAX_BODY = 64 * 1024  # bytes; the largest valid request, a 64×64 grid selected twice, has 45,000
+BODY_TIMEOUT = 20.0  # seconds until the body of a request must be complete
+LINK_PATH = "/in/"
+FORM_TYPES = ("application/x-www-form-urlencoded", "")  # "": a form without fields
+FORM_ACTION = "form-action 'none'", "form-action 'self'"
+STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -40,6 +47,7 @@ class SecurityMiddleware:
         self._app = app
         self._hosts = frozenset(hosts)
         self._public = urlsplit(public) if public else None
+        self._is_https = self._public is not None and self._public.scheme == "https"
         self._headers = {
             "Content-Security-Policy": CONTENT_SECURITY_POLICY.format(
                 ancestors=framed_by or "'none'"
@@ -58,18 +66,31 @@ class SecurityMiddleware:
                 await self._app(scope, receive, send)
             return  # web sockets are not supported: uvicorn answers 403
 
+        is_link = scope["path"].startswith(LINK_PATH)
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
                 headers.setdefault("Cache-Control", "no-store")
+                if is_link and message["status"] == 200:  # the page with the button
+                    # without it the browser would send `Origin: null` with the form
+                    headers["Referrer-Policy"] = "same-origin"
+                    policy = headers["Content-Security-Policy"]
+                    headers["Content-Security-Policy"] = policy.replace(*FORM_ACTION)
+                if scope["scheme"] == "https" or self._is_https:
+                    headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+                if scope["path"].startswith("/api/") and message["status"] < 400:
+                    scope[SIGNED_IN] = True  # every route of the API asks for that
             await send(message)
 
         headers = Headers(scope=scope)
         rejection = self._check(scope, headers)
         if rejection is None and scope["method"] not in SAFE_METHODS:
             body = await _read_body(headers, receive)
-            if body is None:
+            if isinstance(body, TimeoutError):
+                rejection = 408, "The request did not arrive in time: send it again."
+            elif body is None:
                 rejection = 413, f"The request is larger than {MAX_BODY // 1024} KiB: send less."
             else:
                 receive = _replay_body(body, receive)
@@ -91,7 +112,11 @@ class SecurityMiddleware:
         if not self._same_origin(headers, host):
             return 403, "The request comes from another site: use the page itself."
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if scope["method"] != "DELETE" and content_type != "application/json":
+        if scope["path"].startswith(LINK_PATH):
+            expected = content_type in FORM_TYPES
+        else:
+            expected = content_type == "application/json" or scope["method"] == "DELETE"
+        if not expected:
             return 415, "The request is not JSON: send it with Content-Type: application/json."
         return None
 
@@ -118,8 +143,16 @@ class SecurityMiddleware:
         return site.scheme in ("http", "https") and site.netloc == host
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body, or None if it is too large, of which no more is read."""
+async def _read_body(headers: Headers, receive: Receive) -> bytes | TimeoutError | None:
+    """The whole body, or None if it is too large; no more is read of that, or of a slow one."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await _read_all(headers, receive)
+    except TimeoutError as error:
+        return error
+
+
+async def _read_all(headers: Headers, receive: Receive) -> bytes | None:
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_BODY:
         return None

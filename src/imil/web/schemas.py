@@ -65,6 +65,12 @@ class InvitationRequest(RequestModel):
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 30
 
 
+class FinishRequest(RequestModel):
+    """Whether a reader who skipped every case was asked, and means it."""
+
+    skips_all: bool = False
+
+
 class EmptyRequest(RequestModel):
     """An empty object."""
 
@@ -98,7 +104,9 @@ class RoundSummary(ResponseModel):
     epoch: int
     state: State
     cases: int
-    read: int
+    read: int  # by the visitor
+    finished: bool = False  # by the visitor, or closed
+    waits_for: int = 0  # readers who must still finish
 
 
 class Session(ResponseModel):
@@ -210,9 +218,16 @@ class OpinionRevealed(ResponseModel):
 
 
 class RoundStateResponse(ResponseModel):
-    """The round's state after closing it."""
+    """The round's state after closing or reopening it."""
 
     state: State
+
+
+class RoundFinished(ResponseModel):
+    """The round's state after the visitor has finished, and for how many others it waits."""
+
+    state: State
+    waits_for: int
 
 
 class ReaderProgress(ResponseModel):
@@ -222,6 +237,7 @@ class ReaderProgress(ResponseModel):
     read: int
     seconds_median: float | None
     last_seen: str | None
+    finished: bool
 
 
 class LobbyRound(ResponseModel):
@@ -232,7 +248,49 @@ class LobbyRound(ResponseModel):
     epoch: int
     state: State
     cases: int
+    waits_for: str  # names, and how many others; empty: nobody
+    merged: list[str]  # a line for each case in which somebody's answer is not what counts
     readers: list[ReaderProgress]
+
+
+class FirstLookResponse(ResponseModel):
+    """The squares that a reader selected before the model's opinion was shown."""
+
+    squares: list[int]
+    seconds: float
+    created: str
+
+
+class AnswerResponse(ResponseModel):
+    """A reader's newest answer to a case, and what came before it."""
+
+    reader: str
+    reading: ReadingResponse | None  # None: a first look alone
+    first_look: FirstLookResponse | None
+    changes: int
+
+
+class ResultCase(Size):
+    """A case with every reader's answer; the size is that of its image."""
+
+    number: int
+    label_name: str
+    predicted_name: str
+    confidence: float
+    answers: list[AnswerResponse]
+    used: ReadingResponse | None  # what training uses; None while the round is open, or unread
+
+
+class RoundResults(ResponseModel):
+    """A round with the answers of all its readers."""
+
+    number: int
+    epoch: int
+    state: State
+    rule: str  # for several readers' answers of one case
+    grid: GridInfo
+    readers: list[str]
+    cases: list[ResultCase]
 
 
 class InvitationInfo(ResponseModel):
@@ -282,5 +340,6 @@ class AuditEntry(ResponseModel):
 
 # error responses of all paths under /api, for the OpenAPI description
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorResponse} for code in (400, 401, 403, 404, 409, 413, 415, 421, 422, 423)
+    code: {"model": ErrorResponse}
+    for code in (400, 401, 403, 404, 409, 413, 415, 421, 422, 423, 428)
 }

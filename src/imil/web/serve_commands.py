@@ -9,10 +9,12 @@ from typing import cast, get_args
 
 from imil.errors import SettingsError, StoreError
 from imil.store import Store
+from imil.store.content_check import check_content
+from imil.store.find_run import find_run
 from imil.store.invitations import Kind, invitations, revoke
 from imil.store.run_progress import Progress, Protocol
 from imil.web.app import find_store
-from imil.web.child_server import create_link, create_links
+from imil.web.child_server import create_link, create_links, end_owner_link
 from imil.web.server import PORT, ServerConfig, check_url, make_server, open_socket
 
 Say = Callable[[str], None]
@@ -21,12 +23,15 @@ Say = Callable[[str], None]
 def serve_run(
     source: Path, config: ServerConfig, *, run: str | None, protocol: str | None, say: Say
 ) -> None:
-    """Serve until Ctrl-C. Raises: SettingsError, StoreError: the server cannot start."""
+    """Serve until Ctrl-C, or a signal that asks to stop; the owner's link ends with it.
+
+    Raises: SettingsError, StoreError: the server cannot start. Preempted: a signal came.
+    """
     config = config.validated()
     chosen_protocol = _protocol(protocol)
     file = find_store(source)
-    with _open_run(source, run) as (_store, name):
-        pass  # fails for a store without a run, before a port is opened
+    with _open_run(source, run) as (store, name):  # fails before a port is opened
+        check_content(store)
     sock = open_socket(config, say)
     uvicorn_server = make_server(file, config)
     address = config.address(sock.getsockname()[1])
@@ -38,7 +43,10 @@ def serve_run(
     if links.reader:
         say(f"  a reader's link                    {links.reader}")
     say(f'  more readers: imil invite {source} "Dr. Lee"')
-    uvicorn_server.run(sockets=[sock])
+    try:
+        uvicorn_server.run(sockets=[sock])
+    finally:
+        end_owner_link(file, name, links)
 
 
 def invite_to_run(
@@ -93,12 +101,7 @@ def _open_run(source: Path, run: str | None) -> Iterator[tuple[Store, str]]:
     """The store, and the run of that name or else the newest."""
     store = Store(find_store(source))
     try:
-        names = [str(row["name"]) for row in store.runs()]
-        if not names:
-            raise StoreError(f"{source} has no run yet: start one with `imil train`")
-        if run is not None and run not in names:
-            raise StoreError(f"no run '{run}' in {source}, which has {', '.join(names)}")
-        yield store, run or names[-1]
+        yield store, find_run(store, run)
     finally:
         store.close()
 

@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from imil.errors import SettingsError
+from imil.output_text import LogFormatter
 from imil.web.app import WILDCARD_ADDRESSES, create_app
+from imil.web.connections import MAX_CONNECTIONS, GuardedConnection
 
 PORT = 8090  # default; the next free one if it is in use
 PORTS_TO_TRY = 50
 MAX_PORT = 65_535
-MAX_CONNECTIONS = 1_000  # at once
 _PORT_TAKEN = (errno.EADDRINUSE, errno.EACCES) if sys.platform == "win32" else (errno.EADDRINUSE,)
 
 
@@ -34,7 +35,8 @@ class ServerConfig:
         port: the first port to try; 0 takes any free one.
         tls_cert, tls_key: PEM files of the certificate chain and its key.
         insecure: accept connections of other machines without TLS.
-        behind_proxy: trust a proxy's headers for client address and scheme.
+        behind_proxy: addresses or networks, with commas, of the proxies whose headers are trusted
+            for client address and scheme.
         public_url: the address that readers use, if it differs.
         framed_by: the only origin that may show the page in a frame.
     """
@@ -44,7 +46,7 @@ class ServerConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure: bool = False
-    behind_proxy: bool = False
+    behind_proxy: str | None = None
     public_url: str | None = None
     framed_by: str | None = None
 
@@ -69,6 +71,8 @@ class ServerConfig:
             )
         if self.tls_cert is not None and self.tls_key is not None:
             _check_certificate(self.tls_cert, self.tls_key)
+        if self.behind_proxy is not None:
+            _check_proxies(self.behind_proxy)
         if self.public_url is not None:
             check_url("--public-url", self.public_url)
         return self
@@ -80,6 +84,19 @@ class ServerConfig:
         name = socket.gethostname() if self.host in WILDCARD_ADDRESSES else self.host
         name = f"[{name}]" if ":" in name else name
         return f"{'https' if self.tls_cert else 'http'}://{name}:{port}"
+
+
+def _check_proxies(addresses: str) -> None:
+    """Raises: SettingsError: they are not addresses, or everybody's."""
+    try:
+        networks = [ipaddress.ip_network(one.strip()) for one in addresses.split(",")]
+    except ValueError:
+        networks = []
+    if not networks or any(network.prefixlen == 0 for network in networks):
+        raise SettingsError(
+            f"invalid --behind-proxy {addresses}: give the address that the proxy connects from, "
+            "such as 127.0.0.1; with commas where there are several"
+        )
 
 
 def check_url(flag: str, address: str) -> None:
@@ -150,8 +167,9 @@ def make_server(store_path: Path | str, config: ServerConfig) -> uvicorn.Server:
         log_level="warning",
         access_log=False,  # it would contain secrets of links
         server_header=False,
-        proxy_headers=config.behind_proxy,
-        forwarded_allow_ips="*" if config.behind_proxy else "",
+        http=GuardedConnection,
+        proxy_headers=config.behind_proxy is not None,
+        forwarded_allow_ips=config.behind_proxy or "",
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,
         limit_concurrency=MAX_CONNECTIONS,
@@ -167,7 +185,7 @@ def _configure_log() -> None:
     log = logging.getLogger("imil.web")
     if not log.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s reading room: %(message)s"))
+        handler.setFormatter(LogFormatter("%(asctime)s reading room: %(message)s"))
         log.addHandler(handler)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imil.data.file_hashes import hash_files
+from imil.data.mask_files import check_selections, mask_contents
 from imil.data.near_duplicates import SIDE, edge_vectors
 from imil.data.table import Table, check_masks, read_data
 from imil.data.table_columns import TextColumns, read_columns
@@ -20,7 +18,7 @@ from imil.errors import DataError, SettingsError
 from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.plan import Plan
-from imil.training.prepared_data import Prepared, decode_table, relabel
+from imil.training.samples.prepared_data import Prepared, decode_table, relabel
 
 DATA = "data"
 MASKS = "mask_content"  # a column that older studies do not have in images.parquet
@@ -86,6 +84,7 @@ def read_sets(plan: Plan, *, cache: Path, say: Say) -> list[ImageSet]:
     """
     data = _read(plan, DATA, plan.data, cache, say)
     check_masks(data.images.table)
+    check_selections(data.images.table, cache)
     sets = [data]
     for name, external in plan.external.items():
         try:
@@ -112,7 +111,7 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
         name,
         images,
         images.contents,
-        _masks(images.table, cache) if name == DATA else ("",) * len(kept),
+        mask_contents(images.table, cache) if name == DATA else ("",) * len(kept),
         prints,
         {
             column: tuple(columns[column][i] if column in columns else "" for i in kept)
@@ -122,20 +121,6 @@ def _read(plan: Plan, name: str, data: str, cache: Path, say: Say) -> ImageSet:
             *(f"{name}: '{key}' is left out: {why}" for key, why in bad.items()),
             *(f"{name} has no column '{one}': it has no results by {one}" for one in missing),
         ),
-    )
-
-
-def _masks(table: Table, cache: Path) -> tuple[str, ...]:
-    """A SHA-256 over the mask files of each image; empty where it has none."""
-    by_image: list[dict[str, str]] = [{} for _ in table.keys]
-    for column, paths in table.masks.items():
-        files = {i: file for i, file in enumerate(paths) if file is not None}
-        hashes, _ = hash_files(list(files.values()), cache / "hashes.json", lambda _done, _of: None)
-        for i, content in zip(files, hashes, strict=True):
-            by_image[i][column] = content
-    return tuple(
-        hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest() if one else ""
-        for one in by_image
     )
 
 

@@ -16,8 +16,8 @@ from imil.study.arms import Arm
 from imil.study.checks.leakage import Splits
 from imil.study.plan import Plan
 from imil.study.plan_tables import Reader
-from imil.training.prepared_data import Prepared
 from imil.training.reader_factory import make_reader
+from imil.training.samples.prepared_data import Prepared
 from imil.training.web_reader import check_web_installed
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from imil.cases import Case, Image, Reading, Round
 from imil.errors import NotFound
-from imil.store import Store
+from imil.store import Store, schema_version
 from imil.study.arms import Arm
 from imil.study.figures.figure_inputs import FigureInputs
 from imil.study.phrases import listed
@@ -37,12 +37,12 @@ def case_readings(inputs: FigureInputs) -> list[CaseReading]:
 
 
 def _job_readings(arm: Arm, job: Job) -> list[CaseReading]:
-    if not job.run.store.exists():
+    if schema_version(job.run.store) is None:
         return []
     with closing(Store(job.run.store, readonly=True)) as store:
         readings = []
         for round_ in store.rounds():
-            current = store.newest_readings(round_.id)
+            current = store.current_readings(round_.id)
             for case in store.cases(round_.id):
                 if case.id in current:
                     readings.append(CaseReading(arm, job, round_, case, current[case.id]))

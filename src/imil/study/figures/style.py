@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imil.atomic_files import atomic_write, write_table
+from imil.output_text import html_text
 from imil.study.arms import MIXED, Arm
 
 INK, GREY, LINE, FAINT = "0.13", "0.38", "0.62", "0.9"
@@ -125,6 +126,8 @@ class Drawing:
             metadata = texts | dict.fromkeys(omitted)
             with atomic_write(folder / f"{self.name}.{kind}") as file:
                 self.figure.savefig(file, format=kind, metadata=metadata)
+                if kind == "svg":  # XML has no place for control characters
+                    file.write_text(html_text(file.read_text("utf-8")), encoding="utf-8")
         write_table(folder / f"{self.name}.csv", self.data)
 
 

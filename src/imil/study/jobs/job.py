@@ -28,14 +28,15 @@ from imil.study.jobs.round_readers import job_reader, recorded_readings
 from imil.study.jobs.shortcut_evaluation import evaluate_counterfactual
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import TEST, Job, StudyFolder
-from imil.training.data_share import use_share
-from imil.training.device import resolve_auto
+from imil.terminal_console import TerminalConsole
 from imil.training.fork import fork_run
-from imil.training.planted_data import Mark, plant_training
-from imil.training.prediction_files import write_predictions
-from imil.training.prepared_data import Prepared, prepare, prepare_external
+from imil.training.hardware.device import resolve_auto
+from imil.training.outputs.prediction_files import write_predictions
 from imil.training.run import Run
 from imil.training.run_epochs import Call
+from imil.training.samples.data_share import use_share
+from imil.training.samples.planted_data import Mark, plant_training
+from imil.training.samples.prepared_data import Prepared, prepare, prepare_external
 
 IMAGES_PER_CLASS = 2  # in the figure of heat-maps (paper, Figure 4)
 
@@ -79,7 +80,7 @@ def do(task: Task) -> str:
     plan = read_plan(folder.plan)
     arm = next(arm for arm in plan.rows if arm.id == task.arm)
     job = folder.job(task.arm, task.seed, task.split)
-    return work(folder, plan, arm, job, cache=task.cache, console=Console(file=StringIO()))
+    return work(folder, plan, arm, job, cache=task.cache, console=TerminalConsole(file=StringIO()))
 
 
 def work(

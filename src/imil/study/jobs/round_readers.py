@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 
+from imil.asked_cases import open_cases
 from imil.cases import Case, Reader, Reading
 from imil.readers.replay import Replay
 from imil.readers.simulated import Inverted, RandomSquares
@@ -41,9 +43,9 @@ def job_reader(
         first = None if answers.reader.kind == "web" else _named(answers.reader, arm, job, run)
         if answers.asks == "web":
             with reading_room(run, store, console) as page:
-                yield page if first is None else _replay_then_ask(first, page)
+                yield ReplayThenAsk(first, page) if isinstance(first, Replay) else page
         elif isinstance(first, Replay) and answers.asks:
-            yield _replay_then_ask(first, _named(ReaderSpec.parse(answers.asks), arm, job, run))
+            yield ReplayThenAsk(first, _named(ReaderSpec.parse(answers.asks), arm, job, run))
         else:
             yield first
 
@@ -59,19 +61,30 @@ def _named(spec: ReaderSpec, arm: Arm, job: Job, run: Run) -> Reader:
     )
 
 
-def _replay_then_ask(replayed: Reader, person: Reader) -> Reader:
+@dataclass(frozen=True)
+class ReplayThenAsk:
     """A reader that replays the cases of the file, and asks a person for the others."""
-    assert isinstance(replayed, Replay)
 
-    def both(cases: Sequence[Case]) -> Iterator[Reading]:
-        known = [case for case in cases if replayed.has_reading(case)]
-        unknown = [case for case in cases if not replayed.has_reading(case)]
+    replayed: Replay
+    person: Reader
+
+    def __call__(self, cases: Sequence[Case]) -> Iterator[Reading]:
+        """Readings of the file first."""
+        known, unknown = self._split(cases)
         if known:
-            yield from replayed(known)
+            yield from self.replayed(known)
         if unknown:
-            yield from person(unknown)
+            yield from self.person(unknown)
 
-    return both
+    def open_cases(self, cases: Sequence[Case], readings: Sequence[Reading]) -> list[Case]:
+        """Those that the replay is asked for, then those that the person is asked for."""
+        known, unknown = self._split(cases)
+        replayed = self.replayed.open_cases(known, readings)
+        return [*replayed, *open_cases(self.person, unknown, readings)]
+
+    def _split(self, cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+        known = [case for case in cases if self.replayed.has_reading(case)]
+        return known, [case for case in cases if not self.replayed.has_reading(case)]
 
 
 def _without_reader(folder: StudyFolder, arm: Arm, job: Job) -> Reader:

@@ -221,7 +221,9 @@ class StudyRun:
         """Do a job whose round a person answers, at this terminal or on a page that it links to."""
         bar.stop()
         queue.take(one)
-        self.console.print(f"[bold]{one.job.name}[/bold] needs a reader: {one.arm.reader}.")
+        self.console.print(
+            f"[bold]{escape(one.job.name)}[/bold] needs a reader: {escape(one.arm.reader)}."
+        )
         torch.set_num_threads(self.threads)
         error = work(
             self.folder, self.plan, one.arm, one.job, cache=self.cache, console=self.console
@@ -249,10 +251,10 @@ class StudyRun:
         if not error:
             took = duration(one.job.status["seconds"])
             line = f"{progress}: {one.job.name} done in {took}{self._time_left(queue)}"
-            self.console.print(line, soft_wrap=True)
+            self.console.print(line, markup=False, soft_wrap=True)
             return
         self.failed.append((one, error))
-        line = f"[bold red]Failed:[/bold red] {one.job.name}: {escape(error)}"
+        line = f"[bold red]Failed:[/bold red] {escape(one.job.name)}: {escape(error)}"
         self.console.print(line, highlight=False, soft_wrap=True)
         for other in blocked:
             self.failed.append((other, f"it needs {one.job.name}"))

@@ -9,10 +9,10 @@ from imil.pytorch import CorrectedDataset
 from imil.study.attention_focus import write_focus
 from imil.study.plan_tables import Shortcut
 from imil.study.study_folder import Job
-from imil.training.planted_data import Mark, counterfactual_sets
-from imil.training.prediction_files import write_predictions
-from imil.training.prepared_data import Prepared
+from imil.training.outputs.prediction_files import write_predictions
 from imil.training.run import Run
+from imil.training.samples.planted_data import Mark, counterfactual_sets
+from imil.training.samples.prepared_data import Prepared
 
 MASK = "shortcut"  # its name in the file of the heat-maps' energy
 

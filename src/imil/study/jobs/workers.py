@@ -8,13 +8,16 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from imil.errors import SettingsError
+from imil.safe_path import isolate_children
 from imil.study.jobs.job import Task, do
 
 KILLED = "its process was killed (out of memory?)"
+PACKAGE_PARENT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Workers:
 @contextmanager
 def processes(jobs: int) -> Iterator[Workers]:
     """That number of processes of this machine; they end with the block."""
+    isolate_children()
     pools = [_pool(jobs)]
 
     def submit(task: Task) -> Future[str]:
@@ -81,13 +85,16 @@ def ray_cluster(address: str, threads: int, jobs: int | None) -> Iterator[Worker
         import ray
     except ModuleNotFoundError:
         raise SettingsError("--ray needs Ray: pip install 'imil[ray]'") from None
+    isolate_children()
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-        )
+        # Ray puts the folder that it is started in first on the search path of its workers
+        with chdir(PACKAGE_PARENT):
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"there is no Ray cluster at '{address}' ({str(error).splitlines()[0]}): start one "

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from imil.output_text import csv_value
 from imil.settings import TrainSettings
 from imil.study.arms import Arm
 from imil.study.phrases import count
@@ -201,7 +202,9 @@ class Findings:
     @cached_property
     def _splits(self) -> list[pd.DataFrame]:
         files = [self.study.splits(number) for number in range(self.plan.splits.count)]
-        return [pd.read_csv(file, dtype={"key": str, "split": str}) for file in files]
+        return [
+            pd.read_csv(file, dtype={"split": str}, converters={"key": csv_value}) for file in files
+        ]
 
     @property
     def smallest_test_size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imil.output_text import latex_text
 from imil.study.arms import Arm
 from imil.study.phrases import count
 from imil.study.report.control_comparisons import MAIN
@@ -12,19 +13,6 @@ from imil.study.result_rows import BASE
 from imil.study.statistics import MEASURES
 from imil.study.statistics.verdict import CLAIMS, verdict
 from imil.study.study_folder import TEST
-
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{character: f"\\{character}" for character in "&%$#_"},
-    "−": "$-$",
-    "–": "--",
-    "<": "$<$",
-    ">": "$>$",
-}
 
 
 def latex(findings: Findings) -> str:
@@ -37,9 +25,8 @@ def latex(findings: Findings) -> str:
         rows = {row.measure: row for row in findings.rows(arm.id, MAIN)}
         if rows:
             body += [r"\addlinespace"] * starts_group + _lines(arm, rows)
-    heads = " & ".join(
-        rf"\multicolumn{{2}}{{c}}{{{escape(MEASURES[name].title)}{_unit(name)}}}" for name in MAIN
-    )
+    titles = [f"{latex_text(MEASURES[name].title)}{_unit(name)}" for name in MAIN]
+    heads = " & ".join(rf"\multicolumn{{2}}{{c}}{{{title}}}" for title in titles)
     rules = "".join(rf"\cmidrule(lr){{{2 * i}-{2 * i + 1}}}" for i in range(1, len(MAIN) + 1))
     return "\n".join(
         [
@@ -67,15 +54,6 @@ def latex(findings: Findings) -> str:
     )
 
 
-def escape(text: str) -> str:
-    """The text with the characters escaped that LaTeX would interpret.
-
-    >>> escape("50 % of R&D_1")
-    '50 \\\\% of R\\\\&D\\\\_1'
-    """
-    return "".join(SPECIAL.get(character, character) for character in " ".join(text.split()))
-
-
 def _caption(findings: Findings) -> str:
     text = (
         f"{findings.plan.name}: {findings.test_images}, {_trainings(findings)}. Means with 95 % "
@@ -87,7 +65,7 @@ def _caption(findings: Findings) -> str:
     if not findings.finished:
         done, total = findings.states["done"], len(findings.jobs)
         text += f" Not finished: {done} of {total} trainings are done."
-    return escape(text)
+    return latex_text(text)
 
 
 def _trainings(findings: Findings) -> str:
@@ -104,16 +82,16 @@ def _unit(measure: str) -> str:
 
 
 def _lines(arm: Arm, rows: dict[str, Row]) -> list[str]:
-    first, second = [escape(arm.title)], [""]
+    first, second = [latex_text(arm.title)], [""]
     for measure in MAIN:
         row = rows[measure]
-        first.append(escape(plain(measure, row.mean)))
+        first.append(latex_text(plain(measure, row.mean)))
         second.append(_interval(plain(measure, row.low), plain(measure, row.high)))
         if arm.id == BASE or verdict(row) == "not measured":
             first.append("--")
             second.append("")
             continue
-        delta = escape(signed(measure, row.diff))
+        delta = latex_text(signed(measure, row.diff))
         bold = verdict(row) in CLAIMS
         first.append(rf"\textbf{{{delta}}}" if bold else delta)
         second.append(_interval(signed(measure, row.diff_low), signed(measure, row.diff_high)))
@@ -121,4 +99,4 @@ def _lines(arm: Arm, rows: dict[str, Row]) -> list[str]:
 
 
 def _interval(low: str, high: str) -> str:
-    return rf"{{\scriptsize [{escape(low)}, {escape(high)}]}}"
+    return rf"{{\scriptsize [{latex_text(low)}, {latex_text(high)}]}}"

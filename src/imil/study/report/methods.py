@@ -9,11 +9,12 @@ from imil.readers.simulated import EVEN_SHARE
 from imil.readers.spec import ReaderSpec
 from imil.round_settings import most_cases
 from imil.settings import TrainSettings
-from imil.study.arms import CONTROL_TITLES, Kind
+from imil.study.arms import Kind
 from imil.study.phrases import count, listed
 from imil.study.report.findings import MASKS, Findings
 from imil.study.report.methods_shortcut import shortcut_sentences
 from imil.study.report.methods_statistics import statistics_sentences
+from imil.study.report.methods_treatments import treatment_sentences
 
 ARMS: dict[Kind, str] = {
     "baseline": "a baseline, trained without any of the following",
@@ -208,26 +209,7 @@ def _arms(findings: Findings) -> Iterator[str]:
             "unchanged. They show the effect of these cases without the reader's judgement: "
             f"{'; '.join(controls)}."
         )
-    yield from _treatments(findings)
-
-
-def _treatments(findings: Findings) -> Iterator[str]:
-    """What else was done with the readings, and with which controls."""
-    for one in findings.plan.treatments:
-        what = "" if one.text == one.name else f" ({one.text})"
-        sentence = (
-            f"The treatment {one.name}{what} of imil was applied with the readings of the arm IMIL "
-            f"({findings.plan.readers[0].name})"
-        )
-        controls = [CONTROL_TITLES[name] for name in one.controls]
-        yield (
-            f"{sentence}, and as controls with {listed(controls)}." if controls else f"{sentence}."
-        )
-        if one.without_shortcut:
-            yield (
-                "It was also tried where no shortcut was planted, with a round of its own, to see "
-                "what it costs."
-            )
+    yield from treatment_sentences(findings)
 
 
 def _software(findings: Findings) -> Iterator[str]:

@@ -6,13 +6,13 @@ of the closed share excludes zero, and that of none of its controls does.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 
 from imil.errors import DataError
+from imil.json_files import read_json
 from imil.study.arms import Arm
 from imil.study.phrases import count, listed
 from imil.study.report.findings import Findings, Row
@@ -258,7 +258,7 @@ def _rounds_of(path: Path) -> list[str]:
     Raises: DataError: the file is damaged.
     """
     try:
-        return [str(one["sentence"]) for one in json.loads(path.read_text("utf-8"))]
+        return [str(one["sentence"]) for one in read_json(path, "do the job again")]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} cannot be read: do the job again") from error
 

@@ -10,8 +10,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from imil.cases import Reading
-from imil.store import Store, audit, invitations, name_round, room_queries
+from imil.store import Store, audit, invitations, name_round, round_state
 from imil.store.invitations import Invitation
+from imil.store.round_waiting import waiting
 from imil.web.routes.reading import find_round, result, round_summaries, training
 from imil.web.schemas import (
     ERROR_RESPONSES,
@@ -66,9 +67,12 @@ def invite(given: InvitationRequest, request: Request) -> NewLink:
 
 @router.delete("/invitations/{invitation}")
 def revoke(invitation: InvitationId, request: Request) -> Done:
-    """Revoke a link and end its sessions."""
+    """Revoke a link and end its sessions; a round that waited for this reader alone closes."""
     store, visitor = store_of(request), require_owner(request)
     invitations.revoke(store, visitor.run, invitation, by=visitor.name)
+    for round_ in store.rounds(visitor.run):
+        if round_.state == "open":
+            round_state.close_if_over(store, round_, at_page=True)
     return Done()
 
 
@@ -76,11 +80,18 @@ def revoke(invitation: InvitationId, request: Request) -> Done:
 def close(epoch: Epoch, _body: EmptyRequest, request: Request) -> RoundStateResponse:
     """Close a round, even if readers have not finished; unread cases stay unchanged."""
     store, visitor = store_of(request), require_owner(request)
-    summary = find_round(store, visitor, epoch)
-    read = len(room_queries.readings(store, summary["id"]))
-    detail = f"by the owner, {read} of {summary['cases']} cases read"
-    room_queries.close(store, visitor, summary["id"], epoch, detail)
-    return RoundStateResponse(state=find_round(store, visitor, epoch)["state"])
+    round_id = find_round(store, visitor, epoch)["id"]
+    state = round_state.close(store, visitor.run, epoch, round_id, by=visitor.name)
+    return RoundStateResponse(state=state)
+
+
+@router.post("/rounds/{epoch}/reopen")
+def reopen(epoch: Epoch, _body: EmptyRequest, request: Request) -> RoundStateResponse:
+    """Open a closed round again; 409 once the training has applied it."""
+    store, visitor = store_of(request), require_owner(request)
+    round_id = find_round(store, visitor, epoch)["id"]
+    state = round_state.reopen(store, visitor.run, epoch, round_id, by=visitor.name)
+    return RoundStateResponse(state=state)
 
 
 @router.get("/audit")
@@ -99,28 +110,36 @@ def _round(
 ) -> LobbyRound:
     """A round with every reader who is invited or has read in it."""
     round_id = name_round(run, summary.epoch)
-    newest_readings: dict[str, dict[str, Reading]] = defaultdict(dict)
+    of_readers: dict[str, dict[str, Reading]] = defaultdict(dict)
     for reading in store.readings(round_id):
-        newest_readings[reading.reader][reading.case] = reading  # the newest of each case
+        of_readers[reading.reader][reading.case] = reading  # the newest of each case
+    still = waiting(store, round_id)
     invited_names = [
         invitation.name
         for invitation in all_invitations
         if invitation.kind == "reader" and invitation.good
     ]
     readers = [
-        _reader(name, list(newest_readings[name].values()), last_seen.get(name))
-        for name in dict.fromkeys([*invited_names, *sorted(newest_readings)])
+        ReaderProgress(
+            name=name,
+            read=len(of_readers[name]),
+            seconds_median=_median([one.seconds for one in of_readers[name].values()]),
+            last_seen=last_seen.get(name),
+            finished=name in still.finished,
+        )
+        for name in dict.fromkeys([*invited_names, *sorted(of_readers)])
     ]
     fields = {"id", "number", "epoch", "state", "cases"}
-    return LobbyRound(**summary.model_dump(include=fields), readers=readers)
-
-
-def _reader(name: str, readings: list[Reading], last_seen: str | None) -> ReaderProgress:
-    seconds = [reading.seconds for reading in readings]
-    seconds_median = median(seconds) if seconds else None
-    return ReaderProgress(
-        name=name, read=len(readings), seconds_median=seconds_median, last_seen=last_seen
+    return LobbyRound(
+        **summary.model_dump(include=fields),
+        readers=readers,
+        waits_for="" if still.over or summary.state != "open" else str(still),
+        merged=[] if summary.state == "open" else round_state.merged_lines(store, round_id),
     )
+
+
+def _median(seconds: list[float]) -> float | None:
+    return median(seconds) if seconds else None
 
 
 def _invitationinfo(invitation: Invitation) -> InvitationInfo:

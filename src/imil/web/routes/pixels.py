@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
@@ -23,9 +23,10 @@ from imil.store import Store, room_queries
 from imil.store.invitations import Visitor
 from imil.store.room_queries import Packed, Which
 from imil.web.schemas import ERROR_RESPONSES, Epoch, Number
+from imil.web.shared_films import SharedFilms, pieces
 from imil.web.sign_in import current_visitor, store_of
 
-CACHE_FOREVER = "private, max-age=31536000, immutable"
+NO_STORE = "no-store"  # films outlive no session: the page keeps them in its memory alone
 MAX_LIST_LENGTH = 6 * MAX_SIDE * MAX_SIDE  # characters of a list of squares
 Responses = dict[int | str, dict[str, Any]]
 RAW: Responses = {
@@ -44,15 +45,13 @@ router = APIRouter(prefix="/api", tags=["pixels"], responses=ERROR_RESPONSES)
 def image(sha256: Sha256, request: Request) -> Response:
     """The pixels of an image, row by row, little-endian."""
     store, visitor = store_of(request), current_visitor(request)
-    if is_cached(request, sha256):
-        # permission was checked when the browser loaded these pixels
-        return Response(
-            status_code=304, headers={"ETag": f'"{sha256}"', "Cache-Control": CACHE_FOREVER}
-        )
-    pixels = room_queries.image(store, visitor.run, sha256)
+    films: SharedFilms = request.app.state.films
+    run = visitor.run
+    pixels = films.get((run, sha256), lambda: room_queries.image(store, run, sha256))
     if pixels is None:
         raise NotFound(f"the store has no image {sha256[:12]}…")
-    return pixel_response(request, pixels, sha256)
+    request.app.state.opened_films.record(store, visitor, sha256)
+    return pixel_response(request, pixels)
 
 
 @router.get(
@@ -65,7 +64,7 @@ def heat_map(epoch: Epoch, number: Number, which: Which, request: Request) -> Re
     if not case["shown"]:
         raise HTTPException(403, "Select your squares first: the prediction is shown after that.")
     pixels = room_queries.heat_map(store, case["id"], which)
-    return pixel_response(request, pixels, f"{epoch}-{number}-{which}-{case['image'][:16]}")
+    return pixel_response(request, pixels)
 
 
 @router.get("/rounds/{epoch}/cases/{number}/preview", responses=PNG, response_class=Response)
@@ -111,19 +110,14 @@ def preview_response(model_view: NDArray[np.uint8], grid: Grid, squares: str) ->
     return Response(file.getvalue(), media_type="image/png")
 
 
-def pixel_response(request: Request, packed: Packed, tag: str) -> Response:
-    """The deflated array of the store; inflated for a client that does not accept deflate."""
-    headers = {"Cache-Control": CACHE_FOREVER, "ETag": f'"{tag}"', "Vary": "Accept-Encoding"}
-    if is_cached(request, tag):
-        return Response(status_code=304, headers=headers)
-    data = packed.data
-    if "deflate" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "deflate"
-    else:
-        data = zlib.decompress(data)
-    return Response(data, media_type="application/octet-stream", headers=headers)
+def pixel_response(request: Request, packed: Packed, cache: str = NO_STORE) -> Response:
+    """The deflated array of the store; inflated for a client that does not accept deflate.
 
-
-def is_cached(request: Request, tag: str) -> bool:
-    """Whether the browser has it already."""
-    return f'"{tag}"' in request.headers.get("if-none-match", "")
+    It is sent as fast as the browser takes it, and held in memory once for all browsers.
+    """
+    headers = {"Cache-Control": cache, "Vary": "Accept-Encoding"}
+    if "deflate" not in request.headers.get("accept-encoding", ""):
+        data = zlib.decompress(packed.data)
+        return Response(data, media_type="application/octet-stream", headers=headers)
+    headers |= {"Content-Encoding": "deflate", "Content-Length": str(len(packed.data))}
+    return StreamingResponse(pieces(packed), media_type="application/octet-stream", headers=headers)

@@ -35,6 +35,7 @@ from imil.web.sign_in import current_visitor
 
 FILM = Path(__file__).parents[1] / "practice.jpg"  # the finding lies in squares 7 and 11
 FINDING = [7, 11]  # squares
+CACHE_FOREVER = "private, max-age=31536000, immutable"  # the film shows no patient
 VIEW_SIZE = 224  # pixels of the model's view
 GRID = Grid(4, 4)
 CLASS_NAMES = ["normal", "tuberculosis"]
@@ -53,7 +54,7 @@ def practice(request: Request) -> RoundResponse:
     current_visitor(request)
     film = _packed_film()
     tag = hashlib.sha256(film.data).hexdigest()[:16]
-    base = f"/api/practice/{tag}"
+    base = f"api/practice/{tag}"
     row = {"shape": film.shape, "dtype": film.dtype} | _value_range()
     maps = HeatMaps(
         predicted=f"{base}/predicted", true=f"{base}/true", height=VIEW_SIZE, width=VIEW_SIZE
@@ -86,14 +87,14 @@ def practice(request: Request) -> RoundResponse:
 def film(tag: str, request: Request) -> Response:
     """The practice film, uint8."""
     current_visitor(request)
-    return pixel_response(request, _packed_film(), f"film-{_hex_digits(tag)}")
+    return pixel_response(request, _packed_film(), CACHE_FOREVER)
 
 
 @router.get("/practice/{tag}/{which}", responses=RAW, response_class=Response)
 def heat_map(tag: str, which: Which, request: Request) -> Response:
     """A heat-map of the practice film."""
     current_visitor(request)
-    return pixel_response(request, _packed_heat_map(which), f"{which}-{_hex_digits(tag)}")
+    return pixel_response(request, _packed_heat_map(which), CACHE_FOREVER)
 
 
 @router.get("/rounds/practice/cases/1/preview", responses=PNG, response_class=Response)
@@ -131,8 +132,3 @@ def _packed_heat_map(which: Which) -> Packed:
 
 def _value_range() -> dict[str, Any]:
     return {"low": int(_pixels().min()), "high": int(_pixels().max())}
-
-
-def _hex_digits(tag: str) -> str:
-    """Only the hexadecimal digits of the tag, which are safe in a header."""
-    return "".join(letter for letter in tag[:16] if letter in "0123456789abcdef")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import StoreError
-from imil.store import Store, invitations, room_queries
+from imil.store import Store, invitations, room_queries, round_state
 from imil.store.clock import now
 from imil.store.invitations import Visitor
 from imil.store.room_queries import FirstLook
+from imil.store.round_waiting import waiting
 from imil.store.run_progress import Progress
 from imil.web.case_schemas import case_response, opinion, round_response
 from imil.web.routes.pixels import find_case
 from imil.web.schemas import (
     ERROR_RESPONSES,
-    EmptyRequest,
     Epoch,
+    FinishRequest,
     FirstLookRequest,
     Id,
     Number,
@@ -28,8 +28,8 @@ from imil.web.schemas import (
     ReadingRequest,
     ReadingStored,
     Result,
+    RoundFinished,
     RoundResponse,
-    RoundStateResponse,
     RoundSummary,
     Session,
     TrainingStatus,
@@ -68,7 +68,7 @@ def get_round(epoch: Epoch, request: Request) -> RoundResponse:
     blind = Progress(store).protocol(visitor.run) == "blind-first"
     own_readings = room_queries.readings(store, summary["id"], visitor.name)
     first_looks = room_queries.looks(store, summary["id"], visitor.name) if blind else {}
-    names = _class_names(store, visitor.run)
+    names = class_names(store, visitor.run)
     cases = room_queries.cases(store, summary["id"])
     responses = [
         case_response(
@@ -96,7 +96,7 @@ def first_look(
     squares = RoundSettings.from_dict(case["settings"]).grid.check(given.squares)
     new_look = FirstLook(look, case["id"], visitor.name, squares, given.seconds)
     room_queries.add_look(store, visitor, case, new_look)
-    return OpinionRevealed(opinion=opinion(case, epoch, _class_names(store, visitor.run)))
+    return OpinionRevealed(opinion=opinion(case, epoch, class_names(store, visitor.run)))
 
 
 @router.put("/rounds/{epoch}/cases/{number}/readings/{reading}")
@@ -124,31 +124,37 @@ def add_reading(
 
 
 @router.post("/rounds/{epoch}/finish")
-def finish(epoch: Epoch, _body: EmptyRequest, request: Request) -> RoundStateResponse:
-    """Close the round, if all its cases are read by every reader who has started."""
+def finish(epoch: Epoch, given: FinishRequest, request: Request) -> RoundFinished:
+    """Finish the visitor's own reading; the last one of those that it waits for closes the round.
+
+    428 if every case is skipped, until the request says that this is meant.
+    """
     store, visitor = store_of(request), current_visitor(request)
     summary = find_round(store, visitor, epoch)
-    if summary["state"] == "open":
-        _check_all_read(store, visitor, summary)
-        _check_others_finished(store, visitor, summary)
-        detail = f"{summary['cases']} of {summary['cases']} cases read"
-        room_queries.close(store, visitor, summary["id"], epoch, detail)
-    return RoundStateResponse(state=find_round(store, visitor, epoch)["state"])
+    done = round_state.finish(
+        store, visitor.run, epoch, summary["id"], visitor.name, skips_all=given.skips_all
+    )
+    return RoundFinished(state=done.state, waits_for=done.waiting.count)
 
 
 def round_summaries(store: Store, visitor: Visitor) -> list[RoundSummary]:
     """The rounds of the visitor's run, numbered from 1."""
-    return [
-        RoundSummary(
-            id=str(row["epoch"]),
-            number=number,
-            epoch=row["epoch"],
-            state=row["state"],
-            cases=row["cases"],
-            read=row["read"],
-        )
-        for number, row in enumerate(room_queries.rounds(store, visitor.run, visitor.name), start=1)
-    ]
+    rows = room_queries.rounds(store, visitor.run, visitor.name)
+    return [_summary(store, visitor, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def _summary(store: Store, visitor: Visitor, number: int, row: room_queries.Row) -> RoundSummary:
+    still = waiting(store, row["id"]) if row["state"] == "open" else None
+    return RoundSummary(
+        id=str(row["epoch"]),
+        number=number,
+        epoch=row["epoch"],
+        state=row["state"],
+        cases=row["cases"],
+        read=row["read"],
+        finished=still is None or visitor.name in still.finished,
+        waits_for=0 if still is None else still.count,
+    )
 
 
 def find_round(store: Store, visitor: Visitor, epoch: int) -> room_queries.Row:
@@ -173,39 +179,7 @@ def result(store: Store, run: str) -> Result | None:
     return Result(before=results[0][1], after=results[-1][1])
 
 
-def _class_names(store: Store, run: str) -> list[str]:
+def class_names(store: Store, run: str) -> list[str]:
+    """The names of the run's classes."""
     names: list[str] = next(row["class_names"] for row in store.runs() if row["name"] == run)
     return names
-
-
-def _check_all_read(store: Store, visitor: Visitor, summary: room_queries.Row) -> None:
-    own_readings = room_queries.readings(store, summary["id"], visitor.name)
-    unread = [
-        case["number"]
-        for case in room_queries.cases(store, summary["id"])
-        if case["id"] not in own_readings
-    ]
-    if unread:
-        numbers = ", ".join(map(str, unread[:10])) + (" …" if len(unread) > 10 else "")
-        word = "case" if len(unread) == 1 else "cases"
-        raise HTTPException(409, f"You have not read {word} {numbers}: read or skip them first.")
-
-
-def _check_others_finished(store: Store, visitor: Visitor, summary: room_queries.Row) -> None:
-    """Raises: HTTPException: another reader has started and would lose the remaining cases."""
-    invited = invitations.invitations(store, visitor.run)
-    active_readers = {one.name for one in invited if one.good and one.kind == "reader"}
-    read_counts: dict[str, Any] = room_queries.read_by(store, summary["id"])
-    unfinished = [
-        name
-        for name in active_readers - {visitor.name}
-        if read_counts.get(name, summary["cases"]) < summary["cases"]
-    ]
-    if unfinished:
-        count = len(unfinished)
-        others = "another reader is" if count == 1 else f"{count} other readers are"
-        raise HTTPException(
-            409,
-            f"Your readings are stored, but {others} still reading: the round closes when the "
-            "last one finishes, or when the owner closes it.",
-        )

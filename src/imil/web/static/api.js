@@ -1,11 +1,12 @@
-// The server's API: types of its JSON, and functions that call it.
+// The server's API: types of its JSON, and functions that call it. Paths are relative to the page,
+// which a proxy may serve under a prefix.
 
 /** @typedef {import("./grid_geometry.js").Grid} Grid */
 /** @typedef {"open" | "closed" | "applied"} RoundState */
 /** @typedef {"focus" | "skip" | "wrong label" | "not assessable"} Verdict */
 
 /** @typedef {{id: string, number: number, epoch: number, state: RoundState, cases: number,
- *   read: number}} RoundLine */
+ *   read: number, finished?: boolean, waitsFor?: number}} RoundLine */
 /** @typedef {{state: "running" | "waiting" | "finished" | "gone", epoch: number | null,
  *   epochs: number | null}} Training */
 /** @typedef {Partial<Record<"accuracy" | "auroc" | "ece", number | null>>} Scores */
@@ -67,16 +68,36 @@
  * @property {number[]} [answer] practice only: the squares of the lesion
  */
 /** @typedef {{name: string, read: number, secondsMedian: number | null,
- *   lastSeen: string | null}} ReaderLine */
+ *   lastSeen: string | null, finished: boolean}} ReaderLine */
 /** @typedef {{id: string, name: string, kind: string, created: string, expires: string | null,
  *   revoked: string | boolean | null, used: string | boolean | null}} Invitation */
 /** @typedef {object} Lobby
  * @property {string} run
  * @property {Training} training
  * @property {Result | null} result
- * @property {(RoundLine & {readers: ReaderLine[]})[]} rounds
+ * @property {{id: string, number: number, epoch: number, state: RoundState, cases: number,
+ *   waitsFor: string, merged: string[], readers: ReaderLine[]}[]} rounds
  * @property {Invitation[]} invitations
  */
+
+/** @typedef {object} Answer
+ * @property {string} reader
+ * @property {StoredReading | null} reading
+ * @property {{squares: number[], seconds: number, created: string} | null} firstLook
+ * @property {number} changes
+ */
+/** @typedef {object} ResultCase
+ * @property {number} number
+ * @property {string} labelName
+ * @property {string} predictedName
+ * @property {number} confidence in [0, 1]
+ * @property {number} height
+ * @property {number} width
+ * @property {Answer[]} answers
+ * @property {StoredReading | null} used what training uses; null while the round is open
+ */
+/** @typedef {{number: number, epoch: number, state: RoundState, rule: string, grid: Grid,
+ *   readers: string[], cases: ResultCase[]}} Results */
 
 /** A failed request, with a message for the reader. Status 0: the server was not reached. */
 export class ApiError extends Error {
@@ -131,14 +152,14 @@ async function errorDetail(response) {
 }
 
 /** @param {string} round @param {number} number */
-const casePath = (round, number) => `/api/rounds/${encodeURIComponent(round)}/cases/${number}`;
+const casePath = (round, number) => `api/rounds/${encodeURIComponent(round)}/cases/${number}`;
 
 export const api = {
-  session: () => /** @type {Promise<Session>} */ (call("GET", "/api/session")),
+  session: () => /** @type {Promise<Session>} */ (call("GET", "api/session")),
   /** @param {string} id */
   round: (id) =>
-    /** @type {Promise<Round>} */ (call("GET", `/api/rounds/${encodeURIComponent(id)}`)),
-  practice: () => /** @type {Promise<Round>} */ (call("GET", "/api/practice")),
+    /** @type {Promise<Round>} */ (call("GET", `api/rounds/${encodeURIComponent(id)}`)),
+  practice: () => /** @type {Promise<Round>} */ (call("GET", "api/practice")),
   /** @param {string} round @param {number} number @param {string} id
    * @param {{squares: readonly number[], seconds: number}} look */
   firstLook: (round, number, id, look) =>
@@ -151,22 +172,37 @@ export const api = {
   previewUrl: (round, number, squares) =>
     `${casePath(round, number)}/preview?squares=${squares.join(",")}`,
   /** @param {string} round */
-  learnedUrl: (round) => `/api/rounds/${encodeURIComponent(round)}/learned`,
-  /** @param {string} round */
-  finish: (round) => call("POST", `/api/rounds/${encodeURIComponent(round)}/finish`, {}),
-  lobby: () => /** @type {Promise<Lobby>} */ (call("GET", "/api/lobby")),
+  learnedUrl: (round) => `api/rounds/${encodeURIComponent(round)}/learned`,
+  /** @param {string} round @param {boolean} skipsAll whether the reader was asked, and skips every case
+   * @throws {ApiError} 428: every case is skipped, and the reader was not asked */
+  finish: (round, skipsAll = false) =>
+    /** @type {Promise<{state: RoundState, waitsFor: number}>} */ (
+      call("POST", `api/rounds/${encodeURIComponent(round)}/finish`, { skipsAll })
+    ),
+  lobby: () => /** @type {Promise<Lobby>} */ (call("GET", "api/lobby")),
   /** @param {string} name @param {number} days */
   invite: (name, days) =>
     /** @type {Promise<{link: string, name: string, expires: string}>} */ (
-      call("POST", "/api/invitations", { name, days })
+      call("POST", "api/invitations", { name, days })
     ),
   /** @param {string} id */
-  revoke: (id) => call("DELETE", `/api/invitations/${encodeURIComponent(id)}`),
+  renew: (id) =>
+    /** @type {Promise<{link: string, name: string, expires: string}>} */ (
+      call("POST", `api/invitations/${encodeURIComponent(id)}/renewal`, {})
+    ),
+  /** @param {string} id */
+  revoke: (id) => call("DELETE", `api/invitations/${encodeURIComponent(id)}`),
   /** @param {string} round */
-  close: (round) => call("POST", `/api/rounds/${encodeURIComponent(round)}/close`, {}),
+  close: (round) => call("POST", `api/rounds/${encodeURIComponent(round)}/close`, {}),
+  /** @param {string} round */
+  results: (round) => /** @type {Promise<Results>} */ (call("GET", `api/rounds/${encodeURIComponent(round)}/results`)),
+  csvUrl: "api/readings.csv",
+  /** @param {string} round */
+  reopen: (round) => call("POST", `api/rounds/${encodeURIComponent(round)}/reopen`, {}),
   audit: () =>
     /** @type {Promise<{at: string, who: string, what: string, detail: string}[]>} */ (
-      call("GET", "/api/audit")
+      call("GET", "api/audit")
     ),
-  signOut: () => call("POST", "/api/sign-out", {}),
+  lock: () => call("POST", "api/lock", {}),
+  signOut: () => call("POST", "api/sign-out", {}),
 };

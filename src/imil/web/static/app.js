@@ -11,6 +11,7 @@ import { AnswerHistory } from "./answer_history.js";
 import { PAUSE } from "./answer_gate.js";
 import { Outbox } from "./outbox.js";
 import { openLocalStore } from "./local_store.js";
+import { watchIdle } from "./idle_timer.js";
 
 /** @typedef {import("./api.js").Session} Session */
 /** @typedef {import("./api.js").Round} Round */
@@ -22,6 +23,7 @@ const lazyModules = {
   practice: () => import("./pages/practice.js"),
   review: () => import("./pages/review.js"),
   finished: () => import("./pages/finished.js"),
+  results: () => import("./pages/results.js"),
 };
 
 const POLL_INTERVAL = 10000; // ms between polls of the session
@@ -130,6 +132,10 @@ export class App {
     if (this.session.kind === "owner" && (!page || page === "lobby")) {
       const { LobbyPage } = await lazyModules.lobby();
       return this.#showPage(new LobbyPage(this));
+    }
+    if (this.session.kind === "owner" && page === "results" && id) {
+      const { resultsPage } = await lazyModules.results();
+      return this.#showPage(await resultsPage(this, id));
     }
     if (page === "instructions") return this.#showPage(instructionsPage(this, () => this.#startReading()));
     if (page === "practice") return this.#showPractice();
@@ -276,6 +282,7 @@ async function start() {
   const root = /** @type {Element} */ (document.querySelector("#app"));
   try {
     const app = new App(await api.session(), root);
+    watchIdle(app);
     await app.route();
     setTimeout(() => void app.prefetchModules(), 1500);
   } catch (error) {

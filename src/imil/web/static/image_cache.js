@@ -59,7 +59,8 @@ export class ImageCache {
     /** @type {Promise<Loaded>} */
     const film = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
     film.catch(() => this.#images.delete(image.url)); // so that the next call tries again
-    this.#worker.postMessage({ id, image });
+    // a worker takes relative addresses from its own
+    this.#worker.postMessage({ id, image: { ...image, url: new URL(image.url, document.baseURI).href } });
     return film;
   }
 }

@@ -7,6 +7,8 @@ export class LocalStore {
   #memory = new Map();
   /** Whether entries outlive the tab. */
   persistent = true;
+  /** Whether nothing is stored any more, as after signing out. */
+  closed = false;
 
   /** @param {string} scope reader and run */
   constructor(scope) {
@@ -26,6 +28,7 @@ export class LocalStore {
 
   /** @param {string} key @param {unknown} value */
   set(key, value) {
+    if (this.closed) return;
     const text = JSON.stringify(value);
     try {
       localStorage.setItem(this.prefix + key, text);
@@ -72,6 +75,11 @@ function storedKeys() {
   } catch {
     return [];
   }
+}
+
+/** Deletes every draft, unsent reading and preference of the reading room in this browser. */
+export function clearLocalStores() {
+  for (const key of storedKeys().filter((name) => name.startsWith("imil:"))) localStorage.removeItem(key);
 }
 
 /** The entries of one reader of one run. @param {{run: string, name: string, kind: string}} session */

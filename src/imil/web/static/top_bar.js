@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { clock, fill, h, plural } from "./dom.js";
+import { clearLocalStores } from "./local_store.js";
 import { answerText } from "./reading_state.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -102,7 +103,10 @@ function rejectionMessage(app, { key, round, number, sentence, body }) {
 /** @param {App} app */
 async function signOut(app) {
   const { pendingCount } = app.outbox;
-  if (pendingCount && !confirm(`${plural(pendingCount, "reading")} not sent yet. Unsent readings stay in this browser and are sent when you sign in again. Sign out?`)) return;
+  const unsent = pendingCount ? `${plural(pendingCount, "reading")} not sent yet will be lost. ` : "";
+  if (!confirm(`${unsent}Signing out clears this browser: to come back you need a new link from the study lead. Sign out?`)) return;
   await api.signOut().catch(() => null);
-  location.assign("/");
+  app.localStore.closed = true; // a page that is left saves its draft
+  clearLocalStores(); // over http the browser ignores Clear-Site-Data
+  location.assign("./");
 }

@@ -14,6 +14,7 @@ export class LobbyPage extends HTMLElement {
   #app;
   #live = h("div", { class: "live" });
   #links = h("div", { class: "links" });
+  #newLink = h("div", { class: "link", role: "status" });
   #error = h("p", { class: "message", role: "alert" });
   #timer = 0;
   #last = "";
@@ -74,10 +75,20 @@ export class LobbyPage extends HTMLElement {
         h("h2", {}, `Round ${round.number}`),
         h("span", { class: "dim" }, `after epoch ${round.epoch} · ${plural(round.cases, "case")}`),
         h("span", { class: `badge ${round.state}` }, round.state),
-        round.state === "open" && h("span", { class: "row" }, h("button", { type: "button", onclick: () => this.#app.go("#/read") }, "Read this round"), h("button", { type: "button", onclick: () => void this.#close(round) }, "Close the round")),
+        h("span", { class: "row" }, ...this.#buttons(round)),
       ),
+      round.state === "open" && h("p", { class: "dim" }, round.waitsFor ? `Waits for ${round.waitsFor}.` : "Waits for nobody: it closes when a reader finishes, or when you close it."),
       round.readers.length ? readers(round) : h("p", { class: "dim" }, "No reader has opened this round yet."),
+      round.merged.length > 0 && mergedAnswers(round.merged),
     );
+  }
+
+  /** @param {Lobby["rounds"][number]} round */
+  #buttons(round) {
+    const button = (/** @type {string} */ text, /** @type {() => void} */ onclick) => h("button", { type: "button", onclick }, text);
+    const results = button("All answers", () => this.#app.go(`#/results/${round.id}`));
+    if (round.state === "open") return [results, button("Read this round", () => this.#app.go("#/read")), button("Close the round", () => void this.#close(round))];
+    return round.state === "closed" ? [results, button("Reopen the round", () => void this.#reopen(round))] : [results];
   }
 
   /** @param {Lobby} lobby */
@@ -89,7 +100,12 @@ export class LobbyPage extends HTMLElement {
         h("th", { scope: "row" }, invitation.name),
         h("td", {}, invitation.kind),
         h("td", {}, linkState(invitation)),
-        h("td", {}, !invitation.revoked && invitation.kind === "reader" && h("button", { type: "button", class: "quiet", onclick: () => void this.#revoke(invitation) }, "Revoke")),
+        h(
+          "td",
+          {},
+          invitation.kind === "reader" && h("button", { type: "button", class: "quiet", onclick: () => void this.#renew(invitation) }, "New link"),
+          !invitation.revoked && h("button", { type: "button", class: "quiet", onclick: () => void this.#revoke(invitation) }, "Revoke"),
+        ),
       ),
     );
     return table(["Name", "Kind", "Link", ""], rows);
@@ -98,7 +114,7 @@ export class LobbyPage extends HTMLElement {
   #form() {
     const name = h("input", { id: "invite-name", required: true, maxlength: 80, autocomplete: "off", placeholder: "Dr. Lee" });
     const days = h("input", { id: "invite-days", type: "number", min: 1, max: 365, value: 30, required: true });
-    const output = h("div", { class: "link", role: "status" });
+    const output = this.#newLink;
     const send = async (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       try {
@@ -126,14 +142,27 @@ export class LobbyPage extends HTMLElement {
 
   /** @param {Lobby["rounds"][number]} round */
   async #close(round) {
-    if (!confirm(`Close round ${round.number}? Cases without a reading count as skipped, and training continues.`)) return;
+    const waits = round.waitsFor ? ` It still waits for ${round.waitsFor}.` : "";
+    if (!confirm(`Close round ${round.number}?${waits} Cases without a reading count as skipped, and training continues.`)) return;
     await this.#runAction(() => api.close(round.id));
+  }
+
+  /** @param {Lobby["rounds"][number]} round */
+  async #reopen(round) {
+    if (!confirm(`Reopen round ${round.number}? Every reader has to finish it again.`)) return;
+    await this.#runAction(() => api.reopen(round.id));
   }
 
   /** @param {{id: string, name: string}} invitation */
   async #revoke({ id, name }) {
     if (!confirm(`Revoke the link of ${name}? It stops working immediately, also in open browsers.`)) return;
     await this.#runAction(() => api.revoke(id));
+  }
+
+  /** @param {{id: string, name: string}} invitation */
+  async #renew({ id, name }) {
+    if (!confirm(`Make a new link for ${name}? The old one stops working immediately, also in open browsers.`)) return;
+    await this.#runAction(async () => fill(this.#newLink, ...newLinkFields(name, (await api.renew(id)).link)));
   }
 
   /** @param {() => Promise<unknown>} command */
@@ -154,17 +183,22 @@ export class LobbyPage extends HTMLElement {
 
 /** @param {Lobby["rounds"][number]} round */
 function readers({ readers: readerLines, cases }) {
-  const rows = readerLines.map(({ name, read, secondsMedian, lastSeen }) =>
+  const rows = readerLines.map(({ name, read, secondsMedian, lastSeen, finished }) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, name),
-      h("td", {}, h("progress", { max: cases, value: read, "aria-label": `Read by ${name}` }), ` ${read} of ${cases}`),
+      h("td", {}, h("progress", { max: cases, value: read, "aria-label": `Read by ${name}` }), ` ${read} of ${cases} `, finished && h("span", { class: "badge" }, "finished")),
       h("td", {}, secondsMedian === null ? "" : `${minutes(secondsMedian)} min`),
       h("td", {}, lastSeen ? formatDate(lastSeen) : "not yet"),
     ),
   );
   return table(["Reader", "Read", "Time per case", "Last seen"], rows);
+}
+
+/** @param {string[]} lines one for each case in which somebody's answer is not what training uses */
+function mergedAnswers(lines) {
+  return h("details", {}, h("summary", {}, `Merged answers: ${plural(lines.length, "case")} with different answers`), h("ul", { class: "merged" }, ...lines.map((line) => h("li", {}, line))));
 }
 
 /** @param {string[]} heads @param {HTMLElement[]} rows */

@@ -56,8 +56,9 @@ async function finishRound(app, round, button, errorText) {
   if (app.outbox.pendingCount > 0) app.outbox.sendNow();
   try {
     if (!(await allSent(app))) throw new Error(`${plural(app.outbox.pendingCount, "reading")} not sent yet. Unsent readings are saved in this browser: finish when the connection is back.`);
-    await api.finish(round.id);
-    round.state = "closed";
+    const done = await finishOrAsk(round.id);
+    if (!done) return void (button.disabled = false);
+    round.state = done.state;
     app.go("#/finished");
   } catch (error) {
     const { status } = /** @type {import("../api.js").ApiError} */ (error);
@@ -67,6 +68,17 @@ async function finishRound(app, round, button, errorText) {
     }
     errorText.textContent = /** @type {Error} */ (error).message;
     button.disabled = false;
+  }
+}
+
+/** Who skipped every case is asked whether that is meant. @param {string} round */
+async function finishOrAsk(round) {
+  try {
+    return await api.finish(round);
+  } catch (error) {
+    const { status, message } = /** @type {import("../api.js").ApiError} */ (error);
+    if (status !== 428) throw error;
+    return confirm(message) ? api.finish(round, true) : null;
   }
 }
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from imil.pytorch import Corrections
 from imil.pytorch.out_of_memory import ran_out
-from imil.training import host_memory
-from imil.training.augment import to_device
 from imil.training.classifier import EpochOrder
-from imil.training.device import free_memory
-from imil.training.prepared_data import Pixels
+from imil.training.hardware import host_memory
+from imil.training.hardware.device import free_memory
+from imil.training.samples.augment import to_device
+from imil.training.samples.prepared_data import Pixels
 from imil.treatments import Batch
 from imil.treatments.batch import other_rows
 

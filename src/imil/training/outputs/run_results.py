@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from imil.run_folder import RunFolder
-from imil.store import Store
-from imil.training.prediction_files import write_metrics
+from imil.store import Store, schema_version
+from imil.training.outputs.prediction_files import write_metrics
 
 
 def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
@@ -17,11 +17,11 @@ def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
         seed: of the run, recorded beside the metrics.
     """
     # here: matplotlib takes half a second, which a training need not wait for
-    from imil.training.case_report import write_case_report
-    from imil.training.training_curve import draw_training_curve
+    from imil.training.outputs.case_report import write_case_report
+    from imil.training.outputs.training_curve import draw_training_curve
 
     held = []
-    if folder.store.exists():
+    if schema_version(folder.store) is not None:
         store = Store(folder.store, readonly=True)
         held = [
             {"run": r.run, "epoch": r.epoch, "cases": r.cases, **_verdicts(store, r.id)}
@@ -35,5 +35,5 @@ def write_results(folder: RunFolder, *, seed: int) -> dict[str, Any]:
 
 
 def _verdicts(store: Store, round_id: str) -> dict[str, Any]:
-    verdicts = [reading.verdict for reading in store.newest_readings(round_id).values()]
+    verdicts = [reading.verdict for reading in store.current_readings(round_id).values()]
     return {"verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from imil.images.relevance_map import relevance_map, selected_shares
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.store import Store
+from imil.training.treatment_files import read_field
 
 MOST_IMAGES = 500  # of which the mean is taken
 
@@ -31,7 +31,7 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     newest: dict[str, Reading | None] = {}
     for round_ in rounds:
         if round_.settings.grid == grid:
-            readings = store.newest_readings(round_.id)
+            readings = store.current_readings(round_.id)
             newest |= {case.key: readings.get(case.id) for case in store.cases(round_.id)}
     # misleading squares alone say nothing about the others
     focused = [one.squares for one in newest.values() if one is not None and one.squares]
@@ -61,5 +61,5 @@ def mean_image(samples: CorrectedDataset) -> Image:
 def _covered(field_of_view: Path, squares: int) -> list[int]:
     if not field_of_view.exists():
         return []
-    seen = json.loads(field_of_view.read_text(encoding="utf-8"))["squares"]
+    _, seen = read_field(field_of_view)
     return sorted({*range(1, squares + 1)} - set(seen))

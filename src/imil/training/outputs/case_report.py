@@ -81,7 +81,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         learned_map: a PNG of what the model learns from the squares, where there is one.
     """
     rounds = [
-        (round_, store.cases(round_.id), store.newest_readings(round_.id))
+        (round_, store.cases(round_.id), store.current_readings(round_.id))
         for round_ in store.rounds(run)
     ]
     settings: dict[str, Any] = next(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from imil.training.augment import to_device
+from imil.training.samples.augment import to_device
 
 CUTOUT = 50 / 224  # side of the square, as a share of the image's (paper 3.3.3: 50 of 224)
 Mixed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from imil.atomic_files import atomic_write, write_json
 from imil.errors import DataError
+from imil.json_files import read_table
 from imil.metrics import evaluate
 from imil.predictions import Predictions
 from imil.run_folder import RunFolder
@@ -79,5 +79,4 @@ def write_metrics(folder: RunFolder, *, seed: int, rounds: list[dict[str, Any]])
 
 def read_metrics(folder: RunFolder) -> dict[str, Any]:
     """The content of metrics.json, as `write_metrics` wrote it."""
-    values: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
-    return values
+    return read_table(folder.metrics, "delete it, and go on with `imil resume`")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from imil.asked_cases import Wrapped
 from imil.cases import Case, Reader, Reading
 from imil.store.run_progress import Progress
 from imil.training.throttle import Throttle
@@ -42,7 +43,7 @@ class ProgressReporter:
             yield from reader(cases)
             self._progress.report(self._run, state="running")
 
-        return ask
+        return Wrapped(reader, ask)
 
     def finished(self, epochs: int, metrics: dict[str, Any]) -> None:
         """Write that training is over, and the test metrics at its end."""

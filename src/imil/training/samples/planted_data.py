@@ -15,7 +15,7 @@ from imil.cases import Image
 from imil.data.shortcuts import Kind, Place, carriers, plant, planted_squares
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
-from imil.training.prepared_data import Prepared
+from imil.training.samples.prepared_data import Prepared
 
 TRAINED_ON = ("train", "val")
 

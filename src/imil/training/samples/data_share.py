@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from imil.data.splits import draw_share
-from imil.training.prepared_data import Prepared
+from imil.training.samples.prepared_data import Prepared
 
 LEFT_OUT = "left out"  # the split of training images that are not used
 STREAM = 2  # of the seed: the stream of random numbers

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imil.cases import Image
 from imil.data.identical_images import check_identical_images
 from imil.data.image_cache import decode_images
+from imil.data.mask_files import check_selections, mask_contents
 from imil.data.splits import check_contents, read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError
@@ -163,14 +164,16 @@ def prepare(
     images = decode_table(table, settings, cache=cache, progress=progress)
     table = images.table
     check_masks(table)
+    masks = mask_contents(table, cache)
     if folder.splits.exists():
         split_of = read_splits(folder.splits, table)
-        check_contents(folder.splits, table, images.contents)
+        check_contents(folder.splits, table, images.contents, masks)
     else:
         split_of = split(
             table, test=settings.test_share, val=settings.val_share, seed=settings.seed
         )
+    check_selections(table, cache)
     notes = check_identical_images(table, images.contents, split_of)
     if not folder.splits.exists():
-        write_splits(folder.splits, table, split_of, images.contents)
+        write_splits(folder.splits, table, split_of, images.contents, masks)
     return replace(images, split_of=split_of, notes=tuple(notes))

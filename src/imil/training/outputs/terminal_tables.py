@@ -47,7 +47,7 @@ def accuracy_interval(metrics: dict[str, Any]) -> str:
 def round_tables(store: Store) -> Iterator[Table]:
     """One table per round: its cases and their current readings."""
     for round_ in store.rounds():
-        readings = store.newest_readings(round_.id)
+        readings = store.current_readings(round_.id)
         cases = store.cases(round_.id)
         table = Table(
             title=f"{escape(round_.run)}, round after epoch {round_.epoch}: {len(readings)} of "

@@ -1,0 +1,65 @@
+"""`imil export`: every reading of a run as a table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from imil.cli.exit_codes import errors_as_exit_codes
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(help="The run's folder, or its store.", show_default=False)
+    ],
+    as_: Annotated[
+        Literal["csv", "json"], typer.Option("--as", help="Format of the table: csv or json.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="the standard output")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Which run of the store; the newest if not given.")
+    ] = None,
+) -> None:
+    """Write every reading of a run: case, reader, answer, reason, times, first look.
+
+    A changed answer has a row of its own; the column `final` marks the one that counts. The table
+    can be given to `imil train --reader replay:FILE`.
+
+    [bold]Example[/bold]
+
+        imil export runs/films-resnet18 --as csv --out readings.csv
+    """
+    with errors_as_exit_codes():
+        from imil.atomic_files import atomic_write
+        from imil.output_text import log_line, terminal_text
+        from imil.reading_export import (
+            as_csv,
+            as_json,
+            export_rows,
+            record_export,
+            unanswered_looks,
+        )
+        from imil.run_folder import store_path
+        from imil.store import Store
+        from imil.store.find_run import find_run
+
+        store = Store(store_path(source), readonly=True)
+        name = find_run(store, run)
+        rows, unanswered = export_rows(store, name), unanswered_looks(store, name)
+        record_export(store, name, "owner", f"readings, as {as_}")
+        store.close()
+        text = as_csv(rows) if as_ == "csv" else as_json(rows)
+        if out is None:
+            sys.stdout.write(terminal_text(text) if sys.stdout.isatty() else text)
+        else:
+            with atomic_write(out) as half:
+                half.write_bytes(text.encode())
+            line = f"{len(rows)} readings of {name} are in {out}."
+            print(log_line(line), file=sys.stderr)
+        if unanswered:
+            print(f"First looks without an answer, not in the table: {unanswered}", file=sys.stderr)

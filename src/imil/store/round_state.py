@@ -1,0 +1,227 @@
+"""Each change of a round's state: finished by a reader, closed, reopened, applied.
+
+Each function decides in one transaction, so that a reading, a finish and a change of state that
+come at the same moment have one order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from imil.cases import Reading, Round, State
+from imil.errors import StoreError
+from imil.merging import Merged, merged
+from imil.reader_names import NOBODY
+from imil.store import schema
+from imil.store.audit import record
+from imil.store.clock import now
+from imil.store.round_waiting import Waiting, count_cases, read_by, waiting, waiting_in
+from imil.store.row_mapping import reading_of
+from imil.store.store import Store
+
+TRAINING = "training"  # who closes and applies a round in the audit, where no person does
+
+
+class CasesUnread(StoreError):
+    """A reader wants to finish a round with cases unread."""
+
+
+class AllSkipped(StoreError):
+    """A reader wants to finish a round of which they skipped every case, and was not asked."""
+
+
+class RoundApplied(StoreError):
+    """The training uses the round's readings already."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A round after one of its readers has finished."""
+
+    state: State
+    waiting: Waiting
+
+
+def finish(
+    store: Store, run: str, epoch: int, round_id: str, reader: str, *, skips_all: bool = False
+) -> Finished:
+    """Finish a reader's own reading; the round closes if nobody else is waited for.
+
+    Args:
+        skips_all: the reader was asked, and means to skip every case.
+    Raises:
+        CasesUnread: the reader has not answered every case.
+        AllSkipped: the reader skipped every case, without `skips_all`.
+    """
+    with store.write() as db:
+        state = _state(db, round_id)
+        if state != "open":
+            return Finished(state, waiting_in(db, round_id, at_page=True))
+        cases = _check_answers(db, round_id, reader, skips_all=skips_all)
+        row = {"round": round_id, "reader": reader, "at": now()}
+        made = insert(schema.finishes).values(row).on_conflict_do_nothing()
+        new = db.execute(made).rowcount
+        still = waiting_in(db, round_id, at_page=True)
+        if new:
+            counts = f"{cases} of {cases} cases read"
+            record(db, run, reader, "finish", f"round {epoch}: {counts}; it waits for {still}")
+        if still.over:
+            _close(db, round_id)
+            everybody = ", ".join(still.finished)
+            record(db, run, reader, "close", f"round {epoch}: all have finished: {everybody}")
+        return Finished(_state(db, round_id), still)
+
+
+def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
+    """The round's state, after closing it if nobody is waited for.
+
+    At a page it stays open until somebody has finished. Args: as `waiting`.
+    """
+    still = waiting(store, round_.id, at_page=at_page)
+    if at_page and not _may_close(still):
+        return state_of(store, round_.id)  # without the lock: it is asked for twice a second
+    with store.write() as db:
+        still = waiting_in(db, round_.id, at_page=at_page)
+        over = _may_close(still) if at_page else still.over or not round_.cases
+        if over and _state(db, round_.id) == "open":
+            _close(db, round_.id)
+            names = ", ".join(still.finished) or NOBODY
+            detail = f"round {round_.epoch}: all have finished: {names}"
+            record(db, round_.run, TRAINING, "close", detail)
+        return _state(db, round_.id)
+
+
+def close(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
+    """Close a round for its owner, whoever has finished; a case without a reading is skipped."""
+    with store.write() as db:
+        if _state(db, round_id) == "open":
+            cases = count_cases(db, round_id)
+            read = read_by(db, round_id)
+            any_read = select(func.count(schema.readings.c.case.distinct())).join(schema.cases)
+            total = db.execute(any_read.where(schema.cases.c.round == round_id)).scalar_one()
+            left = waiting_in(db, round_id, at_page=True).readers
+            late = ", ".join(f"{name} ({read.get(name, 0)} of {cases})" for name in left)
+            _close(db, round_id)
+            detail = f"round {epoch}: by the owner, {total} of {cases} cases read"
+            record(db, run, by, "close", detail + (f"; not finished: {late}" if late else ""))
+        return _state(db, round_id)
+
+
+def reopen(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
+    """Open a closed round again: every reader has to finish anew.
+
+    Raises: RoundApplied: the training uses its readings already.
+    """
+    with store.write() as db:
+        state = _state(db, round_id)
+        if state == "applied":
+            raise RoundApplied(
+                f"round {epoch} is applied: the training uses its readings, and it stays closed"
+            )
+        if state == "closed":
+            table = schema.rounds
+            again = update(table).where(table.c.id == round_id).values(state="open", closed=None)
+            db.execute(again)
+            db.execute(delete(schema.finishes).where(schema.finishes.c.round == round_id))
+            record(db, run, by, "reopen", f"round {epoch}")
+        return "open"
+
+
+def apply(store: Store, round_: Round) -> list[str] | None:
+    """Mark a closed round as applied; None where it was reopened meanwhile.
+
+    Returns: one line for each case in which a reader's answer is not what the training uses; they
+        are in the audit too.
+    """
+    table = schema.rounds
+    with store.write() as db:
+        closed = update(table).where(table.c.id == round_.id, table.c.state == "closed")
+        if not db.execute(closed.values(state="applied")).rowcount:
+            return None
+        lines = _lines(_merged(db, round_), _numbers(db, round_.id))
+        for line in lines:
+            record(db, round_.run, TRAINING, "merge", f"round {round_.epoch}: {line}")
+    return lines
+
+
+def merged_lines(store: Store, round_id: str) -> list[str]:
+    """One line for each case in which a reader's answer is not what the training uses."""
+    with store.read() as db:
+        numbers = _numbers(db, round_id)
+    return _lines(store.merged(round_id), numbers)
+
+
+def _lines(of_cases: dict[str, Merged], numbers: dict[str, int]) -> list[str]:
+    ordered = sorted(of_cases, key=numbers.__getitem__)
+    return [of_cases[one].sentence(numbers[one]) for one in ordered if of_cases[one].left_out]
+
+
+def refuse(store: Store, run: str, epoch: int, number: int, reader: str, what: str) -> None:
+    """Note in the audit that an answer came after the round was closed, and is not stored."""
+    with store.write() as db:
+        detail = f"round {epoch}, case {number}: {what}, after the round was closed"
+        record(db, run, reader, "refused", detail)
+
+
+def _may_close(still: Waiting) -> bool:
+    return still.over and bool(still.finished)
+
+
+def _check_answers(db: Connection, round_id: str, reader: str, *, skips_all: bool) -> int:
+    """The number of cases, all of which the reader has answered. Raises: as `finish`."""
+    numbers = _numbers(db, round_id)
+    newest = {one.case: one for one in _readings(db, round_id) if one.reader == reader}
+    unread = sorted(number for case, number in numbers.items() if case not in newest)
+    if unread:
+        shown = ", ".join(map(str, unread[:10])) + (" …" if len(unread) > 10 else "")
+        word = "case" if len(unread) == 1 else "cases"
+        raise CasesUnread(f"you have not read {word} {shown}: read or skip them first")
+    if not skips_all and all(one.verdict == "skip" for one in newest.values()):
+        every = "the only case" if len(numbers) == 1 else f"all {len(numbers)} cases"
+        raise AllSkipped(
+            f"you skipped {every}, so that nothing of yours is used for training: finish all the "
+            "same, or go back and read them?"
+        )
+    return len(numbers)
+
+
+def _merged(db: Connection, round_: Round) -> dict[str, Merged]:
+    settings = round_.settings
+    return merged(_readings(db, round_.id), settings.grid, settings.merge)
+
+
+def _readings(db: Connection, round_id: str) -> list[Reading]:
+    query = (
+        select(schema.readings)
+        .join(schema.cases, schema.cases.c.id == schema.readings.c.case)
+        .where(schema.cases.c.round == round_id)
+        .order_by(schema.readings.c.sequence)
+    )
+    return [reading_of(row) for row in db.execute(query).mappings()]
+
+
+def _numbers(db: Connection, round_id: str) -> dict[str, int]:
+    """Case to its number."""
+    cases = schema.cases.c
+    query = select(cases.id, cases.number).where(cases.round == round_id)
+    return {row.id: row.number for row in db.execute(query.order_by(cases.number))}
+
+
+def _close(db: Connection, round_id: str) -> None:
+    table = schema.rounds
+    db.execute(update(table).where(table.c.id == round_id).values(state="closed", closed=now()))
+
+
+def _state(db: Connection, round_id: str) -> State:
+    query = select(schema.rounds.c.state).where(schema.rounds.c.id == round_id)
+    state: State = db.execute(query).scalar_one()
+    return state
+
+
+def state_of(store: Store, round_id: str) -> State:
+    """The round's state now."""
+    with store.read() as db:
+        return _state(db, round_id)

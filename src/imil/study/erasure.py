@@ -1,0 +1,64 @@
+"""Erasing runs and studies: the store's content, the folder's files, the decoded images."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from contextlib import closing
+from pathlib import Path
+
+from imil.data.cache_entries import delete_images
+from imil.data.splits import read_contents
+from imil.errors import DataError, SettingsError
+from imil.run_folder import STORE_NAME, RunFolder
+from imil.store import Store, schema_version
+from imil.store.erase import erase_run
+from imil.study.study_folder import StudyFolder
+
+KEPT = {STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}  # the audit, without names
+
+
+def erase_run_folder(path: Path, cache: Path) -> int:
+    """Erase a run's folder but for the audit; returns how many files of decoded images went too.
+
+    Raises: SettingsError: it is no run's folder. DataError, StoreError: it is in use or damaged.
+    """
+    folder = RunFolder(path)
+    if not (folder.config.is_file() or folder.store.is_file()):
+        raise SettingsError(f"there is no run in {path}: name a folder that `imil train` made")
+    with folder.locked():
+        contents = read_contents(folder.splits) if folder.splits.exists() else set()
+        if schema_version(folder.store) is not None:
+            with closing(Store(folder.store)) as store:
+                for run in store.runs():
+                    erase_run(store, run["name"])
+        deleted = delete_images(cache, contents)
+        _delete_files(path, keep=KEPT | {".lock"})
+    return deleted
+
+
+def erase_study(path: Path, cache: Path) -> int:
+    """Erase a study's folder but for the audits of its jobs; returns as `erase_run_folder`.
+
+    Raises: as `erase_run_folder`.
+    """
+    study = StudyFolder(path)
+    if not study.plan.is_file():
+        raise SettingsError(f"there is no study in {path}: name a folder of `imil study run`")
+    jobs = sorted(one.parent for one in (path / "jobs").glob("*/*/config.toml"))
+    deleted = sum(erase_run_folder(job, cache) for job in jobs)
+    _delete_files(path, keep={"jobs", ".lock"})
+    return deleted
+
+
+def _delete_files(folder: Path, *, keep: Collection[str]) -> None:
+    for entry in folder.iterdir():
+        if entry.name in keep:
+            continue
+        try:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        except OSError as error:
+            raise DataError(f"{entry} cannot be deleted ({error.strerror or error})") from error

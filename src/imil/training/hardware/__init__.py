@@ -1,0 +1,1 @@
+"""What a training asks of the machine: device, precision and memory."""

@@ -1,0 +1,1 @@
+"""What a run writes and prints: predictions, tables, curves, maps and the page of its cases."""
