@@ -194,7 +194,7 @@ EFFECTS = [
         ("not-assessable", CASE),
         ("undo-answer", CASE),
     ),
-    *(("all", MARKS), ("submit", CASE), ("undo-answer", CASE), ("submit-anywhere", CASE)),
+    *(("submit", CASE), ("undo-answer", CASE), ("submit-anywhere", CASE)),
     *(("reason", FOCUS), ("leave", FOCUS), ("skip", CASE)),
 ]
 
