@@ -12,6 +12,7 @@ from imil.data.cell_text import EDGE, clean, or_empty, trim
 from imil.errors import DataError
 
 TextColumns = dict[str, list[str]]  # equally long; an empty cell is ""
+MAX_ROWS = 5_000_000
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte-order marks
 
 
@@ -39,6 +40,8 @@ def read_columns(
     """
     if not path.exists():
         raise DataError(f"'{path}' does not exist: give a table of images or a folder")
+    if not path.is_file():  # a pipe would be waited for
+        raise DataError(f"'{path}' is not a regular file: give a table of images or a folder")
     kind = path.suffix.lower()
     if kind not in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
         raise DataError(f"'{path}' has an unsupported format: give .csv or .parquet, or a folder")
@@ -123,14 +126,43 @@ def _parquet(path: Path, wanted: Collection[str]) -> tuple[list[str], TextColumn
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            _check_size(file.metadata, path)
             stored = {clean(name): name for name in file.schema_arrow.names}
             names = [clean(name) for name in file.schema_arrow.names]
-            _check_unique_names(names, path)  # Arrow cannot select one of two columns with one name
-            kept = [name for name in names if name in wanted]
-            table = file.read(columns=[stored[name] for name in kept])
+        _check_unique_names(names, path)  # Arrow cannot select one of two columns with one name
+        kept = [name for name in names if name in wanted]
+        # a long text that many rows share stays one text
+        texts = [stored[name] for name in kept]
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=texts) as file:
+            table = file.read(columns=texts)
     except pyarrow.ArrowException as error:
         raise DataError(f"'{path}' is not a Parquet file, or is damaged") from error
-    return names, {name: list(map(_text, table[stored[name]].to_pylist())) for name in kept}
+    return names, {name: _texts(table[stored[name]], path) for name in kept}
+
+
+def _check_size(metadata: Any, path: Path) -> None:
+    """Raises: DataError: a small file would become a table too large for the memory."""
+    if metadata.num_rows > MAX_ROWS:
+        raise DataError(
+            f"'{path}' has {metadata.num_rows:,} rows: expected at most {MAX_ROWS:,}, one for each "
+            "image"
+        )
+
+
+def _texts(column: Any, path: Path) -> list[str]:
+    """The cells as text, each text that is stored once kept once."""
+    import pyarrow
+
+    cells: list[str] = []
+    for chunk in column.chunks:
+        if not isinstance(chunk, pyarrow.DictionaryArray):
+            cells += map(_text, chunk.to_pylist())
+            continue
+        values = [_text(value) for value in chunk.dictionary.to_pylist()]
+        if max(map(len, values), default=0) > csv.field_size_limit():
+            raise DataError(f"'{path}' has a cell of more than {csv.field_size_limit():,} letters")
+        cells += ["" if i is None else values[i] for i in chunk.indices.to_pylist()]
+    return cells
 
 
 def _check_unique_names(names: list[str], path: Path) -> None:
