@@ -72,6 +72,14 @@ def test_a_layer_at_least_as_fine_as_the_grid_is_taken_if_there_is_one(rows, col
     assert pooled_features(net, images, layer, Grid(rows, cols)).shape == (2, rows * cols, 4)
 
 
+def test_no_finer_layer_is_taken_of_a_model_whose_earlier_tokens_are_not_in_place():
+    class Hiera(torch.nn.Sequential):
+        """Called as timm's model, which puts its tokens into another order."""
+
+    net = Hiera(*make_pyramid())
+    assert find_finer_layer(net, torch.rand(2, 1, 16, 16), "2", 4, 4) == "2"
+
+
 def test_a_layer_that_gives_no_map_is_refused():
     with pytest.raises(SettingsError, match="not a map of the image"):
         pooled_features(make_pyramid(), torch.rand(2, 1, 16, 16), "4")

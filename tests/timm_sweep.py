@@ -206,6 +206,13 @@ def plain_grad_cams(module: nn.Module, layer: str, inputs: torch.Tensor) -> np.n
     return (large / large.amax(dim=(2, 3), keepdim=True).clamp_min(1e-30)).detach().numpy()
 
 
+def may_be_out_of_place(module: nn.Module, layer: str, inputs: torch.Tensor) -> bool:
+    """Whether the layer gives tokens or channels last, which may be in any order of places."""
+    with torch.no_grad():
+        output = run(module, layer, inputs)[0]
+    return output.ndim == 3 or output.shape[1] == output.shape[2]
+
+
 def misplaced(module: nn.Module, layer: str, size: int) -> list[str]:
     """Corners of the image whose change is seen in the opposite corner of the layer's map."""
     half, sums = size // 2, torch.zeros(len(CORNERS), 2, 2)
@@ -266,7 +273,8 @@ def check(name: str, size: int) -> Checked:
         output = run(fresh, layer, inputs)[0]
     rows = as_positions(output).shape[2]
     finer = find_finer_layer(fresh, inputs, layer, rows + 1, rows + 1)
-    for name in {layer, finer} if rows >= LEAST_ROWS else {finer} - {layer}:
+    names = {finer} | ({layer} if rows >= LEAST_ROWS else set())
+    for name in (name for name in names if may_be_out_of_place(fresh, name, inputs)):
         # one may be by chance; a wrong order of places has two or four
         if len(wrong := misplaced(fresh, name, size)) > 1:
             where = " and ".join(wrong)

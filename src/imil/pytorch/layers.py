@@ -24,6 +24,8 @@ POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
 CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 # a part that holds one of these is more than a norm, such as a linear layer with its norm
 MULTIPLYING = (nn.Linear, nn.modules.conv._ConvNd)
+# timm's models whose earlier layers look like maps and are none: tokens of mask units, and states
+UNPLACED = ("Hiera", "EfficientViM", "EfficientViMDistilled")
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,11 @@ def find_finer_layer(
         module, inputs: as for `find_layer`.
         layer: a name as in `named_modules()`.
         rows, cols: at least so many.
-    Returns: `layer` itself where it has so many, or where none before it has.
+    Returns: `layer` itself where it has so many, or where no earlier map has, or is in place.
     """
     layer, module = checked_layer(module, layer), unwrapped(module)
+    if any(type(part).__name__ in UNPLACED for part in module.modules()):
+        return layer
     with eval_context(module), recording(inputs.device):
         calls, _ = _trace(module, inputs[:LOOKED_AT])
     until = list(calls).index(layer) + 1 if layer in calls else len(calls)
