@@ -28,9 +28,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 from benchmark_report import benchmark_parser
+from room_store import make_store
 
-from imil.cases import Case, Reading, RoundSettings
-from imil.store import Store, name_round
+from imil.cases import Reading
+from imil.store import Store
 from imil.store.invitations import invite
 from imil.web.app import create_app
 from imil.web.child_server import ServerProcess, start_server_process
@@ -38,34 +39,8 @@ from imil.web.server import ServerConfig
 from imil.web.sign_in import cookie_name
 
 CASES, SIDE = 4, 2048  # films of 4 MB that cannot be compressed
+HEAT_MAP = np.zeros((16, 16), np.float32)
 FORK = multiprocessing.get_context("fork")
-
-
-def make_store(folder: Path) -> Store:
-    """A store with a round of films."""
-    store = Store(folder / "imil.sqlite")
-    store.add_run("films", class_names=["normal", "TB"], settings={}, versions={})
-    heat = np.zeros((16, 16), np.float32)
-    cases = [
-        Case(
-            id=f"{name_round('films', 70)}#{number}",
-            run="films",
-            epoch=70,
-            round=name_round("films", 70),
-            number=number,
-            key=f"film-{number}",
-            label=1,
-            predicted=0,
-            confidence=0.9,
-            class_names=("normal", "TB"),
-            grid=RoundSettings().grid,
-            load_heat_map={"predicted": heat, "true": heat}.__getitem__,
-            load_image=lambda number=number: _noise(number),
-        )
-        for number in range(1, CASES + 1)
-    ]
-    store.open_round("films", 70, RoundSettings(num_outliers=CASES), cases)
-    return store
 
 
 def _noise(number: int) -> np.ndarray:
@@ -151,7 +126,7 @@ def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[st
 
 def kills(folder: Path, times: int) -> dict[str, int]:
     """Processes killed while they store readings: confirmed readings that are lost or doubled."""
-    store = make_store(folder)
+    store = make_store(folder, CASES, _noise, HEAT_MAP)
     path = store.path
     store.close()
     confirmed: list[str] = []
@@ -259,7 +234,7 @@ def main() -> None:
             "kills while storing": kills(folder / "kills", 40 if full else 5),
             "kills while a store is made": unfinished(folder / "new", 40 if full else 5),
         }
-        store = make_store(folder / "room")
+        store = make_store(folder / "room", CASES, _noise, HEAT_MAP)
         with start_server_process(store.path, "films", config=ServerConfig(port=0)) as room:
             result["posts"] = posts(store, room, 100 if full else 10, 34 if full else 10)
             result["idle connections"] = idle(store, room, 1010 if full else 450)

@@ -25,9 +25,9 @@ import httpx
 import numpy as np
 from room_baseline import baseline_server, make_film
 from room_load import burst, load, load_static
+from room_store import make_store
 
-from imil.cases import Case, RoundSettings
-from imil.store import Store, name_round
+from imil.store import Store
 from imil.store.invitations import invite
 from imil.web.child_server import start_server_process
 from imil.web.server import ServerConfig
@@ -37,32 +37,10 @@ THINK = 3.0  # seconds a case
 CASES = 8
 
 
-def make_store(folder: Path, side: int, bits: int) -> Store:
-    """A store with one round of images."""
-    store = Store(folder / "imil.sqlite")
-    store.add_run("films", class_names=["normal", "TB"], settings={}, versions={})
-    heat = np.random.default_rng(0).random((224, 224), np.float32)
-    settings = RoundSettings(num_outliers=CASES)
-    cases = [
-        Case(
-            id=f"{name_round('films', 70)}#{number}",
-            run="films",
-            epoch=70,
-            round=name_round("films", 70),
-            number=number,
-            key=f"film-{number}",
-            label=1,
-            predicted=0,
-            confidence=0.9,
-            class_names=("normal", "TB"),
-            grid=settings.grid,
-            load_heat_map=lambda _which: heat,
-            load_image=lambda number=number: make_film(side, bits, number),
-        )
-        for number in range(1, CASES + 1)
-    ]
-    store.open_round("films", 70, settings, cases)
-    return store
+def films_store(folder: Path, side: int, bits: int) -> Store:
+    """A store with one round of films."""
+    heat_map = np.random.default_rng(0).random((224, 224), np.float32)
+    return make_store(folder, CASES, lambda number: make_film(side, bits, number), heat_map)
 
 
 def sign_in(store: Store, address: str, count: int) -> list[str]:
@@ -101,7 +79,7 @@ def measure_server(rounds: int) -> dict:
     results: dict = {}
     confirmed: set[str] = set()
     with tempfile.TemporaryDirectory() as folder, baseline_server(512, 8) as baseline:
-        store = make_store(Path(folder), 512, 8)
+        store = films_store(Path(folder), 512, 8)
         with start_server_process(store.path, "films", config=ServerConfig(port=0)) as server:
             for readers in READERS:
                 cookies = sign_in(store, server.address, readers)
@@ -138,7 +116,7 @@ def measure_page(side: int, bits: int) -> dict:
         baseline_server(side, bits) as baseline,
         chromium() as browser,
     ):
-        store = make_store(Path(folder), side, bits)
+        store = films_store(Path(folder), side, bits)
         with start_server_process(store.path, "films", config=ServerConfig(port=0)) as server:
             secret = invite(store, "films", "Dr. Lee", by="owner")[1]
             room_times = measure_room(browser, f"{server.address}/in/{secret}", CASES)
