@@ -44,6 +44,7 @@ STATES = {
     "numbers focused": ("focus", "#numbers", {"text"}),
     "reason focused": ("focus", "#reason", {"text"}),
     "dialog open": ("dialog", "", {"everything"}),
+    "dialog closed": ("closed", "", set()),
 }
 
 
@@ -98,8 +99,11 @@ def enter(reader, way, target):
     elif way == "focus":
         page.keyboard.press("Shift")  # what follows counts as used with the keyboard
         page.evaluate("(target) => document.querySelector(target).focus()", target)
-    elif way == "dialog":
+    elif way in ("dialog", "closed"):
         page.get_by_role("button", name="Keyboard shortcuts", exact=True).click()
+        page.locator("dialog").wait_for()
+        if way == "closed":
+            reader.click_button("Close")
     page.evaluate("window.ran = []")
 
 

@@ -18,14 +18,13 @@ export class Keyboard {
     this.#callbacks = callbacks;
   }
 
-  /** Listens until the signal is aborted. @param {HTMLElement} page @param {AbortSignal} signal */
-  attach(page, signal) {
+  /** Listens until the signal is aborted. @param {AbortSignal} signal */
+  attach(signal) {
     document.addEventListener("keydown", (event) => this.#onKeyDown(event), { signal });
     document.addEventListener("keyup", ({ code }) => this.#release(code), { signal });
     window.addEventListener("blur", () => [...this.#held.keys()].forEach((code) => this.#release(code)), { signal });
     // a control that was used with a pointer gives the focus back: Enter and space are the page's
-    page.addEventListener("click", (event) => giveBack(event), { signal });
-    page.addEventListener("change", (event) => giveBack(event), { signal });
+    for (const kind of ["click", "change"]) document.addEventListener(kind, giveBack, { signal });
   }
 
   /** @param {KeyboardEvent} event */
@@ -48,7 +47,7 @@ export class Keyboard {
 }
 
 /** @param {Event} event a click or a change */
-function giveBack(event) {
-  const isMenu = event.target instanceof HTMLSelectElement && event.type === "click"; // it is open
-  if (!isMenu && !document.activeElement?.matches(":focus-visible")) releaseFocus();
+function giveBack({ target }) {
+  if (target instanceof Element && target.closest("dialog")) return; // its keys are its own
+  if (!document.activeElement?.matches(":focus-visible")) releaseFocus();
 }

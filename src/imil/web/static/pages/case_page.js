@@ -60,7 +60,7 @@ export class CasePage extends HTMLElement {
   connectedCallback() {
     const { signal } = (this.#listeners = new AbortController());
     this.append(this.#controller.toolbar.element, this.#controller.viewer, this.#side, this.#verdicts.element);
-    this.#keyboard.attach(this, signal);
+    this.#keyboard.attach(signal);
     window.addEventListener("resize", () => this.#controller.arrange(), { signal });
   }
 
