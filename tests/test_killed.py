@@ -52,10 +52,11 @@ POINTS = [
     ("imil.store", "Store.add", 1, "before"),
     ("imil.store", "Store.add", 2, "after"),  # between two readings
     ("imil.store", "Store.add", 4, "after"),
-    ("imil.store", "Store.mark", 1, "before"),
-    ("imil.store", "Store.mark", 1, "after"),
+    ("imil.store.round_state", "close_if_over", 1, "before"),
+    ("imil.store.round_state", "close_if_over", 1, "after"),
     ("imil.pytorch.corrections", "Corrections.set", 2, "after"),  # while correcting
-    ("imil.store", "Store.mark", 2, "before"),
+    ("imil.store.round_state", "apply", 1, "before"),
+    ("imil.store.round_state", "apply", 1, "after"),
     ("imil.store", "Store.open_round", 2, "after"),  # in the second round
     ("imil.store", "Store.add", 6, "after"),
     ("imil.training.trained_model", "save", 1, "after"),  # after the last epoch
@@ -288,7 +289,7 @@ def test_a_run_killed_again_and_again_finishes(films, uninterrupted, tmp_path):
         ("imil.store", "Store.open_round", 1, "after"),
         ("imil.store", "Store.add", 1, "after"),
         ("imil.store", "Store.add", 1, "after"),
-        ("imil.store", "Store.mark", 1, "after"),
+        ("imil.store.round_state", "close_if_over", 1, "after"),
         ("imil.training.run", "write_results", 1, "before"),
     ]
     for i, point in enumerate(deaths):
