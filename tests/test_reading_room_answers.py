@@ -75,14 +75,18 @@ def test_a_double_click_shows_the_prediction_and_submits_nothing(browser, tmp_pa
 
 def test_nothing_is_answered_before_the_heat_map_is_on_the_screen(browser, tmp_path):
     with reading(browser, tmp_path, start=False) as (reader, store):
-        held = []
-        reader.page.route("**/heat-map/**", lambda route: held.append(route))
+        held, released = [], []
+
+        def answer(route):
+            return route.continue_() if released else held.append(route)
+
+        reader.page.route("**/heat-map/**", answer)
         reader.click_button("Start reading")
         reader.page.wait_for_selector("imil-case[data-state=painted]")
         reader.click(6)
         reader.press_keys("Enter")
         reader.page.get_by_text("the model’s prediction is not on the screen yet").wait_for()
-        reader.page.unroute("**/heat-map/**")
+        released.append(True)
         for route in held:
             route.continue_()
         reader.wait_for_case(1)

@@ -43,6 +43,7 @@ export class AnswerGate {
   /** @param {Part} part that the server does not have */
   fail(part) {
     this.#missing = part;
+    this.onchange();
   }
 
   /** Whether the film has been painted. */

@@ -167,7 +167,7 @@ export class CasePage extends HTMLElement {
 
   #showReady() {
     this.toggleAttribute("data-ready", this.#gate.ready);
-    this.#verdicts.ready = this.#gate.ready;
+    this.#verdicts.showTaken((verdict) => !this.#gate.refusal(verdict));
   }
 
   #showOpinion() {

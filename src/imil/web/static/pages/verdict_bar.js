@@ -45,9 +45,12 @@ export class VerdictBar {
     for (const button of this.#others) button.setAttribute("aria-pressed", String(VERDICTS[button.dataset["command"] ?? ""] === verdict));
   }
 
-  /** @param {boolean} ready whether an answer is taken */
-  set ready(ready) {
-    for (const button of [this.#primary, ...this.#others]) button.setAttribute("aria-disabled", String(!ready));
+  /** Marks the answers that are not taken now. @param {(verdict: Verdict) => boolean} isTaken */
+  showTaken(isTaken) {
+    for (const button of [this.#primary, ...this.#others]) {
+      const verdict = VERDICTS[button.dataset["command"] ?? ""] ?? "focus";
+      button.setAttribute("aria-disabled", String(!isTaken(verdict)));
+    }
   }
 
   /** @param {boolean} busy */
