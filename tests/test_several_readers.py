@@ -305,13 +305,12 @@ def test_who_skips_every_case_is_asked_before_finishing(store, address):
 
 
 def test_the_page_asks_who_skips_every_case_and_says_that_others_are_waited_for(store, address):
-    secret = link(store)
     link(store, "Wu")
-    with visiting(address, secret) as lee:
+    with visiting(address, link(store)) as lee:
         for case in (1, 2, 3):
             send(lee, case, reading([], "skip"))
     with chromium() as browser:
-        page = ReaderBrowser(browser, address, secret)
+        page = ReaderBrowser(browser, address, link(store))
         page.page.get_by_role("button", name="Start reading").click()
         page.page.get_by_role("heading", name="Your readings").wait_for()
         questions = []
