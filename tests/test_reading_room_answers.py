@@ -41,6 +41,12 @@ def case_number(reader):
     return reader.page.get_attribute("imil-case", "data-case")
 
 
+TWICE = """() => {
+    const key = { key: "N", code: "KeyN", shiftKey: true, bubbles: true };
+    for (const _ of [1, 2]) document.body.dispatchEvent(new KeyboardEvent("keydown", key));
+}"""
+
+
 def double_click(reader, name):
     box = reader.page.get_by_role("button", name=name, exact=True).bounding_box()
     reader.page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -50,7 +56,7 @@ def test_a_double_click_answers_once_and_what_was_just_shown_is_not_answered(bro
     with reading(browser, tmp_path) as (reader, store):
         double_click(reader, "Label looks wrong")
         reader.wait_for_case(2)
-        reader.press_keys("Shift+N", "Shift+N")
+        reader.page.evaluate(TWICE)  # both before anything else happens, on the slowest machine too
         reader.wait_for_case(3)
         double_click(reader, "Skip")
         assert case_number(reader) == "3", "a skip without a reason is asked for twice"

@@ -48,6 +48,8 @@ export class Keyboard {
 
 /** @param {Event} event a click or a change */
 function giveBack({ target }) {
+  // an open dialog keeps the focus, also where this click opened it
+  if (document.querySelector("dialog[open]")) return;
   if (target instanceof Element && target.closest("dialog")) return; // its keys are its own
   if (!document.activeElement?.matches(":focus-visible")) releaseFocus();
 }
