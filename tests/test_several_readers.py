@@ -324,7 +324,7 @@ def test_the_page_asks_who_skips_every_case_and_says_that_others_are_waited_for(
         page.page.wait_for_selector(".finish .primary:not([disabled])")
         assert waiting(store, "films@70").finished == (), "the question was answered with no"
         page.click_button("Finish the round")
-        page.page.get_by_text("The round closes when all readers have finished").wait_for()
+        page.page.get_by_text("The round is still open: it closes when every reader").wait_for()
         assert waiting(store, "films@70") == Waiting(("Wu",), 0, ("Dr. Lee",))
         assert questions[0].startswith("You skipped all 3 cases")
         page.context.close()
