@@ -1,5 +1,7 @@
 """Heat-maps of each family of timm, against a Grad-CAM of plain hooks (see `timm_sweep`)."""
 
+import os
+
 import pytest
 import timm_sweep
 from timm.models import _registry
@@ -19,6 +21,10 @@ LARGE = {
     "vgg",
     "vision_transformer_sam",
 }
+# of each kind of network one; all take a quarter of an hour: IMIL_ALL_FAMILIES=1
+SAMPLE = {"convnext", "efficientnet", "levit", "mobilevit", "regnet", "swin_transformer"}
+ALL = set(timm_sweep.FAMILIES) - LARGE
+TESTED = sorted(ALL if os.environ.get("IMIL_ALL_FAMILIES") else SAMPLE)
 SMALL = [("test_resnet", 96), ("test_vit", 96), ("test_coatnet", 96), ("levit_128s", 128)]
 
 
@@ -28,7 +34,9 @@ def test_small_models_are_explained_as_plain_hooks_do(name, size):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(set(timm_sweep.FAMILIES) - LARGE))
+@pytest.mark.parametrize(
+    "family", sorted(ALL if os.environ.get("IMIL_ALL_FAMILIES") else SAMPLE & ALL)
+)
 def test_a_family_is_explained_as_plain_hooks_do(family):
     name = timm_sweep.FAMILIES[family]
     if family not in _registry._module_to_models:
