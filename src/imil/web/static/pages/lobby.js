@@ -97,7 +97,7 @@ export class LobbyPage extends HTMLElement {
       h(
         "tr",
         { class: invitation.revoked ? "revoked" : "" },
-        h("th", { scope: "row" }, invitation.name),
+        h("th", { scope: "row", dir: "auto" }, invitation.name),
         h("td", {}, invitation.kind),
         h("td", {}, linkState(invitation)),
         h(
@@ -135,7 +135,7 @@ export class LobbyPage extends HTMLElement {
     details.addEventListener("toggle", async () => {
       if (!details.open) return;
       const rows = await api.audit().catch(() => []);
-      fill(body, table(["When", "Who", "What", ""], rows.map(({ at, who, what, detail }) => h("tr", {}, h("td", {}, formatDate(at)), h("td", {}, who), h("td", {}, what), h("td", { class: "dim" }, detail)))));
+      fill(body, table(["When", "Who", "What", ""], rows.map(({ at, who, what, detail }) => h("tr", {}, h("td", {}, formatDate(at)), h("td", { dir: "auto" }, who), h("td", {}, what), h("td", { class: "dim" }, detail)))));
     });
     return details;
   }
@@ -187,7 +187,7 @@ function readers({ readers: readerLines, cases }) {
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, name),
+      h("th", { scope: "row", dir: "auto" }, name),
       h("td", {}, h("progress", { max: cases, value: read, "aria-label": `Read by ${name}` }), ` ${read} of ${cases} `, finished && h("span", { class: "badge" }, "finished")),
       h("td", {}, secondsMedian === null ? "" : `${minutes(secondsMedian)} min`),
       h("td", {}, lastSeen ? formatDate(lastSeen) : "not yet"),
