@@ -11,7 +11,11 @@ from rooms import link, make_store, serving
 
 from imil.web.server import ServerConfig
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    # a browser that is closed leaves connections of the small proxy to the garbage collector
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 PROXIES = pytest.mark.parametrize("proxy", [own_proxy, nginx_proxy])
 
 
@@ -75,4 +79,6 @@ def test_a_case_is_read_in_a_browser_behind_a_prefix(proxy, store, tmp_path):
     assert [one.squares for one in store.readings("films@70")] == [(6,)]
     outside = {url for url in addresses if not url.startswith((public, "blob:", "data:"))}
     assert outside == set()
-    assert [text for text in errors if "401" not in text] == []
+    # the browser reports the answer after the sign-out, and a request that the sign-out has cut off
+    expected = ("401", "ERR_TOO_MANY_RETRIES")
+    assert [text for text in errors if not any(one in text for one in expected)] == []
