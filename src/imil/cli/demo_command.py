@@ -1,4 +1,4 @@
-"""`imil demo`: a training with a round, on drawn films, in about two minutes."""
+"""`imil demo`: a training with a round, on drawn films, in a few minutes."""
 
 from __future__ import annotations
 
