@@ -99,7 +99,7 @@ DAMAGE = {
         ("UPDATE runs SET class_names = ?", ["[" * 100_000 + "]" * 100_000]),
     ),
     "settings are another object": ("UPDATE rounds SET settings = '{}'",),
-    "the grid is no grid": ("UPDATE rounds SET settings = '{\"grid\": [0, 99]}'",),
+    "the grid has a side of 0": ("UPDATE rounds SET settings = '{\"grid\": [0, 99]}'",),
     "a class that is not there": ("UPDATE cases SET predicted = 7",),
     "a label that is text": ("UPDATE cases SET label = 'x'",),
     "pixels are cut off": ("UPDATE images SET pixels = substr(pixels, 1, 9)",),

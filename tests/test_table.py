@@ -122,7 +122,7 @@ def test_columns_of_other_meanings_are_no_near_misses(tmp_path):
 @pytest.mark.parametrize("name", ["subject", "Subject ID", "subject_id", "pid", "PatNr", "MRN"])
 def test_a_column_that_may_be_the_patient_is_a_question_where_it_matters(tmp_path, name):
     once = table(tmp_path, f"image,label,{name}\na.png,0,P1\nb.png,1,P2\nc.png,1,P3\n")
-    assert read_data(once).patients is None  # whoever they are, the split is the same
+    assert read_data(once).patients is None  # the split is the same for all of them
     again = table(tmp_path, f"image,label,{name}\na.png,0,P1\nb.png,1,P2\nc.png,1,P1\n")
     message = sentence(again)
     assert f"column '{name}' may identify the patient, and 3 images have 2 values of it" in message

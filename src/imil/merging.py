@@ -77,7 +77,7 @@ def find_rule(name: str) -> Rule:
 def majority(answers: Sequence[Reading], grid: Grid) -> Reading:
     """The squares that more than half of the readers who marked squares selected.
 
-    Misleading squares likewise, of the same readers: whoever marked a square in either way. Other
+    Misleading squares likewise, of the same readers: those who marked a square in either way. Other
     answers count only where nobody marked a square: then the most frequent one. Where those who
     marked squares agree on none, the case is skipped.
 

@@ -115,7 +115,7 @@ class Console:
                 position -= 1
 
     def open_cases(self, cases: Sequence[Case], readings: Sequence[Reading]) -> list[Case]:
-        """The cases that this person has not read, whoever else has.
+        """The cases that this person has not read, also where others have.
 
         All of them, where the person skipped every one and did not say that it was meant.
         """

@@ -95,7 +95,7 @@ def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
 
 
 def close(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
-    """Close a round for its owner, whoever has finished; a case without a reading is skipped."""
+    """Close a round for its owner, also before all finish; unread cases are skipped."""
     with store.write() as db:
         if _state(db, round_id) == "open":
             cases = count_cases(db, round_id)

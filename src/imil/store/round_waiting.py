@@ -19,7 +19,7 @@ class Waiting:
 
     Args:
         readers: who must still finish, by name.
-        more: how many further readers must finish, whoever they are.
+        more: how many more readers must finish; any reader counts.
         finished: who has finished.
     """
 
@@ -45,14 +45,15 @@ class Waiting:
 def waiting(store: Store, round_id: str, *, at_page: bool = True) -> Waiting:
     """What keeps a round open.
 
-    With `wait_for` in its settings, so many readers must finish; otherwise every reader with a
-    valid link must. In both cases whoever has begun is waited for, unless their link is revoked or
-    expired. The link that a run gets by itself counts only where it was opened or is the only one.
+    With `wait_for` in its settings, that many readers must finish; otherwise every reader with a
+    valid link must. In both cases all who have begun are waited for, unless their link is revoked
+    or expired. The link that a run gets by itself counts only where it was opened or is the only
+    one.
 
     Args:
         round_id: of the round.
         at_page: False where a reader without a page answers the round: then invited readers who
-            have not begun are not waited for, and whoever has answered every case has finished.
+            have not begun are not waited for, and all who have answered every case have finished.
     """
     with store.read() as db:
         return waiting_in(db, round_id, at_page=at_page)
