@@ -48,7 +48,6 @@ WaitFor = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
 Mistakes = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["default"]
 PATIENCE = 10  # epochs
 MOST_SHOWN = 200  # characters of a value in a message
-NO_PATH = ("none", "imagenet")  # weights that are not a file
 
 
 def _parse_reader(value: object) -> ReaderSpec:
@@ -121,7 +120,8 @@ class TrainSettings(BaseModel):
     weights: str = _setting(
         "Model",
         "none",
-        "Initial weights: none (random), imagenet (needs a network connection), or a file.",
+        "Initial weights: none (random), imagenet (needs a network connection; "
+        "imagenet@REVISION for a revision of theirs), or a file.",
         "resnet50.safetensors",
     )
     image_size: int = _setting(
@@ -348,7 +348,7 @@ class TrainSettings(BaseModel):
             "data": str((base / self.data).absolute()),
             "reader": self.reader.with_absolute_file(base),
         }
-        if self.weights not in NO_PATH:
+        if is_weights_file(self.weights):
             paths["weights"] = str((base / self.weights).absolute())
         return self.model_copy(update=paths)
 
@@ -356,6 +356,11 @@ class TrainSettings(BaseModel):
         """Write the resolved settings as TOML, under the names of the flags."""
         values = {flag_name(name): value for name, value in self.model_dump(mode="json").items()}
         path.write_bytes(tomli_w.dumps(values).encode())
+
+
+def is_weights_file(weights: str) -> bool:
+    """Whether a value of `weights` is the path of a file: neither none nor imagenet[@REVISION]."""
+    return weights not in ("none", "imagenet") and not weights.startswith("imagenet@")
 
 
 def resolve(values: Mapping[str, Any]) -> TrainSettings:

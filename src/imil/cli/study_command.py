@@ -131,7 +131,7 @@ def run(
             words += [] if value is None else [f"--{name}", str(value)]
         same_command = shlex.join(words)
         with errors_as_exit_codes(same_command), hold(folder):
-            begin(study_plan, folder, images, console)
+            study_plan = begin(study_plan, folder, images, console)
             per_job = threads or threads_of(jobs or 1)
             session = StudyRun(folder, study_plan, images, per_job, console)
             pool = processes(jobs or 1) if ray is None else ray_cluster(ray, per_job, jobs)

@@ -17,7 +17,7 @@ from pydantic import (
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.settings import TrainSettings, load_toml, resolve
+from imil.settings import TrainSettings, is_weights_file, load_toml, resolve
 from imil.study.arms import MIXED, Arm, Kind, TreatmentRequest, arms
 from imil.study.plan_rounds import check_common_round, check_own_round, follows_images, replaced
 from imil.study.plan_tables import (
@@ -263,7 +263,7 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
             one["data"] = str((base / one["data"]).absolute())
     for training in tables([values.get("training")]):
         weights = training.get("weights")
-        if isinstance(weights, str) and weights not in ("none", "imagenet"):
+        if isinstance(weights, str) and is_weights_file(weights):
             training["weights"] = str((base / weights).absolute())
     try:
         plan = Plan(**values)

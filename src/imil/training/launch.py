@@ -24,6 +24,7 @@ from imil.store import Store, schema_version
 from imil.store.content_check import check_content
 from imil.terminal_console import TerminalConsole
 from imil.training.hardware.device import resolve_auto
+from imil.training.imagenet_weights import with_revision
 from imil.training.outputs.terminal_tables import accuracy_interval, result_table
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
@@ -47,6 +48,8 @@ def new_run(
     """Train from the start; returns the metrics. `room` opens the web reader's reading room."""
     console, is_new = console or TerminalConsole(), not folder.path.exists()
     settings = resolve_auto(settings)
+    weights = with_revision(settings.model, settings.weights)
+    settings = settings.model_copy(update={"weights": weights})
     try:
         with folder.locked():
             with atomic_write(folder.config) as half:  # first: from here on the run can be resumed

@@ -1,4 +1,4 @@
-"""The network that is trained: any timm model, with weights from nowhere, ImageNet or a file."""
+"""The network that is trained: any timm model; random, ImageNet's or a file's weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from imil.errors import DataError, SettingsError
 from imil.pytorch.eval_context import eval_context
+from imil.settings import is_weights_file
+from imil.training.imagenet_weights import not_fetched, pretrained_options
 
 # timm starts the last normalisation of each residual block at zero. At the paper's learning rate,
 # without momentum, it stays there (below 0.01 after 100 epochs of ResNet-18 on the Shenzhen
@@ -27,15 +29,16 @@ def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Modul
         name: as timm knows it.
         classes: K, at least 2.
         image_size: height and width of its input, in pixels.
-        weights: `none`, `imagenet` (needs a network), or a file of weights.
+        weights: `none`, `imagenet` or `imagenet@REVISION` (need a network), or a file of weights.
     Raises: SettingsError, DataError: unknown model, no network, or a file that does not fit.
     """
     if not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
         hint = f"did you mean {' or '.join(near)}" if near else "see timm.list_models()"
         raise SettingsError(f"--model '{name}' is not known to timm: {hint}")
-    net = _create(name, classes, image_size, pretrained=weights == "imagenet")
-    if weights not in ("none", "imagenet"):
+    options = pretrained_options(name, weights)
+    net = _create(name, classes, image_size, **options)
+    if is_weights_file(weights):
         load_weights(net, Path(weights))
     _check_image_size(net, name, image_size)
     return net
@@ -55,9 +58,9 @@ def _check_image_size(net: nn.Module, name: str, image_size: int) -> None:
         ) from error
 
 
-def _create(name: str, classes: int, image_size: int, *, pretrained: bool) -> nn.Module:
+def _create(name: str, classes: int, image_size: int, **pretrained: Any) -> nn.Module:
     def create(**more: Any) -> nn.Module:
-        net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=classes, **more)
+        net: nn.Module = timm.create_model(name, num_classes=classes, **pretrained, **more)
         return net
 
     try:
@@ -69,10 +72,7 @@ def _create(name: str, classes: int, image_size: int, *, pretrained: bool) -> nn
         return create()
     except Exception as error:  # the hub raises its own kinds, and others' from below
         if pretrained:
-            raise SettingsError(
-                f"the ImageNet weights of {name} could not be fetched "
-                f"({type(error).__name__}): without a network, give --weights FILE"
-            ) from error
+            raise not_fetched(name, error) from error
         raise SettingsError(
             f"{name} cannot be built for --image-size {image_size}: {error}"
         ) from error

@@ -58,7 +58,7 @@ def _check_unused(folder: RunFolder, settings: TrainSettings) -> None:
 def _holds_a_run(folder: RunFolder, settings: TrainSettings) -> str:
     previous, values = load_config(folder.config), settings.model_dump(mode="json")
     changed = [
-        name for name, value in values.items() if previous.get(name, value) != value != "auto"
+        name for name, value in values.items() if not _admits(value, previous.get(name, value))
     ]
     if not changed:
         return (
@@ -70,6 +70,13 @@ def _holds_a_run(folder: RunFolder, settings: TrainSettings) -> str:
         f"{folder.path} holds a run with other settings ({flag_name(name)} {previous[name]}, now "
         f"{values[name]}): give another --out"
     )
+
+
+def _admits(value: Any, resolved: Any) -> bool:
+    """Whether a setting may have been resolved to that: `auto`, or weights without a revision."""
+    if value == "imagenet":
+        return str(resolved).partition("@")[0] == value
+    return value in ("auto", resolved)
 
 
 def _unused_folder(parent: Path, settings: TrainSettings) -> Path:

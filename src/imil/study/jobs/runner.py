@@ -25,24 +25,29 @@ from imil.study.jobs.workers import KILLED, Workers, outcome
 from imil.study.phrases import count, duration
 from imil.study.plan import Plan, read_plan
 from imil.study.study_folder import Job, StudyFolder
+from imil.training.imagenet_weights import IMAGENET, with_revision
 
 POLL_SECONDS = 2.0  # between updates of the progress bar
 
 
-def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> None:
+def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> Plan:
     """Check the plan and its data, and write the plan and the record of the data.
 
+    Returns: the plan as written: it names the revision of ImageNet weights.
     Raises: SettingsError, DataError: before the first job starts.
     """
     before = folder.facts.exists()  # written last: without it nothing was started
     renames: list[tuple[Path, Path]] = []
     if before:
-        renames = _extend(read_plan(folder.plan), plan, folder)
+        earlier = read_plan(folder.plan)
+        plan = _with_revision(plan, earlier)
+        renames = _extend(earlier, plan, folder)
     elif not folder.plan.exists() and any(p.name != ".lock" for p in folder.path.iterdir()):
         raise SettingsError(
             f"{folder.path} is not empty and does not contain a study: give a new folder"
         )
     else:
+        plan = _with_revision(plan, None)
         _write(plan, folder)  # first: if the checks are interrupted, the study can start again
     with _renamed(renames):
         try:
@@ -52,6 +57,20 @@ def begin(plan: Plan, folder: StudyFolder, cache: Path, console: Console) -> Non
                 folder.clear()  # nothing was trained: the next attempt starts from the beginning
             raise
         _write(plan, folder)
+    return plan
+
+
+def _with_revision(plan: Plan, earlier: Plan | None) -> Plan:
+    """The plan with the revision of its ImageNet weights, of an earlier plan if that has one."""
+    weights = plan.training.get("weights", "none")
+    before = "" if earlier is None else earlier.training.get("weights", "none")
+    if weights == IMAGENET and before.startswith(IMAGENET):
+        fixed = before
+    else:
+        fixed = with_revision(plan.settings(Arm("baseline"), plan.seeds[0]).model, weights)
+    if fixed == weights:
+        return plan
+    return plan.model_copy(update={"training": plan.training | {"weights": fixed}})
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from imil.settings import is_weights_file
 from imil.study.phrases import count, listed
 from imil.study.reader_sessions import agreed
 from imil.study.report.findings import MASKS, Findings
@@ -96,7 +97,10 @@ def _initialisation(findings: Findings) -> str:
             "Random, from each seed, as in timm; where timm would initialise the last "
             "normalisation of a residual block to zero, to one."
         )
-    return "ImageNet weights of timm." if weights == "imagenet" else "From a file of weights."
+    if is_weights_file(weights):
+        return "From a file of weights."
+    revision = weights.partition("@")[2]
+    return f"ImageNet weights of timm{f', revision {revision}' if revision else ''}."
 
 
 def _training(findings: Findings) -> str:

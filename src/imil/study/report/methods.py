@@ -121,7 +121,7 @@ def _split(findings: Findings) -> str:
 
 def _training(findings: Findings) -> Iterator[str]:
     settings = findings.settings
-    start = WEIGHTS.get(settings.weights, "from given weights")
+    start = WEIGHTS.get(settings.weights.partition("@")[0], "from given weights")
     rate = f"learning rate {settings.lr:g}"
     if settings.optimizer == "sgd":
         rate += f", momentum {settings.momentum:g}" if settings.momentum else ", no momentum"
