@@ -174,7 +174,7 @@ HEAT = """(() => {
 })()"""
 HELD = {"hide", "magnify"}
 CHANGED = """(before) => new Promise((done) => {{
-    const end = performance.now() + 5000;
+    const end = performance.now() + 120000;
     const check = () => {{
         if ({value} !== before || performance.now() > end) done({value} !== before);
         else requestAnimationFrame(check);
@@ -211,7 +211,6 @@ def test_each_command_does_what_the_table_says(reader, table):
     keys = {command: key for command, key, _ in table}
     assert {command for command, _ in EFFECTS} == set(keys) - {"tool-length"}  # needs a spacing
     page.mouse.move(*reader.center_of(6))
-    nothing = []
     for command, probe in EFFECTS:
         if probe == CASE:
             reader.wait_until_ready()
@@ -224,12 +223,10 @@ def test_each_command_does_what_the_table_says(reader, table):
             page.keyboard.down(keys[command])
         else:
             press(reader, keys[command])
-        if not page.evaluate(CHANGED.format(value=value), before):
-            nothing.append(command)
+        assert page.evaluate(CHANGED.format(value=value), before), command
         if command in HELD:
             held = page.evaluate(value)
             page.keyboard.up(keys[command])
             page.evaluate(CHANGED.format(value=value), held)  # what follows begins as it was
         if probe == DIALOG:
             page.keyboard.press("Escape")
-    assert nothing == []
