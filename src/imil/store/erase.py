@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, text, true, update
+from sqlalchemy import Connection, and_, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from imil.errors import StoreError
@@ -12,6 +10,7 @@ from imil.store import schema
 from imil.store.append_only import changeable
 from imil.store.audit import record
 from imil.store.clock import now
+from imil.store.run_rows import of_run
 from imil.store.statements import Interrupted, retry_interrupted
 from imil.store.store import Store
 
@@ -46,11 +45,11 @@ def _erase_reader(store: Store, name: str, run: str | None) -> str:
             for table in schema.metadata.sorted_tables:
                 if "reader" in table.c:
                     values = {"reader": number} | ({"reason": ""} if "reason" in table.c else {})
-                    of_reader = and_(table.c.reader == name, _belongs(table, run))
+                    of_reader = and_(table.c.reader == name, of_run(table, run))
                     db.execute(update(table).where(of_reader).values(**values))
             _rename_in_audit(db, name, number, run)
         links = schema.invitations
-        of_reader = and_(links.c.name == name, _belongs(links, run))
+        of_reader = and_(links.c.name == name, of_run(links, run))
         sessions = schema.sessions
         linked = select(links.c.id).where(of_reader)
         db.execute(delete(sessions).where(sessions.c.invitation.in_(linked)))
@@ -97,22 +96,10 @@ def _delete_run(db: Connection, run: str) -> None:
         db.execute(update(audit).where(audit.c.run == run).values(**nameless))
         for table in reversed(schema.metadata.sorted_tables):  # what refers to others first
             if table not in (audit, schema.runs, schema.images):
-                db.execute(delete(table).where(_belongs(table, run)))
+                db.execute(delete(table).where(of_run(table, run)))
     db.execute(delete(schema.runs).where(schema.runs.c.name == run))
     shown = select(schema.cases.c.image)
     db.execute(delete(schema.images).where(schema.images.c.sha256.not_in(shown)))
-
-
-def _belongs(table: Table, run: str | None) -> ColumnElement[bool]:
-    """Whether rows of a table belong to a run; None: to any."""
-    if run is None:
-        return true()
-    rounds = select(schema.rounds.c.id).where(schema.rounds.c.run == run)
-    cases = select(schema.cases.c.id).where(schema.cases.c.round.in_(rounds))
-    links = select(schema.invitations.c.id).where(schema.invitations.c.run == run)
-    belongs: dict[str, Any] = {"case": cases, "round": rounds, "invitation": links, "run": [run]}
-    column = next(name for name in belongs if name in table.c)
-    return table.c[column].in_(belongs[column])
 
 
 def _let_no_other_erase(db: Connection) -> None:
@@ -148,9 +135,9 @@ def _unused_number(db: Connection) -> str:
 def _rename_in_audit(db: Connection, name: str, number: str, run: str | None) -> None:
     """Replace the name of who did something, and in lines about the person's links."""
     table = schema.audit
-    db.execute(update(table).where(table.c.who == name, _belongs(table, run)).values(who=number))
+    db.execute(update(table).where(table.c.who == name, of_run(table, run)).values(who=number))
     about = select(table.c.sequence, table.c.detail).where(
-        table.c.what.in_(("invitation", "revocation", "failed sign-in")), _belongs(table, run)
+        table.c.what.in_(("invitation", "revocation", "failed sign-in")), of_run(table, run)
     )
     for sequence, detail in db.execute(about).all():
         if name in detail:
