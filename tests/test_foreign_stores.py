@@ -10,8 +10,8 @@ from rooms import link, make_store
 from imil.cases import Reading
 from imil.errors import StoreError
 from imil.store import Store
+from imil.store.append_only import trigger_sql
 from imil.store.content_check import check_content
-from imil.store.integrity import trigger_sql
 from imil.store.invitations import UnknownLink, invitations, sign_in, visitor
 from imil.store.links import revoke_foreign
 from imil.store.machine_key import VARIABLE, tag

@@ -34,6 +34,11 @@ class RunFolder:
         return self.path / STORE_NAME
 
     @property
+    def database_run(self) -> Path:
+        """The run's name in its database, where its store is not in the folder."""
+        return self.path / "store.json"
+
+    @property
     def splits(self) -> Path:
         """Which sample is in which split."""
         return self.path / "split.csv"
@@ -104,7 +109,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Delete what was written before training started."""
-        for path in (self.config, self.splits):
+        for path in (self.config, self.splits, self.database_run):
             path.unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:

@@ -35,6 +35,7 @@ from imil.round_options import (
     NUM_OUTLIERS,
     check_epochs,
 )
+from imil.store_address import DatabaseUrl
 
 if TYPE_CHECKING:
     from imil.data.table import Columns
@@ -59,6 +60,22 @@ def _parse_reader(value: object) -> ReaderSpec:
 # a reader that is written, in files and in the store, as the text that it was parsed from
 ReaderField = Annotated[
     ReaderSpec, PlainValidator(_parse_reader), PlainSerializer(str, return_type=str)
+]
+
+
+def _parse_store(value: object) -> DatabaseUrl | Literal["run"]:
+    if isinstance(value, DatabaseUrl):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return "run" if value == "run" else DatabaseUrl.parse(value)
+
+
+# written without its password
+StoreField = Annotated[
+    DatabaseUrl | Literal["run"],
+    PlainValidator(_parse_store),
+    PlainSerializer(str, return_type=str),
 ]
 
 
@@ -253,6 +270,14 @@ class TrainSettings(BaseModel):
         "Dr. Lee",
         min_length=1,
         max_length=100,
+    )
+    store: StoreField = _setting(
+        "Round",
+        "run",
+        "Where cases and readings are kept: run (imil.sqlite in the run's folder), or a PostgreSQL "
+        "database as postgresql+psycopg://USER@HOST/DATABASE. Its password is not kept: PGPASSWORD "
+        "or ~/.pgpass give it.",
+        "postgresql+psycopg://imil@db.example.org/imil",
     )
     wait_for: WaitFor = _setting(
         "Round",

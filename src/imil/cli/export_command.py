@@ -13,7 +13,10 @@ from imil.cli.exit_codes import errors_as_exit_codes
 
 def export(
     source: Annotated[
-        Path, typer.Argument(help="The run's folder, or its store.", show_default=False)
+        str,
+        typer.Argument(
+            help="The run's folder, its store, or the address of a database.", show_default=False
+        ),
     ],
     as_: Annotated[
         Literal["csv", "json"], typer.Option("--as", help="Format of the table: csv or json.")
@@ -44,12 +47,13 @@ def export(
             record_export,
             unanswered_looks,
         )
-        from imil.run_folder import store_path
+        from imil.run_store import run_store
         from imil.store import Store
         from imil.store.find_run import find_run
 
-        store = Store(store_path(source), readonly=True)
-        name = find_run(store, run)
+        found = run_store(source)
+        store = Store(found.place, readonly=True)
+        name = find_run(store, run or found.run)
         rows, unanswered = export_rows(store, name), unanswered_looks(store, name)
         record_export(store, name, "owner", f"readings, as {as_}")
         store.close()

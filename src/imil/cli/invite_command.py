@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -12,7 +11,10 @@ from imil.cli.exit_codes import errors_as_exit_codes
 
 def invite(
     source: Annotated[
-        Path, typer.Argument(help="The run's folder, or its store.", show_default=False)
+        str,
+        typer.Argument(
+            help="The run's folder, its store, or the address of a database.", show_default=False
+        ),
     ],
     name: Annotated[
         str | None,

@@ -22,6 +22,14 @@ def resume(
         str | None,
         typer.Option(help="Another name of the reader at the console.", show_default="as before"),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="The run's store again, with its password; or another one, to which `imil store "
+            "copy` has copied the run.",
+            show_default="as before",
+        ),
+    ] = None,
     cache: Cache = None,
     group: Group = False,
 ) -> None:
@@ -37,4 +45,4 @@ def resume(
     with errors_as_exit_codes(hint), signals_stop_training():
         from imil.training.launch import resume_run
 
-        resume_run(run, reader, cache, reader_name=reader_name)
+        resume_run(run, reader, cache, reader_name=reader_name, store=store)

@@ -13,7 +13,10 @@ from imil.preemption import Preempted, signals_stop_training
 
 def serve(
     source: Annotated[
-        Path, typer.Argument(help="The run's folder, or its store.", show_default=False)
+        str,
+        typer.Argument(
+            help="The run's folder, its store, or the address of a database.", show_default=False
+        ),
     ],
     run: Annotated[
         str | None,

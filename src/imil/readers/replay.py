@@ -15,8 +15,10 @@ from imil.grid import Grid
 from imil.reader_names import EVERYBODY, NOBODY
 from imil.readers.reading_table import UNNAMED, Row, load_rows, write_rows
 from imil.run_folder import STORE_NAME, store_path
+from imil.run_store import run_store
 from imil.square_text import squares_text
 from imil.store import Store
+from imil.store_address import DatabaseUrl
 
 SQLITE_HEADER = b"SQLite format 3\0"
 TABLES = (".csv", ".json")
@@ -44,6 +46,11 @@ def replay(
             is unclear which one is meant.
         StoreError: the store cannot be opened.
     """
+    if (database := run_store(Path(path)).place) and isinstance(database, DatabaseUrl):
+        raise DataError(
+            f"the readings of the run in {path} are in {database}: write them to a file first, "
+            f"with `imil export {path} --out readings.csv`, and give that"
+        )
     path = store_path(Path(path))
     if not path.is_file():
         raise DataError(f"there are no readings at {path}: name a CSV, a JSON or a run's folder")

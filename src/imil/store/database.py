@@ -1,4 +1,7 @@
-"""Opening the store's file: journal, safety, schema version, and errors in one sentence."""
+"""Opening a store: journal, safety, schema version, and errors in one sentence.
+
+A SQLite file is opened here, a database of a PostgreSQL server in `imil.store.postgres`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -15,7 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from imil.errors import StoreBusy, StoreError
 from imil.store.creation import create
 from imil.store.integrity import check_schema
+from imil.store.migrate import migrate
 from imil.store.schema import HEAD
+from imil.store_address import DatabaseUrl, Location
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process that is writing
 TRANSIENT = (
@@ -51,18 +57,21 @@ REMEDIES = {
 }
 
 
-def connect(path: Path, *, readonly: bool = False, patience: float = BUSY_TIMEOUT) -> Engine:
+def connect(path: Location, *, readonly: bool = False, patience: float = BUSY_TIMEOUT) -> Engine:
     """An engine on the store at `path`; a new or an older one is brought to `HEAD` first.
 
     A new store appears with its whole schema, or not at all.
 
     Args:
-        path: the SQLite file.
+        path: the SQLite file, or the address of a database.
         readonly: open an existing store and change nothing; one of the schema before `HEAD` too.
         patience: seconds to wait for another process that is writing.
     Raises: StoreError: not a store, made by a newer imil or by another program, too old, damaged,
-        or not writable.
+        or not writable. SettingsError: it needs a package that is not installed.
     """
+    if isinstance(path, DatabaseUrl):
+        made: Engine = _postgres().connect(path, readonly=readonly, patience=patience)
+        return made
     if not readonly and not path.exists():
         create(path, lambda half: _make(half, patience))
     version = schema_version(path)
@@ -118,16 +127,24 @@ def _engine(path: Path, version: str | None, *, readonly: bool, patience: float)
 
 
 @contextmanager
-def transaction(engine: Engine, path: Path, *, writes: bool = False) -> Iterator[Connection]:
+def transaction(engine: Engine, path: Location, *, writes: bool = False) -> Iterator[Connection]:
     """One transaction: all of it is on disk afterwards, or nothing."""
+    if isinstance(path, DatabaseUrl):
+        with _postgres().transaction(engine, path, writes=writes) as connection:
+            yield connection
+        return
     with database_errors(path), engine.connect().execution_options(writes=writes) as connection:
         with connection.begin():
             yield connection
 
 
 @contextmanager
-def database_errors(path: Path) -> Iterator[None]:
+def database_errors(path: Location) -> Iterator[None]:
     """Turn database errors into a `StoreError` with a remedy."""
+    if isinstance(path, DatabaseUrl):
+        with _postgres().database_errors(path):
+            yield
+        return
     try:
         yield
     except (json.JSONDecodeError, RecursionError) as error:  # of a column of JSON
@@ -141,11 +158,17 @@ def database_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def damaged_row(path: Path, what: str) -> StoreError:
+def damaged_row(path: Location, what: str) -> StoreError:
     """The error of a store with content that no imil wrote."""
-    return StoreError(
-        f"the store {path} is damaged ({what}): restore it from a backup, imil.sqlite-wal included"
-    )
+    journal = "" if isinstance(path, DatabaseUrl) else ", imil.sqlite-wal included"
+    return StoreError(f"the store {path} is damaged ({what}): restore it from a backup{journal}")
+
+
+def _postgres() -> ModuleType:
+    # imported here: a store in a file needs none of it
+    from imil.store import postgres
+
+    return postgres
 
 
 def _raw(path: Path, mode: str, patience: float = BUSY_TIMEOUT) -> sqlite3.Connection:
@@ -169,13 +192,16 @@ def _is_at_rest(uri: str, path: Path) -> bool:
     return False
 
 
-def schema_version(path: Path) -> str | None:
+def schema_version(path: Location) -> str | None:
     """The schema version of an existing store; None where there is no schema. Changes nothing.
 
     A file without a schema was left by a process that was killed while it made the store.
 
     Raises: StoreError: it is not a store, is damaged, or another program or a newer imil made it.
     """
+    if isinstance(path, DatabaseUrl):
+        version: str | None = _postgres().schema_version(path)
+        return version
     with database_errors(path):
         return _checked_version(path)
 
@@ -209,13 +235,6 @@ def _checked_version(path: Path) -> str | None:
 
 
 def _migrate(engine: Engine) -> None:
-    # imported here: a store that is up to date needs no Alembic
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", "imil:store/migrations")
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         # under the write lock: if another process was faster, nothing is left to do
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        migrate(connection)

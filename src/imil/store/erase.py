@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, and_, delete, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from imil.errors import StoreError
 from imil.store import schema
+from imil.store.append_only import changeable
 from imil.store.audit import record
 from imil.store.clock import now
-from imil.store.integrity import trigger_sql
+from imil.store.run_rows import of_run
+from imil.store.statements import Interrupted, retry_interrupted
 from imil.store.store import Store
 
-VERBS = ("UPDATE", "DELETE")
 ERASED = "erased"
+ERASING = 0x65726173  # "eras": the advisory lock of whoever erases; one process at a time
 
 
-def erase_reader(store: Store, name: str) -> str:
-    """Erase a reader from all runs of a store; returns the name that the readings have now.
+def erase_reader(store: Store, name: str, run: str | None = None) -> str:
+    """Erase a reader from a store; returns the name that the readings have now.
 
     Readings and first looks stay, under a number; reasons, which are free text, go. Links are
     revoked, sessions deleted, and the audit keeps each line under the number.
 
+    Args:
+        run: erase the reader from this run alone; None: from all runs.
     Raises: StoreError: the store knows no reader of that name.
     """
+    number = _erase_reader(store, name, run)
+    store.compact()
+    return number
+
+
+@retry_interrupted
+def _erase_reader(store: Store, name: str, run: str | None) -> str:
     with store.write() as db:
-        runs = _runs_of(db, name)
+        _let_no_other_erase(db)
+        runs = [one for one in _runs_of(db, name) if run in (None, one)]
         if not runs:
             raise StoreError(f"the store {store.path} has no reader '{name}': see `imil rounds`")
         number = _unused_number(db)
-        with _changeable(db):
+        with changeable(db):
             for table in schema.metadata.sorted_tables:
                 if "reader" in table.c:
                     values = {"reader": number} | ({"reason": ""} if "reason" in table.c else {})
-                    db.execute(update(table).where(table.c.reader == name).values(**values))
-            _rename_in_audit(db, name, number)
+                    of_reader = and_(table.c.reader == name, of_run(table, run))
+                    db.execute(update(table).where(of_reader).values(**values))
+            _rename_in_audit(db, name, number, run)
         links = schema.invitations
-        of_reader = select(links.c.id).where(links.c.name == name)
-        db.execute(delete(schema.sessions).where(schema.sessions.c.invitation.in_(of_reader)))
-        revoked = update(links).where(links.c.name == name, links.c.revoked.is_(None))
+        of_reader = and_(links.c.name == name, of_run(links, run))
+        sessions = schema.sessions
+        linked = select(links.c.id).where(of_reader)
+        db.execute(delete(sessions).where(sessions.c.invitation.in_(linked)))
+        revoked = update(links).where(of_reader, links.c.revoked.is_(None))
         db.execute(revoked.values(revoked=now()))
-        db.execute(update(links).where(links.c.name == name).values(name=number))
-        for run in runs:
-            record(db, run, "owner", "erasure", f"reader, now '{number}'")
-    store.compact()
+        db.execute(update(links).where(of_reader).values(name=number))
+        for one in runs:
+            record(db, one, "owner", "erasure", f"reader, now '{number}'")
     return number
 
 
@@ -57,43 +68,44 @@ def erase_run(store: Store, run: str) -> None:
 
     Raises: StoreError: the store has no such run.
     """
-    with store.write() as db:
-        known = db.execute(select(schema.runs.c.name).where(schema.runs.c.name == run)).first()
-        if known is None:
-            raise StoreError(f"the store {store.path} has no run '{run}': see `imil rounds`")
-        rounds = select(schema.rounds.c.id).where(schema.rounds.c.run == run)
-        cases = select(schema.cases.c.id).where(schema.cases.c.round.in_(rounds))
-        links = select(schema.invitations.c.id).where(schema.invitations.c.run == run)
-        belongs: dict[str, Any] = {
-            "case": cases,
-            "round": rounds,
-            "invitation": links,
-            "run": [run],
-        }
-        with _changeable(db):
-            audit = schema.audit
-            nameless = {"run": ERASED, "who": ERASED, "detail": ""}
-            db.execute(update(audit).where(audit.c.run == run).values(**nameless))
-            for table in reversed(schema.metadata.sorted_tables):  # what refers to others first
-                column = next((name for name in belongs if name in table.c), None)
-                if column is not None and table is not audit:
-                    db.execute(delete(table).where(table.c[column].in_(belongs[column])))
-        db.execute(delete(schema.runs).where(schema.runs.c.name == run))
-        shown = select(schema.cases.c.image)
-        db.execute(delete(schema.images).where(schema.images.c.sha256.not_in(shown)))
-        record(db, ERASED, "owner", "erasure", "run")
+    _erase_run(store, run)
     store.compact()
 
 
-@contextmanager
-def _changeable(db: Connection) -> Iterator[None]:
-    """A block in which rows that are only ever added may be changed, within one transaction."""
-    both = [(table, verb) for table in schema.APPEND_ONLY for verb in VERBS]
-    for table, verb in both:
-        db.execute(text(f"DROP TRIGGER {table}_no_{verb.lower()}"))
-    yield  # an error undoes the transaction, and this with it
-    for table, verb in both:
-        db.execute(text(trigger_sql(table, verb)))
+@retry_interrupted
+def _erase_run(store: Store, run: str) -> None:
+    with store.write() as db:
+        _let_no_other_erase(db)
+        known = db.execute(select(schema.runs.c.name).where(schema.runs.c.name == run)).first()
+        if known is None:
+            raise StoreError(f"the store {store.path} has no run '{run}': see `imil rounds`")
+        try:
+            _delete_run(db, run)
+        except IntegrityError as error:  # its training, or another run's, has added to it meanwhile
+            raise Interrupted(
+                f"the store {store.path} is being written by another process: end the training of "
+                f"'{run}', and try again"
+            ) from error
+        record(db, ERASED, "owner", "erasure", "run")
+
+
+def _delete_run(db: Connection, run: str) -> None:
+    audit = schema.audit
+    with changeable(db):
+        nameless = {"run": ERASED, "who": ERASED, "detail": ""}
+        db.execute(update(audit).where(audit.c.run == run).values(**nameless))
+        for table in reversed(schema.metadata.sorted_tables):  # what refers to others first
+            if table not in (audit, schema.runs, schema.images):
+                db.execute(delete(table).where(of_run(table, run)))
+    db.execute(delete(schema.runs).where(schema.runs.c.name == run))
+    shown = select(schema.cases.c.image)
+    db.execute(delete(schema.images).where(schema.images.c.sha256.not_in(shown)))
+
+
+def _let_no_other_erase(db: Connection) -> None:
+    """Two erasures must not take the same number. SQLite has one writer in any case."""
+    if db.dialect.name != "sqlite":
+        db.execute(text(f"SELECT pg_advisory_xact_lock({ERASING})"))
 
 
 def _runs_of(db: Connection, name: str) -> list[str]:
@@ -120,12 +132,12 @@ def _unused_number(db: Connection) -> str:
     return f"erased reader {number}"
 
 
-def _rename_in_audit(db: Connection, name: str, number: str) -> None:
+def _rename_in_audit(db: Connection, name: str, number: str, run: str | None) -> None:
     """Replace the name of who did something, and in lines about the person's links."""
     table = schema.audit
-    db.execute(update(table).where(table.c.who == name).values(who=number))
+    db.execute(update(table).where(table.c.who == name, of_run(table, run)).values(who=number))
     about = select(table.c.sequence, table.c.detail).where(
-        table.c.what.in_(("invitation", "revocation", "failed sign-in"))
+        table.c.what.in_(("invitation", "revocation", "failed sign-in")), of_run(table, run)
     )
     for sequence, detail in db.execute(about).all():
         if name in detail:

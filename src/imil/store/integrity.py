@@ -10,19 +10,10 @@ import sqlite3
 from pathlib import Path
 
 from imil.errors import StoreError
+from imil.store.append_only import VERBS, trigger_sql
 from imil.store.schema import APPEND_ONLY, HEAD, metadata
 
 OTHER_TABLES = {"alembic_version", "sqlite_sequence"}
-VERBS = ("UPDATE", "DELETE")
-
-
-def trigger_sql(table: str, verb: str) -> str:
-    """The trigger that keeps rows of the table from being changed."""
-    what = "readings are" if table == "readings" else f"{table} is"
-    return (
-        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{what} append-only'); END"
-    )
 
 
 def check_schema(raw: sqlite3.Connection, path: Path, version: str) -> None:

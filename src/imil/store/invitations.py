@@ -19,6 +19,7 @@ from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
 from imil.store.machine_key import digest, tag
+from imil.store.statements import insert, retry_interrupted
 from imil.store.store import Store
 
 Kind = Literal["reader", "owner"]
@@ -114,16 +115,25 @@ def invite(
     hashed = digest(secret)
     mark = tag(number, run, kind, name, hashed, digits=ID_TAG)
     invitation = Invitation(number + mark, run, kind, name, now(), _end(days), None, None)
-    with store.write() as db:
-        if not db.execute(select(schema.runs.c.name).where(schema.runs.c.name == run)).first():
-            raise StoreError(f"there is no run '{run}' in the store: `imil rounds` lists them")
-        row = invitation.__dict__ | {"secret_hash": hashed}
-        db.execute(schema.invitations.insert().values(row))
-        until = f"until {invitation.expires[:10]}"
-        record(db, run, by, "invitation", f"{kind} {invitation.name}, {until}")
+    _add(store, invitation, hashed, by)
     return invitation, secret
 
 
+@retry_interrupted
+def _add(store: Store, invitation: Invitation, secret_hash: str, by: str) -> None:
+    run = invitation.run
+    with store.write() as db:
+        if not db.execute(select(schema.runs.c.name).where(schema.runs.c.name == run)).first():
+            raise StoreError(f"there is no run '{run}' in the store: `imil rounds` lists them")
+        row = invitation.__dict__ | {"secret_hash": secret_hash}
+        new = insert(db, schema.invitations).values(row)
+        # again after an interruption, it may be there
+        if db.execute(new.on_conflict_do_nothing(index_elements=["secret_hash"])).rowcount:
+            until = f"until {invitation.expires[:10]}"
+            record(db, run, by, "invitation", f"{invitation.kind} {invitation.name}, {until}")
+
+
+@retry_interrupted
 def invitations(store: Store, run: str) -> list[Invitation]:
     """Every link of a run, oldest first."""
     table = schema.invitations.c
@@ -132,6 +142,7 @@ def invitations(store: Store, run: str) -> list[Invitation]:
         return [_invitation(row) for row in db.execute(query).mappings()]
 
 
+@retry_interrupted
 def revoke(store: Store, run: str, invitation: str, *, by: str) -> None:
     """Revoke a link and end its sessions. Doing it again changes nothing.
 
@@ -140,6 +151,7 @@ def revoke(store: Store, run: str, invitation: str, *, by: str) -> None:
     table = schema.invitations
     with store.write() as db:
         query = select(table).where(table.c.id == invitation, table.c.run == run)
+        query = query.with_for_update(key_share=True)
         row = db.execute(query).mappings().one_or_none()
         if row is None:
             raise UnknownLink(f"there is no invitation {invitation}: the lobby lists them")
@@ -152,6 +164,7 @@ def revoke(store: Store, run: str, invitation: str, *, by: str) -> None:
         record(db, run, by, "revocation", f"{row['kind']} {row['name']}")
 
 
+@retry_interrupted
 def check_link(store: Store, secret: str, browser: str = "") -> Invitation:
     """The invitation of a link, without opening it.
 
@@ -177,21 +190,34 @@ def sign_in(store: Store, secret: str, browser: str = "") -> tuple[str, Invitati
         LinkUsed: another browser has opened it.
     """
     check_link(store, secret, browser)
-    table, token = schema.invitations, secrets.token_urlsafe(32)
+    token = secrets.token_urlsafe(32)
+    return token, _open_session(store, secret, browser, token)
+
+
+@retry_interrupted
+def _open_session(store: Store, secret: str, browser: str, token: str) -> Invitation:
+    table = schema.invitations
     with store.write() as db:
-        invitation = _openable(db, secret, browser)  # another browser may have been faster
+        # until this transaction ends no other browser opens the link; one may have been faster
+        invitation = _openable(db, secret, browser, or_token=token, lock=True)
         moment = now()
         values = {"token_hash": digest(token), "invitation": invitation.id}
         seen = {"created": moment, "last_seen": moment}
-        db.execute(schema.sessions.insert().values(values | seen))
+        new = insert(db, schema.sessions).values(values | seen).on_conflict_do_nothing()
+        if not db.execute(new).rowcount:  # again after an interruption
+            return invitation
         db.execute(update(table).where(table.c.id == invitation.id).values(used=moment))
         record(db, invitation.run, invitation.name, "sign-in", invitation.kind)
-    return token, invitation
+    return invitation
 
 
-def _openable(db: Connection, secret: str, browser: str) -> Invitation:
+def _openable(
+    db: Connection, secret: str, browser: str, *, or_token: str = "", lock: bool = False
+) -> Invitation:
     table = schema.invitations
     query = select(table).where(table.c.secret_hash == digest(secret))
+    if lock:
+        query = query.with_for_update(key_share=True)
     row = db.execute(query).mappings().one_or_none()
     if row is None:
         raise UnknownLink("This link is unknown: open the link exactly as it was given to you.")
@@ -199,7 +225,8 @@ def _openable(db: Connection, secret: str, browser: str) -> Invitation:
     if not invitation.good:
         over = "was withdrawn" if invitation.revoked else "has expired"
         raise LinkExpired(f"This link {over}: ask the person who gave it to you for a new one.")
-    if invitation.used is not None and not _is_bound(db, invitation.id, browser):
+    tokens = filter(None, (browser, or_token))
+    if invitation.used is not None and not any(_is_bound(db, invitation.id, t) for t in tokens):
         raise LinkUsed(
             "This link was opened in another browser, or you signed out: ask the person who gave "
             "it to you for a new one."
@@ -211,10 +238,10 @@ def _is_bound(db: Connection, invitation: str, browser: str) -> bool:
     """Whether the browser has the token of a session of this link."""
     session = schema.sessions.c
     query = select(session.token_hash).where(session.invitation == invitation)
-    found = db.execute(query.where(session.token_hash == digest(browser))).first()
-    return bool(browser) and found is not None
+    return db.execute(query.where(session.token_hash == digest(browser))).first() is not None
 
 
+@retry_interrupted
 def visitor(store: Store, token: str) -> Visitor | None:
     """The visitor of this token, or None if the session ended or its link is no longer valid.
 
@@ -233,6 +260,7 @@ def touch(db: Connection, who: Visitor) -> None:
         db.execute(_TOUCH, {"token": who.session, "moment": now()})
 
 
+@retry_interrupted
 def sign_out(store: Store, who: Visitor, detail: str = "") -> None:
     """End the visitor's session; `detail` says why, for the audit."""
     sessions = schema.sessions.c
@@ -242,6 +270,7 @@ def sign_out(store: Store, who: Visitor, detail: str = "") -> None:
         record(db, who.run, who.name, "sign-out", detail)
 
 
+@retry_interrupted
 def visited(store: Store, run: str, since: str) -> bool:
     """Whether any visitor of the run was active since then (UTC, ISO 8601)."""
     invited, session = schema.invitations.c, schema.sessions.c
@@ -254,6 +283,7 @@ def visited(store: Store, run: str, since: str) -> bool:
         return db.execute(query.limit(1)).first() is not None
 
 
+@retry_interrupted
 def last_seen(store: Store, run: str) -> dict[str, str]:
     """Name -> time of the last request of that person."""
     invited, session = schema.invitations.c, schema.sessions.c

@@ -9,11 +9,15 @@ from imil.errors import RoundClosed, StoreError
 from imil.square_text import signed_squares
 from imil.store import schema
 from imil.store.row_mapping import reading_of, reading_row
+from imil.store.statements import insert
 
 _ROUND = (
     select(schema.rounds.c.id, schema.rounds.c.settings, schema.rounds.c.state)
     .join(schema.cases, schema.cases.c.round == schema.rounds.c.id)
     .where(schema.cases.c.id == bindparam("case_id"))
+    # of PostgreSQL: until this transaction ends, no other reading of the round is stored, nobody
+    # finishes it, and its state stays; numbers of readings grow in the order of their commits
+    .with_for_update(of=schema.rounds, key_share=True)
 )
 _SAME = select(schema.readings).where(schema.readings.c.id == bindparam("reading_id"))
 
@@ -42,7 +46,12 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
             f"round {round_['id']} is {round_['state']}: a reading can be added or changed "
             "only while it is open"
         )
-    db.execute(schema.readings.insert(), reading_row(checked))
+    new = insert(db, schema.readings).on_conflict_do_nothing()
+    if not db.execute(
+        new, reading_row(checked)
+    ).rowcount:  # stored meanwhile in another round: the id is not its own
+        _known(db, checked)
+        return False
     return True
 
 

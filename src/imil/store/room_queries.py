@@ -16,6 +16,7 @@ from imil.store.clock import now
 from imil.store.invitations import Visitor, touch
 from imil.store.reading_insert import IdTaken, insert_reading
 from imil.store.round_state import refuse
+from imil.store.statements import insert, lock_round, retry_interrupted
 from imil.store.store import Store
 
 Which = Literal["predicted", "true"]
@@ -109,6 +110,7 @@ _READ = (
 )
 
 
+@retry_interrupted
 def rounds(store: Store, run: str, reader: str) -> list[Row]:
     """The rounds of a run in order, each with how many cases it has and the reader has read."""
     cases, readings = schema.cases.c, schema.readings.c
@@ -126,6 +128,7 @@ def rounds(store: Store, run: str, reader: str) -> list[Row]:
         return [dict(row) for row in db.execute(ordered).mappings()]
 
 
+@retry_interrupted
 def cases(store: Store, round_id: str) -> list[Row]:
     """A round's cases in order, without pixels and heat-maps."""
     case, image = schema.cases.c, schema.images.c
@@ -142,6 +145,7 @@ def cases(store: Store, round_id: str) -> list[Row]:
         return [dict(row) for row in db.execute(query).mappings()]
 
 
+@retry_interrupted
 def case(store: Store, who: Visitor, epoch: int, number: int) -> Row | None:
     """A case of the visitor's run with its round's settings and state, or None.
 
@@ -157,6 +161,7 @@ def case(store: Store, who: Visitor, epoch: int, number: int) -> Row | None:
     return dict(row) | {"shown": not blind or row["looked"] is not None}
 
 
+@retry_interrupted
 def image(store: Store, run: str, sha256: str) -> Packed | None:
     """An image of one of the run's cases as it is stored, deflated, or None."""
     with store.read() as db:
@@ -164,6 +169,7 @@ def image(store: Store, run: str, sha256: str) -> Packed | None:
     return None if row is None else Packed(row.pixels, row.dtype, tuple(row.shape))
 
 
+@retry_interrupted
 def heat_map(store: Store, case_id: str, which: Which) -> Packed:
     """A case's heat-map as it is stored, deflated."""
     with store.read() as db:
@@ -177,6 +183,7 @@ def readings(store: Store, round_id: str, reader: str | None = None) -> dict[str
     return {one.case: one for one in rows if reader is None or one.reader == reader}
 
 
+@retry_interrupted
 def looks(store: Store, round_id: str, reader: str) -> dict[str, FirstLook]:
     """Case id to the reader's first look at it."""
     table, case = schema.first_looks, schema.cases.c
@@ -186,6 +193,7 @@ def looks(store: Store, round_id: str, reader: str) -> dict[str, FirstLook]:
         return {row.case: _look(row) for row in rows}
 
 
+@retry_interrupted
 def add_look(store: Store, who: Visitor, where: Row, look: FirstLook) -> FirstLook:
     """Store a first look; returns the one that counts: the reader's earlier one, if there is one.
 
@@ -196,6 +204,7 @@ def add_look(store: Store, who: Visitor, where: Row, look: FirstLook) -> FirstLo
         IdTaken: the id belongs to a first look at another case, or with other squares.
     """
     with store.write() as db:
+        lock_round(db, where["round"])
         earlier = _first(db, look.case, look.reader)
         if earlier is not None:
             if earlier.id == look.id and earlier.squares != look.squares:
@@ -205,11 +214,10 @@ def add_look(store: Store, who: Visitor, where: Row, look: FirstLook) -> FirstLo
                 )
             return earlier
         _must_be_open(db, look.case)
-        taken = select(schema.first_looks.c.id).where(schema.first_looks.c.id == look.id)
-        if db.execute(taken).first():
-            raise IdTaken(f"the id {look.id} belongs to another first look: give it its own")
         row = look.__dict__ | {"squares": list(look.squares), "created": now()}
-        db.execute(schema.first_looks.insert().values(row))
+        new = insert(db, schema.first_looks).on_conflict_do_nothing(index_elements=["id"])
+        if not db.execute(new, row).rowcount:
+            raise IdTaken(f"the id {look.id} belongs to another first look: give it its own")
         touch(db, who)
         squares = " ".join(map(str, look.squares))
         detail = f"round {where['epoch']}, case {where['number']}: {squares}"
@@ -234,6 +242,7 @@ def add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int
         raise
 
 
+@retry_interrupted
 def _add_reading(store: Store, who: Visitor, where: Row, reading: Reading) -> int:
     with store.write() as db:
         new = insert_reading(db, reading)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from imil.cases import Reading, Round, State
 from imil.errors import StoreError
@@ -20,6 +19,7 @@ from imil.store.audit import record
 from imil.store.clock import now
 from imil.store.round_waiting import Waiting, count_cases, read_by, waiting, waiting_in
 from imil.store.row_mapping import reading_of
+from imil.store.statements import insert, lock_round, retry_interrupted
 from imil.store.store import Store
 
 TRAINING = "training"  # who closes and applies a round in the audit, where no person does
@@ -45,6 +45,7 @@ class Finished:
     waiting: Waiting
 
 
+@retry_interrupted
 def finish(
     store: Store, run: str, epoch: int, round_id: str, reader: str, *, skips_all: bool = False
 ) -> Finished:
@@ -57,12 +58,12 @@ def finish(
         AllSkipped: the reader skipped every case, without `skips_all`.
     """
     with store.write() as db:
-        state = _state(db, round_id)
+        state = _locked(db, round_id)
         if state != "open":
             return Finished(state, waiting_in(db, round_id, at_page=True))
         cases = _check_answers(db, round_id, reader, skips_all=skips_all)
         row = {"round": round_id, "reader": reader, "at": now()}
-        made = insert(schema.finishes).values(row).on_conflict_do_nothing()
+        made = insert(db, schema.finishes).values(row).on_conflict_do_nothing()
         new = db.execute(made).rowcount
         still = waiting_in(db, round_id, at_page=True)
         if new:
@@ -75,6 +76,7 @@ def finish(
         return Finished(_state(db, round_id), still)
 
 
+@retry_interrupted
 def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
     """The round's state, after closing it if nobody is waited for.
 
@@ -84,9 +86,10 @@ def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
     if at_page and not _may_close(still):
         return state_of(store, round_.id)  # without the lock: it is asked for twice a second
     with store.write() as db:
+        state = _locked(db, round_.id)
         still = waiting_in(db, round_.id, at_page=at_page)
         over = _may_close(still) if at_page else still.over or not round_.cases
-        if over and _state(db, round_.id) == "open":
+        if over and state == "open":
             _close(db, round_.id)
             names = ", ".join(still.finished) or NOBODY
             detail = f"round {round_.epoch}: all have finished: {names}"
@@ -94,10 +97,11 @@ def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
         return _state(db, round_.id)
 
 
+@retry_interrupted
 def close(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
     """Close a round for its owner, also before all finish; unread cases are skipped."""
     with store.write() as db:
-        if _state(db, round_id) == "open":
+        if _locked(db, round_id) == "open":
             cases = count_cases(db, round_id)
             read = read_by(db, round_id)
             any_read = select(func.count(schema.readings.c.case.distinct())).join(schema.cases)
@@ -110,13 +114,14 @@ def close(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> Stat
         return _state(db, round_id)
 
 
+@retry_interrupted
 def reopen(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
     """Open a closed round again: every reader has to finish anew.
 
     Raises: RoundApplied: the training uses its readings already.
     """
     with store.write() as db:
-        state = _state(db, round_id)
+        state = _locked(db, round_id)
         if state == "applied":
             raise RoundApplied(
                 f"round {epoch} is applied: the training uses its readings, and it stays closed"
@@ -130,6 +135,7 @@ def reopen(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> Sta
         return "open"
 
 
+@retry_interrupted
 def apply(store: Store, round_: Round) -> list[str] | None:
     """Mark a closed round as applied; None where it was reopened meanwhile.
 
@@ -147,6 +153,7 @@ def apply(store: Store, round_: Round) -> list[str] | None:
     return lines
 
 
+@retry_interrupted
 def merged_lines(store: Store, round_id: str) -> list[str]:
     """One line for each case in which a reader's answer is not what the training uses."""
     with store.read() as db:
@@ -221,6 +228,14 @@ def _state(db: Connection, round_id: str) -> State:
     return state
 
 
+def _locked(db: Connection, round_id: str) -> State:
+    """The state, which no other transaction changes until this one ends."""
+    state = lock_round(db, round_id)
+    assert state is not None, round_id
+    return state
+
+
+@retry_interrupted
 def state_of(store: Store, round_id: str) -> State:
     """The round's state now."""
     with store.read() as db:

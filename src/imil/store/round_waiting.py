@@ -10,6 +10,7 @@ from imil.cases import RoundSettings
 from imil.reader_names import AUTOMATIC, NOBODY
 from imil.store import schema
 from imil.store.clock import now
+from imil.store.statements import retry_interrupted
 from imil.store.store import Store
 
 
@@ -42,6 +43,7 @@ class Waiting:
         return " and ".join(filter(None, (", ".join(self.readers), more))) or "nobody"
 
 
+@retry_interrupted
 def waiting(store: Store, round_id: str, *, at_page: bool = True) -> Waiting:
     """What keeps a round open.
 

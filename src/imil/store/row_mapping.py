@@ -19,6 +19,7 @@ from sqlalchemy import RowMapping
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
 from imil.errors import ImilError, StoreError
+from imil.store_address import Location
 
 Row = dict[str, Any]
 # of ISA-L: 3 to 8 % more bytes than zlib's level 1, in a fifth to an eighth of its time
@@ -62,16 +63,16 @@ def _size(dtype: str, shape: Sequence[int]) -> int:
 
 
 @contextmanager
-def damaged_rows(path: Path) -> Iterator[None]:
+def damaged_rows(path: Location) -> Iterator[None]:
     """Turn what a damaged row raises into a `StoreError` that names the store."""
     try:
         yield
     except StoreError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, ImilError) as error:
+        journal = ", imil.sqlite-wal included" if isinstance(path, Path) else ""
         raise StoreError(
-            f"the store {path} is damaged ({error}): restore it from a backup, imil.sqlite-wal "
-            "included"
+            f"the store {path} is damaged ({error}): restore it from a backup{journal}"
         ) from error
 
 

@@ -10,13 +10,13 @@ from threading import Event, Thread
 from typing import Any, Literal
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.sqlite import insert
 
 from imil.errors import StoreError
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import now
 from imil.store.machine_key import TAG, has_tag, tag
+from imil.store.statements import insert, retry_interrupted
 from imil.store.store import Store
 
 Protocol = Literal["paper", "blind-first"]
@@ -121,6 +121,7 @@ class Progress:
         with self._store.write() as db:
             db.execute(schema.results.insert().values(row))
 
+    @retry_interrupted
     def results(self, run: str, *, split: str = "test") -> list[tuple[int, dict[str, Any]]]:
         """Completed epochs and metrics of every evaluation, oldest first."""
         table = schema.results.c
@@ -128,14 +129,16 @@ class Progress:
         with self._store.read() as db:
             return [(row.epoch, row.metrics) for row in db.execute(query.order_by(table.sequence))]
 
+    @retry_interrupted
     def _row(self, run: str) -> dict[str, Any]:
         with self._store.read() as db:
             row = db.execute(_ROW, {"of": run}).mappings().one_or_none()
         return dict(row) if row else {}
 
+    @retry_interrupted
     def _put(self, run: str, values: Mapping[str, object]) -> None:
-        made = insert(schema.progress).values(run=run, **values)
         with self._store.write() as db:
+            made = insert(db, schema.progress).values(run=run, **values)
             db.execute(made.on_conflict_do_update(index_elements=["run"], set_=dict(values)))
 
 

@@ -11,8 +11,7 @@ from threading import Lock
 from typing import Any
 from weakref import finalize
 
-from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, func, select, text, update
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, State, Which
 from imil.errors import NotFound, StoreBusy, StoreError
@@ -30,43 +29,52 @@ from imil.store.row_mapping import (
     reading_of,
     round_of,
 )
+from imil.store.statements import insert, lock_run, retry_interrupted
+from imil.store_address import DatabaseUrl, Location, location
 from imil.threads import in_order
 
 
 class Store:
-    """A store on a SQLite file, which is created if it does not exist.
+    """A store in a SQLite file or a PostgreSQL database, created if it does not exist.
 
-    Safe to use from several processes and threads at once, on one machine.
+    Safe to use from several processes and threads at once; a file on one machine alone.
 
     Args:
-        path: the file, usually `imil.sqlite` in the run's folder.
+        path: the file, usually `imil.sqlite` in the run's folder; or the address of a database,
+            as `postgresql+psycopg://USER@HOST/DATABASE`.
         readonly: open an existing store and change nothing.
-        patience: seconds to wait for another process that is writing.
-    Raises: StoreError: it cannot be opened, or is not a store.
+        patience: seconds to wait for another process that is writing, or for the server.
+    Raises: StoreError: it cannot be opened, or is not a store. SettingsError: invalid address.
     """
 
     def __init__(
-        self, path: Path | str, *, readonly: bool = False, patience: float = BUSY_TIMEOUT
+        self, path: Location | str, *, readonly: bool = False, patience: float = BUSY_TIMEOUT
     ) -> None:
-        self.path = Path(path)
-        if readonly and not self.path.is_file():
+        self.path = location(path)
+        if readonly and isinstance(self.path, Path) and not self.path.is_file():
             raise StoreError(f"there is no store at {self.path}: name a run folder or its store")
         self._engine = connect(self.path, readonly=readonly, patience=patience)
-        self._identity = _identity(self.path)
+        self._identity = _identity(self.path) if isinstance(self.path, Path) else None
         # a store that is not closed, such as a callback's, releases its file when collected
         finalize(self, self._engine.dispose)
         self._patience = patience
         self._write_lock = Lock()
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file, or the connections."""
         self._engine.dispose()
 
     def compact(self) -> None:
-        """Write the file anew without what was deleted, and empty its journal.
+        """Write the file, or the tables, anew without what was deleted; empty a file's journal.
 
         Raises: StoreBusy: another process is using it.
         """
+        if isinstance(self.path, DatabaseUrl):
+            with database_errors(self.path), self._engine.connect() as connection:
+                outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+                for table in schema.metadata.sorted_tables:
+                    outside.execute(text(f"VACUUM FULL {table.name}"))
+            return
         with database_errors(self.path), self._engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert raw is not None
@@ -81,12 +89,13 @@ class Store:
 
     def _check_file(self) -> None:
         # an open file that was deleted takes what is written, and nobody finds it again
-        if _identity(self.path) != self._identity:
+        if isinstance(self.path, Path) and _identity(self.path) != self._identity:
             raise StoreError(
                 f"the store {self.path} was deleted or replaced since it was opened: put it back, "
                 "and start again"
             )
 
+    @retry_interrupted
     def add_run(
         self,
         run: str,
@@ -107,7 +116,7 @@ class Store:
                 "settings": dict(settings),
                 "versions": dict(versions),
             }
-            db.execute(insert(schema.runs).values(row).on_conflict_do_nothing())
+            db.execute(insert(db, schema.runs).values(row).on_conflict_do_nothing())
             stored = db.execute(
                 select(schema.runs.c.class_names).where(schema.runs.c.name == run)
             ).scalar_one()
@@ -117,6 +126,7 @@ class Store:
                 "give the run another name"
             )
 
+    @retry_interrupted
     def runs(self) -> list[dict[str, Any]]:
         """Every run as recorded, oldest first."""
         with self.read() as db:
@@ -140,7 +150,22 @@ class Store:
         else:  # read in this thread, deflated in others
             rows = in_order(image_row, (case.image for case in cases))
         images = [self._add_image(row) for row in rows]
+        self._add_round(round_id, run, epoch, settings, cases, images)
+        return Round(round_id, run, epoch, settings, "open", len(cases))
+
+    @retry_interrupted
+    def _add_round(
+        self,
+        round_id: str,
+        run: str,
+        epoch: int,
+        settings: RoundSettings,
+        cases: Sequence[Case],
+        images: Sequence[str],
+    ) -> None:
+        """Store a round and its cases; `images` are the names of theirs."""
         with self.write() as db:
+            lock_run(db, run)
             existing = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
             if db.execute(existing).first():
                 raise StoreError(
@@ -157,20 +182,32 @@ class Store:
                     opened=_now(),
                 )
             )
+            self._keep_images(db, cases, images)
             for case, image in zip(cases, images, strict=True):
                 db.execute(schema.cases.insert().values(case_row(round_id, case, image)))
-        return Round(round_id, run, epoch, settings, "open", len(cases))
 
+    def _keep_images(self, db: Connection, cases: Sequence[Case], images: Sequence[str]) -> None:
+        """Store again what another run's erasure has deleted since, and let it delete no more."""
+        table = schema.images.c
+        query = select(table.sha256).where(table.sha256.in_(images))
+        stored = set(db.execute(query.with_for_update(read=True, key_share=True)).scalars())
+        for case, image in zip(cases, images, strict=True):
+            if image not in stored:
+                again = insert(db, schema.images).values(image_row(case.image))
+                db.execute(again.on_conflict_do_nothing())
+
+    @retry_interrupted
     def _add_image(self, row: Row) -> str:
         """Store an image; returns its name."""
         with self.write() as db:
-            db.execute(insert(schema.images).values(row).on_conflict_do_nothing())
+            db.execute(insert(db, schema.images).values(row).on_conflict_do_nothing())
         return str(row["sha256"])
 
     def find_round(self, run: str, epoch: int) -> Round | None:
         """The round of that run after that epoch, or None."""
         return next((r for r in self.rounds(run) if r.epoch == epoch), None)
 
+    @retry_interrupted
     def rounds(self, run: str | None = None) -> list[Round]:
         """The rounds of a run, or of all runs, in order of epochs."""
         counted = (
@@ -197,6 +234,7 @@ class Store:
             raise NotFound(f"{self.path} has no round of case '{case.id}'")
         return round_
 
+    @retry_interrupted
     def mark(self, round_: Round, state: State) -> Round:
         """The round in its new state: `closed` (no more readings) or `applied`."""
         closed = {"closed": _now()} if state == "closed" else {}
@@ -208,6 +246,7 @@ class Store:
             )
         return replace(round_, state=state)
 
+    @retry_interrupted
     def cases(self, round_id: str) -> list[Case]:
         """The cases of a round in reading order; images and heat-maps are read when looked at."""
         case, round_ = schema.cases.c, schema.rounds.c
@@ -229,6 +268,7 @@ class Store:
         read = {reading.case for reading in self.readings(round_id)}
         return [case for case in self.cases(round_id) if case.id not in read]
 
+    @retry_interrupted
     def image(self, sha256: str) -> Image:
         """An image as it was shown, pixel for pixel.
 
@@ -242,6 +282,7 @@ class Store:
         with damaged_rows(self.path):
             return inflate(row["pixels"], row["dtype"], row["shape"])
 
+    @retry_interrupted
     def heat_map(self, case_id: str, which: Which) -> HeatMap:
         """A case's heat-map of the predicted or of the true class.
 
@@ -257,6 +298,7 @@ class Store:
         with damaged_rows(self.path):
             return inflate(row.data, "float32", row.cam_shape)
 
+    @retry_interrupted
     def add(self, reading: Reading) -> None:
         """Store a reading; it is on disk when this returns. The same id is stored once.
 
@@ -268,6 +310,7 @@ class Store:
         with self.write() as db:
             insert_reading(db, reading)
 
+    @retry_interrupted
     def readings(self, round_id: str) -> list[Reading]:
         """Every reading of a round, oldest first, those that were changed later included."""
         query = (
@@ -286,13 +329,17 @@ class Store:
 
     def merged(self, round_id: str) -> dict[str, Merged]:
         """Case id -> the answers of its readers, and what counts by the round's rule."""
+        settings = self._settings_of(round_id)
+        if settings is None:
+            return {}
+        return merged(self.readings(round_id), settings.grid, settings.merge)
+
+    @retry_interrupted
+    def _settings_of(self, round_id: str) -> RoundSettings | None:
         query = select(schema.rounds.c.settings).where(schema.rounds.c.id == round_id)
         with self.read() as db:
             stored = db.execute(query).scalar_one_or_none()
-        if stored is None:
-            return {}
-        settings = RoundSettings.from_dict(stored)
-        return merged(self.readings(round_id), settings.grid, settings.merge)
+        return None if stored is None else RoundSettings.from_dict(stored)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store, whatever others write meanwhile."""
@@ -304,14 +351,25 @@ class Store:
 
         Raises: StoreBusy: locked, full or write-protected.
         """
-        # one writer of this process at a time: SQLite's waiting writers sleep up to 0.1 s between
-        # attempts, and a lock wakes the next one at once
-        if not self._write_lock.acquire(timeout=self._patience):
-            raise StoreBusy(f"the store {self.path} {REMEDIES['locked']}")
-        try:
+        with self._one_writer():
             self._check_file()
             with transaction(self._engine, self.path, writes=True) as db:
                 yield db
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        """One writer of this process to a file at a time.
+
+        SQLite's waiting writers sleep up to 0.1 s between attempts, and a lock wakes the next one
+        at once. A server has writers of different rounds at the same time.
+        """
+        if isinstance(self.path, DatabaseUrl):
+            yield
+            return
+        if not self._write_lock.acquire(timeout=self._patience):
+            raise StoreBusy(f"the store {self.path} {REMEDIES['locked']}")
+        try:
+            yield
         finally:
             self._write_lock.release()
 

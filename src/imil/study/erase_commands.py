@@ -7,45 +7,75 @@ from pathlib import Path
 
 from imil.data.image_cache import cache_folder
 from imil.errors import SettingsError, StoreError
-from imil.run_folder import store_path
+from imil.run_store import RunStore, run_store
 from imil.store import Store, schema_version
-from imil.store.erase import erase_reader
+from imil.store.erase import erase_reader, erase_run
 from imil.study.erasure import erase_run_folder, erase_study
 from imil.study.study_folder import StudyFolder
 
 
-def erase_source(source: Path, reader: str | None, cache: Path | None) -> str:
+def named_source(source: str, run: str | None) -> str:
+    """What is erased from, for a person; never with a password."""
+    found = run_store(source)
+    place = str(found.place) if not isinstance(found.place, Path) else source
+    return f"the run '{run}' of {place}" if run else place
+
+
+def erase_source(
+    source: str, reader: str | None, cache: Path | None, *, run: str | None = None
+) -> str:
     """Erase, and say in a sentence what went.
 
     Args:
-        source: the folder of a run or of a study.
+        source: the folder of a run or of a study, a store, or the address of a database.
         reader: only this reader; None erases everything.
         cache: folder of decoded images; None is the usual one.
+        run: of a store: this run, or the reader in this run alone.
     Raises: SettingsError, StoreError, DataError: there is nothing to erase, or it is in use.
     """
     if reader is not None:
-        return _erase_reader(source, reader)
-    if not source.is_dir():
-        raise SettingsError(f"{source} is no folder: name the folder of a run or study")
-    erase = erase_study if StudyFolder(source).plan.is_file() else erase_run_folder
-    files = erase(source, cache_folder(cache))
+        return _erase_reader(source, reader, run)
+    folder = Path(source)
+    if run is not None:
+        return _erase_run(run_store(source), run)
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{named_source(source, None)} is no folder: name the folder of a run or study, or "
+            "give --run"
+        )
+    erase = erase_study if StudyFolder(folder).plan.is_file() else erase_run_folder
+    files = erase(folder, cache_folder(cache))
     return f"Erased {source} and {files} files of decoded images; the audit stays, without names."
 
 
-def _erase_reader(source: Path, reader: str) -> str:
-    found = sorted(source.glob("jobs/*/*/imil.sqlite")) if source.is_dir() else []
-    stores = found or [store_path(source)]
+def _erase_run(found: RunStore, run: str) -> str:
+    if found.is_missing:
+        raise SettingsError(f"there is no store at {found.place}: name one")
+    with closing(Store(found.place)) as store:
+        erase_run(store, run)
+    return (
+        f"Erased the run '{run}' from {found.place}; the audit stays, without names, and so do the "
+        "run's folder and decoded images."
+    )
+
+
+def _erase_reader(source: str, reader: str, run: str | None) -> str:
+    folder = Path(source)
+    jobs = sorted(folder.glob("jobs/*/*/imil.sqlite")) if folder.is_dir() else []
+    stores = [RunStore(path) for path in jobs] or [run_store(source)]
     done = 0
-    for path in stores:
-        if schema_version(path) is None:
+    for found in stores:
+        if schema_version(found.place) is None:
             continue
-        with closing(Store(path)) as store:
+        with closing(Store(found.place)) as store:
             try:
-                erase_reader(store, reader)
+                erase_reader(store, reader, run or found.run)
                 done += 1
             except StoreError:
                 if len(stores) == 1:
                     raise
     if not done:
-        raise SettingsError(f"{source} has no reader '{reader}': see `imil rounds`")
+        raise SettingsError(
+            f"{named_source(source, None)} has no reader '{reader}': see `imil rounds`"
+        )
     return f"Erased the name and the reasons of '{reader}' in {done} stores; the readings stay."

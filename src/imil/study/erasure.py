@@ -11,6 +11,7 @@ from imil.data.cache_entries import delete_images
 from imil.data.splits import read_contents
 from imil.errors import DataError, SettingsError
 from imil.run_folder import STORE_NAME, RunFolder
+from imil.run_store import run_store
 from imil.store import Store, schema_version
 from imil.store.erase import erase_run
 from imil.study.study_folder import StudyFolder
@@ -28,6 +29,11 @@ def erase_run_folder(path: Path, cache: Path) -> int:
         raise SettingsError(f"there is no run in {path}: name a folder that `imil train` made")
     with folder.locked():
         contents = read_contents(folder.splits) if folder.splits.exists() else set()
+        found = run_store(path)
+        if found.run is not None:  # in a database that others use too
+            with closing(Store(found.place)) as store:
+                if any(row["name"] == found.run for row in store.runs()):
+                    erase_run(store, found.run)
         if schema_version(folder.store) is not None:
             with closing(Store(folder.store)) as store:
                 for run in store.runs():

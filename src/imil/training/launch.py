@@ -19,6 +19,7 @@ from imil.grid import Grid
 from imil.readers.replay import Replay
 from imil.round_settings import check_rounds
 from imil.run_folder import RunFolder
+from imil.run_store import database_run
 from imil.settings import TrainSettings, flag_name, load_config, resolve
 from imil.store import Store, schema_version
 from imil.store.content_check import check_content
@@ -30,10 +31,14 @@ from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
 from imil.training.samples.prepared_data import Prepared, prepare
+from imil.training.store_claim import claim_name, move_store, store_place
 from imil.training.web_reader import reading_room
 
 # settings that may change when a run is resumed
-CHANGEABLE = ("data", "reader", "reader_name", "wait_for", "protocol", "device", "low_memory")
+CHANGEABLE = (
+    *("data", "reader", "reader_name", "store", "wait_for", "protocol"),
+    *("device", "low_memory"),
+)
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 
 
@@ -55,6 +60,7 @@ def new_run(
             with atomic_write(folder.config) as half:  # first: from here on the run can be resumed
                 settings.write(half)
             try:
+                claim_name(settings, folder)  # a database that cannot be used is said at once
                 data = _prepare(settings, folder, cache, console)
                 run = Run(folder, settings, data, console)
                 reader = _local_reader(run)
@@ -70,7 +76,12 @@ def new_run(
 
 
 def resume_run(
-    path: Path, reader: str | None, cache: Path | None, *, reader_name: str | None = None
+    path: Path,
+    reader: str | None,
+    cache: Path | None,
+    *,
+    reader_name: str | None = None,
+    store: str | None = None,
 ) -> dict[str, Any] | None:
     """Resume a run; returns the metrics, or None where it is finished already.
 
@@ -79,7 +90,9 @@ def resume_run(
         reader: another reader than before; None keeps it.
         reader_name: another name than before, likewise.
         cache: the folder of decoded images; None for the usual one.
+        store: the store again, with its password; or another one that the run was copied to.
     Raises: SettingsError: there is no run in that folder, or its settings were changed.
+        StoreError: the store cannot be used.
     """
     folder, console = RunFolder(path), TerminalConsole()
     if not folder.config.exists():
@@ -88,10 +101,13 @@ def resume_run(
         if folder.metrics.exists():
             console.print(f"{path} is finished: see {folder.metrics}", markup=False)
             return None
-        given = {"reader": reader, "reader_name": reader_name}
+        given = {"reader": reader, "reader_name": reader_name, "store": store}
         changes = {name: value for name, value in given.items() if value is not None}
         settings = resolve_auto(resolve(load_config(folder.config) | changes))
         check_rounds(settings)
+        if store is not None:
+            move_store(folder, settings.store if settings.store != "run" else None)
+        claim_name(settings, folder)
         data = _prepare(settings, folder, cache, console)
         console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
         _check_unchanged(settings, folder)
@@ -102,11 +118,14 @@ def resume_run(
 
 def _check_unchanged(settings: TrainSettings, folder: RunFolder) -> None:
     """Raises: SettingsError: config.toml differs from the settings that the run started with."""
-    if schema_version(folder.store) is None:
+    place = store_place(settings, folder)
+    if schema_version(place) is None:
         return
-    store = Store(folder.store, readonly=True)
-    check_content(store)
-    started_with: dict[str, Any] = next((run["settings"] for run in store.runs()), {})
+    name = database_run(folder).get("run") if settings.store != "run" else None
+    store = Store(place, readonly=True)
+    check_content(store, name)
+    runs = [row for row in store.runs() if name in (None, row["name"])]
+    started_with: dict[str, Any] = next((run["settings"] for run in runs), {})
     store.close()
     for name, value in settings.model_dump(mode="json").items():
         before = started_with.get(name, value)

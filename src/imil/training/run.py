@@ -40,6 +40,7 @@ from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
 from imil.training.samples.batches import Batches
 from imil.training.samples.prepared_data import Prepared
+from imil.training.store_claim import open_run_store, store_place
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
 
@@ -111,13 +112,8 @@ class Run:
 
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""
-        store = Store(self.folder.store)
-        self.name = next((row["name"] for row in store.runs()), self.folder.name)
-        store.add_run(
-            self.name,
-            class_names=self.data.class_names,
-            settings=self.settings.model_dump(mode="json"),
-            versions=versions(),
+        store, self.name = open_run_store(
+            self.settings, self.folder, self.data.class_names, versions()
         )
         return store
 
@@ -291,7 +287,9 @@ class Run:
     def _finish(self) -> dict[str, Any]:
         self._predictions.at_end()
         write_model(self.folder.weights, self.net.state_dict(), self._description())
-        return write_results(self.folder, seed=self.settings.seed)
+        run = self.name if self.rounds else None
+        place = store_place(self.settings, self.folder)
+        return write_results(self.folder, seed=self.settings.seed, store=place, run=run)
 
     def _description(self) -> Description:
         """How the trained network is used."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Iterable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
@@ -16,8 +15,10 @@ from starlette.responses import Response
 
 from imil import __version__
 from imil.errors import StoreError
-from imil.run_folder import STORE_NAME, store_path
+from imil.run_folder import STORE_NAME
+from imil.run_store import run_store
 from imil.store import Store
+from imil.store_address import DatabaseUrl, Location
 from imil.web import error_responses, sign_in
 from imil.web.middleware import SecurityMiddleware
 from imil.web.page_files import PageFiles
@@ -33,7 +34,7 @@ STORE_TIMEOUT = 5.0  # seconds to wait for a locked store; after that the page t
 
 
 def create_app(
-    store_path: Path | str,
+    store_path: Location | str,
     *,
     hosts: Iterable[str] = (),
     public_url: str | None = None,
@@ -42,7 +43,7 @@ def create_app(
     """The reading room of a store. It keeps no state of its own: several may serve one store.
 
     Args:
-        store_path: a run's folder or its store.
+        store_path: a run's folder, its store, or the address of a database.
         hosts: names and addresses that it answers to, besides those of this machine.
         public_url: the address that people use, such as `https://reading.example.org`.
         framed_by: the one origin that may show the page in a frame.
@@ -75,15 +76,17 @@ def create_app(
     return app
 
 
-def find_store(path: Path | str) -> Path:
-    """The path of the store in a run's folder, or the path itself if it is a store.
+def find_store(place: Location | str) -> Location:
+    """The store of a run's folder, or the place itself if it is a store.
 
-    Raises: StoreError: there is none.
+    Raises: StoreError: there is none. SettingsError: an invalid address.
     """
-    file = store_path(Path(path))
-    if not file.is_file():
-        raise StoreError(f"no store at {path}: give a run's folder or its {STORE_NAME}")
-    return file
+    if isinstance(place, DatabaseUrl):
+        return place
+    found = run_store(place)
+    if found.is_missing:
+        raise StoreError(f"no store at {place}: give a run's folder or its {STORE_NAME}")
+    return found.place
 
 
 def allowed_hosts(hosts: Iterable[str]) -> set[str]:

@@ -25,6 +25,7 @@ from imil.store import Store
 from imil.store.invitations import DAYS, Kind, invitations, invite, revoke
 from imil.store.links import revoke_foreign
 from imil.store.run_progress import Progress, Protocol
+from imil.store_address import DatabaseUrl, Location
 from imil.web.app import find_store
 from imil.web.server import ServerConfig, make_server, open_socket
 
@@ -50,7 +51,7 @@ class ServerProcess:
     messages: Sequence[str]  # lines to print
     process: subprocess.Popen[str]
     port: int
-    store_path: Path
+    store_path: Location
     run: str
     config: ServerConfig
 
@@ -102,7 +103,7 @@ class ServerProcess:
 
 
 def start_server_process(
-    store_path: Path | str,
+    store_path: Location | str,
     run: str,
     *,
     config: ServerConfig | None = None,
@@ -127,7 +128,7 @@ def start_server_process(
 
 
 def _start_process(
-    file: Path, config: ServerConfig
+    file: Location, config: ServerConfig
 ) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     """The child process and its startup message. Raises: StoreError: it did not start."""
     values = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(config).items()}
@@ -136,7 +137,7 @@ def _start_process(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=child_environment(),
+        env=child_environment() | (file.environment() if isinstance(file, DatabaseUrl) else {}),
         start_new_session=True,  # Ctrl-C goes to the training only; the pipe ends the child
     )
     try:
@@ -148,12 +149,13 @@ def _start_process(
 
 
 def create_links(
-    store_path: Path, run: str, address: str, *, protocol: Protocol | None = None
+    store_path: Location, run: str, address: str, *, protocol: Protocol | None = None
 ) -> SignInLinks:
     """A new link for the owner, and one for a reader if the run had none."""
     store = Store(store_path)
     try:
-        revoke_foreign(store)
+        if isinstance(store.path, Path):  # other servers of a database may open its other links
+            revoke_foreign(store)
         progress = Progress(store)
         progress.set_address(run, address)
         if protocol is not None:
@@ -165,7 +167,7 @@ def create_links(
         store.close()
 
 
-def end_owner_link(store_path: Path, run: str, links: SignInLinks) -> None:
+def end_owner_link(store_path: Location, run: str, links: SignInLinks) -> None:
     """Revoke the owner's link that a server came with; its readers' links stay."""
     with suppress(StoreError):  # a store that is gone has no links
         store = Store(store_path)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import cast, get_args
 
 from imil.errors import SettingsError, StoreError
+from imil.run_store import run_store
 from imil.store import Store
 from imil.store.content_check import check_content
 from imil.store.find_run import find_run
 from imil.store.invitations import Kind, invitations, revoke
 from imil.store.run_progress import Progress, Protocol
+from imil.store_address import is_url
 from imil.web.app import find_store
 from imil.web.child_server import create_link, create_links, end_owner_link
 from imil.web.server import PORT, ServerConfig, check_url, make_server, open_socket
@@ -21,7 +22,7 @@ Say = Callable[[str], None]
 
 
 def serve_run(
-    source: Path, config: ServerConfig, *, run: str | None, protocol: str | None, say: Say
+    source: str, config: ServerConfig, *, run: str | None, protocol: str | None, say: Say
 ) -> None:
     """Serve until Ctrl-C, or a signal that asks to stop; the owner's link ends with it.
 
@@ -31,7 +32,7 @@ def serve_run(
     chosen_protocol = _protocol(protocol)
     file = find_store(source)
     with _open_run(source, run) as (store, name):  # fails before a port is opened
-        check_content(store)
+        check_content(store, name)
     sock = open_socket(config, say)
     uvicorn_server = make_server(file, config)
     address = config.address(sock.getsockname()[1])
@@ -42,7 +43,7 @@ def serve_run(
     say(f"  your own link (lobby and reading)  {links.owner}")
     if links.reader:
         say(f"  a reader's link                    {links.reader}")
-    say(f'  more readers: imil invite {source} "Dr. Lee"')
+    say(f'  more readers: imil invite {_shown(source, name)} "Dr. Lee"')
     try:
         uvicorn_server.run(sockets=[sock])
     finally:
@@ -50,7 +51,7 @@ def serve_run(
 
 
 def invite_to_run(
-    source: Path,
+    source: str,
     name: str | None,
     *,
     run: str | None,
@@ -69,7 +70,7 @@ def invite_to_run(
         say(create_link(store, run_name, name, address.rstrip("/"), kind=kind, days=days))
 
 
-def revoke_links(source: Path, name: str, *, run: str | None, say: Say) -> None:
+def revoke_links(source: str, name: str, *, run: str | None, say: Say) -> None:
     """Revoke every link of a reader. Raises: StoreError: there is none."""
     with _open_run(source, run) as (store, run_name):
         valid_links = [
@@ -85,7 +86,7 @@ def revoke_links(source: Path, name: str, *, run: str | None, say: Say) -> None:
         say(f"Revoked {count} of {name}; the readings stay.")
 
 
-def list_links(source: Path, *, run: str | None, say: Say) -> None:
+def list_links(source: str, *, run: str | None, say: Say) -> None:
     """Print every link of the run and whether it is valid."""
     with _open_run(source, run) as (store, run_name):
         for invitation in invitations(store, run_name):
@@ -97,13 +98,19 @@ def list_links(source: Path, *, run: str | None, say: Say) -> None:
 
 
 @contextmanager
-def _open_run(source: Path, run: str | None) -> Iterator[tuple[Store, str]]:
+def _open_run(source: str, run: str | None) -> Iterator[tuple[Store, str]]:
     """The store, and the run of that name or else the newest."""
     store = Store(find_store(source))
     try:
-        yield store, find_run(store, run)
+        yield store, find_run(store, run or run_store(source).run)
     finally:
         store.close()
+
+
+def _shown(source: str, run: str) -> str:
+    """How a person names the run in another command; never with a password."""
+    place = run_store(source)
+    return f"{place.place} --run {run}" if is_url(source) else source
 
 
 def _protocol(name: str | None) -> Protocol | None:

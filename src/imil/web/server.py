@@ -17,6 +17,7 @@ import uvicorn
 
 from imil.errors import SettingsError
 from imil.output_text import LogFormatter
+from imil.store_address import Location
 from imil.web.app import WILDCARD_ADDRESSES, create_app
 from imil.web.connections import MAX_CONNECTIONS, GuardedConnection
 
@@ -154,7 +155,7 @@ def open_socket(config: ServerConfig, say: Callable[[str], None]) -> socket.sock
     raise SettingsError(f"no port from {config.port} to {last} is free: give another with --port")
 
 
-def make_server(store_path: Path | str, config: ServerConfig) -> uvicorn.Server:
+def make_server(store_path: Location | str, config: ServerConfig) -> uvicorn.Server:
     """The uvicorn server, to be started with `run(sockets=[...])`."""
     app = create_app(
         store_path,

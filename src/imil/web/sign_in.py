@@ -85,7 +85,7 @@ def cookie_name(store: Store) -> str:
 
     It stays where a server of the store is started at another port, or the store is moved.
     """
-    first = next(iter(store.runs()), {"name": str(store.path.absolute()), "created": ""})
+    first = next(iter(store.runs()), {"name": str(store.path), "created": ""})
     digest = hashlib.sha256(f"{first['name']} {first['created']}".encode()).hexdigest()
     return f"{COOKIE}_{digest[:12]}"
 

@@ -44,9 +44,9 @@ def accuracy_interval(metrics: dict[str, Any]) -> str:
     )
 
 
-def round_tables(store: Store) -> Iterator[Table]:
-    """One table per round: its cases and their current readings."""
-    for round_ in store.rounds():
+def round_tables(store: Store, run: str | None = None) -> Iterator[Table]:
+    """One table per round of a run, or of all: its cases and their current readings."""
+    for round_ in store.rounds(run):
         readings = store.current_readings(round_.id)
         cases = store.cases(round_.id)
         table = Table(

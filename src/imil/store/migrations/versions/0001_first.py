@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from imil.store.append_only import protection
+
 revision = "0001"
 down_revision = None
 
@@ -70,8 +72,5 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_readings_case", "readings", ["case"])
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER readings_no_{verb.lower()} BEFORE {verb} ON readings "
-            "BEGIN SELECT RAISE(ABORT, 'readings are append-only'); END"
-        )
+    for statement in protection("readings", op.get_bind().dialect.name):
+        op.execute(statement)

@@ -6,6 +6,8 @@ import numpy as np
 import sqlalchemy as sa
 from alembic import op
 
+from imil.store.append_only import protection
+
 revision = "0002"
 down_revision = "0001"
 
@@ -37,11 +39,8 @@ def upgrade() -> None:
     op.create_index("ix_audit_run", "audit", ["run"])
     _progress()
     for table in ("first_looks", "audit"):
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+        for statement in protection(table, op.get_bind().dialect.name):
+            op.execute(statement)
 
 
 def _windows() -> None:

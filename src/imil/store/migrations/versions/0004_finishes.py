@@ -7,6 +7,8 @@ which a round without `merge` in its settings has.
 import sqlalchemy as sa
 from alembic import op
 
+from imil.store.migrations.json_columns import set_in_json
+
 revision = "0004"
 down_revision = "0003"
 
@@ -18,7 +20,6 @@ def upgrade() -> None:
         sa.Column("reader", sa.String(200), primary_key=True),
         sa.Column("at", sa.String(40), nullable=False),
     )
-    op.execute(
-        "UPDATE rounds SET settings = json_set(settings, '$.merge', 'majority') "
-        "WHERE state <> 'applied'"
+    set_in_json(
+        op.get_bind(), "rounds", "settings", "merge", "majority", where="state <> 'applied'"
     )
