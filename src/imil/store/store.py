@@ -18,6 +18,7 @@ from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Stat
 from imil.errors import NotFound, StoreBusy, StoreError
 from imil.merging import Merged, merged
 from imil.store import schema
+from imil.store.clock import closing_time
 from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, database_errors, transaction
 from imil.store.reading_insert import insert_reading
 from imil.store.row_mapping import (
@@ -140,6 +141,7 @@ class Store:
         else:  # read in this thread, deflated in others
             rows = in_order(image_row, (case.image for case in cases))
         images = [self._add_image(row) for row in rows]
+        opened = _now()
         with self.write() as db:
             existing = select(schema.rounds.c.id).where(schema.rounds.c.id == round_id)
             if db.execute(existing).first():
@@ -154,12 +156,13 @@ class Store:
                     epoch=epoch,
                     settings=settings.as_dict(),
                     state="open",
-                    opened=_now(),
+                    opened=opened,
                 )
             )
             for case, image in zip(cases, images, strict=True):
                 db.execute(schema.cases.insert().values(case_row(round_id, case, image)))
-        return Round(round_id, run, epoch, settings, "open", len(cases))
+        closes = closing_time(opened, settings.deadline)
+        return Round(round_id, run, epoch, settings, "open", len(cases), closes)
 
     def _add_image(self, row: Row) -> str:
         """Store an image; returns its name."""
