@@ -18,7 +18,7 @@ LAYERS = {
     ),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
-    **dict.fromkeys(["reader_names", "store_address"], 0.5),
+    **dict.fromkeys(["reader_names", "store_address", "durations"], 0.5),
     **dict.fromkeys(["run_folder", "square_text"], 0.6),
     "run_store": 0.7,
     **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from imil.durations import duration_seconds
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.predictions import HeatMap as HeatMap  # cases have some
@@ -41,7 +42,10 @@ class RoundSettings:
         wait_for: how many readers must have finished before the round closes; None: everybody
             who is invited.
         merge: name of the rule in `imil.merging.RULES` for several readers' answers of one case.
-    Raises: SettingsError: num_outliers, seed or wait_for is not a whole number, or too small.
+        deadline: time after its opening at which the round closes with the readings that are there,
+            such as `48h`, see `imil.durations`; None: it stays open until it is answered.
+    Raises: SettingsError: num_outliers, seed or wait_for is not a whole number, or too small; no
+        such deadline.
     """
 
     num_outliers: int = 20
@@ -50,6 +54,7 @@ class RoundSettings:
     seed: int = 0
     wait_for: int | None = None
     merge: str = "majority"
+    deadline: str | None = None
 
     def __post_init__(self) -> None:
         # converted: NumPy's numbers cannot be stored as JSON
@@ -58,6 +63,8 @@ class RoundSettings:
         object.__setattr__(self, "seed", _whole(self.seed, 0, "seed"))
         if self.wait_for is not None:
             object.__setattr__(self, "wait_for", _whole(self.wait_for, 1, "wait_for"))
+        if self.deadline is not None:
+            duration_seconds(self.deadline)
 
     def rng(self, epoch: int) -> np.random.Generator:
         """The generator of the round after that epoch; the same settings give the same numbers."""
@@ -72,6 +79,7 @@ class RoundSettings:
             "seed": self.seed,
             "wait_for": self.wait_for,
             "merge": self.merge,
+            "deadline": self.deadline,
         }
 
     @classmethod
@@ -272,7 +280,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Round:
-    """One round: its run, epoch, settings, state and number of cases."""
+    """One round: its run, epoch, settings, state, number of cases, and when its deadline is."""
 
     id: str
     run: str
@@ -280,6 +288,7 @@ class Round:
     settings: RoundSettings
     state: State
     cases: int
+    closes: str | None = None  # UTC, ISO 8601; None: it has no deadline
 
 
 class Samples(Protocol):

@@ -44,3 +44,11 @@ class StoreBusy(StoreError):
 
 class RoundPaused(ImilError):
     """The reader stopped before the last case; every reading so far is stored."""
+
+
+class RoundParked(RoundPaused):
+    """A round is open, nobody waits for it in training; go on once it is answered."""
+
+
+class RoundUnanswered(RoundPaused):
+    """Training cannot go on yet: a parked round is not answered. Try again later."""

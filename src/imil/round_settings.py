@@ -38,6 +38,7 @@ def check_rounds(settings: TrainSettings) -> None:
     """
     _check_budget(settings)
     _check_readers(settings)
+    _check_page(settings)
     when, mix = settings.round_when, settings.mix
     if when == "schedule" and settings.patience != PATIENCE:
         raise SettingsError(
@@ -67,6 +68,21 @@ def _check_readers(settings: TrainSettings) -> None:
         raise SettingsError(
             f"--wait-for {settings.wait_for} waits for people, and --reader is {settings.reader}: "
             "leave it out, or give --reader web or console"
+        )
+
+
+def _check_page(settings: TrainSettings) -> None:
+    """Check what only readers in the reading room can be given."""
+    kind = settings.reader.kind
+    if settings.wait != "here" and kind != "web":
+        raise SettingsError(
+            f"--wait {settings.wait} leaves a round to people in the reading room, and --reader is "
+            f"{settings.reader}: give --reader web, or leave --wait out"
+        )
+    if settings.deadline != "none" and kind != "web":
+        raise SettingsError(
+            f"--deadline {settings.deadline} is for people in the reading room, and --reader is "
+            f"{settings.reader}: give --reader web, or leave --deadline out"
         )
 
 

@@ -149,6 +149,8 @@ def _apply(round_: Round, store: Store, say: Say) -> Round:
         )
     for line in lines:
         say(line)
+    if (sentence := round_state.deadline_sentence(store, round_)) is not None:
+        say(sentence)
     return replace(round_, state="applied")
 
 

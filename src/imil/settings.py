@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from imil.durations import duration_seconds
 from imil.errors import SettingsError
 from imil.reader_names import EVERYBODY, check_reader_name
 from imil.readers.spec import ReaderSpec
@@ -286,6 +287,21 @@ class TrainSettings(BaseModel):
         "page everybody who is invited; elsewhere the one who reads).",
         "3",
     )
+    wait: Literal["here", "park", "live"] = _setting(
+        "Round",
+        "here",
+        "While readers read in the reading room: here (training waits), park (it ends, and imil "
+        "resume goes on once the round is answered) or live (it goes on, and each reading is used "
+        "from the next time its image is drawn).",
+        "park",
+    )
+    deadline: str = _setting(
+        "Round",
+        "none",
+        "Time after which a round in the reading room closes with the readings that are there, "
+        "such as 30m, 48h or 7d; none: it stays open.",
+        "48h",
+    )
     protocol: Literal["paper", "blind-first"] = _setting(
         "Round",
         "paper",
@@ -326,6 +342,13 @@ class TrainSettings(BaseModel):
     @classmethod
     def _check_reader_name(cls, value: str) -> str:
         return value if value == EVERYBODY else check_reader_name(value, "--reader-name")
+
+    @field_validator("deadline")
+    @classmethod
+    def _check_deadline(cls, value: str) -> str:
+        if value != "none":
+            duration_seconds(value)
+        return value
 
     @field_validator("augment", mode="before")
     @classmethod

@@ -1,4 +1,7 @@
-"""Exit codes: 0; 2 with one sentence for bad input; 75 when preempted; 130 when interrupted.
+"""Exit codes: 0; 2 with one sentence for bad input; 75 for later; 130 when interrupted.
+
+75 says that the same command may succeed later: a signal asked to stop, or the parked round that is
+to be resumed is not answered. A training that parks ends with 0.
 
 `imil study run` exits with 1 where a training failed.
 """
@@ -14,12 +17,12 @@ from typing import Any, NoReturn
 
 import typer
 
-from imil.errors import ImilError, RoundPaused
+from imil.errors import ImilError, RoundParked, RoundPaused, RoundUnanswered
 from imil.output_text import log_line
 from imil.preemption import Preempted
 
 BAD_INPUT = 2
-PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
+TRY_LATER = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
 INTERRUPTED = 130
 # a command line that cannot be parsed; the library has moved this class before
 UsageError: Any = typer.BadParameter.__base__
@@ -36,6 +39,11 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
     after = "the run can be resumed" if resume_command else "every reading so far is stored"
     try:
         yield
+    except RoundParked:
+        raise SystemExit(0) from None  # where it parked, it said how to go on
+    except RoundUnanswered as pause:
+        _print(f"imil: {pause}.")
+        raise SystemExit(TRY_LATER) from None
     except RoundPaused as pause:
         _print(f"Stopped: {pause}.{hint}")
         raise SystemExit(0) from None
@@ -75,7 +83,7 @@ def _stop(signal: Preempted, after: str, hint: str) -> NoReturn:
             stream.flush()
         except OSError:  # what is left would be written at exit, and change the exit code
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    raise SystemExit(PREEMPTED) from None
+    raise SystemExit(TRY_LATER) from None
 
 
 def usage_message(error: Any, words: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from imil.cli.serve_command import serve
 from imil.cli.store_command import store
 from imil.cli.study_command import study
 from imil.cli.train_command import train, train_without_settings
+from imil.cli.watch_command import watch
 from imil.output_text import LogFormatter, log_line
 from imil.permissions import restrict
 from imil.safe_path import isolate_children
@@ -72,7 +73,7 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, predict, rounds, export, serve, invite, demo):
+for command in (resume, watch, predict, rounds, export, serve, invite, demo):
     app.command(command.__name__)(command)
 for group in (study, store, cache):
     app.add_typer(group)

@@ -30,12 +30,20 @@ def resume(
             show_default="as before",
         ),
     ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            help="While readers read: here or park, another than before.",
+            show_default="as before",
+        ),
+    ] = None,
     cache: Cache = None,
     group: Group = False,
 ) -> None:
     """Continue a run that was stopped, by you or by a crash.
 
-    Training continues from the last checkpoint, a round from its first unread case.
+    Training continues from the last checkpoint, a round from its first unread case. A parked run
+    whose round is not answered stays as it is; the exit code is then 75.
 
     [bold]Example[/bold]
 
@@ -45,4 +53,4 @@ def resume(
     with errors_as_exit_codes(hint), signals_stop_training():
         from imil.training.launch import resume_run
 
-        resume_run(run, reader, cache, reader_name=reader_name, store=store)
+        resume_run(run, reader, cache, reader_name=reader_name, store=store, wait=wait)

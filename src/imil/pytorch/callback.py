@@ -77,6 +77,8 @@ class IMIL:
         seed: of the generator that the choice is given.
         wait_for: how many readers must have finished before a round closes; None: at a page all
             who are invited, otherwise the one who is asked.
+        deadline: time after which a round at a page closes with the readings that are there, such
+            as `48h`; None: it stays open.
     Raises: SettingsError: a setting is out of range, or there is no such choice.
 
     A new training needs a store, or a `run`, of its own: readings of another training's mistakes
@@ -103,10 +105,16 @@ class IMIL:
         providers: Mapping[str, Provider] | None = None,
         seed: int = 0,
         wait_for: int | None = None,
+        deadline: str | None = None,
     ) -> None:
         self.imil_epoch = () if imil_epoch is None else check_epochs(imil_epoch)
         self.settings = RoundSettings(
-            num_outliers, Grid.parse(grid_size), choice, seed=seed, wait_for=wait_for
+            num_outliers,
+            Grid.parse(grid_size),
+            choice,
+            seed=seed,
+            wait_for=wait_for,
+            deadline=deadline,
         )
         _check_budget(budget, self.imil_epoch, num_outliers)
         self.budget = budget

@@ -8,11 +8,17 @@ from imil.cases import Reading, RoundSettings
 from imil.errors import RoundClosed, StoreError
 from imil.square_text import signed_squares
 from imil.store import schema
+from imil.store.clock import closing_time, is_past
 from imil.store.row_mapping import reading_of, reading_row
 from imil.store.statements import insert
 
 _ROUND = (
-    select(schema.rounds.c.id, schema.rounds.c.settings, schema.rounds.c.state)
+    select(
+        schema.rounds.c.id,
+        schema.rounds.c.settings,
+        schema.rounds.c.state,
+        schema.rounds.c.opened,
+    )
     .join(schema.cases, schema.cases.c.round == schema.rounds.c.id)
     .where(schema.cases.c.id == bindparam("case_id"))
     # of PostgreSQL: until this transaction ends, no other reading of the round is stored, nobody
@@ -38,13 +44,19 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
     round_ = db.execute(_ROUND, {"case_id": reading.case}).mappings().one_or_none()
     if round_ is None:
         raise StoreError(f"there is no case '{reading.case}' in the store: name one of a round")
-    checked = reading.checked(RoundSettings.from_dict(round_["settings"]).grid)
+    settings = RoundSettings.from_dict(round_["settings"])
+    checked = reading.checked(settings.grid)
     if _known(db, checked):
         return False
     if round_["state"] != "open":
         raise RoundClosed(
             f"round {round_['id']} is {round_['state']}: a reading can be added or changed "
             "only while it is open"
+        )
+    if is_past(closing_time(round_["opened"], settings.deadline)):
+        raise RoundClosed(
+            f"the deadline of round {round_['id']}, {settings.deadline}, has passed: a reading can "
+            "be added or changed only before it"
         )
     new = insert(db, schema.readings).on_conflict_do_nothing()
     if not db.execute(

@@ -12,7 +12,7 @@ from imil.errors import RoundClosed
 from imil.square_text import signed_squares, squares_text
 from imil.store import schema
 from imil.store.audit import record
-from imil.store.clock import now
+from imil.store.clock import closing_time, is_past, now
 from imil.store.invitations import Visitor, touch
 from imil.store.reading_insert import IdTaken, insert_reading
 from imil.store.round_state import refuse
@@ -272,9 +272,12 @@ def _look(row: Any) -> FirstLook:
 
 
 def _must_be_open(db: Connection, case_id: str) -> None:
-    state = select(schema.rounds.c.state).join(
-        schema.cases, schema.cases.c.round == schema.rounds.c.id
+    table = schema.rounds.c
+    query = select(table.state, table.opened, table.settings).join(
+        schema.cases, schema.cases.c.round == table.id
     )
-    current = db.execute(state.where(schema.cases.c.id == case_id)).scalar_one()
-    if current != "open":
-        raise RoundClosed(f"the round is {current}: it takes no more readings")
+    row = db.execute(query.where(schema.cases.c.id == case_id)).one()
+    if row.state != "open":
+        raise RoundClosed(f"the round is {row.state}: it takes no more readings")
+    if is_past(closing_time(row.opened, row.settings.get("deadline"))):
+        raise RoundClosed("the round's deadline has passed: it takes no more readings")

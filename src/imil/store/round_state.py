@@ -16,7 +16,7 @@ from imil.merging import Merged, merged
 from imil.reader_names import NOBODY
 from imil.store import schema
 from imil.store.audit import record
-from imil.store.clock import now
+from imil.store.clock import closing_time, is_past, now
 from imil.store.round_waiting import Waiting, count_cases, read_by, waiting, waiting_in
 from imil.store.row_mapping import reading_of
 from imil.store.statements import insert, lock_round, retry_interrupted
@@ -78,17 +78,21 @@ def finish(
 
 @retry_interrupted
 def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
-    """The round's state, after closing it if nobody is waited for.
+    """The round's state, after closing it if nobody is waited for, or its deadline has passed.
 
     At a page it stays open until somebody has finished. Args: as `waiting`.
     """
+    if round_.settings.deadline is not None:
+        state = close_if_overdue(store, round_)
+        if state != "open":
+            return state
     still = waiting(store, round_.id, at_page=at_page)
-    if at_page and not _may_close(still):
+    if at_page and not still.may_close:
         return state_of(store, round_.id)  # without the lock: it is asked for twice a second
     with store.write() as db:
         state = _locked(db, round_.id)
         still = waiting_in(db, round_.id, at_page=at_page)
-        over = _may_close(still) if at_page else still.over or not round_.cases
+        over = still.may_close if at_page else still.over or not round_.cases
         if over and state == "open":
             _close(db, round_.id)
             names = ", ".join(still.finished) or NOBODY
@@ -98,20 +102,72 @@ def close_if_over(store: Store, round_: Round, *, at_page: bool) -> State:
 
 
 @retry_interrupted
+def close_if_overdue(store: Store, round_: Round) -> State:
+    """The round's state, after closing it if its deadline has passed."""
+    with store.read() as db:  # without the lock, as above
+        state, closes = _state(db, round_.id), _closing_time(db, round_.id)
+    if state != "open" or not is_past(closes):
+        return state
+    with store.write() as db:
+        if _locked(db, round_.id) == "open" and is_past(_closing_time(db, round_.id)):
+            why = f"its deadline of {round_.settings.deadline} has passed"
+            _close_early(db, round_.run, round_.epoch, round_.id, by=TRAINING, why=why)
+        return _state(db, round_.id)
+
+
+def close_all_overdue(store: Store, run: str) -> None:
+    """Close every round of the run whose deadline has passed, as a page does that is looked at."""
+    for round_ in store.rounds(run):
+        if round_.state == "open" and is_past(round_.closes):
+            close_if_overdue(store, round_)
+
+
+@retry_interrupted
 def close(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
     """Close a round for its owner, also before all finish; unread cases are skipped."""
     with store.write() as db:
         if _locked(db, round_id) == "open":
-            cases = count_cases(db, round_id)
-            read = read_by(db, round_id)
-            any_read = select(func.count(schema.readings.c.case.distinct())).join(schema.cases)
-            total = db.execute(any_read.where(schema.cases.c.round == round_id)).scalar_one()
-            left = waiting_in(db, round_id, at_page=True).readers
-            late = ", ".join(f"{name} ({read.get(name, 0)} of {cases})" for name in left)
-            _close(db, round_id)
-            detail = f"round {epoch}: by the owner, {total} of {cases} cases read"
-            record(db, run, by, "close", detail + (f"; not finished: {late}" if late else ""))
+            _close_early(db, run, epoch, round_id, by=by, why="by the owner")
         return _state(db, round_id)
+
+
+def _close_early(db: Connection, run: str, epoch: int, round_id: str, *, by: str, why: str) -> None:
+    """Close a round, whoever is still waited for, and note who had not finished."""
+    cases, read = count_cases(db, round_id), read_by(db, round_id)
+    left = waiting_in(db, round_id, at_page=True).readers
+    late = ", ".join(f"{name} ({read.get(name, 0)} of {cases})" for name in left)
+    _close(db, round_id)
+    detail = f"round {epoch}: {why}, {_count_read(db, round_id)} of {cases} cases read"
+    record(db, run, by, "close", detail + (f"; not finished: {late}" if late else ""))
+
+
+def _count_read(db: Connection, round_id: str) -> int:
+    """How many cases of the round anybody has answered."""
+    read = select(func.count(schema.readings.c.case.distinct())).join(schema.cases)
+    return int(db.execute(read.where(schema.cases.c.round == round_id)).scalar_one())
+
+
+def is_answered(store: Store, round_: Round) -> bool:
+    """Whether training may take up a round at a page: it is closed, or would be when asked."""
+    if state_of(store, round_.id) != "open" or is_past(round_.closes):
+        return True
+    return waiting(store, round_.id).may_close
+
+
+def deadline_sentence(store: Store, round_: Round) -> str | None:
+    """What the deadline led to, for the log; None where the round was closed before it."""
+    table = schema.rounds.c
+    with store.read() as db:
+        closed = db.execute(select(table.closed).where(table.id == round_.id)).scalar_one()
+        closes, read = _closing_time(db, round_.id), _count_read(db, round_.id)
+    if closes is None or closed is None or closed < closes:
+        return None
+    which = f"The deadline of {round_.settings.deadline} of the round after epoch {round_.epoch}"
+    if not read:
+        return f"{which} has passed without a reading: training goes on without corrections."
+    left = round_.cases - read
+    rest = f"; the other {left} stay as they were" if left else ""
+    return f"{which} has passed: {read} of {round_.cases} cases are read{rest}."
 
 
 @retry_interrupted
@@ -128,8 +184,9 @@ def reopen(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> Sta
             )
         if state == "closed":
             table = schema.rounds
-            again = update(table).where(table.c.id == round_id).values(state="open", closed=None)
-            db.execute(again)
+            # opened anew: a deadline that has passed would close it at once
+            values = {"state": "open", "closed": None, "opened": now()}
+            db.execute(update(table).where(table.c.id == round_id).values(values))
             db.execute(delete(schema.finishes).where(schema.finishes.c.round == round_id))
             record(db, run, by, "reopen", f"round {epoch}")
         return "open"
@@ -171,10 +228,6 @@ def refuse(store: Store, run: str, epoch: int, number: int, reader: str, what: s
     with store.write() as db:
         detail = f"round {epoch}, case {number}: {what}, after the round was closed"
         record(db, run, reader, "refused", detail)
-
-
-def _may_close(still: Waiting) -> bool:
-    return still.over and bool(still.finished)
 
 
 def _check_answers(db: Connection, round_id: str, reader: str, *, skips_all: bool) -> int:
@@ -233,6 +286,12 @@ def _locked(db: Connection, round_id: str) -> State:
     state = lock_round(db, round_id)
     assert state is not None, round_id
     return state
+
+
+def _closing_time(db: Connection, round_id: str) -> str | None:
+    table = schema.rounds.c
+    row = db.execute(select(table.opened, table.settings).where(table.id == round_id)).one()
+    return closing_time(row.opened, row.settings.get("deadline"))
 
 
 @retry_interrupted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
@@ -37,6 +37,11 @@ class Waiting:
     def over(self) -> bool:
         """Whether nobody is waited for."""
         return not self.count
+
+    @property
+    def may_close(self) -> bool:
+        """Whether a round at a page is answered: somebody has finished, nobody is waited for."""
+        return self.over and bool(self.finished)
 
     def __str__(self) -> str:
         more = f"{self.more} more reader{'' if self.more == 1 else 's'}" if self.more else ""
@@ -119,3 +124,13 @@ def count_cases(db: Connection, round_id: str) -> int:
     """How many cases the round has."""
     query = select(func.count()).where(schema.cases.c.round == round_id)
     return int(db.execute(query).scalar_one())
+
+
+def waiting_sentence(store: Store, round_id: str) -> str:
+    """Who is waited for at a page, and how far each is: `Dr. Lee (1 of 3 cases read)`."""
+    with store.read() as db:
+        still, read = waiting_in(db, round_id, at_page=True), read_by(db, round_id)
+        cases = count_cases(db, round_id)
+    names = [f"{name} ({read.get(name, 0)} of {cases} cases read)" for name in still.readers]
+    some = "a first reader" if still.over else replace(still, readers=()) if still.more else ""
+    return " and ".join(filter(None, (", ".join(names), str(some))))

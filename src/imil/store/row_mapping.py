@@ -19,6 +19,7 @@ from sqlalchemy import RowMapping
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
 from imil.errors import ImilError, StoreError
+from imil.store.clock import closing_time
 from imil.store_address import Location
 
 Row = dict[str, Any]
@@ -144,13 +145,15 @@ def case_of(
 
 def round_of(row: RowMapping) -> Round:
     """The round of a row that carries the number of its cases."""
+    settings = RoundSettings.from_dict(row["settings"])
     return Round(
         id=row["id"],
         run=row["run"],
         epoch=row["epoch"],
-        settings=RoundSettings.from_dict(row["settings"]),
+        settings=settings,
         state=row["state"],
         cases=row["cases"],
+        closes=closing_time(row["opened"], settings.deadline),
     )
 
 

@@ -20,8 +20,9 @@ from imil.store.statements import insert, retry_interrupted
 from imil.store.store import Store
 
 Protocol = Literal["paper", "blind-first"]
-ReportedState = Literal["running", "waiting", "finished"]
-ObservedState = Literal["running", "waiting", "finished", "gone"]
+ReportedState = Literal["running", "waiting", "parked", "finished"]
+ObservedState = Literal["running", "waiting", "parked", "finished", "gone"]
+LASTING = ("parked", "finished")  # without a heartbeat
 HEARTBEAT = 10.0  # seconds
 GONE_AFTER = 45.0  # seconds without a heartbeat after which the training counts as ended
 
@@ -54,7 +55,8 @@ class Progress:
         """Record progress; what is None stays as it was. Each report is a heartbeat too.
 
         Args:
-            state: `running`, `waiting` for readers, or `finished`.
+            state: `running`, `waiting` for readers, `parked` until they have finished, or
+                `finished`.
             epoch: completed epochs.
             epochs: how many there will be.
         """
@@ -84,7 +86,7 @@ class Progress:
         """Progress of the run."""
         row = self._row(run)
         state: ObservedState = row.get("state") or "gone"
-        if state != "finished" and (row.get("heartbeat") or "") < now(seconds=-GONE_AFTER):
+        if state not in LASTING and (row.get("heartbeat") or "") < now(seconds=-GONE_AFTER):
             state = "gone"
         return Training(state, row.get("epoch"), row.get("epochs"))
 

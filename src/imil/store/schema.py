@@ -41,7 +41,7 @@ rounds = Table(
     Column("epoch", Integer, nullable=False),  # completed epochs
     Column("settings", JSON, nullable=False),
     Column("state", String(10), nullable=False),
-    Column("opened", String(40), nullable=False),
+    Column("opened", String(40), nullable=False),  # last; a deadline counts from it
     Column("closed", String(40)),
     UniqueConstraint("run", "epoch"),
     CheckConstraint("state IN ('open', 'closed', 'applied')", name="round_state"),

@@ -17,6 +17,7 @@ from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Stat
 from imil.errors import NotFound, StoreBusy, StoreError
 from imil.merging import Merged, merged
 from imil.store import schema
+from imil.store.clock import closing_time
 from imil.store.database import BUSY_TIMEOUT, REMEDIES, connect, database_errors, transaction
 from imil.store.reading_insert import insert_reading
 from imil.store.row_mapping import (
@@ -150,8 +151,10 @@ class Store:
         else:  # read in this thread, deflated in others
             rows = in_order(image_row, (case.image for case in cases))
         images = [self._add_image(row) for row in rows]
-        self._add_round(round_id, run, epoch, settings, cases, images)
-        return Round(round_id, run, epoch, settings, "open", len(cases))
+        opened = _now()
+        self._add_round(round_id, run, epoch, settings, cases, images, opened)
+        closes = closing_time(opened, settings.deadline)
+        return Round(round_id, run, epoch, settings, "open", len(cases), closes)
 
     @retry_interrupted
     def _add_round(
@@ -162,6 +165,7 @@ class Store:
         settings: RoundSettings,
         cases: Sequence[Case],
         images: Sequence[str],
+        opened: str,
     ) -> None:
         """Store a round and its cases; `images` are the names of theirs."""
         with self.write() as db:
@@ -179,7 +183,7 @@ class Store:
                     epoch=epoch,
                     settings=settings.as_dict(),
                     state="open",
-                    opened=_now(),
+                    opened=opened,
                 )
             )
             self._keep_images(db, cases, images)

@@ -100,6 +100,12 @@ class Plan(BaseModel):
                 "[training] contains 'protocol', but a study always follows the paper's protocol: "
                 "take it out"
             )
+        alone = next((name for name in ("wait", "deadline") if name in self.training), None)
+        if alone is not None:
+            raise SettingsError(
+                f"[training] contains '{alone}', but the arms of a study wait for their readers: "
+                "take it out"
+            )
         # errors in the settings of any job are raised now
         _ = self.rows, [self.settings(Arm("baseline"), seed) for seed in self.seeds]
         first = self.settings(Arm("baseline"), self.seeds[0])

@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from imil.atomic_files import atomic_write
 from imil.cases import Reader
 from imil.data.image_cache import cache_folder
-from imil.errors import DataError, SettingsError
+from imil.errors import DataError, RoundParked, SettingsError
 from imil.grid import Grid
+from imil.readers.parked import Parked
 from imil.readers.replay import Replay
 from imil.round_settings import check_rounds
 from imil.run_folder import RunFolder
@@ -23,10 +24,12 @@ from imil.run_store import database_run
 from imil.settings import TrainSettings, flag_name, load_config, resolve
 from imil.store import Store, schema_version
 from imil.store.content_check import check_content
+from imil.store.round_waiting import waiting_sentence
 from imil.terminal_console import TerminalConsole
 from imil.training.hardware.device import resolve_auto
 from imil.training.imagenet_weights import with_revision
 from imil.training.outputs.terminal_tables import accuracy_interval, result_table
+from imil.training.parking import check_answered, how_to_go_on
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
@@ -36,7 +39,7 @@ from imil.training.web_reader import reading_room
 
 # settings that may change when a run is resumed
 CHANGEABLE = (
-    *("data", "reader", "reader_name", "store", "wait_for", "protocol"),
+    *("data", "reader", "reader_name", "store", "wait", "wait_for", "deadline", "protocol"),
     *("device", "low_memory"),
 )
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
@@ -82,6 +85,7 @@ def resume_run(
     *,
     reader_name: str | None = None,
     store: str | None = None,
+    wait: str | None = None,
 ) -> dict[str, Any] | None:
     """Resume a run; returns the metrics, or None where it is finished already.
 
@@ -89,10 +93,14 @@ def resume_run(
         path: the run's folder.
         reader: another reader than before; None keeps it.
         reader_name: another name than before, likewise.
+        wait: another `wait` than before, likewise.
         cache: the folder of decoded images; None for the usual one.
         store: the store again, with its password; or another one that the run was copied to.
-    Raises: SettingsError: there is no run in that folder, or its settings were changed.
+    Raises:
         StoreError: the store cannot be used.
+        SettingsError: there is no run in that folder, or its settings were changed.
+        RoundUnanswered: its parked round is not answered; nothing was changed.
+        RoundParked: another round was opened, and the run is parked.
     """
     folder, console = RunFolder(path), TerminalConsole()
     if not folder.config.exists():
@@ -101,13 +109,15 @@ def resume_run(
         if folder.metrics.exists():
             console.print(f"{path} is finished: see {folder.metrics}", markup=False)
             return None
-        given = {"reader": reader, "reader_name": reader_name, "store": store}
+        given = {"reader": reader, "reader_name": reader_name, "store": store, "wait": wait}
         changes = {name: value for name, value in given.items() if value is not None}
-        settings = resolve_auto(resolve(load_config(folder.config) | changes))
+        settings = resolve(load_config(folder.config) | changes)
         check_rounds(settings)
         if store is not None:
             move_store(folder, settings.store if settings.store != "run" else None)
         claim_name(settings, folder)
+        check_answered(folder, settings)  # first: what follows takes minutes with many images
+        settings = resolve_auto(settings)
         data = _prepare(settings, folder, cache, console)
         console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
         _check_unchanged(settings, folder)
@@ -169,13 +179,27 @@ def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dic
     store = run.open_store() if run.rounds else None
     with ExitStack() as stack:
         if store is not None and run.settings.reader.kind == "web":
-            reader = stack.enter_context(room(run, store, console))
-        metrics = run.train(reader, store)
+            if run.settings.wait == "park":
+                reader = Parked(store)
+            else:
+                reader = stack.enter_context(room(run, store, console))
+        try:
+            metrics = run.train(reader, store)
+        except RoundParked:
+            if store is not None:
+                _print_parked(run, store, console)
+            raise
     console.print(result_table(metrics))
     console.print(accuracy_interval(metrics))
     page = f": start with {run.folder.page.name}" if run.folder.page.exists() else ""
     console.print(f"Everything is in {run.folder.path}{page}.", markup=False)
     return metrics
+
+
+def _print_parked(run: Run, store: Store, console: Console) -> None:
+    round_ = store.rounds(run.name)[-1]
+    for line in how_to_go_on(run.folder.path, round_, waiting_sentence(store, round_.id)):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _print_missing_rounds(run: Run, console: Console) -> None:

@@ -131,7 +131,7 @@ class Run:
             store: from `open_store`; needed with a reader.
             after_rounds: called with the completed epochs when training begins and after each
                 epoch, when the readings of a round that was due are stored.
-        Raises: RoundPaused: the reader stopped; the run can be resumed.
+        Raises: RoundPaused: the reader stopped, or the round is parked; the run can be resumed.
         """
         bar = Bar(self.console, self.settings.epochs)
         if reader is None or store is None or not self.rounds:

@@ -81,6 +81,7 @@ class RunRounds:
             ),
             seed=settings.seed,
             wait_for=None if settings.wait_for == "all" else settings.wait_for,
+            deadline=None if settings.deadline == "none" else settings.deadline,
         )
 
     def begin(self) -> None:

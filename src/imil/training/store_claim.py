@@ -45,6 +45,13 @@ def claim_name(settings: TrainSettings, folder: RunFolder) -> None:
     write_json(folder.database_run, {"run": name, "id": secrets.token_hex(8)})
 
 
+def recorded_name(settings: TrainSettings, folder: RunFolder, store: Store) -> str:
+    """The name that the run got in its store at its start; the folder's where it is not there."""
+    if isinstance(settings.store, DatabaseUrl):
+        return database_run(folder).get("run", folder.name)
+    return next((str(row["name"]) for row in store.runs()), folder.name)
+
+
 def open_run_store(
     settings: TrainSettings,
     folder: RunFolder,
@@ -57,12 +64,9 @@ def open_run_store(
     """
     store = Store(store_place(settings, folder))
     values: dict[str, Any] = settings.model_dump(mode="json")
-    if isinstance(settings.store, DatabaseUrl):
-        known = database_run(folder)
-        name = known.get("run", folder.name)
-        values |= {RUN_ID: known["id"]} if known.get("id") else {}
-    else:  # under the name it got at its start
-        name = next((row["name"] for row in store.runs()), folder.name)
+    name = recorded_name(settings, folder, store)
+    if isinstance(settings.store, DatabaseUrl) and (id_ := database_run(folder).get("id")):
+        values[RUN_ID] = id_
     store.add_run(name, class_names=class_names, settings=values, versions=versions)
     recorded = next(row["settings"] for row in store.runs() if row["name"] == name)
     if isinstance(settings.store, DatabaseUrl) and recorded.get(RUN_ID) != values.get(RUN_ID):

@@ -84,7 +84,7 @@ class ErrorResponse(ResponseModel):
 class TrainingStatus(ResponseModel):
     """State and epoch of the training."""
 
-    state: Literal["running", "waiting", "finished", "gone"]
+    state: Literal["running", "waiting", "parked", "finished", "gone"]
     epoch: int | None
     epochs: int | None
 
@@ -107,6 +107,7 @@ class RoundSummary(ResponseModel):
     read: int  # by the visitor
     finished: bool = False  # by the visitor, or closed
     waits_for: int = 0  # readers who must still finish
+    closes: str | None = None  # its deadline, while it is open
 
 
 class Session(ResponseModel):
@@ -249,6 +250,7 @@ class LobbyRound(ResponseModel):
     state: State
     cases: int
     waits_for: str  # names, and how many others; empty: nobody
+    closes: str | None  # its deadline, while it is open
     merged: list[str]  # a line for each case in which somebody's answer is not what counts
     readers: list[ReaderProgress]
 

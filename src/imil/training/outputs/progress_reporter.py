@@ -8,6 +8,7 @@ from typing import Any
 
 from imil.asked_cases import Wrapped
 from imil.cases import Case, Reader, Reading
+from imil.errors import RoundParked
 from imil.store.run_progress import Progress
 from imil.training.throttle import Throttle
 
@@ -36,11 +37,15 @@ class ProgressReporter:
         return self._progress.alive(self._run)
 
     def waiting(self, reader: Reader) -> Reader:
-        """The same reader; while it is asked, the run's state is `waiting`."""
+        """The same reader; while it is asked, the run's state is `waiting`, then maybe `parked`."""
 
         def ask(cases: Sequence[Case]) -> Iterator[Reading]:
             self._progress.report(self._run, state="waiting")
-            yield from reader(cases)
+            try:
+                yield from reader(cases)
+            except RoundParked:
+                self._progress.report(self._run, state="parked")
+                raise
             self._progress.report(self._run, state="running")
 
         return Wrapped(reader, ask)

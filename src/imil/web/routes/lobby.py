@@ -129,7 +129,7 @@ def _round(
         )
         for name in dict.fromkeys([*invited_names, *sorted(of_readers)])
     ]
-    fields = {"id", "number", "epoch", "state", "cases"}
+    fields = {"id", "number", "epoch", "state", "cases", "closes"}
     return LobbyRound(
         **summary.model_dump(include=fields),
         readers=readers,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Request
 from imil.cases import Reading, RoundSettings
 from imil.errors import StoreError
 from imil.store import Store, invitations, room_queries, round_state
-from imil.store.clock import now
+from imil.store.clock import closing_time, is_past, now
 from imil.store.invitations import Visitor
 from imil.store.room_queries import FirstLook
 from imil.store.round_waiting import waiting
@@ -138,8 +138,8 @@ def finish(epoch: Epoch, given: FinishRequest, request: Request) -> RoundFinishe
 
 
 def round_summaries(store: Store, visitor: Visitor) -> list[RoundSummary]:
-    """The rounds of the visitor's run, numbered from 1."""
-    rows = room_queries.rounds(store, visitor.run, visitor.name)
+    """The rounds of the visitor's run, numbered from 1, after closing those past their deadline."""
+    rows = _rounds(store, visitor)
     return [_summary(store, visitor, number, row) for number, row in enumerate(rows, start=1)]
 
 
@@ -154,12 +154,27 @@ def _summary(store: Store, visitor: Visitor, number: int, row: room_queries.Row)
         read=row["read"],
         finished=still is None or visitor.name in still.finished,
         waits_for=0 if still is None else still.count,
+        closes=None if still is None else _closing_time(row),
     )
 
 
+def _closing_time(row: room_queries.Row) -> str | None:
+    return closing_time(row["opened"], row["settings"].get("deadline"))
+
+
+def _rounds(store: Store, visitor: Visitor) -> list[room_queries.Row]:
+    """The rounds of the visitor's run, after closing those whose deadline has passed."""
+    rows = room_queries.rounds(store, visitor.run, visitor.name)
+    if not any(row["state"] == "open" and is_past(_closing_time(row)) for row in rows):
+        return rows
+    with suppress(StoreError):  # closed at the next request then; no reading is taken meanwhile
+        round_state.close_all_overdue(store, visitor.run)
+    return room_queries.rounds(store, visitor.run, visitor.name)
+
+
 def find_round(store: Store, visitor: Visitor, epoch: int) -> room_queries.Row:
-    """A round of the visitor's run with its number, or 404."""
-    for number, row in enumerate(room_queries.rounds(store, visitor.run, visitor.name), start=1):
+    """A round of the visitor's run with its number, or 404; closed if past its deadline."""
+    for number, row in enumerate(_rounds(store, visitor), start=1):
         if row["epoch"] == epoch:
             return row | {"number": number}
     raise HTTPException(404, f"No round {epoch}: go back to the start page.")

@@ -6,9 +6,9 @@
 /** @typedef {"focus" | "skip" | "wrong label" | "not assessable"} Verdict */
 
 /** @typedef {{id: string, number: number, epoch: number, state: RoundState, cases: number,
- *   read: number, finished?: boolean, waitsFor?: number}} RoundLine */
-/** @typedef {{state: "running" | "waiting" | "finished" | "gone", epoch: number | null,
- *   epochs: number | null}} Training */
+ *   read: number, finished?: boolean, waitsFor?: number, closes?: string | null}} RoundLine */
+/** @typedef {{state: "running" | "waiting" | "parked" | "finished" | "gone",
+ *   epoch: number | null, epochs: number | null}} Training */
 /** @typedef {Partial<Record<"accuracy" | "auroc" | "ece", number | null>>} Scores */
 /** @typedef {{before: Scores, after: Scores}} Result */
 /** @typedef {object} Session
@@ -76,7 +76,7 @@
  * @property {Training} training
  * @property {Result | null} result
  * @property {{id: string, number: number, epoch: number, state: RoundState, cases: number,
- *   waitsFor: string, merged: string[], readers: ReaderLine[]}[]} rounds
+ *   waitsFor: string, closes: string | null, merged: string[], readers: ReaderLine[]}[]} rounds
  * @property {Invitation[]} invitations
  */
 

@@ -65,6 +65,11 @@ export function clock(time) {
   return time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
 
+/** Day and time, in the reader's own time zone. @param {string} iso */
+export function dayAndTime(iso) {
+  return new Date(iso).toLocaleString([], { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+}
+
 /** @param {number} count @param {string} singular @param {string} [pluralForm] */
 export function plural(count, singular, pluralForm = `${singular}s`) {
   return `${count} ${count === 1 ? singular : pluralForm}`;

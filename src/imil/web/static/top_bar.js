@@ -65,7 +65,7 @@ function saveState({ outbox, session, localStore, unreachableSince }) {
   if (outbox.storeError) return { text: pendingText, kind: "bad" };
   if (outbox.pendingCount > 0) return { text: "Saving…", kind: "busy" };
   if (!localStore.persistent) return { text: "This browser cannot save drafts: submit the case before you close the tab", kind: "bad" };
-  if (session.training.state === "gone") return { text: "Saved · training paused", kind: "good" };
+  if (session.training.state === "gone" || session.training.state === "parked") return { text: "Saved · training paused", kind: "good" };
   return { text: "Saved", kind: "good" };
 }
 

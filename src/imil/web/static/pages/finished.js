@@ -1,7 +1,7 @@
 // The page without open cases: before the first round, between rounds and after the last.
 
 import { api } from "../api.js";
-import { clock, h } from "../dom.js";
+import { clock, dayAndTime, h } from "../dom.js";
 
 /** @typedef {import("../app.js").App} App */
 /** @typedef {import("../api.js").Session} Session */
@@ -38,7 +38,13 @@ const OPEN_TEXT = "The round is still open: it closes when every reader that it 
  * @param {boolean} hasReadings whether there are readings that training can use */
 function stateText({ session, unreachableSince }, open, hasReadings) {
   if (unreachableSince) return `The reading room has not been reached since ${clock(unreachableSince)}, so it is not known how training is. This page goes on trying.`;
-  return open ? OPEN_TEXT : trainingText(session, hasReadings);
+  return open ? OPEN_TEXT + closingText(session) : trainingText(session, hasReadings);
+}
+
+/** When the open round closes by itself. @param {Session} session */
+function closingText({ rounds }) {
+  const closes = rounds.find(({ state }) => state === "open")?.closes;
+  return closes ? ` On ${dayAndTime(closes)} it closes by itself.` : "";
 }
 
 /** @param {Session} session @param {boolean} hasReadings */
@@ -50,6 +56,8 @@ function trainingText({ training, result }, hasReadings) {
       return `The model is training${at}. New cases and results appear on this page: leave it open, or return with the same link.`;
     case "waiting":
       return hasReadings ? `Training goes on when it has taken up the readings${at}.` : `Training is paused${at}.`;
+    case "parked":
+      return `Training has stopped until the round is read${at}.${hasReadings ? " Your readings are used when it goes on." : ""}`;
     case "finished":
       return "Training has finished.";
     case "gone":

@@ -1,14 +1,14 @@
 // The study lead's page: rounds, readers, links. Refreshed every few seconds.
 
 import { api } from "../api.js";
-import { fill, h, minutes, plural } from "../dom.js";
+import { dayAndTime, fill, h, minutes, plural } from "../dom.js";
 import { resultTable } from "./finished.js";
 
 /** @typedef {import("../api.js").Lobby} Lobby */
 /** @typedef {import("../app.js").App} App */
 
 const POLL_INTERVAL = 3000; // ms
-const TRAINING_LABELS = { running: "training", waiting: "waiting for readers", finished: "finished", gone: "not running" };
+const TRAINING_LABELS = { running: "training", waiting: "waiting for readers", parked: "parked until the round is read", finished: "finished", gone: "not running" };
 
 export class LobbyPage extends HTMLElement {
   #app;
@@ -78,6 +78,7 @@ export class LobbyPage extends HTMLElement {
         h("span", { class: "row" }, ...this.#buttons(round)),
       ),
       round.state === "open" && h("p", { class: "dim" }, round.waitsFor ? `Waits for ${round.waitsFor}.` : "Waits for nobody: it closes when a reader finishes, or when you close it."),
+      round.closes && h("p", { class: "dim" }, `Closes on ${dayAndTime(round.closes)} with the readings that are there.`),
       round.readers.length ? readers(round) : h("p", { class: "dim" }, "No reader has opened this round yet."),
       round.merged.length > 0 && mergedAnswers(round.merged),
     );

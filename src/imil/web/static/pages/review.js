@@ -1,7 +1,7 @@
 // All cases of a round with their readings, which can be changed until the round is closed.
 
 import { api } from "../api.js";
-import { fill, h, minutes, percent, plural, s } from "../dom.js";
+import { dayAndTime, fill, h, minutes, percent, plural, s } from "../dom.js";
 import { heatMapCanvas } from "../heat_map.js";
 import { allSquares, hatchPath, outlinePath } from "../grid_geometry.js";
 import { keptSquares, marksText } from "../reading_state.js";
@@ -26,7 +26,7 @@ export function reviewPage(app, round) {
     h(
       "header",
       { class: "review-head" },
-      h("div", {}, h("h1", {}, open ? "Your readings" : "This round is closed"), h("p", { class: "dim" }, summary(round, unread.length, open))),
+      h("div", {}, h("h1", {}, open ? "Your readings" : "This round is closed"), h("p", { class: "dim" }, summary(round, unread.length, open) + closing(app, round, open))),
       open && h("div", { class: "finish" }, errorText, unread[0] && h("button", { type: "button", onclick: () => app.openCase(round, unread[0]?.number ?? 1) }, `Go to case ${unread[0].number}`), finish),
     ),
     h("ul", { class: "cards" }, ...round.cases.map((caseData) => card(app, round, caseData, open))),
@@ -47,6 +47,12 @@ function summary(round, unread, open) {
   if (unread) return `${plural(unread, "case")} of ${round.cases.length} still to read.`;
   const seconds = round.cases.reduce((sum, caseData) => sum + (caseData.reading?.seconds ?? 0), 0);
   return `All ${round.cases.length} cases read in ${minutes(seconds)} min. Check them, change them if needed, then finish the round.`;
+}
+
+/** When the round closes by itself. @param {App} app @param {Round} round @param {boolean} open */
+function closing({ session }, round, open) {
+  const closes = open && session.rounds.find(({ id }) => id === round.id)?.closes;
+  return closes ? ` The round closes by itself on ${dayAndTime(closes)}.` : "";
 }
 
 /** @param {App} app @param {Round} round @param {HTMLButtonElement} button
