@@ -65,6 +65,21 @@ class Corrections:
         result: list[int] = self._table[:, 0].nonzero().flatten().tolist()
         return result
 
+    def table(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Positions of the corrected samples (C,), ascending, and their rows of the table (C, W).
+
+        Columns that are 0 in all of them are left out at the end.
+        """
+        positions = np.array(self.positions(), np.int64)
+        rows = self._table.numpy()[positions]
+        used = np.flatnonzero(rows.any(axis=0))
+        return positions, np.ascontiguousarray(rows[:, : used[-1] + 1 if len(used) else 0])
+
+    def replace(self, positions: NDArray[np.int64], rows: NDArray[np.uint8]) -> None:
+        """Have the corrections that `table` of another process gave, and no others."""
+        self._table.zero_()
+        self._table.numpy()[positions, : rows.shape[1]] = rows
+
     def is_corrected(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these samples are corrected, (B,)."""
         return self._table[:, 0].numpy()[rows] > 0
