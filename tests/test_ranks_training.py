@@ -50,7 +50,7 @@ class Net(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 4, 5, stride=3), nn.ReLU(), nn.Flatten())
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 5, stride=3), nn.ReLU(), nn.Flatten())
         self.head = nn.Linear(4 * 10 * 10, 2)
         self.unused = nn.Parameter(torch.ones(3))
 

@@ -135,9 +135,9 @@ class Team:
 
     def share_corrections(self, corrections: Corrections) -> None:
         """Give every rank the corrections of rank 0."""
-        given = self.broadcast(_plain(corrections) if self.rank == 0 else None)
+        given = self.broadcast(corrections.state_dict() if self.rank == 0 else None)
         if self.rank != 0:
-            corrections.replace(given["positions"].numpy(), given["rows"].numpy())
+            corrections.load_state_dict(given)
 
 
 class _Step(nn.Module):
@@ -158,11 +158,6 @@ def _has_unused(module: Classifier, images: Tensor) -> bool:
         weights = [weight for weight in module.parameters() if weight.requires_grad]
         gradients = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
     return any(gradient is None for gradient in gradients)
-
-
-def _plain(corrections: Corrections) -> dict[str, Tensor]:
-    positions, rows = corrections.table()
-    return {"positions": torch.from_numpy(positions), "rows": torch.from_numpy(rows)}
 
 
 def _in_blocks(tensors: Iterable[Tensor], change: Callable[[Tensor], object]) -> None:
