@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from imil.cases import Correction
-from imil.errors import DataError
+from imil.errors import DataError, SquareError
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset, Corrections
 
@@ -267,3 +267,33 @@ def test_where_there_is_no_shared_memory_forked_workers_see_corrections_too(monk
     del loader
     assert (before == 1).all()
     assert after[3, 0, 0].tolist() == [0, 0, 1, 1]
+
+
+FINE, COARSE = Correction(Grid(64, 64), (1, 113, 4096)), Correction(Grid(8, 14), (1, 112))
+
+
+def test_grids_of_any_size_are_kept_and_given_to_another_process():
+    mine, other = Corrections(6), Corrections(6)
+    other.set(0, FINE)
+    for i, correction in ((1, COARSE), (2, FINE), (3, COARSE), (4, FINE), (3, FINE), (2, None)):
+        mine.set(i, correction)
+    mine.set(4, COARSE)
+    other.load_state_dict(mine.state_dict())
+    for one in (mine, other):
+        assert [one.get(i) for i in range(6)] == [None, COARSE, None, FINE, COARSE, None]
+        assert one.positions() == [1, 3, 4]
+    other.set(5, FINE)  # beside what was given
+    assert (other.get(3), other.get(5)) == (FINE, FINE)
+    other.load_state_dict(Corrections(6).state_dict())
+    assert other.positions() == []
+
+
+def test_fine_grids_in_too_many_samples_are_refused(monkeypatch):
+    monkeypatch.setattr("imil.pytorch.corrections._MOST_LONG", 1)
+    corrections = Corrections(3)
+    corrections.set(0, FINE)
+    corrections.set(1, COARSE)
+    with pytest.raises(SquareError, match="on grids of more than 112 squares, as 64×64 is: give"):
+        corrections.set(2, FINE)
+    assert corrections.get(0) == FINE
+    assert corrections.positions() == [0, 1]

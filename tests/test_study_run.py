@@ -422,9 +422,11 @@ def test_a_person_is_asked_for_cases_that_a_replay_lacks_and_can_stop(place, who
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unreported")
-def test_two_jobs_at_once_and_ray_give_the_same_numbers(place, whole):
+def test_two_jobs_at_once_ray_and_slurm_give_the_same_numbers(place, whole):
     arms = ["baseline", "imil", "imil-random"]
-    for name, words in (("two", ["--jobs", "2"]), ("ray", ["--ray", "local"])):
+    of_slurm = ["--slurm", "local", "--jobs", "2"]
+    ways = (("two", ["--jobs", "2"]), ("ray", ["--ray", "local"]), ("slurm", of_slurm))
+    for name, words in ways:
         result, folder = study(place, name, arms=arms, words=words)
         assert result.returncode == 0, result.stdout + result.stderr
         for arm in arms:

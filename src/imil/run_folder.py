@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "learned.png"
 
     @property
+    def stopped(self) -> Path:
+        """Why the last training ended, if one of its devices was lost."""
+        return self.path / "stopped.txt"
+
+    @property
     def cases(self) -> Path:
         """One PNG per case, for the console."""
         return self.path / "cases"

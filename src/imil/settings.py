@@ -148,7 +148,9 @@ class TrainSettings(BaseModel):
     channels: Literal[1, 3] = _setting("Model", 1, "1 for grey images, 3 for colour.", "3")
 
     epochs: int = _setting("Training", 100, "Passes over the training set.", "50", ge=1, le=100_000)
-    batch_size: int = _setting("Training", 64, "Images per step.", "32", ge=2, le=65_536)
+    batch_size: int = _setting(
+        "Training", 64, "Images per step, on all devices together.", "32", ge=2, le=65_536
+    )
     optimizer: Literal["sgd", "adam", "adamw"] = _setting(
         "Training", "sgd", "Optimizer: sgd, adam or adamw.", "adam"
     )
@@ -180,6 +182,23 @@ class TrainSettings(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
         "Training", "auto", "Where to train: auto (a GPU if there is one), cpu, cuda or mps.", "cpu"
+    )
+    devices: int = _setting(
+        "Training",
+        1,
+        "Devices of each machine that train together: GPUs, or processes on a CPU. They share "
+        "each batch; batch normalisation takes each device's part of it by itself.",
+        "4",
+        ge=1,
+        le=1024,
+    )
+    nodes: int = _setting(
+        "Training",
+        1,
+        "Machines that train together, each with --devices; started with srun or torchrun.",
+        "2",
+        ge=1,
+        le=1024,
     )
     low_memory: bool = _setting(
         "Training",

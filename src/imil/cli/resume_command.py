@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,14 @@ def resume(
             show_default="as before",
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Another number of devices.", show_default="as before"),
+    ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Another number of machines.", show_default="as before"),
+    ] = None,
     cache: Cache = None,
     group: Group = False,
 ) -> None:
@@ -53,4 +62,14 @@ def resume(
     with errors_as_exit_codes(hint), signals_stop_training():
         from imil.training.launch import resume_run
 
-        resume_run(run, reader, cache, reader_name=reader_name, store=store, wait=wait)
+        resume_run(
+            run,
+            reader,
+            cache,
+            reader_name=reader_name,
+            store=store,
+            wait=wait,
+            devices=devices,
+            nodes=nodes,
+            environment=os.environ,
+        )

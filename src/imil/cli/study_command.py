@@ -83,7 +83,7 @@ def run(
         typer.Option(
             min=1,
             help="Number of trainings at the same time.",
-            show_default="1; with --ray as many as the cluster allows",
+            show_default="1; with --ray as many as the cluster allows, with --slurm 100",
         ),
     ] = None,
     threads: Annotated[
@@ -102,6 +102,19 @@ def run(
             "must see the study's folder and the data under the same paths."
         ),
     ] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            help="Send the trainings to SLURM: a partition, or local to try it without. All nodes "
+            "must see the study's folder and the data under the same paths."
+        ),
+    ] = None,
+    slurm_minutes: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Time of a job; a training that needs longer is put back into the queue."
+        ),
+    ] = 240,
     cache: Cache = None,
     group: Group = False,
 ) -> None:
@@ -115,6 +128,7 @@ def run(
     """
     with errors_as_exit_codes():
         from imil.data.image_cache import cache_folder
+        from imil.errors import SettingsError
         from imil.study.jobs.runner import StudyRun, begin, hold
         from imil.study.jobs.workers import processes, ray_cluster, threads_of
         from imil.study.plan import read_plan
@@ -125,7 +139,11 @@ def run(
         study_plan = read_plan(plan)
         path = (out or Path("studies") / plan.stem).absolute()
         folder, images = StudyFolder(path), cache_folder(cache).absolute()
-        options = {"jobs": jobs, "threads": threads, "ray": ray, "cache": cache}
+        if ray is not None and slurm is not None:
+            raise SettingsError("--ray and --slurm contradict each other: give one of them")
+        options = {"jobs": jobs, "threads": threads, "ray": ray, "slurm": slurm, "cache": cache}
+        if slurm is not None:
+            options["slurm-minutes"] = slurm_minutes
         words = ["imil", "study", "run", str(plan), "--out", str(path)]
         for name, value in options.items():
             words += [] if value is None else [f"--{name}", str(value)]
@@ -134,7 +152,12 @@ def run(
             study_plan = begin(study_plan, folder, images, console)
             per_job = threads or threads_of(jobs or 1)
             session = StudyRun(folder, study_plan, images, per_job, console)
-            pool = processes(jobs or 1) if ray is None else ray_cluster(ray, per_job, jobs)
+            if slurm is not None:
+                from imil.study.jobs.slurm_workers import slurm_cluster
+
+                pool = slurm_cluster(slurm, folder.slurm, per_job, jobs, slurm_minutes)
+            else:
+                pool = processes(jobs or 1) if ray is None else ray_cluster(ray, per_job, jobs)
             with pool as workers:
                 session.run(workers)
             _report(folder.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,15 +50,24 @@ def train(
     from imil.cli.settings_flags import given_flags  # here: it needs pydantic
 
     with errors_as_exit_codes():
-        from imil.training.launch import new_run
-        from imil.training.run_setup import config_folders, set_up_run
+        from imil.training.ranks.placement import place
+        from imil.training.run_setup import config_folders, resolve_settings, set_up_run
 
         folders = config_folders(config)
         flags = given_flags(context, settings)
+        numbers, placement = place(resolve_settings(flags, config), os.environ)
+        if placement.rank:
+            from imil.training.ranks.follower import follow
+
+            follow(placement)
+            return
+        from imil.training.launch import new_run
+
+        flags |= {"devices": numbers.devices, "nodes": numbers.nodes}
         resolved, folder = set_up_run(flags, config, out or folders.get("out"))
         hint = f"imil resume {shlex.quote(str(folder.path))}"
         with errors_as_exit_codes(hint), signals_stop_training():
-            new_run(resolved, folder, cache or folders.get("cache"))
+            new_run(resolved, folder, cache or folders.get("cache"), placement=placement)
 
 
 def train_without_settings() -> None:

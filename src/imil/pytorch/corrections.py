@@ -16,58 +16,104 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Correction
+from imil.errors import SquareError
 from imil.grid import MAX_SIDE, Grid
 
 LOG = logging.getLogger(__name__)
-_HEAD = 3  # 1 if corrected, rows, columns; then one bit a square
+_SHORT = 14  # bytes of squares, one bit each, that every sample has room for: those of a 10×11 grid
+_LONG = MAX_SIDE * MAX_SIDE // 8  # bytes of the squares of the finest grid
+_MOST_LONG = 50_000  # samples that have room for these at a time
 
 
 class Corrections:
     """The correction of each of n samples; at first, none.
 
-    Takes 515 bytes a sample, whatever the images' size: room for a 64×64 grid.
+    Takes 21 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So grids
+    have up to 64×64 squares, of which 50,000 samples at most may have more than 112.
     """
 
     def __init__(self, n: int) -> None:
-        self._table = _shared(n, _HEAD + MAX_SIDE * MAX_SIDE // 8)
+        self._flags = _shared(n, 1)  # 1 if corrected
+        self._shapes = _shared(n, 2)  # rows and columns of the grid
+        self._short = _shared(n, _SHORT)
+        self._slots = _shared(n, 4).view(torch.int32)  # rows of the next one, from 1; 0: none
+        self._long = _shared(min(n, _MOST_LONG), _LONG)
+        self._slots_used = 0
 
     def __len__(self) -> int:
         """The number of samples."""
-        return len(self._table)
+        return len(self._flags)
 
     def set(self, i: int, correction: Correction | None) -> None:
         """Correct the i-th sample from now on; None restores it.
 
-        Raises: SquareError: its grid has no such square.
+        Raises: SquareError: its grid has no such square, or is too fine for so many samples.
         """
-        row = self._table[i].numpy()
-        row[0] = 0
+        self._flags[i] = 0
         if correction is None:
             return
-        squares = correction.grid.check(correction.squares)
+        grid = correction.grid
+        squares = grid.check(correction.squares)
         chosen = np.zeros(MAX_SIDE * MAX_SIDE, np.uint8)
         chosen[[square - 1 for square in squares]] = 1
-        row[1:_HEAD] = correction.grid.rows, correction.grid.cols
-        row[_HEAD:] = np.packbits(chosen)
-        row[0] = 1  # last: a worker never sees half a correction
+        row = self._row(i, grid, new=True)
+        row[:] = np.packbits(chosen)[: len(row)]
+        self._shapes.numpy()[i] = grid.rows, grid.cols
+        self._flags[i] = 1  # last: a worker never sees half a correction
 
     def get(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
-        row = self._table[i].numpy()
-        if row[0] == 0:
+        if not self._flags[i]:
             return None
-        grid = Grid(int(row[1]), int(row[2]))
-        squares = np.flatnonzero(np.unpackbits(row[_HEAD:])) + 1
+        grid = Grid(*self._shapes[i].tolist())
+        squares = np.flatnonzero(np.unpackbits(self._row(i, grid))) + 1
         return Correction(grid, tuple(map(int, squares)))
+
+    def _row(self, i: int, grid: Grid, *, new: bool = False) -> NDArray[np.uint8]:
+        """The bytes of the i-th sample's squares on that grid."""
+        if grid.squares <= 8 * _SHORT:
+            return self._short.numpy()[i]
+        if new and not self._slots[i]:
+            if self._slots_used == len(self._long):
+                raise SquareError(
+                    f"more than {_MOST_LONG} samples are corrected on grids of more than "
+                    f"{8 * _SHORT} squares, as {grid} is: give a coarser grid"
+                )
+            self._slots_used += 1
+            self._slots[i] = self._slots_used
+        return self._long.numpy()[int(self._slots[i]) - 1]
 
     def positions(self) -> list[int]:
         """The samples that are corrected, in order."""
-        result: list[int] = self._table[:, 0].nonzero().flatten().tolist()
+        result: list[int] = self._flags[:, 0].nonzero().flatten().tolist()
         return result
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The corrections of C samples: their positions, grids and squares, for another process."""
+        positions = self._flags[:, 0].nonzero().flatten()
+        return {
+            "positions": positions,
+            "shapes": self._shapes[positions],
+            "short": self._short[positions],
+            "slots": self._slots[positions, 0],
+            "long": self._long[: self._slots_used].clone(),
+        }
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Have the corrections that another process gave, and no others."""
+        positions = state["positions"]
+        self._flags.zero_()
+        self._slots.zero_()
+        self._shapes[positions], self._short[positions] = state["shapes"], state["short"]
+        self._slots[positions, 0] = state["slots"]
+        self._slots_used = len(state["long"])
+        self._long[: self._slots_used] = state["long"]
+        self._flags[positions] = 1
 
     def is_corrected(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these samples are corrected, (B,)."""
-        return self._table[:, 0].numpy()[rows] > 0
+        corrected: NDArray[np.bool_] = self._flags[:, 0].numpy()[rows] > 0
+        return corrected
 
     def keep(self, rows: NDArray[np.int64], height: int, width: int) -> NDArray[np.bool_] | None:
         """Which pixels of these samples stay, (B, height, width); None where none is corrected.
@@ -87,7 +133,7 @@ class Corrections:
 
     def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one."""
-        return np.maximum(self._table[:, 1:_HEAD].numpy()[rows].astype(np.int64), 1)
+        return np.maximum(self._shapes.numpy()[rows].astype(np.int64), 1)
 
 
 def _shared(rows: int, cols: int) -> torch.Tensor:

@@ -13,11 +13,16 @@ RIVALS = {"num_outliers": "budget", "budget": "num_outliers"}  # each says how m
 
 
 def check_common_round(settings: TrainSettings) -> None:
-    """Check that the round of [training] comes after a fixed epoch and has as many cases.
+    """Check that [training] has one device, and its round a fixed epoch and number of cases.
 
     Raises: SettingsError: it may not.
     """
     check_rounds(settings)
+    if settings.devices * settings.nodes > 1:
+        raise SettingsError(
+            f"[training] contains devices {settings.devices} and nodes {settings.nodes}, but each "
+            "training of a study has one device: take them out, and give `imil study run` --jobs"
+        )
     if settings.round_when != "schedule":
         raise SettingsError(
             f"[training] contains round-when '{settings.round_when}', but the arms of a study "

@@ -171,6 +171,11 @@ class StudyFolder:
         return self.path / "confirmation.csv"
 
     @property
+    def slurm(self) -> Path:
+        """Scripts and logs of the jobs that were sent to SLURM."""
+        return self.path / "slurm"
+
+    @property
     def report(self) -> Path:
         """The report: one file."""
         return self.path / "report.html"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from imil.choices.among_mistakes import EARLY_EPOCHS
 from imil.errors import DataError
+
+if TYPE_CHECKING:
+    from imil.training.ranks.team import Team
 
 Floats = NDArray[np.float64]
 
@@ -42,15 +45,26 @@ class EpochPredictions:
             rows: positions (B,).
             logits: (B, K), without gradients.
         """
-        if len(self._epochs) < self._last:
+        if self.keeps_more:
             self._steps.append((rows, logits))
 
-    def end_epoch(self) -> None:
-        """Complete the epoch."""
+    @property
+    def keeps_more(self) -> bool:
+        """Whether the next epoch is kept."""
+        return len(self._epochs) < self._last
+
+    def end_epoch(self, team: Team | None = None) -> None:
+        """Complete the epoch, with what the steps of all ranks have predicted."""
         if not self._steps:
             return
         rows, logits = (torch.cat(parts) for parts in zip(*self._steps, strict=True))
         self._steps = []
+        if team is not None:
+            rows, logits = team.gather(rows), team.gather(logits)
+        self.take(rows, logits)
+
+    def take(self, rows: Tensor, logits: Tensor) -> None:
+        """Take up the predictions of a whole epoch, as of `add`."""
         first = np.full(self._shape, 1 / self._shape[1], np.float32)
         probs = self._epochs[-1].copy() if self._epochs else first
         probs[rows.cpu().numpy()] = logits.float().softmax(dim=1).cpu().numpy()

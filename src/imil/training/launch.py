@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -30,6 +31,7 @@ from imil.training.hardware.device import resolve_auto
 from imil.training.imagenet_weights import with_revision
 from imil.training.outputs.terminal_tables import accuracy_interval, result_table
 from imil.training.parking import check_answered, how_to_go_on
+from imil.training.ranks.placement import ALONE, Placement, place
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
@@ -37,10 +39,13 @@ from imil.training.samples.prepared_data import Prepared, prepare
 from imil.training.store_claim import claim_name, move_store, store_place
 from imil.training.web_reader import reading_room
 
+if TYPE_CHECKING:
+    from imil.training.ranks.leader import Leader
+
 # settings that may change when a run is resumed
 CHANGEABLE = (
     *("data", "reader", "reader_name", "store", "wait", "wait_for", "deadline", "protocol"),
-    *("device", "low_memory"),
+    *("device", "devices", "nodes", "low_memory"),
 )
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 
@@ -52,8 +57,17 @@ def new_run(
     *,
     room: Room = reading_room,
     console: Console | None = None,
+    placement: Placement = ALONE,
 ) -> dict[str, Any]:
-    """Train from the start; returns the metrics. `room` opens the web reader's reading room."""
+    """Train from the start; returns the metrics.
+
+    Args:
+        settings, folder: as `set_up_run` gives them.
+        cache: the folder of decoded images; None for the usual one.
+        room: opens the web reader's reading room.
+        console: None for the terminal.
+        placement: of this process, rank 0.
+    """
     console, is_new = console or TerminalConsole(), not folder.path.exists()
     settings = resolve_auto(settings)
     weights = with_revision(settings.model, settings.weights)
@@ -62,16 +76,19 @@ def new_run(
         with folder.locked():
             with atomic_write(folder.config) as half:  # first: from here on the run can be resumed
                 settings.write(half)
-            try:
-                claim_name(settings, folder)  # a database that cannot be used is said at once
-                data = _prepare(settings, folder, cache, console)
-                run = Run(folder, settings, data, console)
-                reader = _local_reader(run)
-            except Exception:
-                folder.clear()  # nothing was trained: leave the folder as it was
-                raise
-            console.print(f"[bold]{escape(str(folder.path))}[/bold]: {_summary(settings, data)}")
-            return _train(run, reader, console, room)
+            with ExitStack() as ranks:
+                try:
+                    claim_name(settings, folder)  # a database that cannot be used is said at once
+                    leader = _leader(ranks, placement, settings, folder)
+                    data = _prepare(settings, folder, cache, console, leader)
+                    run = Run(folder, settings, data, console, leader=leader)
+                    reader = _local_reader(run)
+                except Exception:
+                    folder.clear()  # nothing was trained: leave the folder as it was
+                    raise
+                path = escape(str(folder.path))
+                console.print(f"[bold]{path}[/bold]: {_summary(settings, data)}")
+                return _train(run, reader, console, room)
     except Exception:
         if is_new and not folder.config.exists():
             folder.remove_if_empty()
@@ -86,16 +103,20 @@ def resume_run(
     reader_name: str | None = None,
     store: str | None = None,
     wait: str | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any] | None:
     """Resume a run; returns the metrics, or None where it is finished already.
 
     Args:
         path: the run's folder.
         reader: another reader than before; None keeps it.
-        reader_name: another name than before, likewise.
-        wait: another `wait` than before, likewise.
+        reader_name, wait, devices, nodes: another value than before, likewise.
         cache: the folder of decoded images; None for the usual one.
         store: the store again, with its password; or another one that the run was copied to.
+        environment: variables that say which rank this process is; one that is not rank 0 does
+            its part of the training.
     Raises:
         StoreError: the store cannot be used.
         SettingsError: there is no run in that folder, or its settings were changed.
@@ -105,25 +126,47 @@ def resume_run(
     folder, console = RunFolder(path), TerminalConsole()
     if not folder.config.exists():
         raise SettingsError(f"there is no run in {path}: name a folder that `imil train` made")
+    given = {"reader": reader, "reader_name": reader_name, "store": store, "wait": wait}
+    given |= {"devices": devices, "nodes": nodes}
+    changes = {name: value for name, value in given.items() if value is not None}
+    settings, placement = place(resolve(load_config(folder.config) | changes), environment)
+    if placement.rank and not folder.metrics.exists():
+        from imil.training.ranks.follower import follow
+
+        follow(placement)
+        return None
     with folder.locked():
         if folder.metrics.exists():
             console.print(f"{path} is finished: see {folder.metrics}", markup=False)
             return None
-        given = {"reader": reader, "reader_name": reader_name, "store": store, "wait": wait}
-        changes = {name: value for name, value in given.items() if value is not None}
-        settings = resolve(load_config(folder.config) | changes)
         check_rounds(settings)
         if store is not None:
             move_store(folder, settings.store if settings.store != "run" else None)
         claim_name(settings, folder)
         check_answered(folder, settings)  # first: what follows takes minutes with many images
         settings = resolve_auto(settings)
-        data = _prepare(settings, folder, cache, console)
-        console.print(f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}")
-        _check_unchanged(settings, folder)
-        run = Run(folder, settings, data, console)
-        check_checkpoint(folder, run.module)
-        return _train(run, _local_reader(run), console, reading_room)
+        with ExitStack() as ranks:
+            leader = _leader(ranks, placement, settings, folder)
+            data = _prepare(settings, folder, cache, console, leader)
+            console.print(
+                f"[bold]{escape(str(path))}[/bold] is resumed: {_summary(settings, data)}"
+            )
+            _check_unchanged(settings, folder)
+            run = Run(folder, settings, data, console, leader=leader)
+            check_checkpoint(folder, run.module)
+            return _train(run, _local_reader(run), console, reading_room)
+
+
+def _leader(
+    ranks: ExitStack, placement: Placement, settings: TrainSettings, folder: RunFolder
+) -> Leader | None:
+    """The leader of the other ranks, which end with the stack; None if there are none."""
+    folder.stopped.unlink(missing_ok=True)
+    if placement.size == 1:
+        return None
+    from imil.training.ranks.leader import leading  # here: one device needs none of it
+
+    return ranks.enter_context(leading(placement, settings, folder))
 
 
 def _check_unchanged(settings: TrainSettings, folder: RunFolder) -> None:
@@ -221,7 +264,11 @@ def _print_missing_rounds(run: Run, console: Console) -> None:
 
 
 def _prepare(
-    settings: TrainSettings, folder: RunFolder, cache: Path | None, console: Console
+    settings: TrainSettings,
+    folder: RunFolder,
+    cache: Path | None,
+    console: Console,
+    leader: Leader | None,
 ) -> Prepared:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -236,12 +283,16 @@ def _prepare(
         console.print(f"Left out: {key}: {reason}", markup=False)
     for note in data.notes:
         console.print(f"Note: {note}.", markup=False)
+    if leader is not None:
+        leader.begin(settings, folder, cache_folder(cache), data)
     return data
 
 
 def _summary(settings: TrainSettings, data: Prepared) -> str:
     counts = ", ".join(f"{data.split_of.count(name)} {name}" for name in data.splits)
+    ranks = settings.devices * settings.nodes
+    on = f" on {ranks} devices" if ranks > 1 else ""
     return (
-        f"{settings.model} at {settings.image_size} px on {len(data.table)} images ({counts}), "
+        f"{settings.model}{on} at {settings.image_size} px on {len(data.table)} images ({counts}), "
         f"classes {escape(', '.join(data.class_names))}, seed {settings.seed}"
     )

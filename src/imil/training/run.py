@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -34,7 +34,13 @@ from imil.training.outputs.learned_map import draw_learned_map
 from imil.training.outputs.progress_reporter import ProgressReporter
 from imil.training.outputs.run_results import write_results
 from imil.training.round_timing import KeptEpochs
-from imil.training.run_classifier import build_classifier, check_batch_size, find_features
+from imil.training.run_classifier import (
+    build_classifier,
+    check_batch_size,
+    find_features,
+    predicted_at_a_time,
+    weight_corrected,
+)
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
@@ -43,6 +49,10 @@ from imil.training.samples.prepared_data import Prepared
 from imil.training.store_claim import open_run_store, store_place
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
+
+if TYPE_CHECKING:
+    from imil.training.ranks.leader import Leader
+    from imil.training.ranks.sharded_model import ShardedModel
 
 LOG = logging.getLogger(__name__)
 EXACT_IN_BFLOAT16 = ("confident_mistakes", "auto")  # choices for which `Bfloat16Model` is made
@@ -54,7 +64,8 @@ class Run:
 
     `rounds` are the epochs of the rounds, or their latest ones where they are not on schedule;
     `marks` are others after which a checkpoint and predictions are kept, as before a round;
-    `at_terminal` says that the reader has the terminal, where no bar may count the readings.
+    `at_terminal` says that the reader has the terminal, where no bar may count the readings;
+    `leader` leads the other ranks, where it is trained on several devices.
     """
 
     folder: RunFolder
@@ -63,6 +74,7 @@ class Run:
     console: Console
     marks: tuple[int, ...] = ()
     at_terminal: bool = False
+    leader: Leader | None = None
     rounds: tuple[int, ...] = field(init=False)
     name: str = field(init=False)
     device: torch.device = field(init=False)
@@ -79,7 +91,8 @@ class Run:
         self.samples = {name: self.data.samples(name) for name in self.data.splits}
         self.writer = Writer()
         self.order = EpochOrder(len(self.samples["train"]), self.settings.seed)
-        check_batch_size(self.samples["train"], self.settings.batch_size)
+        ranks = 1 if self.leader is None else self.leader.size
+        check_batch_size(self.samples["train"], self.settings.batch_size, ranks)
         seed_everything(self.settings.seed)
         self.module = build_classifier(
             self.settings,
@@ -87,17 +100,13 @@ class Run:
             resumed=self.folder.last.exists(),
         )
         self.net = self.module.net
-        # without gradients a batch takes a fraction of the memory of training; where it is too much
-        # for a GPU after all, the model halves it. A processor gains little, and
-        # `keep_freed_memory` would keep these too: 11.8 GiB for ResNet-50 at 224 pixels, not 6.0
-        larger = 4 if self.device.type == "cuda" else 1
-        batch_size = larger * self.settings.batch_size
+        batch_size = predicted_at_a_time(self.settings, self.device)
         self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
         self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
             self.folder,
-            self.model,
+            self._predicting_model(),
             self.samples,
             marks=self._kept_epochs,
             rounds=self._rounds.due,
@@ -239,6 +248,7 @@ class Run:
             LOG.warning,  # the console of a study's worker is seen by nobody
             copy=not self.settings.low_memory,
             classes=len(self.data.class_names),
+            team=None if self.leader is None else self.leader.team,
         )
         return Loop(
             self.module,
@@ -250,7 +260,21 @@ class Run:
             bfloat16=self._bfloat16,
             lr_schedule=self.settings.lr_schedule,
             record=self._rounds.record,
+            team=None if self.leader is None else self.leader.team,
+            before_epoch=self._before_epoch,
         )
+
+    def _before_epoch(self, loop: Loop) -> None:
+        if self.leader is not None:
+            self.leader.begin_epoch(loop, self.samples["train"].corrections)
+
+    def _predicting_model(self) -> TorchModel | ShardedModel:
+        """The model that predicts whole splits."""
+        if self.leader is None:
+            return self.model
+        from imil.training.ranks.sharded_model import ShardedModel  # here: one device needs none
+
+        return ShardedModel(self.model, self.leader, self.samples)
 
     def _record_decision(self, epoch: int, decision: dict[str, Any]) -> None:
         """Say what the treatment decided, and write it down; an epoch that is repeated, once."""
@@ -262,6 +286,8 @@ class Run:
 
     def _set_field(self, grid: Grid, squares: Sequence[int]) -> None:
         """Let the model see these squares of every image alone, and write them down."""
+        if self.leader is not None:
+            self.leader.field = (grid.rows, grid.cols), tuple(squares)
         tokens = self.module.treatment.leaves_out_tokens
         self.module.see(grid, squares, self.settings.image_size, tokens=tokens)
         path = self.folder.field_of_view
@@ -279,10 +305,7 @@ class Run:
 
     def _weight_corrected(self, _epoch: int) -> None:
         """Draw corrected samples as often as the treatment says."""
-        weight = self.module.treatment.weight
-        positions = self.samples["train"].corrections.positions()
-        if weight > 1 and positions:
-            self.order.oversample(positions, weight)
+        weight_corrected(self.module.treatment, self.samples["train"].corrections, self.order)
 
     def _finish(self) -> dict[str, Any]:
         self._predictions.at_end()

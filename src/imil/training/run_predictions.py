@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imil.cases import Model
 from imil.metrics import accuracy, evaluate, negative_log_likelihood
@@ -12,6 +12,9 @@ from imil.pytorch import CorrectedDataset, TorchModel
 from imil.run_folder import RunFolder
 from imil.training.hardware.bfloat16 import Bfloat16Model
 from imil.training.outputs.prediction_files import read_predictions, write_predictions
+
+if TYPE_CHECKING:
+    from imil.training.ranks.sharded_model import ShardedModel
 
 
 class RunPredictions:
@@ -31,7 +34,7 @@ class RunPredictions:
     def __init__(
         self,
         folder: RunFolder,
-        model: TorchModel,
+        model: TorchModel | ShardedModel,
         samples: Mapping[str, CorrectedDataset],
         *,
         marks: Container[int],

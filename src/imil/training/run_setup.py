@@ -35,15 +35,23 @@ def set_up_run(
 
     Raises: SettingsError: a setting is invalid, or the folder already holds a run.
     """
-    values = ({} if config is None else load_config(config)) | dict(flags)
-    for name in FOLDERS:
-        values.pop(name, None)
-    settings = resolve(values).with_absolute_paths(Path())
+    settings = resolve_settings(flags, config)
     settings.check_grid()
     check_rounds(settings)
     folder = RunFolder(out or _unused_folder(Path("runs"), settings))
     _check_unused(folder, settings)
     return settings, folder
+
+
+def resolve_settings(flags: Mapping[str, Any], config: Path | None) -> TrainSettings:
+    """The settings of flags and a file, with absolute paths.
+
+    Raises: SettingsError: one is invalid.
+    """
+    values = ({} if config is None else load_config(config)) | dict(flags)
+    for name in FOLDERS:
+        values.pop(name, None)
+    return resolve(values).with_absolute_paths(Path())
 
 
 def _check_unused(folder: RunFolder, settings: TrainSettings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from imil.cases import HeatMap
 from imil.predictions import Predictions, check_finite
 from imil.pytorch import CorrectedDataset, TorchModel
+
+if TYPE_CHECKING:
+    from imil.training.ranks.sharded_model import ShardedModel
 
 # bfloat16 moves a probability by 0.02 or so, and one class up as another goes down
 CANDIDATE_MARGIN = 0.1
@@ -37,7 +41,7 @@ class Bfloat16Model:
         heat_maps: whether candidates are explained in the pass that predicts them in float32.
     """
 
-    def __init__(self, model: TorchModel, n: int, *, heat_maps: bool = True) -> None:
+    def __init__(self, model: TorchModel | ShardedModel, n: int, *, heat_maps: bool = True) -> None:
         self._model, self._n, self._heat_maps = model, n, heat_maps
 
     def predict(self, samples: CorrectedDataset) -> Predictions:

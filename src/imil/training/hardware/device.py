@@ -40,6 +40,24 @@ def training_device(name: str) -> torch.device:
     return torch.device(name, 0) if name == "cuda" else torch.device(name)
 
 
+def rank_device(name: str, local_rank: int) -> torch.device:
+    """The device of a rank, as `training_device` names it.
+
+    Args:
+        local_rank: among the ranks of its machine, from 0.
+    Raises: SettingsError: this machine has fewer.
+    """
+    device = training_device(name)
+    if device.type != "cuda":
+        return device
+    gpus = torch.cuda.device_count()
+    if local_rank >= gpus > 1:
+        raise SettingsError(f"rank {local_rank} of its machine has no GPU: there are {gpus}")
+    device = torch.device("cuda", local_rank if local_rank < gpus else 0)  # or each has its own
+    torch.cuda.set_device(device)
+    return device
+
+
 def resolve_auto(settings: TrainSettings) -> TrainSettings:
     """The settings with what `auto` comes to on this machine: a resumed run must not differ.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from imil.training.samples.augment import to_device
 from imil.training.samples.prepared_data import Pixels
 from imil.treatments import Batch
 from imil.treatments.batch import other_rows
+
+if TYPE_CHECKING:
+    from imil.training.ranks.team import Team
 
 CHUNK = 1024  # images copied to the device together
 MEMORY_SHARE = 0.5  # of what the network leaves of the device's memory may hold images
@@ -39,11 +43,13 @@ class Batches:
         source: the originals and their labels.
         corrections: of each of them; read anew for each batch.
         order: the positions of an epoch.
-        size: images in a batch, B. A last batch of one is left out: batch normalisation needs two.
+        size: images in a batch, of all ranks together. A last batch is left out where a rank would
+            have one image: batch normalisation needs two.
         device: where batches are wanted.
         warn: takes a line where the images do not fit.
         copy: whether they may be copied for a GPU, into its memory or pinned.
         classes: K; None where it is not known.
+        team: all ranks, of which this has its part of each batch, B images; None: all of it.
     """
 
     def __init__(
@@ -57,7 +63,9 @@ class Batches:
         *,
         copy: bool = True,
         classes: int | None = None,
+        team: Team | None = None,
     ) -> None:
+        self._team = team
         self._source, self._corrections, self._order = source, corrections, order
         self._size, self._device, self._warn = size, device, warn
         self._labels = torch.from_numpy(source.labels).to(device)
@@ -74,7 +82,16 @@ class Batches:
     def __len__(self) -> int:
         """The number of batches in an epoch."""
         full, rest = divmod(len(self._order), self._size)
-        return full + (rest > 1)
+        least = 2 if self._team is None else 2 * self._team.size
+        return full + (rest >= least)
+
+    def weight(self, batch: int) -> float:
+        """What the mean over this rank's images of a batch counts in the mean over all ranks."""
+        if self._team is None:
+            return 1.0
+        images = min(self._size, len(self._order) - batch * self._size)
+        part = self._team.part(images)
+        return (part.stop - part.start) * self._team.size / images
 
     def __iter__(self) -> Iterator[Batch]:
         """Raw pixels uint8 (B, C, S, S) with labels, positions and mask, on the device."""
@@ -85,9 +102,16 @@ class Batches:
         order = np.fromiter(self._order, np.int64)
         rows = to_device(torch.from_numpy(order), self._labels)  # once an epoch, not each batch
         for batch in range(len(self)):
-            part = slice(batch * self._size, (batch + 1) * self._size)
+            part = self._part(slice(batch * self._size, (batch + 1) * self._size), len(order))
             self._last = torch.from_numpy(order[part])
             yield self._batch(order[part], rows[part], self._keep(order[part]))
+
+    def _part(self, batch: slice, images: int) -> slice:
+        """What of a batch is this rank's."""
+        if self._team is None:
+            return batch
+        part = self._team.part(min(batch.stop, images) - batch.start)
+        return slice(batch.start + part.start, batch.start + part.stop)
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
         """n other originals, drawn with `rng`, that are not in the batch that came last."""
