@@ -8,6 +8,7 @@ from imil.cases import Reading, RoundSettings
 from imil.errors import RoundClosed, StoreError
 from imil.square_text import signed_squares
 from imil.store import schema
+from imil.store.round_waiting import waiting_in
 from imil.store.row_mapping import reading_of, reading_row
 
 _ROUND = (
@@ -26,7 +27,7 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
     """Insert a reading; returns whether it is new, False if the store has it already.
 
     Raises:
-        RoundClosed: the round takes no more readings.
+        RoundClosed: the round takes no more readings, or none of this reader now.
         IdTaken: the id belongs to another reading, or to another answer.
         StoreError: no such case.
         SquareError, SettingsError: the reading is invalid for the case's grid.
@@ -34,7 +35,8 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
     round_ = db.execute(_ROUND, {"case_id": reading.case}).mappings().one_or_none()
     if round_ is None:
         raise StoreError(f"there is no case '{reading.case}' in the store: name one of a round")
-    checked = reading.checked(RoundSettings.from_dict(round_["settings"]).grid)
+    settings = RoundSettings.from_dict(round_["settings"])
+    checked = reading.checked(settings.grid)
     if _known(db, checked):
         return False
     if round_["state"] != "open":
@@ -42,8 +44,25 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
             f"round {round_['id']} is {round_['state']}: a reading can be added or changed "
             "only while it is open"
         )
+    if settings.panel.arbiter:
+        _check_turn(db, round_["id"], settings.panel.arbiter, checked)
     db.execute(schema.readings.insert(), reading_row(checked))
     return True
+
+
+def _check_turn(db: Connection, round_id: str, arbiter: str, reading: Reading) -> None:
+    """Readers read first, then the arbiter, where they differ. Raises: RoundClosed: out of turn."""
+    turn = waiting_in(db, round_id, at_page=True).disputed
+    if reading.reader == arbiter and reading.case not in turn:
+        raise RoundClosed(
+            f"the arbiter {arbiter} is asked for cases in which the readers differ, once all have "
+            "finished: this is none of them now"
+        )
+    if reading.reader != arbiter and turn:
+        raise RoundClosed(
+            f"the readers have finished, and the arbiter {arbiter} decides where they differ: no "
+            "answer can be added or changed now"
+        )
 
 
 def _known(db: Connection, reading: Reading) -> bool:

@@ -292,7 +292,7 @@ class Store:
         if stored is None:
             return {}
         settings = RoundSettings.from_dict(stored)
-        return merged(self.readings(round_id), settings.grid, settings.merge)
+        return merged(self.readings(round_id), settings.grid, settings.panel)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store, whatever others write meanwhile."""
