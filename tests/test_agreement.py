@@ -8,7 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats import inter_rater
 
-from imil.agreement import agreement, cohen_kappa, fleiss_kappa, jaccard
+from imil.agreement import agreement
+from imil.agreement_coefficients import (
+    cohen_kappa,
+    fleiss_kappa,
+    jaccard,
+    krippendorff_alpha,
+)
 from imil.cases import Reading
 from imil.errors import ShapeError, SquareError
 from imil.grid import Grid
@@ -202,3 +208,53 @@ def test_agreement_is_undefined_without_readings():
 def test_a_square_outside_the_grid_is_refused():
     with pytest.raises(SquareError, match="outside"):
         agreement([focus("A", "a", 5)], GRID)
+
+
+# --- Krippendorff's alpha -------------------------------------------------------------------
+
+NONE = np.nan
+
+
+@pytest.mark.parametrize(
+    ("codes", "alpha"),
+    [
+        # Krippendorff 2011, section A: binary data, two observers, none missing
+        ([[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]], 0.095),
+        # section B: nominal data, two observers, none missing
+        (
+            [[1, 1, 2, 2, 4, 3, 3, 3, 5, 4, 4, 1], [2, 1, 2, 2, 2, 3, 3, 3, 5, 4, 4, 4]],
+            0.692,
+        ),
+        # section C: nominal data, four observers, missing data
+        (
+            [
+                [1, 2, 3, 3, 2, 1, 4, 1, 2, NONE, NONE, NONE],
+                [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, NONE, 3],
+                [NONE, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, NONE],
+                [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NONE],
+            ],
+            0.743,
+        ),
+    ],
+)
+def test_alpha_is_that_of_the_published_examples(codes, alpha):
+    assert krippendorff_alpha(np.array(codes, float)) == pytest.approx(alpha, abs=5e-4)
+
+
+def test_alpha_is_not_defined_without_a_pair_or_without_a_difference():
+    assert krippendorff_alpha(np.array([[1.0, 0, NONE], [NONE, NONE, 1]])) is None
+    assert krippendorff_alpha(np.ones((2, 3))) is None
+
+
+def test_alpha_counts_cases_that_only_some_readers_answered():
+    readings = [
+        Reading("a", "Lee", "focus", (1,)),
+        Reading("a", "Wu", "focus", (1,)),
+        Reading("b", "Wu", "focus", (2,)),
+        Reading("b", "Kim", "focus", (2,)),
+    ]
+    found = agreement(readings, Grid(1, 2))
+    assert found.alpha == 1
+    assert found.kappa is None, "no case was answered by all three"
+    wu = {one.reader: one for one in found.of_readers}["Wu"]
+    assert (wu.cases, wu.kappa, wu.jaccard) == (2, 1, 1)

@@ -19,14 +19,18 @@ LAYERS = {
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
     **dict.fromkeys(["reader_names", "store_address", "durations"], 0.5),
-    **dict.fromkeys(["run_folder", "square_text"], 0.6),
     "run_store": 0.7,
+    **dict.fromkeys(
+        ["run_folder", "square_text", "reader_panel", "staple", "agreement_coefficients"], 0.6
+    ),
     **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
-    **dict.fromkeys(["asked_cases", "merging"], 1.1),
+    **dict.fromkeys(["asked_cases", "fusion", "assignment"], 1.1),
+    "merging": 1.15,
+    "disputes": 1.2,
     "choices": 1.2,  # of cases, beyond the paper's
     **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
-    **dict.fromkeys(["data", "reading_export"], 2.5),
+    **dict.fromkeys(["data", "reading_export", "round_agreement", "suspects"], 2.5),
     "rounds": 3,
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),

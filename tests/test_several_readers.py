@@ -12,7 +12,8 @@ from test_web_reader import Films, WrongModel, start_round
 from imil.cases import Correction, Reading, RoundSettings
 from imil.errors import RoundPaused, SettingsError, StoreError
 from imil.grid import Grid
-from imil.merging import majority, merged
+from imil.merging import merged
+from imil.reader_panel import ReaderPanel
 from imil.readers.console import Console
 from imil.readers.replay import replay
 from imil.readers.web_page import Web
@@ -80,7 +81,7 @@ def test_a_skip_in_nobodys_name_counts_only_alone():
 def test_the_joined_answer_keeps_names_reasons_and_time():
     lee = Reading("c", "Lee", "focus", (1,), "the letter", 4.0)
     wu = Reading("c", "Wu", "focus", (1,), "the clip", 6.0)
-    joined = majority([lee, wu], GRID)
+    joined = merged([lee, wu], GRID)["c"].reading
     assert (joined.reader, joined.seconds) == ("Lee, Wu", 10.0)
     assert joined.reason == "Lee: the letter; Wu: the clip"
 
@@ -146,7 +147,7 @@ def test_a_round_waits_for_the_number_it_was_opened_for_and_for_all_who_have_beg
     store = Store(tmp_path / "imil.sqlite")
     store.add_run("films", class_names=["normal", "TB"], settings={}, versions={})
     cases = [make_case(n, run="films") for n in (1, 2, 3)]
-    store.open_round("films", 70, RoundSettings(wait_for=2), cases)
+    store.open_round("films", 70, RoundSettings(panel=ReaderPanel(quorum=2)), cases)
     with serving(store.path) as address:
         with people(store, address, "Lee", "Wu", "Kim", "Abe") as (lee, wu, kim, _abe):
             read_all(lee)
@@ -406,7 +407,7 @@ def console(name, folder, *lines):
     return Console(name, folder, ask=lambda _: next(typed), say=lambda _: None, show=None)
 
 
-def hold(store, ask, samples, **settings):
+def hold(store, ask, samples, **panel):
     return run_round(
         WrongModel(),
         samples,
@@ -414,7 +415,7 @@ def hold(store, ask, samples, **settings):
         store,
         run="films",
         epoch=70,
-        settings=RoundSettings(num_outliers=2, **settings),
+        settings=RoundSettings(num_outliers=2, panel=ReaderPanel(**panel)),
     )
 
 
@@ -429,10 +430,10 @@ def empty(tmp_path):
 def test_several_readers_at_the_console_are_asked_one_after_the_other(empty, tmp_path):
     samples = Films()
     lee = console("Lee", tmp_path, "1", "", "2", "", "")
-    assert hold(empty, lee, samples, wait_for=2).state == "open"
+    assert hold(empty, lee, samples, quorum=2).state == "open"
     assert str(waiting(empty, "films@70", at_page=False)) == "1 more reader"
     wu = console("Wu", tmp_path, "1 3", "", "s", "")
-    assert hold(empty, wu, samples, wait_for=2).state == "applied"
+    assert hold(empty, wu, samples, quorum=2).state == "applied"
     assert samples.kept == {0: Correction(GRID, (1,)), 1: Correction(GRID, (2,))}
 
 
@@ -508,5 +509,5 @@ def test_a_round_that_was_applied_before_rules_had_names_keeps_its_rule():
     older = {"num_outliers": 3, "grid": [4, 4], "choice": "confident_mistakes", "seed": 0}
     settings = RoundSettings.from_dict(older)
     answers = [focus("Lee", [1, 2]), other("Wu")]
-    assert merged(answers, GRID, settings.merge)["c"].reading is answers[1]
+    assert merged(answers, GRID, settings.panel)["c"].reading is answers[1]
     assert RoundSettings.from_dict(RoundSettings().as_dict()) == RoundSettings()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from imil.cases import Case, Reading, Round, RoundSettings
     from imil.errors import ImilError
     from imil.grid import Grid
+    from imil.reader_panel import ReaderPanel
     from imil.rounds import run_round
     from imil.store import Store
 
@@ -21,6 +22,7 @@ _HOME = {
     "Case": "imil.cases",
     "Grid": "imil.grid",
     "ImilError": "imil.errors",
+    "ReaderPanel": "imil.reader_panel",
     "Reading": "imil.cases",
     "Round": "imil.cases",
     "RoundSettings": "imil.cases",
@@ -31,6 +33,7 @@ __all__ = [
     "Case",
     "Grid",
     "ImilError",
+    "ReaderPanel",
     "Reading",
     "Round",
     "RoundSettings",

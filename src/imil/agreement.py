@@ -13,11 +13,16 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from imil.agreement_coefficients import (
+    Squares,
+    cohen_kappa,
+    fleiss_kappa,
+    jaccard,
+    krippendorff_alpha,
+)
 from imil.cases import VERDICTS, Reading, Verdict
-from imil.errors import ShapeError
 from imil.grid import Grid
 
-Squares = NDArray[np.bool_]
 Chosen = Mapping[str, Mapping[str, Squares]]  # reader, case: True where a square was selected
 
 
@@ -39,6 +44,23 @@ class PairAgreement:
 
 
 @dataclass(frozen=True)
+class ReaderAgreement:
+    """How far a reader agrees with the others.
+
+    Args:
+        reader: name.
+        cases: how many the reader answered, with any verdict.
+        kappa: mean of Cohen's with each other reader.
+        jaccard: mean of the overlaps with each other reader.
+    """
+
+    reader: str
+    cases: int
+    kappa: float | None
+    jaccard: float | None
+
+
+@dataclass(frozen=True)
 class Agreement:
     """How far readers agree.
 
@@ -47,8 +69,10 @@ class Agreement:
         grid: of their squares.
         cases: how many every reader answered with `focus`; kappa is over these.
         kappa: Fleiss's, over all squares of those cases.
-        of_squares: the same of each square by itself, the first square first.
+        alpha: Krippendorff's, over all squares of the cases that two or more answered with `focus`.
+        of_squares: Fleiss's kappa of each square by itself, the first square first.
         pairs: each two readers.
+        of_readers: each reader with all others.
         jaccard: case to squares selected by both over squares selected by either, mean over the
             pairs of readers who answered it with `focus`; of every case.
         verdicts: reader to the share of each verdict in the cases that they answered, in [0, 1].
@@ -60,12 +84,19 @@ class Agreement:
     grid: Grid
     cases: int
     kappa: float | None
+    alpha: float | None
     of_squares: tuple[float | None, ...]
     pairs: tuple[PairAgreement, ...]
+    of_readers: tuple[ReaderAgreement, ...]
     jaccard: Mapping[str, float | None]
     verdicts: Mapping[str, Mapping[Verdict, float]]
     same_verdict: float | None
     misleading: MisleadingAgreement | None = None
+
+    @property
+    def mean_jaccard(self) -> float | None:
+        """The overlap, mean over the cases that have one."""
+        return _mean(list(self.jaccard.values()))
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,7 @@ class MisleadingAgreement:
         marked: how many have a square that at least one of their readers marked; the overlap is
             over these.
         kappa: Fleiss's, over all squares of those cases.
+        alpha: Krippendorff's, over all squares of the cases that two or more answered so.
         jaccard: squares marked by both over squares marked by either, mean over the pairs of
             readers of each case and over cases.
     """
@@ -86,6 +118,7 @@ class MisleadingAgreement:
     cases: int
     marked: int
     kappa: float | None
+    alpha: float | None
     jaccard: float | None
 
 
@@ -108,80 +141,22 @@ def agreement(readings: Sequence[Reading], grid: Grid) -> Agreement:
             chosen[reader][case] = _marked(one.squares, grid)
     by_all = _by_all(chosen, readings)
     votes = _votes(chosen, by_all, grid)
+    cases = list(dict.fromkeys(one.case for one in readings))
+    pairs = tuple(_pair(chosen, one, other) for one, other in combinations(readers, 2))
     return Agreement(
         readers=readers,
         grid=grid,
         cases=len(by_all),
         kappa=fleiss_kappa(votes.reshape(-1, 2)),
+        alpha=krippendorff_alpha(_table(chosen, cases, grid)),
         of_squares=tuple(fleiss_kappa(votes[:, i]) for i in range(grid.squares)),
-        pairs=tuple(_pair(chosen, one, other) for one, other in combinations(readers, 2)),
-        jaccard=_of_cases(chosen, list(dict.fromkeys(one.case for one in readings))),
+        pairs=pairs,
+        of_readers=tuple(_of_reader(reader, pairs, newest) for reader in readers),
+        jaccard=_of_cases(chosen, cases),
         verdicts={reader: _shares(list(newest.values()), reader) for reader in readers},
         same_verdict=_same_verdict(list(newest.values())),
         misleading=_misleading_agreement(list(newest.values()), readers, grid),
     )
-
-
-def fleiss_kappa(votes: NDArray[np.int64]) -> float | None:
-    """Agreement of several readers beyond chance, at most 1; 0 is what chance gives.
-
-    Args:
-        votes: (N, K), how many readers put each of N items into each of K categories; each
-            item has the same number of readers.
-    Raises: ShapeError: the numbers of readers differ.
-    Source: Fleiss 1971.
-
-    >>> fleiss_kappa(np.array([[2, 0], [0, 2], [1, 1], [1, 1]]))
-    0.0
-    """
-    readers = votes.sum(axis=1)
-    if len(set(readers.tolist())) > 1:
-        raise ShapeError(
-            f"between {readers.min()} and {readers.max()} readers answered: "
-            "give the cases that all of them answered"
-        )
-    if not len(votes) or readers[0] < 2:
-        return None
-    n = int(readers[0])
-    agreed = float((votes * (votes - 1)).sum(axis=1).mean() / (n * (n - 1)))
-    by_chance = float(((votes.sum(axis=0) / votes.sum()) ** 2).sum())
-    return _beyond_chance(agreed, by_chance)
-
-
-def cohen_kappa(one: NDArray[np.int64], other: NDArray[np.int64]) -> float | None:
-    """Agreement of two readers beyond chance, at most 1; 0 is what chance gives.
-
-    Args:
-        one, other: (N,), the category into which each of them put each item.
-    Raises: ShapeError: N differs.
-    Source: Cohen 1960.
-
-    >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-    0.0
-    """
-    if one.shape != other.shape:
-        raise ShapeError(
-            f"two readers answered {len(one)} and {len(other)}: give the cases that both answered"
-        )
-    if not len(one):
-        return None
-    categories = np.union1d(one, other)
-    by_chance = sum(float((one == k).mean() * (other == k).mean()) for k in categories)
-    return _beyond_chance(float((one == other).mean()), by_chance)
-
-
-def jaccard(one: Squares, other: Squares) -> float | None:
-    """What both selected over what either selected, in [0, 1]; None where neither selected any.
-
-    >>> round(jaccard(np.array([True, True, False]), np.array([False, True, True])), 4)
-    0.3333
-    """
-    either = int((one | other).sum())
-    return float((one & other).sum() / either) if either else None
-
-
-def _beyond_chance(agreed: float, by_chance: float) -> float | None:
-    return None if by_chance > 1 - 1e-12 else (agreed - by_chance) / (1 - by_chance)
 
 
 def _misleading_agreement(
@@ -194,11 +169,13 @@ def _misleading_agreement(
     for one in focus:
         marked[one.reader][one.case] = _marked(one.misleading, grid)
     by_all = _by_all(marked, focus)
+    answered = list(dict.fromkeys(one.case for one in focus))
     cases = list(dict.fromkeys(one.case for one in focus if one.misleading))
     return MisleadingAgreement(
         cases=len(by_all),
         marked=len(cases),
         kappa=fleiss_kappa(_votes(marked, by_all, grid).reshape(-1, 2)),
+        alpha=krippendorff_alpha(_table(marked, answered, grid)),
         jaccard=_mean(list(_of_cases(marked, cases).values())),
     )
 
@@ -222,6 +199,22 @@ def _votes(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.int64
         for i, case in enumerate(cases):
             selected[i] += of_reader[case]
     return np.stack([len(chosen) - selected, selected], axis=2)
+
+
+def _table(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.float64]:
+    """(readers, cases × squares): 1 selected, 0 left out, NaN where the reader did not say."""
+    nothing = np.full(grid.squares, np.nan)
+    rows = [[of_reader.get(case, nothing) for case in cases] for of_reader in chosen.values()]
+    return np.array(rows, np.float64).reshape(len(chosen), -1)
+
+
+def _of_reader(
+    reader: str, pairs: Sequence[PairAgreement], newest: Mapping[tuple[str, str], Reading]
+) -> ReaderAgreement:
+    own = [pair for pair in pairs if reader in pair.readers]
+    cases = sum(name == reader for name, _ in newest)
+    kappa = _mean([pair.kappa for pair in own])
+    return ReaderAgreement(reader, cases, kappa, _mean([pair.jaccard for pair in own]))
 
 
 def _pair(chosen: Chosen, one: str, other: str) -> PairAgreement:

@@ -21,6 +21,7 @@ from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.predictions import HeatMap as HeatMap  # cases have some
 from imil.predictions import Predictions
+from imil.reader_panel import OLD_FUSIONS, PANEL, ReaderPanel
 from imil.square_text import squares_text
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
@@ -39,21 +40,18 @@ class RoundSettings:
         grid: the grid laid over each image.
         choice: name of the function in `imil.choices.CHOICES` that chooses the cases.
         seed: of the generator that the choice is given, at least 0.
-        wait_for: how many readers must have finished before the round closes; None: everybody
-            who is invited.
-        merge: name of the rule in `imil.merging.RULES` for several readers' answers of one case.
+        panel: the readers together: who they are, and how their answers are merged.
         deadline: time after its opening at which the round closes with the readings that are there,
             such as `48h`, see `imil.durations`; None: it stays open until it is answered.
-    Raises: SettingsError: num_outliers, seed or wait_for is not a whole number, or too small; no
-        such deadline.
+    Raises: SettingsError: num_outliers or seed is not a whole number, or too small; what
+        `ReaderPanel` raises; no such deadline.
     """
 
     num_outliers: int = 20
     grid: Grid = Grid(4, 4)
     choice: str = "confident_mistakes"
     seed: int = 0
-    wait_for: int | None = None
-    merge: str = "majority"
+    panel: ReaderPanel = PANEL
     deadline: str | None = None
 
     def __post_init__(self) -> None:
@@ -61,8 +59,6 @@ class RoundSettings:
         number = _whole(self.num_outliers, 1, "num_outliers", "(paper: 20)")
         object.__setattr__(self, "num_outliers", number)
         object.__setattr__(self, "seed", _whole(self.seed, 0, "seed"))
-        if self.wait_for is not None:
-            object.__setattr__(self, "wait_for", _whole(self.wait_for, 1, "wait_for"))
         if self.deadline is not None:
             duration_seconds(self.deadline)
 
@@ -77,8 +73,7 @@ class RoundSettings:
             "grid": [self.grid.rows, self.grid.cols],
             "choice": self.choice,
             "seed": self.seed,
-            "wait_for": self.wait_for,
-            "merge": self.merge,
+            "panel": self.panel.as_dict(),
             "deadline": self.deadline,
         }
 
@@ -86,12 +81,18 @@ class RoundSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> RoundSettings:
         """The settings that `as_dict` wrote.
 
-        Rounds of older stores have a `fill` too, which was always `blackout`, and no rule: of
-        several readers' answers the newest counted.
+        Rounds of older stores have a `fill` too, which was always `blackout`, and no panel, but a
+        number of readers to wait for and a rule; the oldest have neither: of several readers'
+        answers the newest counted.
         """
-        known = {name: value for name, value in values.items() if name != "fill"}
-        known.setdefault("merge", "newest")
-        return cls(**{**known, "grid": Grid(*values["grid"])})
+        old = ("fill", "wait_for", "merge")
+        known = {name: value for name, value in values.items() if name not in old}
+        if "panel" in values:
+            panel = ReaderPanel.from_dict(values["panel"])
+        else:
+            rule = OLD_FUSIONS[values.get("merge", "newest")]
+            panel = ReaderPanel(quorum=values.get("wait_for"), fusion=rule)
+        return cls(**{**known, "grid": Grid(*values["grid"]), "panel": panel})
 
 
 def _whole(value: object, least: int, name: str, hint: str = "") -> int:
@@ -111,10 +112,17 @@ class Correction:
     """The correction of a sample: its selected squares.
 
     What becomes of the others is up to the treatment, see `imil.treatments`.
+
+    Args:
+        grid: the grid of the squares.
+        squares: their numbers, from 1.
+        shares: of each square of the grid, the first one first, how far it is kept, in [0, 1];
+            None: those in `squares` wholly and the others not at all.
     """
 
     grid: Grid
     squares: tuple[int, ...]
+    shares: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -325,6 +333,13 @@ class Samples(Protocol):
 
     def corrected(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
+        ...
+
+    def remove(self, i: int) -> None:
+        """Take the i-th sample out of training from now on; doing it again changes nothing.
+
+        Called only where the round's panel has `flagged` of `remove`.
+        """
         ...
 
 

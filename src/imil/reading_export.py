@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -17,6 +18,9 @@ from imil.output_text import csv_cell
 from imil.square_text import squares_text
 from imil.store import Store, schema, schema_version
 from imil.store.audit import record
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 NONE = "none"  # a first look without a square, as in tables of readings
 
@@ -98,7 +102,7 @@ def first_looks(store: Store, round_id: str) -> dict[tuple[str, str], FirstLook]
         }
 
 
-def as_csv(rows: Iterable[ExportRow], columns: Sequence[str] = COLUMNS) -> str:
+def as_csv(rows: Iterable[DataclassInstance], columns: Sequence[str] = COLUMNS) -> str:
     """The rows as a CSV table, the names of the columns first."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns, extrasaction="ignore")
@@ -108,7 +112,7 @@ def as_csv(rows: Iterable[ExportRow], columns: Sequence[str] = COLUMNS) -> str:
     return text.getvalue()
 
 
-def as_json(rows: Iterable[ExportRow]) -> str:
+def as_json(rows: Iterable[DataclassInstance]) -> str:
     """The rows as a JSON list of objects."""
     return json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
 

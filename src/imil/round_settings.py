@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from imil.cases import Round
 from imil.errors import SettingsError
 from imil.reader_names import EVERYBODY
+from imil.reader_panel import DISAGREEMENT, ReaderPanel
+from imil.readers.spec import SIMULATED
 from imil.round_options import NUM_OUTLIERS, cases_of_round, check_budget
-from imil.settings import PATIENCE, TrainSettings
+from imil.settings import NO_ARBITER, PATIENCE, TrainSettings
 
 
 def cases_at(settings: TrainSettings, held: Sequence[Round], rounds_left: int) -> int:
@@ -64,11 +66,45 @@ def _check_readers(settings: TrainSettings) -> None:
             f"--reader-name {EVERYBODY} replays every reader of a file, and --reader is "
             f"{settings.reader}: give the reader's name, or --reader replay:FILE"
         )
-    if settings.wait_for not in ("all", 1) and kind not in ("web", "console"):
+    panel = reader_panel(settings)
+    if panel.readers and kind not in ("web", "console", *SIMULATED):
         raise SettingsError(
-            f"--wait-for {settings.wait_for} waits for people, and --reader is {settings.reader}: "
+            f"--readers names the readers of a round, and --reader is {settings.reader}: leave it "
+            "out, or give --reader web, console or simulated"
+        )
+    if settings.quorum not in ("all", 1) and not panel.readers and kind not in ("web", "console"):
+        raise SettingsError(
+            f"--quorum {settings.quorum} waits for people, and --reader is {settings.reader}: "
             "leave it out, or give --reader web or console"
         )
+    if panel.overlap < 1 and kind == "console":
+        raise SettingsError(
+            f"--overlap {panel.overlap:g} gives each reader other cases, and --reader is console, "
+            "which asks for all of them: leave it out, or give --reader web"
+        )
+    if panel.arbiter and kind != "web":
+        raise SettingsError(
+            f"--arbiter {panel.arbiter} sees the selections of all readers at the page, and "
+            f"--reader is {settings.reader}: leave it out, or give --reader web"
+        )
+    if not panel.arbiter and settings.disagreement != DISAGREEMENT:
+        raise SettingsError(
+            f"--disagreement {settings.disagreement:g} has no effect without --arbiter: leave it "
+            "out, or name an arbiter"
+        )
+
+
+def reader_panel(settings: TrainSettings) -> ReaderPanel:
+    """The readers together. Raises: SettingsError: the settings contradict each other."""
+    return ReaderPanel(
+        readers=settings.readers,
+        quorum=None if settings.quorum == "all" else settings.quorum,
+        overlap=settings.overlap,
+        fusion=settings.fusion,
+        flagged=settings.flagged,
+        arbiter="" if settings.arbiter == NO_ARBITER else settings.arbiter,
+        disagreement=settings.disagreement,
+    )
 
 
 def _check_page(settings: TrainSettings) -> None:

@@ -6,13 +6,13 @@ anywhere: a case that has a stored reading is not shown again, and correcting tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from imil.asked_cases import open_cases
-from imil.cases import Case, Correction, HeatMap, Model, Reader, Round, RoundSettings, Samples
+from imil.cases import Case, HeatMap, Model, Reader, Round, RoundSettings, Samples, Verdict
 from imil.choices import Provider, check_needs, choose_cases
 from imil.errors import DataError, RoundClosed
 from imil.outliers import mistakes
@@ -67,7 +67,8 @@ def run_round(
     round_ = store.find_round(run, epoch)
     if round_ is None:
         predictions = model.predict(samples) if predictions is None else predictions
-        positions = _choose(model, samples, predictions, epoch, settings, providers, say)
+        removed = _removed_keys(store, run)
+        positions = _choose(model, samples, predictions, epoch, settings, providers, say, removed)
         say(_summary(epoch, predictions, len(positions), settings.num_outliers))
         cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
         round_ = store.open_round(run, epoch, settings, cases)
@@ -95,24 +96,29 @@ def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Rou
 def correct(samples: Samples, round_: Round, store: Store) -> None:
     """Keep, of each sample whose reading is `focus`, only the selected squares.
 
-    Several readers' answers are merged by the round's rule, see `imil.merging`.
+    Several readers' answers are merged by the round's panel, see `imil.merging`.
     Of a sample whose readers marked misleading squares alone, all others are kept.
-    Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction.
+    Any other verdict leaves the sample as it is: a skipped case keeps an earlier correction. Where
+    the panel says so, a wrong label or an image that cannot be assessed is taken out of training.
 
     Raises: DataError: the training set no longer has a sample of that key.
     """
     positions = {samples.key(i): i for i in range(len(samples))}
-    readings = store.current_readings(round_.id)
+    what_counts = store.merged(round_.id)
+    removes = round_.settings.panel.flagged == "remove"
     for case in store.cases(round_.id):
-        reading = readings.get(case.id)
-        if reading is not None and reading.verdict == "focus":
-            if case.key not in positions:
-                raise DataError(
-                    f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
-                    "training set has no such sample: give the keys that it had then"
-                )
-            squares = reading.kept_squares(case.grid)
-            samples.correct(positions[case.key], Correction(case.grid, squares))
+        counts = what_counts.get(case.id)
+        if counts is None or not (counts.corrects or (counts.flagged and removes)):
+            continue
+        if case.key not in positions:
+            raise DataError(
+                f"the round after epoch {round_.epoch} has a case '{case.key}', and the "
+                "training set has no such sample: give the keys that it had then"
+            )
+        if counts.flagged:
+            samples.remove(positions[case.key])
+        else:
+            samples.correct(positions[case.key], counts.correction(case.grid))
 
 
 def _ask(ask: Reader, round_: Round, store: Store, say: Say) -> Round:
@@ -145,13 +151,34 @@ def _apply(round_: Round, store: Store, say: Say) -> Round:
     if lines:
         say(
             f"Several readers answered the round after epoch {round_.epoch}; their answers are "
-            f"merged by the rule '{round_.settings.merge}':"
+            f"merged by the rule '{round_.settings.panel.fusion}':"
         )
     for line in lines:
         say(line)
     if (sentence := round_state.deadline_sentence(store, round_)) is not None:
         say(sentence)
+    _say_removed(store, round_, say)
     return replace(round_, state="applied")
+
+
+def _say_removed(store: Store, round_: Round, say: Say) -> None:
+    """Say which cases are taken out of training, and why."""
+    removed = _removed(store, round_)
+    if removed:
+        cases = ", ".join(f"{case.number} ({why})" for case, why in removed)
+        say(f"Taken out of training from the next epoch on: case {cases}.")
+
+
+def _removed(store: Store, round_: Round) -> list[tuple[Case, Verdict]]:
+    """The cases of a round that are taken out of training, and the verdicts that do it."""
+    if round_.settings.panel.flagged != "remove":
+        return []
+    what_counts = store.merged(round_.id)
+    return [
+        (case, what_counts[case.id].reading.verdict)
+        for case in store.cases(round_.id)
+        if case.id in what_counts and what_counts[case.id].flagged
+    ]
 
 
 def check_choice(settings: RoundSettings, providers: Mapping[str, Provider] | None) -> None:
@@ -170,20 +197,30 @@ def _choose(
     settings: RoundSettings,
     providers: Mapping[str, Provider] | None,
     say: Say,
+    removed: Container[str],
 ) -> list[int]:
-    """Positions of the samples that become cases, in order."""
+    """Positions of the samples that become cases, in order; none that was taken out of training."""
     check_finite(predictions.probs, predictions.keys)
     made_here: dict[str, Provider] = {
         "heat_maps": partial(partial, _explain, model, samples),
         "say": lambda _: say,
     }
-    return choose_cases(
+    gone = sum(key in removed for key in predictions.keys)
+    positions = choose_cases(
         settings.choice,
         predictions,
-        settings.num_outliers,
+        settings.num_outliers + gone,
         settings.rng(epoch),
         {**made_here, **(providers or {})},
     )
+    left = [i for i in positions if predictions.keys[i] not in removed]
+    return left[: settings.num_outliers]
+
+
+def _removed_keys(store: Store, run: str) -> set[str]:
+    """The samples that earlier rounds took out of training."""
+    applied = [round_ for round_ in store.rounds(run) if round_.state == "applied"]
+    return {case.key for round_ in applied for case, _ in _removed(store, round_)}
 
 
 def _explain(

@@ -27,6 +27,7 @@ from pydantic_core import PydanticCustomError
 from imil.durations import duration_seconds
 from imil.errors import SettingsError
 from imil.reader_names import EVERYBODY, check_reader_name
+from imil.reader_panel import DISAGREEMENT, FUSION, MOST_READERS, check_fusion, checked_names
 from imil.readers.spec import ReaderSpec
 from imil.round_options import (
     CHOICE,
@@ -46,9 +47,10 @@ Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["none"]
-WaitFor = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
+Quorum = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
 Mistakes = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["default"]
 PATIENCE = 10  # epochs
+NO_ARBITER = "none"
 MOST_SHOWN = 200  # characters of a value in a message
 
 
@@ -299,12 +301,60 @@ class TrainSettings(BaseModel):
         "or ~/.pgpass give it.",
         "postgresql+psycopg://imil@db.example.org/imil",
     )
-    wait_for: WaitFor = _setting(
+    readers: tuple[str, ...] = _setting(
+        "Round",
+        (),
+        "Readers of the same round: their names, or their number. At the page each gets a link, "
+        "and the cases in an order of their own; without names, whoever is invited reads.",
+        "Dr. Lee,Dr. Wu",
+    )
+    quorum: Quorum = _setting(
         "Round",
         "all",
-        "How many readers must finish a round before training goes on: a number, or all (at the "
-        "page everybody who is invited; elsewhere the one who reads).",
-        "3",
+        "How many readings a case needs before the round closes: a number, or all (of every reader "
+        "who is named or, at the page, invited; with --overlap below 1: one).",
+        "2",
+    )
+    overlap: float = _setting(
+        "Round",
+        1.0,
+        "Share of the cases that all --readers read; of the others each has --quorum readers in "
+        "turn.",
+        "0.3",
+        ge=0,
+        le=1,
+    )
+    fusion: str = _setting(
+        "Round",
+        FUSION,
+        "How the squares of several readers become one selection: union, intersection, majority, "
+        "at-least:K, soft (the share of readers per square) or staple.",
+        "at-least:2",
+    )
+    flagged: Literal["leave", "remove"] = _setting(
+        "Round",
+        "leave",
+        "A training image whose label looks wrong, or that cannot be assessed, to most readers: "
+        "leave (as it is) or remove (take it out of training).",
+        "remove",
+    )
+    arbiter: str = _setting(
+        "Round",
+        NO_ARBITER,
+        "Reader who decides the cases in which the others differ, and sees their selections at the "
+        "page; none: nobody.",
+        "Dr. Kim",
+        min_length=1,
+        max_length=80,
+    )
+    disagreement: float = _setting(
+        "Round",
+        DISAGREEMENT,
+        "One minus the mean Jaccard index of pairs of readers above which a case goes to the "
+        "arbiter; so does one with different verdicts.",
+        "0.3",
+        ge=0,
+        le=1,
     )
     wait: Literal["here", "park", "live"] = _setting(
         "Round",
@@ -368,6 +418,29 @@ class TrainSettings(BaseModel):
         if value != "none":
             duration_seconds(value)
         return value
+
+    @field_validator("readers", mode="before")
+    @classmethod
+    def _number_readers(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [word.strip() for word in value.split(",") if word.strip()]
+        only = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+        number = int(only) if isinstance(only, str) and only.isdecimal() else only
+        if type(number) is not int:
+            return value
+        if not 1 <= number <= MOST_READERS:
+            raise SettingsError(f"--readers is {number}: give 1 to {MOST_READERS}, or names")
+        return tuple(f"reader {i}" for i in range(1, number + 1))
+
+    @field_validator("readers")
+    @classmethod
+    def _check_readers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_names(value, "a name in --readers")
+
+    @field_validator("fusion")
+    @classmethod
+    def _check_fusion(cls, value: str) -> str:
+        return check_fusion(value)
 
     @field_validator("augment", mode="before")
     @classmethod

@@ -16,17 +16,26 @@ def rounds(
             help="The run's folder, its store, or the address of a database.", show_default=False
         ),
     ],
+    agreement: Annotated[
+        bool,
+        typer.Option(
+            "--agreement", help="Show how far the readers of each round agree, instead of cases."
+        ),
+    ] = False,
 ) -> None:
     """Show the rounds of a run, their cases, and how each was read.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
         imil rounds runs/films-resnet18
+
+        imil rounds runs/films-resnet18 --agreement
     """
     with errors_as_exit_codes():
         from imil.run_store import run_store
         from imil.store import Store
         from imil.terminal_console import TerminalConsole
+        from imil.training.outputs.agreement_tables import agreement_tables
         from imil.training.outputs.terminal_tables import round_tables
 
         found = run_store(run)
@@ -34,5 +43,6 @@ def rounds(
         console = TerminalConsole()
         if not store.rounds(found.run):
             console.print(f"No round has been held in {found.place}.", markup=False)
-        for table in round_tables(store, found.run):
+        tables = agreement_tables if agreement else round_tables
+        for table in tables(store, found.run):
             console.print(table)

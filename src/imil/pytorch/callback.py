@@ -28,9 +28,11 @@ from imil.grid import Grid
 from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
+from imil.pytorch.fusion_check import check_fusion
 from imil.pytorch.model import TorchModel
 from imil.pytorch.outputs import OutputsOrAuto
 from imil.pytorch.treatment_update import TreatmentUpdate
+from imil.reader_panel import PANEL, ReaderPanel
 from imil.round_options import (
     CHOICE,
     GRID_SIZE,
@@ -75,8 +77,8 @@ class IMIL:
         providers: what that choice needs beyond predictions, see `imil.rounds.run_round`. The
             model gives `features` and `out_of_fold_probs` if you do not.
         seed: of the generator that the choice is given.
-        wait_for: how many readers must have finished before a round closes; None: at a page all
-            who are invited, otherwise the one who is asked.
+        panel: the readers together: who they are, how many readings a case needs, and how their
+            answers are merged.
         deadline: time after which a round at a page closes with the readings that are there, such
             as `48h`; None: it stays open.
     Raises: SettingsError: a setting is out of range, or there is no such choice.
@@ -104,18 +106,14 @@ class IMIL:
         choice: str = CHOICE,
         providers: Mapping[str, Provider] | None = None,
         seed: int = 0,
-        wait_for: int | None = None,
+        panel: ReaderPanel = PANEL,
         deadline: str | None = None,
     ) -> None:
         self.imil_epoch = () if imil_epoch is None else check_epochs(imil_epoch)
         self.settings = RoundSettings(
-            num_outliers,
-            Grid.parse(grid_size),
-            choice,
-            seed=seed,
-            wait_for=wait_for,
-            deadline=deadline,
+            num_outliers, Grid.parse(grid_size), choice, seed=seed, panel=panel, deadline=deadline
         )
+        check_fusion(samples.treatment, self.settings)
         _check_budget(budget, self.imil_epoch, num_outliers)
         self.budget = budget
         self.samples, self.ask, self.run, self.say = samples, ask, run, say

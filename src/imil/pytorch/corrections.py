@@ -16,24 +16,28 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Correction
-from imil.errors import SquareError
+from imil.errors import SettingsError, SquareError
 from imil.grid import MAX_SIDE, Grid
 
 LOG = logging.getLogger(__name__)
 _SHORT = 14  # bytes of squares, one bit each, that every sample has room for: those of a 10×11 grid
 _LONG = MAX_SIDE * MAX_SIDE // 8  # bytes of the squares of the finest grid
 _MOST_LONG = 50_000  # samples that have room for these at a time
+_SQUARES, _SHARES = 1, 2  # states of a corrected sample: one bit a square, or 16 bits
+_WHOLE = np.iinfo(np.uint16).max  # a share of 1
+MOST_SHARES = _LONG // 2  # squares of a grid of which shares can be kept
 
 
 class Corrections:
     """The correction of each of n samples; at first, none.
 
-    Takes 21 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So grids
-    have up to 64×64 squares, of which 50,000 samples at most may have more than 112.
+    Takes 22 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So
+    grids have up to 64×64 squares; 50,000 samples at most may have more than 112, or shares.
     """
 
     def __init__(self, n: int) -> None:
-        self._flags = _shared(n, 1)  # 1 if corrected
+        self._states = _shared(n, 1)  # 0 if not corrected
+        self._removed = _shared(n, 1)  # 1 if taken out of training
         self._shapes = _shared(n, 2)  # rows and columns of the grid
         self._short = _shared(n, _SHORT)
         self._slots = _shared(n, 4).view(torch.int32)  # rows of the next one, from 1; 0: none
@@ -42,42 +46,55 @@ class Corrections:
 
     def __len__(self) -> int:
         """The number of samples."""
-        return len(self._flags)
+        return len(self._states)
 
     def set(self, i: int, correction: Correction | None) -> None:
         """Correct the i-th sample from now on; None restores it.
 
-        Raises: SquareError: its grid has no such square, or is too fine for so many samples.
+        Raises: SquareError: its grid has no such square, or there is no room for so many.
+            SettingsError: shares of too fine a grid.
         """
-        self._flags[i] = 0
+        self._states[i] = 0
         if correction is None:
             return
-        grid = correction.grid
-        squares = grid.check(correction.squares)
-        chosen = np.zeros(MAX_SIDE * MAX_SIDE, np.uint8)
-        chosen[[square - 1 for square in squares]] = 1
-        row = self._row(i, grid, new=True)
-        row[:] = np.packbits(chosen)[: len(row)]
+        grid, state = correction.grid, _SQUARES
+        if correction.shares is None:
+            chosen = np.zeros(MAX_SIDE * MAX_SIDE, np.uint8)
+            chosen[[square - 1 for square in grid.check(correction.squares)]] = 1
+            row = self._row(i, grid, state, new=True)
+            row[:] = np.packbits(chosen)[: len(row)]
+        else:
+            check_shares(grid)
+            state = _SHARES
+            shares = np.round(np.array(correction.shares) * _WHOLE).astype("<u2")
+            self._row(i, grid, state, new=True)[: 2 * grid.squares] = shares.view(np.uint8)
         self._shapes.numpy()[i] = grid.rows, grid.cols
-        self._flags[i] = 1  # last: a worker never sees half a correction
+        self._states[i] = state  # last: a worker never sees half a correction
 
     def get(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
-        if not self._flags[i]:
+        state = int(self._states[i])
+        if not state:
             return None
         grid = Grid(*self._shapes[i].tolist())
-        squares = np.flatnonzero(np.unpackbits(self._row(i, grid))) + 1
+        row = self._row(i, grid, state)
+        if state == _SHARES:
+            shares = row[: 2 * grid.squares].copy().view("<u2") / _WHOLE
+            kept = np.flatnonzero(shares) + 1
+            return Correction(grid, tuple(map(int, kept)), tuple(shares.tolist()))
+        squares = np.flatnonzero(np.unpackbits(row)) + 1
         return Correction(grid, tuple(map(int, squares)))
 
-    def _row(self, i: int, grid: Grid, *, new: bool = False) -> NDArray[np.uint8]:
-        """The bytes of the i-th sample's squares on that grid."""
-        if grid.squares <= 8 * _SHORT:
+    def _row(self, i: int, grid: Grid, state: int, *, new: bool = False) -> NDArray[np.uint8]:
+        """The bytes of the i-th sample's squares or shares on that grid."""
+        if state == _SQUARES and grid.squares <= 8 * _SHORT:
             return self._short.numpy()[i]
         if new and not self._slots[i]:
             if self._slots_used == len(self._long):
                 raise SquareError(
-                    f"more than {_MOST_LONG} samples are corrected on grids of more than "
-                    f"{8 * _SHORT} squares, as {grid} is: give a coarser grid"
+                    f"more than {_MOST_LONG} samples are corrected by shares, or on grids of more "
+                    f"than {8 * _SHORT} squares, and {grid} is the next: give a coarser grid and "
+                    "another fusion than soft"
                 )
             self._slots_used += 1
             self._slots[i] = self._slots_used
@@ -85,14 +102,29 @@ class Corrections:
 
     def positions(self) -> list[int]:
         """The samples that are corrected, in order."""
-        result: list[int] = self._flags[:, 0].nonzero().flatten().tolist()
+        result: list[int] = self._states[:, 0].nonzero().flatten().tolist()
         return result
 
+    def remove(self, i: int) -> None:
+        """Take the i-th sample out of training from now on."""
+        self._removed[i] = 1
+
+    def removed(self) -> list[int]:
+        """The samples that are taken out of training, in order."""
+        result: list[int] = self._removed[:, 0].nonzero().flatten().tolist()
+        return result
+
+    def is_removed(self, i: int) -> bool:
+        """Whether the i-th sample is taken out of training."""
+        return bool(self._removed[i])
+
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The corrections of C samples: their positions, grids and squares, for another process."""
-        positions = self._flags[:, 0].nonzero().flatten()
+        """All that rounds changed, for another process; C samples are corrected."""
+        positions = self._states[:, 0].nonzero().flatten()
         return {
             "positions": positions,
+            "states": self._states[positions],
+            "removed": self._removed[:, 0].nonzero().flatten(),
             "shapes": self._shapes[positions],
             "short": self._short[positions],
             "slots": self._slots[positions, 0],
@@ -102,21 +134,27 @@ class Corrections:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Have the corrections that another process gave, and no others."""
         positions = state["positions"]
-        self._flags.zero_()
+        self._states.zero_()
+        self._removed.zero_()
+        self._removed[state["removed"]] = 1
         self._slots.zero_()
         self._shapes[positions], self._short[positions] = state["shapes"], state["short"]
         self._slots[positions, 0] = state["slots"]
         self._slots_used = len(state["long"])
         self._long[: self._slots_used] = state["long"]
-        self._flags[positions] = 1
+        self._states[positions] = state["states"]
 
     def is_corrected(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these samples are corrected, (B,)."""
-        corrected: NDArray[np.bool_] = self._flags[:, 0].numpy()[rows] > 0
+        corrected: NDArray[np.bool_] = self._states[:, 0].numpy()[rows] > 0
         return corrected
 
-    def keep(self, rows: NDArray[np.int64], height: int, width: int) -> NDArray[np.bool_] | None:
+    def keep(
+        self, rows: NDArray[np.int64], height: int, width: int
+    ) -> NDArray[np.bool_] | NDArray[np.float32] | None:
         """Which pixels of these samples stay, (B, height, width); None where none is corrected.
+
+        Where a correction has shares, how far each pixel stays, float32 in [0, 1].
 
         Args:
             rows: (B,), positions of the samples.
@@ -125,15 +163,36 @@ class Corrections:
         corrected = np.flatnonzero(self.is_corrected(rows))
         if not len(corrected):
             return None
-        result = np.ones((len(rows), height, width), bool)
-        for b in corrected.tolist():
-            if (correction := self.get(int(rows[b]))) is not None:
-                result[b] = _mask(correction.grid, correction.squares, height, width)
+        found = {b: self.get(int(rows[b])) for b in corrected.tolist()}
+        graded = any(one is not None and one.shares is not None for one in found.values())
+        result = np.ones((len(rows), height, width), np.float32 if graded else bool)
+        for b, correction in found.items():
+            if correction is not None:
+                result[b] = _stays(correction, height, width)
         return result
 
     def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one."""
         return np.maximum(self._shapes.numpy()[rows].astype(np.int64), 1)
+
+
+def check_shares(grid: Grid) -> None:
+    """Raises: SettingsError: the grid has too many squares to keep a share of each."""
+    if grid.squares > MOST_SHARES:
+        raise SettingsError(
+            f"the grid {grid} has {grid.squares} squares, and shares of readers are kept for at "
+            f"most {MOST_SHARES}: give a coarser grid such as 16x16, or another fusion than soft"
+        )
+
+
+def _stays(
+    correction: Correction, height: int, width: int
+) -> NDArray[np.bool_] | NDArray[np.float32]:
+    """Which pixels stay, or how far each does, (height, width)."""
+    grid = correction.grid
+    if correction.shares is None:
+        return _mask(grid, correction.squares, height, width)
+    return np.array(correction.shares, np.float32)[grid.labels(height, width) - 1]
 
 
 def _shared(rows: int, cols: int) -> torch.Tensor:

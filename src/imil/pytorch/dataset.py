@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from imil.treatments import Batch, Treatment, find_treatment
 from imil.treatments.batch import other_rows
 
 Transform = Callable[..., Any]
+Keep = NDArray[np.bool_] | NDArray[np.float32]  # (H, W): whether, or how far, each pixel stays
 
 
 class CorrectedDataset(Dataset[tuple[Any, ...]]):
@@ -45,8 +47,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
             films with the readers sooner.
         treatment: what a correction does to an image; the paper's blackout by default.
         return_keep: items are (image, label, row, keep) rather than (image, label): the position,
-            and where the image stays as it is, bool (H, W). The transform is then called with a
-            `tv_tensors.Image` and a `tv_tensors.Mask` and returns both, as transforms of
+            and where the image stays wholly as it is, bool (H, W). The transform is then called
+            with a `tv_tensors.Image` and a `tv_tensors.Mask` and returns both, as transforms of
             `torchvision.transforms.v2` do: what moves the image moves the mask.
 
     Where the treatment mixes classes, labels are shares, float (K,). Where it wants corrected
@@ -117,6 +119,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def __getitem__(self, i: int) -> tuple[Any, ...]:
         """The i-th sample as it is trained on, and its label; see `return_keep`."""
+        self._warn_if_removed(i)
         image, label = self._raw(i)
         keep = self._keep(image, i)
         if self.treatment.label_shares:
@@ -133,18 +136,16 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         """All but the generator, which every process makes for itself."""
         return self.__dict__ | {"_rng": None}
 
-    def _keep(self, image: Any, i: int) -> NDArray[np.bool_] | None:
-        """Where the i-th image stays as it is; None if it is not corrected."""
+    def _keep(self, image: Any, i: int) -> Keep | None:
+        """Where the i-th image stays as it is, or how far; None if it is not corrected."""
         if self.corrections.get(i) is None:
             return None
         masks = self.corrections.keep(np.array([i]), *size_of(image))
         return None if masks is None else masks[0]
 
-    def _with_mask(
-        self, image: Any, keep: NDArray[np.bool_] | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _with_mask(self, image: Any, keep: Keep | None) -> tuple[torch.Tensor, torch.Tensor]:
         """The image after the transform and its mask, bool (H, W), moved with it."""
-        mask = torch.from_numpy(np.ones(size_of(image), bool) if keep is None else keep)
+        mask = torch.from_numpy(np.ones(size_of(image), bool) if keep is None else keep >= 1)
         if self._transform is None:
             return to_float(image), mask
         from torchvision import tv_tensors
@@ -155,9 +156,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         )
         return moved.as_subclass(torch.Tensor), at.as_subclass(torch.Tensor)[0].bool()
 
-    def _treated(
-        self, image: Any, i: int, keep: NDArray[np.bool_] | None
-    ) -> tuple[Any, torch.Tensor]:
+    def _treated(self, image: Any, i: int, keep: Keep | None) -> tuple[Any, torch.Tensor]:
         """The image after the treatment, of its own kind, and its label."""
         tensor, back = to_tensor(image, keep)
         mask = None if keep is None else torch.from_numpy(keep)[None]
@@ -180,7 +179,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def _others(self, i: int, n: int, like: torch.Tensor, rng: torch.Generator) -> Batch:
         """n other samples' originals, at the size of the i-th."""
-        others = other_rows(torch.tensor([i]), n, len(self), rng)
+        left_out = torch.tensor([i, *self.corrections.removed()])
+        others = other_rows(left_out, n, len(self), rng)
         images = [to_tensor(self._raw(row)[0])[0] for row in others.tolist()]
         sized = [resized(image, like) for image in images]
         return Batch(torch.stack(sized), self._labels_of(others.tolist()), others)
@@ -234,10 +234,27 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         return image if field is None else within(image, field), label
 
     def weights(self) -> NDArray[np.float64]:
-        """How often each sample is to be drawn, (N,): 1, or the treatment's weight if corrected."""
+        """How often each sample is to be drawn, (N,): 1, or the treatment's weight if corrected.
+
+        0 where readers' verdicts took it out of training.
+        """
         result = np.ones(len(self))
         result[self.corrections.positions()] = self.treatment.weight
+        result[self.corrections.removed()] = 0
         return result
+
+    def remove(self, i: int) -> None:
+        """Take the i-th sample out of training: its weight is 0 from now on."""
+        self.corrections.remove(i)
+
+    def _warn_if_removed(self, i: int) -> None:
+        if self.corrections.is_removed(i):
+            warnings.warn(
+                f"sample '{self._keys[i]}' was taken out of training by the readers and is still "
+                "drawn: make the loader anew after a round, with "
+                "sampler=WeightedRandomSampler(samples.weights(), len(samples))",
+                stacklevel=3,
+            )
 
     def corrected(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""

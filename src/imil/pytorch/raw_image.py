@@ -21,13 +21,15 @@ WIDER = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 FromTensor = Callable[[torch.Tensor], Any]
 
 
-def to_tensor(image: Any, keep: NDArray[np.bool_] | None = None) -> tuple[torch.Tensor, FromTensor]:
+def to_tensor(
+    image: Any, keep: NDArray[np.bool_] | NDArray[np.float32] | None = None
+) -> tuple[torch.Tensor, FromTensor]:
     """The raw image as a tensor (C, H, W), and the way back from one to the image's own kind.
 
     Args:
         image: a PIL image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W). A PIL
             image with a palette comes back as RGB; all others keep their mode.
-        keep: (H, W), where the image is to stay as it is; None for everywhere.
+        keep: (H, W), where the image is to stay as it is, or how far; None for everywhere.
     Raises: DataError: an array of another shape.
     """
     if isinstance(image, torch.Tensor):
@@ -49,7 +51,9 @@ def to_tensor(image: Any, keep: NDArray[np.bool_] | None = None) -> tuple[torch.
     return tensor, back
 
 
-def _from_pil(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor, FromTensor]:
+def _from_pil(
+    image: Any, keep: NDArray[np.bool_] | NDArray[np.float32] | None
+) -> tuple[torch.Tensor, FromTensor]:
     from PIL import Image as pil
 
     if image.mode not in PLAIN:
@@ -64,7 +68,7 @@ def _from_pil(image: Any, keep: NDArray[np.bool_] | None) -> tuple[torch.Tensor,
 
 
 def _from_other_colours(
-    image: Any, keep: NDArray[np.bool_] | None
+    image: Any, keep: NDArray[np.bool_] | NDArray[np.float32] | None
 ) -> tuple[torch.Tensor, FromTensor]:
     """An image in which 0 need not mean black, such as CMYK or one with a palette, as RGB.
 
@@ -81,7 +85,7 @@ def _from_other_colours(
             return filled
         result = filled.convert(image.mode)
         unchanged = (treated == tensor).all(dim=0).numpy()
-        stays = unchanged if keep is None else unchanged & keep
+        stays = unchanged if keep is None else unchanged & (keep >= 1)
         result.paste(image, mask=pil.fromarray(stays))
         return result
 

@@ -9,6 +9,7 @@ from imil.errors import RoundClosed, StoreError
 from imil.square_text import signed_squares
 from imil.store import schema
 from imil.store.clock import closing_time, is_past
+from imil.store.round_waiting import waiting_in
 from imil.store.row_mapping import reading_of, reading_row
 from imil.store.statements import insert
 
@@ -36,7 +37,7 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
     """Insert a reading; returns whether it is new, False if the store has it already.
 
     Raises:
-        RoundClosed: the round takes no more readings.
+        RoundClosed: the round takes no more readings, or none of this reader now.
         IdTaken: the id belongs to another reading, or to another answer.
         StoreError: no such case.
         SquareError, SettingsError: the reading is invalid for the case's grid.
@@ -58,6 +59,8 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
             f"the deadline of round {round_['id']}, {settings.deadline}, has passed: a reading can "
             "be added or changed only before it"
         )
+    if settings.panel.arbiter:
+        _check_turn(db, round_["id"], settings.panel.arbiter, checked)
     new = insert(db, schema.readings).on_conflict_do_nothing()
     if not db.execute(
         new, reading_row(checked)
@@ -65,6 +68,21 @@ def insert_reading(db: Connection, reading: Reading) -> bool:
         _known(db, checked)
         return False
     return True
+
+
+def _check_turn(db: Connection, round_id: str, arbiter: str, reading: Reading) -> None:
+    """Readers read first, then the arbiter, where they differ. Raises: RoundClosed: out of turn."""
+    turn = waiting_in(db, round_id, at_page=True).disputed
+    if reading.reader == arbiter and reading.case not in turn:
+        raise RoundClosed(
+            f"the arbiter {arbiter} is asked for cases in which the readers differ, once all have "
+            "finished: this is none of them now"
+        )
+    if reading.reader != arbiter and turn:
+        raise RoundClosed(
+            f"the readers have finished, and the arbiter {arbiter} decides where they differ: no "
+            "answer can be added or changed now"
+        )
 
 
 def _known(db: Connection, reading: Reading) -> bool:

@@ -10,15 +10,22 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from imil.cases import Reading, Round, State
+from imil.cases import Reading, Round, RoundSettings, State
 from imil.errors import StoreError
-from imil.merging import Merged, merged
+from imil.merging import merged, reader_performance
 from imil.reader_names import NOBODY
 from imil.store import schema
 from imil.store.audit import record
 from imil.store.clock import closing_time, is_past, now
-from imil.store.round_waiting import Waiting, count_cases, read_by, waiting, waiting_in
-from imil.store.row_mapping import reading_of
+from imil.store.round_waiting import (
+    Waiting,
+    asked_in,
+    count_cases,
+    read_by,
+    readings_in,
+    waiting,
+    waiting_in,
+)
 from imil.store.statements import insert, lock_round, retry_interrupted
 from imil.store.store import Store
 
@@ -135,7 +142,9 @@ def _close_early(db: Connection, run: str, epoch: int, round_id: str, *, by: str
     """Close a round, whoever is still waited for, and note who had not finished."""
     cases, read = count_cases(db, round_id), read_by(db, round_id)
     left = waiting_in(db, round_id, at_page=True).readers
-    late = ", ".join(f"{name} ({read.get(name, 0)} of {cases})" for name in left)
+    late = ", ".join(
+        f"{name} ({read.get(name, 0)} of {len(asked_in(db, round_id, name))})" for name in left
+    )
     _close(db, round_id)
     detail = f"round {epoch}: {why}, {_count_read(db, round_id)} of {cases} cases read"
     record(db, run, by, "close", detail + (f"; not finished: {late}" if late else ""))
@@ -196,15 +205,15 @@ def reopen(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> Sta
 def apply(store: Store, round_: Round) -> list[str] | None:
     """Mark a closed round as applied; None where it was reopened meanwhile.
 
-    Returns: one line for each case in which a reader's answer is not what the training uses; they
-        are in the audit too.
+    Returns: one line for each case in which a reader's answer is not what the training uses, and
+        with STAPLE one on the readers' performance; they are in the audit too.
     """
     table = schema.rounds
     with store.write() as db:
         closed = update(table).where(table.c.id == round_.id, table.c.state == "closed")
         if not db.execute(closed.values(state="applied")).rowcount:
             return None
-        lines = _lines(_merged(db, round_), _numbers(db, round_.id))
+        lines = _lines(round_.settings, readings_in(db, round_.id), _numbers(db, round_.id))
         for line in lines:
             record(db, round_.run, TRAINING, "merge", f"round {round_.epoch}: {line}")
     return lines
@@ -212,15 +221,22 @@ def apply(store: Store, round_: Round) -> list[str] | None:
 
 @retry_interrupted
 def merged_lines(store: Store, round_id: str) -> list[str]:
-    """One line for each case in which a reader's answer is not what the training uses."""
+    """As `apply` returns them."""
+    settings = schema.rounds.c.settings
     with store.read() as db:
-        numbers = _numbers(db, round_id)
-    return _lines(store.merged(round_id), numbers)
+        stored = db.execute(select(settings).where(schema.rounds.c.id == round_id)).scalar_one()
+        numbers, readings = _numbers(db, round_id), readings_in(db, round_id)
+    return _lines(RoundSettings.from_dict(stored), readings, numbers)
 
 
-def _lines(of_cases: dict[str, Merged], numbers: dict[str, int]) -> list[str]:
+def _lines(settings: RoundSettings, readings: list[Reading], numbers: dict[str, int]) -> list[str]:
+    of_cases = merged(readings, settings.grid, settings.panel)
     ordered = sorted(of_cases, key=numbers.__getitem__)
-    return [of_cases[one].sentence(numbers[one]) for one in ordered if of_cases[one].left_out]
+    lines = [of_cases[one].sentence(numbers[one]) for one in ordered if of_cases[one].left_out]
+    of_readers = reader_performance(readings, settings.grid, settings.panel)
+    if of_readers:
+        lines.append(f"By STAPLE over all cases: {'; '.join(map(str, of_readers))}.")
+    return lines
 
 
 def refuse(store: Store, run: str, epoch: int, number: int, reader: str, what: str) -> None:
@@ -231,9 +247,12 @@ def refuse(store: Store, run: str, epoch: int, number: int, reader: str, what: s
 
 
 def _check_answers(db: Connection, round_id: str, reader: str, *, skips_all: bool) -> int:
-    """The number of cases, all of which the reader has answered. Raises: as `finish`."""
-    numbers = _numbers(db, round_id)
-    newest = {one.case: one for one in _readings(db, round_id) if one.reader == reader}
+    """The number of cases that the reader was asked for, and has answered. Raises: as `finish`."""
+    asked = set(asked_in(db, round_id, reader))
+    numbers = {case: number for case, number in _numbers(db, round_id).items() if number in asked}
+    if not numbers and count_cases(db, round_id):
+        raise CasesUnread("you are not asked for any case of this round now: come back later")
+    newest = {one.case: one for one in readings_in(db, round_id) if one.reader == reader}
     unread = sorted(number for case, number in numbers.items() if case not in newest)
     if unread:
         shown = ", ".join(map(str, unread[:10])) + (" …" if len(unread) > 10 else "")
@@ -246,21 +265,6 @@ def _check_answers(db: Connection, round_id: str, reader: str, *, skips_all: boo
             "same, or go back and read them?"
         )
     return len(numbers)
-
-
-def _merged(db: Connection, round_: Round) -> dict[str, Merged]:
-    settings = round_.settings
-    return merged(_readings(db, round_.id), settings.grid, settings.merge)
-
-
-def _readings(db: Connection, round_id: str) -> list[Reading]:
-    query = (
-        select(schema.readings)
-        .join(schema.cases, schema.cases.c.id == schema.readings.c.case)
-        .where(schema.cases.c.round == round_id)
-        .order_by(schema.readings.c.sequence)
-    )
-    return [reading_of(row) for row in db.execute(query).mappings()]
 
 
 def _numbers(db: Connection, round_id: str) -> dict[str, int]:

@@ -1,17 +1,24 @@
-"""Who has finished a round, and who is still waited for."""
+"""Who has finished a round, who is still waited for, and when the arbiter's turn comes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
-from imil.cases import RoundSettings
+from imil.assignment import asked_numbers
+from imil.cases import Reading, RoundSettings
+from imil.disputes import disputed
 from imil.reader_names import AUTOMATIC, NOBODY
 from imil.store import schema
 from imil.store.clock import now
+from imil.store.row_mapping import reading_of
 from imil.store.statements import retry_interrupted
-from imil.store.store import Store
+
+if TYPE_CHECKING:
+    from imil.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,14 @@ class Waiting:
         readers: who must still finish, by name.
         more: how many more readers must finish; any reader counts.
         finished: who has finished.
+        disputed: ids of the cases that the arbiter is asked for; empty while other readers are
+            waited for, and without an arbiter.
     """
 
     readers: tuple[str, ...]
     more: int
     finished: tuple[str, ...]
+    disputed: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -44,6 +54,10 @@ class Waiting:
         return self.over and bool(self.finished)
 
     def __str__(self) -> str:
+        if self.disputed and self.readers:
+            count = len(self.disputed)
+            cases = "1 case" if count == 1 else f"{count} cases"
+            return f"{self.readers[0]}, the arbiter of {cases} in which the readers differ"
         more = f"{self.more} more reader{'' if self.more == 1 else 's'}" if self.more else ""
         return " and ".join(filter(None, (", ".join(self.readers), more))) or "nobody"
 
@@ -52,10 +66,11 @@ class Waiting:
 def waiting(store: Store, round_id: str, *, at_page: bool = True) -> Waiting:
     """What keeps a round open.
 
-    With `wait_for` in its settings, that many readers must finish; otherwise every reader with a
-    valid link must. In both cases all who have begun are waited for, unless their link is revoked
-    or expired. The link that a run gets by itself counts only where it was opened or is the only
-    one.
+    With a quorum in its panel, each case must have so many readings of readers who have finished;
+    otherwise every reader who is named, or who has a valid link, must finish. In both cases all who
+    have begun are waited for, unless their link is revoked or expired. The link that a run gets by
+    itself counts only where it was opened or is the only one. When nobody else is waited for, the
+    arbiter is, where the readers differ in some case.
 
     Args:
         round_id: of the round.
@@ -68,23 +83,128 @@ def waiting(store: Store, round_id: str, *, at_page: bool = True) -> Waiting:
 
 def waiting_in(db: Connection, round_id: str, *, at_page: bool) -> Waiting:
     """As `waiting`, within a transaction."""
+    facts = _facts(db, round_id, at_page=at_page)
+    still = _readers_awaited(facts)
+    arbiter = facts.settings.panel.arbiter
+    if not arbiter or not still.over or not still.finished:
+        return still
+    readings = readings_in(db, round_id)
+    cases = disputed(readings, facts.settings.grid, facts.settings.panel)
+    if not cases:
+        return still
+    answered = {one.case for one in readings if one.reader == arbiter}
+    done = answered >= set(cases) and (arbiter in facts.pressed or not at_page)
+    finished = (*still.finished, arbiter) if done else still.finished
+    return Waiting(() if done else (arbiter,), 0, finished, tuple(cases))
+
+
+def asked(store: Store, round_id: str, reader: str) -> tuple[int, ...]:
+    """The numbers of the cases that a reader is asked for at the page, in their order.
+
+    The arbiter is asked for those in which the readers differ, once they have finished.
+    """
+    with store.read() as db:
+        return asked_in(db, round_id, reader)
+
+
+def asked_in(db: Connection, round_id: str, reader: str) -> tuple[int, ...]:
+    """As `asked`, within a transaction."""
+    table = schema.rounds.c
+    query = select(table.epoch, table.settings).where(table.id == round_id)
+    epoch, stored = db.execute(query).one()
+    settings = RoundSettings.from_dict(stored)
+    if reader != settings.panel.arbiter:
+        return asked_numbers(settings, epoch, count_cases(db, round_id), reader)
+    cases = schema.cases.c
+    turn = cases.id.in_(waiting_in(db, round_id, at_page=True).disputed)
+    return tuple(db.execute(select(cases.number).where(turn).order_by(cases.number)).scalars())
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What decides for whom a round waits.
+
+    Args:
+        settings: of the round.
+        at_page: whether it is read at a page.
+        asked: reader -> numbers of the cases that they are asked for; of all who matter.
+        linked: readers with a valid link.
+        pressed: who has pressed that they are finished.
+        finished: who has finished: by pressing or, without a page, by answering everything.
+        begun: who has answered or looked at a case.
+    """
+
+    settings: RoundSettings
+    at_page: bool
+    asked: Mapping[str, frozenset[int]]
+    linked: Sequence[str]
+    pressed: Collection[str]
+    finished: Collection[str]
+    begun: Collection[str]
+
+
+def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
     table, finishes = schema.rounds.c, schema.finishes.c
-    query = select(table.run, table.settings).where(table.id == round_id)
-    run, settings = db.execute(query).one()
-    wait_for = RoundSettings.from_dict(settings).wait_for
-    linked, cases, read = _linked(db, run), count_cases(db, round_id), read_by(db, round_id)
-    pressed = db.execute(select(finishes.reader).where(finishes.round == round_id)).scalars()
+    query = select(table.run, table.epoch, table.settings).where(table.id == round_id)
+    run, epoch, stored = db.execute(query).one()
+    settings = RoundSettings.from_dict(stored)
+    panel, cases, read = settings.panel, count_cases(db, round_id), read_by(db, round_id)
+    pressed = set(db.execute(select(finishes.reader).where(finishes.round == round_id)).scalars())
+    linked = [name for name in _linked(db, run) if name != panel.arbiter]
+    names = {*panel.readers, *linked, *read, *pressed} - {NOBODY, panel.arbiter}
+    asked = {name: frozenset(asked_numbers(settings, epoch, cases, name)) for name in names}
     complete = {
         name
-        for name, count in read.items()
-        if count >= cases and name != NOBODY and not (at_page and name in linked)
+        for name in names & read.keys()
+        if read[name] >= len(asked[name]) and not (at_page and name in linked)
     }
-    finished = {*pressed, *complete}
+    finished = (pressed | complete) & names
     begun = {*read, *_looked(db, round_id)}
-    all_linked = at_page and wait_for is None
-    left = [name for name in linked if (all_linked or name in begun) and name not in finished]
-    more = max(0, (wait_for or 0) - len(finished) - len(left))
+    return _Facts(settings, at_page, asked, linked, pressed, finished, begun)
+
+
+def _readers_awaited(facts: _Facts) -> Waiting:
+    """For which readers the round waits, the arbiter apart."""
+    panel, finished = facts.settings.panel, facts.finished
+    named = [name for name in panel.readers if name in facts.linked or not facts.at_page]
+    may_come = [name for name in dict.fromkeys([*named, *facts.linked]) if name not in finished]
+    everybody = named if panel.readers else facts.linked if facts.at_page else []
+    needed = panel.needed
+    left = [
+        name
+        for name in may_come
+        if (name in facts.begun and name in facts.linked) or (needed is None and name in everybody)
+    ]
+    more = 0
+    if needed is not None:
+        left, more = _for_quorum(facts, left, [one for one in named if one in may_come], needed)
     return Waiting(tuple(left), more, tuple(sorted(finished)))
+
+
+def _for_quorum(
+    facts: _Facts, left: list[str], named: Sequence[str], needed: int
+) -> tuple[list[str], int]:
+    """Who is waited for by name, and how many more readers, until each case has its readings.
+
+    Args:
+        left: who is waited for in any case.
+        named: readers of the panel who have not finished.
+        needed: how many readings a case needs.
+    """
+    numbers = set().union(*facts.asked.values()) or {0}
+    lacking = {
+        number: needed - sum(number in facts.asked[name] for name in facts.finished)
+        for number in numbers
+    }
+    for number, lacks in lacking.items():
+        candidates = [name for name in named if number in facts.asked[name]]
+        if lacks > 0 and len(candidates) <= lacks:  # all of them are needed
+            left += [name for name in candidates if name not in left]
+    more = max(
+        lacks - sum(number in facts.asked[name] for name in left)
+        for number, lacks in lacking.items()
+    )
+    return left, max(0, more)
 
 
 def _linked(db: Connection, run: str) -> list[str]:
@@ -112,6 +232,17 @@ def read_by(db: Connection, round_id: str) -> dict[str, int]:
         .group_by(readings.reader)
     )
     return {row[0]: row[1] for row in db.execute(query)}
+
+
+def readings_in(db: Connection, round_id: str) -> list[Reading]:
+    """Every reading of a round, oldest first."""
+    query = (
+        select(schema.readings)
+        .join(schema.cases, schema.cases.c.id == schema.readings.c.case)
+        .where(schema.cases.c.round == round_id)
+        .order_by(schema.readings.c.sequence)
+    )
+    return [reading_of(row) for row in db.execute(query).mappings()]
 
 
 def _looked(db: Connection, round_id: str) -> set[str]:

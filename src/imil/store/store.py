@@ -343,7 +343,10 @@ class Store:
         query = select(schema.rounds.c.settings).where(schema.rounds.c.id == round_id)
         with self.read() as db:
             stored = db.execute(query).scalar_one_or_none()
-        return None if stored is None else RoundSettings.from_dict(stored)
+        if stored is None:
+            return {}
+        settings = RoundSettings.from_dict(stored)
+        return merged(self.readings(round_id), settings.grid, settings.panel)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store, whatever others write meanwhile."""

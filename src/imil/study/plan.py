@@ -17,7 +17,7 @@ from pydantic import (
 
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
-from imil.settings import TrainSettings, is_weights_file, load_toml, resolve
+from imil.settings import TrainSettings, flag_name, is_weights_file, load_toml, resolve
 from imil.study.arms import MIXED, Arm, Kind, TreatmentRequest, arms
 from imil.study.plan_rounds import check_common_round, check_own_round, follows_images, replaced
 from imil.study.plan_tables import (
@@ -44,6 +44,7 @@ SET_BY_PLAN = {  # settings of a training that the plan sets itself, and where
     "test_share": "[splits]",
     "val_share": "[splits]",
 }
+ONE_READER = ("readers", "quorum", "overlap", "fusion", "arbiter", "disagreement")
 
 
 class Plan(BaseModel):
@@ -94,6 +95,12 @@ class Plan(BaseModel):
             raise SettingsError(
                 f"[training] contains '{misplaced}', which the plan sets elsewhere: move it to "
                 f"{SET_BY_PLAN[misplaced]}"
+            )
+        together = next((name for name in self.training if name in ONE_READER), None)
+        if together is not None:
+            raise SettingsError(
+                f"[training] contains '{flag_name(together)}', which is for several readers of one "
+                "training, but an arm of a study has one reader: take it out"
             )
         if "protocol" in self.training:
             raise SettingsError(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.pytorch.gradcam import LayerFeatures, features_of, twice_differentiable
 from imil.pytorch.tokens import leave_out, patch_mask
@@ -173,7 +174,7 @@ class EpochOrder:
 
     def __init__(self, n: int, seed: int) -> None:
         self._n, self._seed, self._epoch = n, seed, 0
-        self._urn = np.arange(n)
+        self._urn, self._removed = np.arange(n), np.zeros(0, np.intp)
 
     def oversample(self, positions: Sequence[int], times: int) -> None:
         """From the next epoch on, these are drawn `times` as often as the others.
@@ -184,15 +185,30 @@ class EpochOrder:
         again = np.asarray(sorted(set(positions)), np.intp)
         self._urn = np.concatenate([np.arange(self._n), *[again] * (times - 1)])
 
+    def remove(self, positions: Sequence[int]) -> None:
+        """From the next epoch on, these are not drawn, and an epoch is shorter by their number.
+
+        Raises: SettingsError: fewer than two samples would be left.
+        """
+        self._removed = np.unique(np.asarray(positions, np.intp))
+        if len(self) < 2:
+            raise SettingsError(
+                f"the readers' verdicts take {len(self._removed)} of {self._n} training images "
+                "out of training, and at least 2 must be left: train with --flagged leave"
+            )
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, counted from 0; the loop calls this before each."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """The number of samples."""
-        return self._n
+        """The number of samples that are drawn in an epoch."""
+        return self._n - len(self._removed)
 
     def __iter__(self) -> Iterator[int]:
         """Positions in this epoch's order."""
         order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self._urn))
-        yield from self._urn[order[: self._n]].tolist()
+        drawn = self._urn[order]
+        if len(self._removed):
+            drawn = drawn[~np.isin(drawn, self._removed)]
+        yield from drawn[: len(self)].tolist()

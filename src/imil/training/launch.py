@@ -13,10 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from imil.atomic_files import atomic_write
-from imil.cases import Reader
+from imil.cases import Reader, RoundSettings
 from imil.data.image_cache import cache_folder
 from imil.errors import DataError, RoundParked, SettingsError
 from imil.grid import Grid
+from imil.reader_panel import ReaderPanel
 from imil.readers.parked import Parked
 from imil.readers.replay import Replay
 from imil.round_settings import check_rounds
@@ -36,6 +37,7 @@ from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
 from imil.training.samples.prepared_data import Prepared, prepare
+from imil.training.several_readers import SeveralReaders
 from imil.training.store_claim import claim_name, move_store, store_place
 from imil.training.web_reader import reading_room
 
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
 
 # settings that may change when a run is resumed
 CHANGEABLE = (
-    *("data", "reader", "reader_name", "store", "wait", "wait_for", "deadline", "protocol"),
+    *("data", "reader", "reader_name", "store", "wait", "deadline", "protocol"),
     *("device", "devices", "nodes", "low_memory"),
+    *("readers", "quorum", "overlap", "arbiter", "disagreement"),  # of the rounds to come
 )
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
 
@@ -193,16 +196,37 @@ def _local_reader(run: Run) -> Reader | None:
     """The reader, checked before training; None where there is none or it is a web page."""
     if run.settings.reader.kind in ("none", "web"):
         return None
-    reader = make_reader(
+    panel = run.panel
+    if run.settings.reader.kind == "console":
+        _check_name(panel, run.settings.reader_name)
+    if run.settings.reader.is_simulated and panel.readers:
+        return SeveralReaders(
+            {name: _named_reader(run, name) for name in panel.readers},
+            RoundSettings(seed=run.settings.seed, panel=panel),
+        )
+    reader = _named_reader(run, run.settings.reader_name)
+    if isinstance(reader, Replay) and run.rounds:
+        _check_replay(reader, run)
+    return reader
+
+
+def _named_reader(run: Run, name: str) -> Reader:
+    return make_reader(
         run.settings.reader,
-        reader_name=run.settings.reader_name,
+        reader_name=name,
         seed=run.settings.seed,
         data=run.data,
         folder=run.folder.cases,
     )
-    if isinstance(reader, Replay) and run.rounds:
-        _check_replay(reader, run)
-    return reader
+
+
+def _check_name(panel: ReaderPanel, name: str) -> None:
+    """Raises: SettingsError: who reads at the console is none of the round's readers."""
+    if panel.readers and name not in panel.readers:
+        raise SettingsError(
+            f"--reader-name is '{name}', and --readers names {', '.join(panel.readers)}: give the "
+            "name of the one who reads now"
+        )
 
 
 def _check_replay(reader: Replay, run: Run) -> None:

@@ -14,12 +14,14 @@ from safetensors.torch import load_file
 
 from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
-from imil.cases import Reader, Round
+from imil.cases import Reader, Round, RoundSettings
 from imil.grid import Grid
 from imil.pytorch import TorchModel
 from imil.pytorch.callback import versions
+from imil.pytorch.fusion_check import check_fusion
 from imil.pytorch.treatment_update import TreatmentUpdate
-from imil.round_settings import most_cases
+from imil.reader_panel import ReaderPanel
+from imil.round_settings import most_cases, reader_panel
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
@@ -118,6 +120,12 @@ class Run:
             self.model.check(self.samples["train"])
             grid = Grid.parse(self.settings.grid_size)
             self.module.treatment.check(self.model, self.samples["train"], grid)
+            check_fusion(self.module.treatment, RoundSettings(grid=grid, panel=self.panel))
+
+    @property
+    def panel(self) -> ReaderPanel:
+        """The readers of its rounds together."""
+        return reader_panel(self.settings)
 
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""

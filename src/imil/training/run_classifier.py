@@ -69,7 +69,8 @@ def predicted_at_a_time(settings: TrainSettings, device: torch.device) -> int:
 
 
 def weight_corrected(treatment: Treatment, corrections: Corrections, order: EpochOrder) -> None:
-    """From the next epoch on, draw corrected samples as often as the treatment says."""
+    """From the next epoch on, draw corrected samples as the treatment says, removed ones never."""
+    order.remove(corrections.removed())
     positions = corrections.positions()
     if treatment.weight > 1 and positions:
         order.oversample(positions, treatment.weight)

@@ -8,6 +8,7 @@ from typing import Any
 from imil.cases import Reader, Round
 from imil.predictions import Predictions
 from imil.pytorch import IMIL, TorchModel
+from imil.round_settings import reader_panel
 from imil.rounds import Say
 from imil.settings import TrainSettings
 from imil.store import Store
@@ -80,7 +81,7 @@ class RunRounds:
                 settings, self._data.table, self._rows_of_table, model, samples, self.record
             ),
             seed=settings.seed,
-            wait_for=None if settings.wait_for == "all" else settings.wait_for,
+            panel=reader_panel(settings),
             deadline=None if settings.deadline == "none" else settings.deadline,
         )
 

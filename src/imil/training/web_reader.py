@@ -40,13 +40,19 @@ def reading_room(
     check_web_installed()
     from imil.web.child_server import start_server_process
 
-    with start_server_process(store.path, run.name, protocol=run.settings.protocol) as room:
+    panel = run.panel
+    names = [*panel.readers, *filter(None, [panel.arbiter])]
+    protocol = run.settings.protocol
+    with start_server_process(store.path, run.name, protocol=protocol, readers=names) as room:
         for line in room.messages:
             console.print(line)
         if room.links.reader:
             console.print(f"Read here:        {room.links.reader}", soft_wrap=True)
             if open_link is not None:
                 open_link(room.links.reader)
+        for name, link in room.links.named.items():
+            role = "decides" if name == panel.arbiter else "reads"
+            console.print(f"{name} {role} here: {link}", markup=False, soft_wrap=True)
         console.print(f"Watch and invite: {room.links.owner}", soft_wrap=True)
         yield Web(
             store,

@@ -17,7 +17,8 @@ class Batch:
         labels: (B,), in [0, K), or shares of the classes (B, K) once images are mixed.
         rows: (B,), the images' positions in the training set.
         keep: bool (B, H, W), False in the squares of a corrected image that nobody selected and
-            True everywhere else; None where no image of the batch is corrected.
+            True everywhere else; None where no image of the batch is corrected. With the fusion
+            `soft`, float in [0, 1]: the share of readers who keep the square.
         grids: int (B, 2), rows and columns of the grid that each corrected image's squares lie in;
             None stands for the paper's 4×4.
         classes: K; None where it is not known.
@@ -34,10 +35,10 @@ class Batch:
     progress: float = 0.0
 
     def corrected(self) -> Tensor:
-        """Which images have squares that nobody selected, bool (B,)."""
+        """Which images have squares that are not kept wholly, bool (B,)."""
         if self.keep is None:
             return torch.zeros(len(self.images), dtype=torch.bool, device=self.images.device)
-        return ~self.keep.flatten(1).all(dim=1)
+        return (self.keep < 1).flatten(1).any(dim=1)
 
 
 def other_rows(rows: Tensor, n: int, total: int, rng: torch.Generator) -> Tensor:

@@ -58,6 +58,11 @@ class Cover(Treatment):
                 f"fill={self.fill} takes none: give fill=other, or leave donor out"
             )
 
+    @property
+    def takes_shares(self) -> bool:
+        """Whether shares of readers are taken: as how far the image and its cover are blended."""
+        return self.squares == "readers"
+
     def check(self, model: Any, samples: Any, grid: Grid) -> None:
         """Raises: SettingsError: an image of another class is wanted, and there is one class."""
         check_donor(self.donor, samples.labels)
@@ -74,7 +79,10 @@ class Cover(Treatment):
             self, fill="black", donor="any", soft=0.0, jitter=0.0, keep_original=0.0
         ):
             # nothing is drawn, and a GPU need not tell which images are corrected
-            return replace(batch, images=batch.images.masked_fill(~keep[:, None], 0))
+            if keep.dtype is torch.bool:
+                return replace(batch, images=batch.images.masked_fill(~keep[:, None], 0))
+            black = torch.zeros_like(batch.images)
+            return replace(batch, images=blended(batch.images, black, keep))
         rows = batch.corrected().nonzero().flatten()
         if not len(rows):
             return batch

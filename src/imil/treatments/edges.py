@@ -52,7 +52,7 @@ def softened(keep: Tensor, sizes: Tensor, soft: float) -> Tensor:
     mask itself.
 
     Args:
-        keep: bool (B, H, W).
+        keep: bool (B, H, W), or shares in [0, 1].
         sizes: from `square_sizes`.
         soft: in [0, 1].
     """

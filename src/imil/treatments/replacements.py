@@ -32,7 +32,7 @@ class Source:
     """What replacements are made from.
 
     Args:
-        batch: images with squares that nobody selected, and their `keep`.
+        batch: images with squares that nobody selected, and their `keep`, which may be shares.
         draw: gives other training images.
         rng: on the CPU.
         donor: the class of other images: any, the same, or another one.
@@ -83,7 +83,7 @@ def linear(source: Source) -> Tensor:
     """Noisy linear imputation, see `imil.treatments.linear_imputation`. Source: ROAD 2022."""
     images = source.batch.images
     low, high = _range(images)
-    surface = linear_surface(images, source.keep)
+    surface = linear_surface(images, source.keep >= 1)
     return _within_range(surface + NOISE * (high - low) * source.noise(), images)
 
 

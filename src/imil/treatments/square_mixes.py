@@ -44,6 +44,11 @@ class SquareCutMix(Treatment):
         check_range("share", self.share, 0, 1)
         check_whole("weight", self.weight, 1, 100)
 
+    @property
+    def takes_shares(self) -> bool:
+        """Whether shares of readers are taken: as shares of each pixel, and so of the label."""
+        return True
+
     def batch(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
         """The batch with its corrected images mixed and labels as shares, (B, K)."""
         own = torch.zeros(len(batch.images))
@@ -77,6 +82,11 @@ class SquareMixUp(Treatment):
         check_range("share", self.share, 0, 1)
         check_whole("weight", self.weight, 1, 100)
 
+    @property
+    def takes_shares(self) -> bool:
+        """Whether shares of readers are taken: as shares of each pixel, and so of the label."""
+        return True
+
     def batch(self, batch: Batch, draw: Draw, rng: torch.Generator) -> Batch:
         """The batch with its corrected images mixed and labels as shares, (B, K)."""
         if batch.keep is None:
@@ -102,7 +112,8 @@ def _mixed(batch: Batch, own: Tensor, share: float, draw: Draw, rng: torch.Gener
     others = draw(len(batch.images))
     drawn = moved(torch.rand(len(own), generator=rng) < share, batch.images)
     part = torch.where(drawn, moved(own, batch.images), 1.0)
-    ours = torch.where(batch.keep, 1.0, part[:, None, None])  # share of each pixel, (B, H, W)
+    keep = batch.keep.float()
+    ours = keep + (1 - keep) * part[:, None, None]  # share of each pixel, (B, H, W)
     by_pixel = ours[:, None]
     mixture = by_pixel * batch.images.float() + (1 - by_pixel) * others.images.float()
     images = torch.where(by_pixel >= 1, batch.images, as_pixels(mixture, batch.images))

@@ -91,6 +91,11 @@ class Treatment:
         return 1
 
     @property
+    def takes_shares(self) -> bool:
+        """Whether `batch` takes a `keep` of shares of readers; others are refused with `soft`."""
+        return False
+
+    @property
     def decides_after_round(self) -> bool:
         """Whether it is given the model, after a round or at the end."""
         kind = type(self)

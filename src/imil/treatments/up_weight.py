@@ -27,6 +27,11 @@ class UpWeight(Treatment):
         check_whole("times", self.times, 1, 100)
 
     @property
+    def takes_shares(self) -> bool:
+        """Whether shares of readers are taken: squares do not matter here."""
+        return True
+
+    @property
     def weight(self) -> int:
         """How many times as often as another sample a corrected one is drawn."""
         return self.times

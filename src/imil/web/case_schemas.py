@@ -16,6 +16,7 @@ from imil.web.schemas import (
     Opinion,
     ReadingResponse,
     RoundResponse,
+    Selection,
     Size,
 )
 
@@ -46,8 +47,13 @@ def case_response(
     *,
     show_opinion: bool,
     first_look: Sequence[int] | None = None,
+    selections: list[Selection] | None = None,
 ) -> CaseResponse:
-    """A case as sent to the page; with the model's prediction only if it may be shown."""
+    """A case as sent to the page; with the model's prediction only if it may be shown.
+
+    Args:
+        selections: other readers' answers, for an arbiter alone.
+    """
     return CaseResponse(
         number=case["number"],
         label=case["label"],
@@ -57,6 +63,7 @@ def case_response(
         earlier=case["earlier"],
         first_look=None if first_look is None else list(first_look),
         reading=None if reading is None else reading_response(reading),
+        selections=selections,
     )
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,11 +35,19 @@ START_TIMEOUT = 120.0  # seconds until the child must listen; a busy machine imp
 
 @dataclass(frozen=True)
 class SignInLinks:
-    """The owner's link, which ends with the server, and a reader's if the run had none."""
+    """The owner's link, which ends with the server, and those of readers who had none.
+
+    Args:
+        owner: the owner's link.
+        owner_id: of its invitation.
+        reader: of any reader, if the run had no reader's link and names no reader.
+        named: name -> link of each named reader without a valid one.
+    """
 
     owner: str
     owner_id: str
     reader: str | None
+    named: Mapping[str, str]
 
 
 @dataclass
@@ -108,6 +116,7 @@ def start_server_process(
     *,
     config: ServerConfig | None = None,
     protocol: Protocol | None = None,
+    readers: Sequence[str] = (),
 ) -> ServerProcess:
     """Serve a run's reading room in a child process until this process ends.
 
@@ -116,12 +125,13 @@ def start_server_process(
         run: name of the run.
         config: where to listen; 127.0.0.1 by default.
         protocol: sets what readers see first; None leaves it unchanged.
+        readers: names of those who get a link each, unless they have one.
     Raises: SettingsError, StoreError: the server cannot start.
     """
     config = (config or ServerConfig()).validated()
     file = find_store(store_path)
     process, startup = _start_process(file, config)
-    links = create_links(file, run, startup["address"], protocol=protocol)
+    links = create_links(file, run, startup["address"], protocol=protocol, readers=readers)
     return ServerProcess(
         startup["address"], links, startup["messages"], process, startup["port"], file, run, config
     )
@@ -149,9 +159,14 @@ def _start_process(
 
 
 def create_links(
-    store_path: Location, run: str, address: str, *, protocol: Protocol | None = None
+    store_path: Location,
+    run: str,
+    address: str,
+    *,
+    protocol: Protocol | None = None,
+    readers: Sequence[str] = (),
 ) -> SignInLinks:
-    """A new link for the owner, and one for a reader if the run had none."""
+    """A new link for the owner, and those that readers lack; see `start_server_process`."""
     store = Store(store_path)
     try:
         if isinstance(store.path, Path):  # other servers of a database may open its other links
@@ -161,8 +176,13 @@ def create_links(
         if protocol is not None:
             progress.set_protocol(run, protocol, by="owner")
         invitation, secret = invite(store, run, OWNER, kind="owner", by=OWNER)
-        reader = None if has_reader(store, run) else create_link(store, run, AUTOMATIC, address)
-        return SignInLinks(_link(address, secret), invitation.id, reader)
+        have = [one.name for one in invitations(store, run) if one.kind == "reader" and one.good]
+        named = {
+            name: create_link(store, run, name, address) for name in readers if name not in have
+        }
+        lacking = not have and not named
+        reader = create_link(store, run, AUTOMATIC, address) if lacking else None
+        return SignInLinks(_link(address, secret), invitation.id, reader, named)
     finally:
         store.close()
 

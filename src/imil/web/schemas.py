@@ -177,6 +177,13 @@ class ReadingResponse(ResponseModel):
     created: str
 
 
+class Selection(ResponseModel):
+    """Another reader's answer, as the arbiter sees it."""
+
+    reader: str
+    reading: ReadingResponse
+
+
 class CaseResponse(ResponseModel):
     """A case, identified by its number only."""
 
@@ -188,6 +195,7 @@ class CaseResponse(ResponseModel):
     earlier: list[int] | None
     first_look: list[int] | None = None
     reading: ReadingResponse | None
+    selections: list[Selection] | None = None  # of the readers, for the arbiter
 
 
 class RoundResponse(ResponseModel):
@@ -236,9 +244,33 @@ class ReaderProgress(ResponseModel):
 
     name: str
     read: int
+    cases: int  # that the reader is asked for
     seconds_median: float | None
     last_seen: str | None
     finished: bool
+
+
+class ReaderAgreementInfo(ResponseModel):
+    """How far a reader agrees with the others; see `imil.agreement`."""
+
+    name: str
+    kappa: float | None
+    jaccard: float | None
+    sensitivity: float | None  # by STAPLE, where that is the round's rule
+    specificity: float | None
+
+
+class AgreementInfo(ResponseModel):
+    """How far the readers of a round agree; see `imil.agreement`."""
+
+    cases: int  # in which all selected squares
+    kappa: float | None
+    alpha: float | None
+    jaccard: float | None
+    same_verdict: float | None
+    columns: int  # of the grid
+    squares: list[float | None]  # kappa of each square, row by row
+    readers: list[ReaderAgreementInfo]
 
 
 class LobbyRound(ResponseModel):
@@ -253,6 +285,7 @@ class LobbyRound(ResponseModel):
     closes: str | None  # its deadline, while it is open
     merged: list[str]  # a line for each case in which somebody's answer is not what counts
     readers: list[ReaderProgress]
+    agreement: AgreementInfo | None  # None: fewer than two readers
 
 
 class FirstLookResponse(ResponseModel):
@@ -281,6 +314,7 @@ class ResultCase(Size):
     confidence: float
     answers: list[AnswerResponse]
     used: ReadingResponse | None  # what training uses; None while the round is open, or unread
+    shares: list[float] | None = None  # of each square, where readers' shares are used
 
 
 class RoundResults(ResponseModel):

@@ -113,6 +113,11 @@ def _sentences(agreement: Agreement) -> Iterator[str]:
             f"Over the {count(agreement.cases, 'case')} in which all {len(agreement.readers)} "
             f"readers selected squares, Fleiss's kappa is {agreement.kappa:.2f}."
         )
+    if agreement.alpha is not None:
+        yield (
+            "Over all squares of the cases in which two or more readers selected some, "
+            f"Krippendorff's alpha is {agreement.alpha:.2f}."
+        )
     if agreement.misleading is not None:
         yield _misleading(agreement.misleading)
 

@@ -114,8 +114,14 @@ class Batches:
         return slice(batch.start + part.start, batch.start + part.stop)
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
-        """n other originals, drawn with `rng`, that are not in the batch that came last."""
-        rows = other_rows(self._last, n, len(self._source), rng)
+        """n other originals, drawn with `rng`, that are not in the batch that came last.
+
+        None that was taken out of training.
+        """
+        left_out = torch.cat(
+            [self._last, torch.tensor(self._corrections.removed(), dtype=torch.long)]
+        )
+        rows = other_rows(left_out, n, len(self._source), rng)
         return self._batch(rows.numpy(), to_device(rows, self._labels), None)
 
     def release(self) -> None:

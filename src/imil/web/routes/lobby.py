@@ -10,12 +10,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from imil.cases import Reading
+from imil.round_agreement import round_agreement
 from imil.store import Store, audit, invitations, name_round, round_state
 from imil.store.invitations import Invitation
-from imil.store.round_waiting import waiting
+from imil.store.round_waiting import asked, waiting
 from imil.web.routes.reading import find_round, result, round_summaries, training
 from imil.web.schemas import (
     ERROR_RESPONSES,
+    AgreementInfo,
     AuditEntry,
     Done,
     EmptyRequest,
@@ -25,6 +27,7 @@ from imil.web.schemas import (
     Lobby,
     LobbyRound,
     NewLink,
+    ReaderAgreementInfo,
     ReaderProgress,
     RoundStateResponse,
     RoundSummary,
@@ -123,6 +126,7 @@ def _round(
         ReaderProgress(
             name=name,
             read=len(of_readers[name]),
+            cases=len(asked(store, round_id, name)),
             seconds_median=_median([one.seconds for one in of_readers[name].values()]),
             last_seen=last_seen.get(name),
             finished=name in still.finished,
@@ -134,7 +138,38 @@ def _round(
         **summary.model_dump(include=fields),
         readers=readers,
         waits_for="" if still.over or summary.state != "open" else str(still),
+        agreement=_agreement(store, run, summary.epoch),
         merged=[] if summary.state == "open" else round_state.merged_lines(store, round_id),
+    )
+
+
+def _agreement(store: Store, run: str, epoch: int) -> AgreementInfo | None:
+    round_ = store.find_round(run, epoch)
+    found = None if round_ is None else round_agreement(store, round_)
+    if found is None:
+        return None
+    agreed, performance = found.agreement, {one.reader: one for one in found.performance}
+    readers = []
+    for one in agreed.of_readers:
+        own = performance.get(one.reader)
+        readers.append(
+            ReaderAgreementInfo(
+                name=one.reader,
+                kappa=one.kappa,
+                jaccard=one.jaccard,
+                sensitivity=own and own.sensitivity,
+                specificity=own and own.specificity,
+            )
+        )
+    return AgreementInfo(
+        cases=agreed.cases,
+        kappa=agreed.kappa,
+        alpha=agreed.alpha,
+        jaccard=agreed.mean_jaccard,
+        same_verdict=agreed.same_verdict,
+        columns=agreed.grid.cols,
+        squares=list(agreed.of_squares),
+        readers=readers,
     )
 
 

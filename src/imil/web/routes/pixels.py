@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from imil.images.resize import resize_to_square
 from imil.store import Store, room_queries
 from imil.store.invitations import Visitor
 from imil.store.room_queries import Packed, Which
+from imil.store.round_waiting import asked
 from imil.web.schemas import ERROR_RESPONSES, Epoch, Number
 from imil.web.shared_films import SharedFilms, pieces
 from imil.web.sign_in import current_visitor, store_of
@@ -80,9 +81,21 @@ def preview(epoch: Epoch, number: Number, request: Request, squares: SquareList 
 def find_case(store: Store, visitor: Visitor, epoch: int, number: int) -> room_queries.Row:
     """A case of the visitor's run, or 404."""
     case = room_queries.case(store, visitor, epoch, number)
-    if case is None:
+    if case is None or number not in asked_of(store, visitor, case["round"], case):
         raise HTTPException(404, f"No case {number} in round {epoch}: reload the page.")
     return case
+
+
+def asked_of(store: Store, visitor: Visitor, round_id: str, row: room_queries.Row) -> Sequence[int]:
+    """The numbers of the cases that a visitor is asked for, in their order; an owner for all.
+
+    Args:
+        row: of the round or of one of its cases, with `settings` and the number of `cases`.
+    """
+    panel = RoundSettings.from_dict(row["settings"]).panel
+    if visitor.kind == "owner" or not (panel.readers or panel.arbiter):
+        return range(1, row["cases"] + 1)
+    return asked(store, round_id, visitor.name)
 
 
 def model_view_loader(store: Store) -> Callable[[str, int], NDArray[np.uint8]]:

@@ -9,14 +9,15 @@ from fastapi import APIRouter, HTTPException, Request
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import StoreError
+from imil.merging import by_case, newest_answers
 from imil.store import Store, invitations, room_queries, round_state
 from imil.store.clock import closing_time, is_past, now
 from imil.store.invitations import Visitor
 from imil.store.room_queries import FirstLook
 from imil.store.round_waiting import waiting
 from imil.store.run_progress import Progress
-from imil.web.case_schemas import case_response, opinion, round_response
-from imil.web.routes.pixels import find_case
+from imil.web.case_schemas import case_response, opinion, reading_response, round_response
+from imil.web.routes.pixels import asked_of, find_case
 from imil.web.schemas import (
     ERROR_RESPONSES,
     Epoch,
@@ -31,6 +32,7 @@ from imil.web.schemas import (
     RoundFinished,
     RoundResponse,
     RoundSummary,
+    Selection,
     Session,
     TrainingStatus,
 )
@@ -62,14 +64,19 @@ def session(request: Request) -> Session:
 
 @router.get("/rounds/{epoch}")
 def get_round(epoch: Epoch, request: Request) -> RoundResponse:
-    """A round in its own order: the model's most confident mistake first, for every reader."""
+    """A round's cases for this visitor, in their order; by default the round's own.
+
+    That has the model's most confident mistake first.
+    """
     store, visitor = store_of(request), current_visitor(request)
     summary = find_round(store, visitor, epoch)
     blind = Progress(store).protocol(visitor.run) == "blind-first"
     own_readings = room_queries.readings(store, summary["id"], visitor.name)
     first_looks = room_queries.looks(store, summary["id"], visitor.name) if blind else {}
     names = class_names(store, visitor.run)
-    cases = room_queries.cases(store, summary["id"])
+    rows = {row["number"]: row for row in room_queries.cases(store, summary["id"])}
+    cases = [rows[number] for number in asked_of(store, visitor, summary["id"], summary)]
+    selections = _selections(store, visitor, summary)
     responses = [
         case_response(
             case,
@@ -78,6 +85,7 @@ def get_round(epoch: Epoch, request: Request) -> RoundResponse:
             own_readings.get(case["id"]),
             show_opinion=not blind or case["id"] in first_looks,
             first_look=first_looks[case["id"]].squares if case["id"] in first_looks else None,
+            selections=selections.get(case["id"]),
         )
         for case in cases
     ]
@@ -120,7 +128,7 @@ def add_reading(
         id=reading,
     )
     read = room_queries.add_reading(store, visitor, case, new_reading)
-    return ReadingStored(read=read, cases=case["cases"])
+    return ReadingStored(read=read, cases=len(asked_of(store, visitor, case["round"], case)))
 
 
 @router.post("/rounds/{epoch}/finish")
@@ -140,7 +148,29 @@ def finish(epoch: Epoch, given: FinishRequest, request: Request) -> RoundFinishe
 def round_summaries(store: Store, visitor: Visitor) -> list[RoundSummary]:
     """The rounds of the visitor's run, numbered from 1, after closing those past their deadline."""
     rows = _rounds(store, visitor)
-    return [_summary(store, visitor, number, row) for number, row in enumerate(rows, start=1)]
+    summaries = [_summary(store, visitor, number, row) for number, row in enumerate(rows, start=1)]
+    return [one for one in summaries if one.cases or not _is_arbiter(visitor, rows[one.number - 1])]
+
+
+def _is_arbiter(visitor: Visitor, row: room_queries.Row) -> bool:
+    panel = RoundSettings.from_dict(row["settings"]).panel
+    return visitor.kind == "reader" and visitor.name == panel.arbiter
+
+
+def _selections(
+    store: Store, visitor: Visitor, row: room_queries.Row
+) -> dict[str, list[Selection]]:
+    """Case id -> the readers' answers, for the arbiter; nobody else sees another's."""
+    if not _is_arbiter(visitor, row):
+        return {}
+    return {
+        case: [
+            Selection(reader=one.reader, reading=reading_response(one))
+            for one in newest_answers(given)
+            if one.reader != visitor.name
+        ]
+        for case, given in by_case(store.readings(row["id"])).items()
+    }
 
 
 def _summary(store: Store, visitor: Visitor, number: int, row: room_queries.Row) -> RoundSummary:
@@ -150,7 +180,7 @@ def _summary(store: Store, visitor: Visitor, number: int, row: room_queries.Row)
         number=number,
         epoch=row["epoch"],
         state=row["state"],
-        cases=row["cases"],
+        cases=len(asked_of(store, visitor, row["id"], row)),
         read=row["read"],
         finished=still is None or visitor.name in still.finished,
         waits_for=0 if still is None else still.count,

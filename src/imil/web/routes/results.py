@@ -34,7 +34,7 @@ def results(epoch: Epoch, request: Request) -> RoundResults:
     summary = find_round(store, visitor, epoch)
     settings = RoundSettings.from_dict(summary["settings"])
     readings, looks = store.readings(summary["id"]), first_looks(store, summary["id"])
-    used = {} if summary["state"] == "open" else store.current_readings(summary["id"])
+    used = {} if summary["state"] == "open" else store.merged(summary["id"])
     names = class_names(store, visitor.run)
     readers = dict.fromkeys([*(one.reader for one in readings), *(who for _, who in looks)])
     cases = []
@@ -52,14 +52,15 @@ def results(epoch: Epoch, request: Request) -> RoundResults:
                 height=height,
                 width=width,
                 answers=answers,
-                used=None if counts is None else reading_response(counts),
+                used=None if counts is None else reading_response(counts.reading),
+                shares=None if counts is None or counts.shares is None else list(counts.shares),
             )
         )
     return RoundResults(
         number=summary["number"],
         epoch=epoch,
         state=summary["state"],
-        rule=settings.merge,
+        rule=settings.panel.fusion,
         grid=GridInfo(rows=settings.grid.rows, cols=settings.grid.cols),
         readers=list(readers),
         cases=cases,

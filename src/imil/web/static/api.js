@@ -55,6 +55,7 @@
  * @property {number[] | null} earlier
  * @property {number[] | null} [firstLook]
  * @property {StoredReading | null} reading
+ * @property {{reader: string, reading: StoredReading}[] | null} [selections] of the readers, for the arbiter
  */
 /** @typedef {object} Round
  * @property {string} id
@@ -67,16 +68,28 @@
  * @property {Case[]} cases
  * @property {number[]} [answer] practice only: the squares of the lesion
  */
-/** @typedef {{name: string, read: number, secondsMedian: number | null,
+/** @typedef {{name: string, read: number, cases: number, secondsMedian: number | null,
  *   lastSeen: string | null, finished: boolean}} ReaderLine */
 /** @typedef {{id: string, name: string, kind: string, created: string, expires: string | null,
  *   revoked: string | boolean | null, used: string | boolean | null}} Invitation */
+/** @typedef {object} Agreement
+ * @property {number} cases in which all readers selected squares
+ * @property {number | null} kappa
+ * @property {number | null} alpha
+ * @property {number | null} jaccard
+ * @property {number | null} sameVerdict in [0, 1]
+ * @property {number} columns of the grid
+ * @property {(number | null)[]} squares kappa of each square, row by row
+ * @property {{name: string, kappa: number | null, jaccard: number | null, sensitivity: number | null,
+ *   specificity: number | null}[]} readers
+ */
 /** @typedef {object} Lobby
  * @property {string} run
  * @property {Training} training
  * @property {Result | null} result
  * @property {{id: string, number: number, epoch: number, state: RoundState, cases: number,
- *   waitsFor: string, closes: string | null, merged: string[], readers: ReaderLine[]}[]} rounds
+ *   waitsFor: string, closes: string | null, merged: string[], readers: ReaderLine[],
+ *   agreement: Agreement | null}[]} rounds
  * @property {Invitation[]} invitations
  */
 
@@ -95,6 +108,7 @@
  * @property {number} width
  * @property {Answer[]} answers
  * @property {StoredReading | null} used what training uses; null while the round is open
+ * @property {number[] | null} [shares] of each square, where readers' shares are used
  */
 /** @typedef {{number: number, epoch: number, state: RoundState, rule: string, grid: Grid,
  *   readers: string[], cases: ResultCase[]}} Results */

@@ -10,6 +10,7 @@ import { markOf } from "../reading_state.js";
 import { AnswerForm } from "./answer_form.js";
 import { ViewerController } from "./viewer_controller.js";
 import { opinionCard } from "./model_opinion.js";
+import { selectionsCard } from "./selections.js";
 import { VERDICTS, VerdictBar } from "./verdict_bar.js";
 
 /** @typedef {import("../api.js").Round} Round */
@@ -95,7 +96,7 @@ export class CasePage extends HTMLElement {
     const caseSession = new CaseSession({ round: this.#round, caseData, localStore: practice ? null : localStore, outbox, blind, withheld });
     this.#caseSession = caseSession;
     this.#answerForm = new AnswerForm(this.#round, caseData, (action) => this.#dispatch(action), (command) => this.run(command), this.#app.shortcuts, this.#answerForm?.open ?? hasRoomForPreview());
-    fill(this.#side, h("div", { class: "opinion-place" }), this.#answerForm.squares, this.#answerForm.reason);
+    fill(this.#side, h("div", { class: "opinion-place" }), selectionsCard(this.#round, caseData), this.#answerForm.squares, this.#answerForm.reason);
     caseSession.addEventListener("change", () => this.#show());
     caseSession.addEventListener("submitted-elsewhere", () => this.#verdicts.say("This case was submitted in another tab. Submitting here replaces that reading."));
     this.#controller.open(caseData);

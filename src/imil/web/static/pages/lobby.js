@@ -1,7 +1,7 @@
 // The study lead's page: rounds, readers, links. Refreshed every few seconds.
 
 import { api } from "../api.js";
-import { dayAndTime, fill, h, minutes, plural } from "../dom.js";
+import { dayAndTime, fill, h, minutes, percent, plural } from "../dom.js";
 import { resultTable } from "./finished.js";
 
 /** @typedef {import("../api.js").Lobby} Lobby */
@@ -81,6 +81,7 @@ export class LobbyPage extends HTMLElement {
       round.closes && h("p", { class: "dim" }, `Closes on ${dayAndTime(round.closes)} with the readings that are there.`),
       round.readers.length ? readers(round) : h("p", { class: "dim" }, "No reader has opened this round yet."),
       round.merged.length > 0 && mergedAnswers(round.merged),
+      round.agreement && agreementOf(round.agreement),
     );
   }
 
@@ -183,8 +184,8 @@ export class LobbyPage extends HTMLElement {
 }
 
 /** @param {Lobby["rounds"][number]} round */
-function readers({ readers: readerLines, cases }) {
-  const rows = readerLines.map(({ name, read, secondsMedian, lastSeen, finished }) =>
+function readers({ readers: readerLines }) {
+  const rows = readerLines.map(({ name, read, cases, secondsMedian, lastSeen, finished }) =>
     h(
       "tr",
       {},
@@ -200,6 +201,32 @@ function readers({ readers: readerLines, cases }) {
 /** @param {string[]} lines one for each case in which somebody's answer is not what training uses */
 function mergedAnswers(lines) {
   return h("details", {}, h("summary", {}, `Merged answers: ${plural(lines.length, "case")} with different answers`), h("ul", { class: "merged" }, ...lines.map((line) => h("li", {}, line))));
+}
+
+/** How far the readers agree. @param {import("../api.js").Agreement} agreement */
+function agreementOf({ cases, kappa, alpha, jaccard, sameVerdict, columns, squares, readers: lines }) {
+  const staple = lines.some(({ sensitivity }) => sensitivity !== null);
+  const heads = ["Reader", "Kappa", "Overlap", ...(staple ? ["Sensitivity", "Specificity"] : [])];
+  const rows = lines.map(({ name, sensitivity, specificity, ...line }) =>
+    h("tr", {}, h("th", { scope: "row", dir: "auto" }, name), ...[line.kappa, line.jaccard, ...(staple ? [sensitivity, specificity] : [])].map((value) => h("td", {}, decimal(value)))),
+  );
+  const grid = h("div", { class: "kappas", role: "img", "aria-label": "Kappa of each square" }, ...squares.map((value) => h("span", {}, decimal(value))));
+  grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+  return h(
+    "details",
+    { class: "agreement" },
+    h("summary", {}, `Agreement of ${plural(lines.length, "reader")}`),
+    h("p", {}, `Fleiss’s kappa ${decimal(kappa)} over ${plural(cases, "case")} in which all selected squares · Krippendorff’s alpha ${decimal(alpha)} · overlap (Jaccard) ${decimal(jaccard)} · same verdict in ${sameVerdict === null ? "–" : percent(sameVerdict)} of the cases`),
+    h("p", { class: "dim" }, "0 is what chance gives, 1 full agreement. Each reader with the others:"),
+    table(heads, rows),
+    h("p", { class: "dim" }, "Kappa of each square, as the squares lie in the image; –: the same answer from everybody every time."),
+    grid,
+  );
+}
+
+/** @param {number | null} value */
+function decimal(value) {
+  return value === null ? "–" : value.toFixed(2);
 }
 
 /** @param {string[]} heads @param {HTMLElement[]} rows */

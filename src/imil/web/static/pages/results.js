@@ -2,15 +2,13 @@
 // drawn on the film.
 
 import { api } from "../api.js";
-import { h, minutes, percent, s } from "../dom.js";
-import { allSquares, hatchPath, outlinePath, typedMarks } from "../grid_geometry.js";
+import { h, minutes, percent } from "../dom.js";
+import { film, marks } from "./answered_film.js";
 
 /** @typedef {import("../api.js").Results} Results */
 /** @typedef {import("../api.js").ResultCase} ResultCase */
 /** @typedef {import("../api.js").Answer} Answer */
 /** @typedef {import("../app.js").App} App */
-
-const VERDICT_LABELS = { focus: "", skip: "skipped", "wrong label": "label looks wrong", "not assessable": "not assessable" };
 
 /** @param {App} app @param {string} id of the round */
 export async function resultsPage(app, id) {
@@ -44,7 +42,7 @@ export async function resultsPage(app, id) {
 /** @param {Results} results @param {string} id @param {ResultCase} one @param {boolean} closed */
 function row(results, id, one, closed) {
   const facts = [h("strong", {}, `Case ${one.number}`), h("p", {}, `Ground truth: ${one.labelName}`), h("p", {}, `Predicted: ${one.predictedName}, ${percent(one.confidence)}`)];
-  const used = closed && h("td", { class: "used" }, ...(one.used ? [film(results, id, one, one.used, null), marks(one.used)] : ["unchanged: not read"]));
+  const used = closed && h("td", { class: "used" }, ...(one.used ? [film(results.grid, id, one, one.used, null), one.shares ? sharesText(one.shares) : marks(one.used)] : ["unchanged: not read"]));
   const cells = one.answers.map((answer) => h("td", { "data-reader": answer.reader, "data-squares": answer.reading?.squares.join(" ") ?? "" }, ...cell(results, id, one, answer)));
   return h("tr", { "data-case": one.number }, h("th", { scope: "row" }, ...facts), ...cells, used);
 }
@@ -53,9 +51,9 @@ function row(results, id, one, closed) {
 function cell(results, id, one, { reading, firstLook, changes }) {
   if (!reading && !firstLook) return [h("p", { class: "dim" }, "not read")];
   const look = firstLook && h("p", { class: "dim" }, `first look: ${firstLook.squares.join(" ") || "no square"} (${minutes(firstLook.seconds)} min, ${when(firstLook.created)})`);
-  if (!reading) return [film(results, id, one, null, firstLook), look, h("p", { class: "dim" }, "no final answer")];
+  if (!reading) return [film(results.grid, id, one, null, firstLook), look, h("p", { class: "dim" }, "no final answer")];
   return [
-    film(results, id, one, reading, firstLook),
+    film(results.grid, id, one, reading, firstLook),
     marks(reading),
     look,
     h("p", { class: "dim" }, [`${minutes(reading.seconds)} min`, when(reading.created), changes > 0 && `changed ${changes}×`].filter(Boolean).join(" · ")),
@@ -63,33 +61,14 @@ function cell(results, id, one, { reading, firstLook, changes }) {
   ];
 }
 
-/** The film with the squares of an answer.
- * @param {Results} results @param {string} id @param {ResultCase} one
- * @param {import("../api.js").StoredReading | null} reading
- * @param {{squares: number[]} | null} look */
-function film({ grid }, id, { number, height, width }, reading, look) {
-  const [squares, misleading] = [reading?.squares ?? [], reading?.misleading ?? []];
-  const chosen = outlinePath(grid, squares, height, width);
-  const hatched = hatchPath(grid, misleading, height, width) + outlinePath(grid, misleading, height, width);
-  const before = outlinePath(grid, look?.squares ?? [], height, width);
-  const frame = h(
-    "div",
-    { class: "frame" },
-    h("img", { src: api.previewUrl(id, number, allSquares(grid)), alt: `Case ${number}`, loading: "lazy" }),
-    s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, s("path", { class: "grid-halo", d: hatched + chosen }), s("path", { class: "grid-misleading", d: hatched }), s("path", { class: "grid-chosen", d: chosen }), s("path", { class: "first-look", d: before })),
-  );
-  frame.style.aspectRatio = `${width} / ${height}`;
-  return frame;
-}
-
-/** @param {import("../api.js").StoredReading} reading */
-function marks({ verdict, squares, misleading }) {
-  const label = VERDICT_LABELS[verdict];
-  return h("p", {}, label ? h("span", { class: "badge" }, label) : typedMarks(squares, misleading));
-}
-
 /** @param {string} iso */
 function when(iso) {
   const date = new Date(iso);
   return Number.isNaN(date.getTime()) ? iso : date.toLocaleString([], { dateStyle: "short", timeStyle: "short" });
+}
+
+/** How far each square is kept. @param {number[]} shares */
+function sharesText(shares) {
+  const kept = shares.map((share, i) => share && `${i + 1} (${percent(share)})`).filter(Boolean);
+  return h("p", {}, kept.join(" "));
 }
