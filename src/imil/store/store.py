@@ -336,17 +336,14 @@ class Store:
         settings = self._settings_of(round_id)
         if settings is None:
             return {}
-        return merged(self.readings(round_id), settings.grid, settings.merge)
+        return merged(self.readings(round_id), settings.grid, settings.panel)
 
     @retry_interrupted
     def _settings_of(self, round_id: str) -> RoundSettings | None:
         query = select(schema.rounds.c.settings).where(schema.rounds.c.id == round_id)
         with self.read() as db:
             stored = db.execute(query).scalar_one_or_none()
-        if stored is None:
-            return {}
-        settings = RoundSettings.from_dict(stored)
-        return merged(self.readings(round_id), settings.grid, settings.panel)
+        return None if stored is None else RoundSettings.from_dict(stored)
 
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store, whatever others write meanwhile."""
