@@ -16,6 +16,8 @@ from imil.store.integrity import trigger_sql
 from imil.store.store import Store
 
 VERBS = ("UPDATE", "DELETE")
+# lines of the audit whose detail may name a reader
+NAMING = ("invitation", "revocation", "failed sign-in", "finish", "close", "merge")
 ERASED = "erased"
 
 
@@ -38,6 +40,7 @@ def erase_reader(store: Store, name: str) -> str:
                     values = {"reader": number} | ({"reason": ""} if "reason" in table.c else {})
                     db.execute(update(table).where(table.c.reader == name).values(**values))
             _rename_in_audit(db, name, number)
+        _rename_in_settings(db, name, number)
         links = schema.invitations
         of_reader = select(links.c.id).where(links.c.name == name)
         db.execute(delete(schema.sessions).where(schema.sessions.c.invitation.in_(of_reader)))
@@ -121,13 +124,29 @@ def _unused_number(db: Connection) -> str:
 
 
 def _rename_in_audit(db: Connection, name: str, number: str) -> None:
-    """Replace the name of who did something, and in lines about the person's links."""
+    """Replace the name of who did something, and in lines that name readers."""
     table = schema.audit
     db.execute(update(table).where(table.c.who == name).values(who=number))
-    about = select(table.c.sequence, table.c.detail).where(
-        table.c.what.in_(("invitation", "revocation", "failed sign-in"))
-    )
+    about = select(table.c.sequence, table.c.detail).where(table.c.what.in_(NAMING))
     for sequence, detail in db.execute(about).all():
         if name in detail:
             changed = update(table).where(table.c.sequence == sequence)
             db.execute(changed.values(detail=detail.replace(name, number)))
+
+
+def _rename_in_settings(db: Connection, name: str, number: str) -> None:
+    """Replace the name among the readers of runs and rounds."""
+    for table, key in ((schema.runs, schema.runs.c.name), (schema.rounds, schema.rounds.c.id)):
+        for row in db.execute(select(key, table.c.settings)).all():
+            changed = _renamed(row.settings, name, number)
+            if changed != row.settings:
+                db.execute(update(table).where(key == row[0]).values(settings=changed))
+
+
+def _renamed(value: Any, name: str, number: str) -> Any:
+    """The JSON value with each text that is the name replaced."""
+    if isinstance(value, dict):
+        return {key: _renamed(one, name, number) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_renamed(one, name, number) for one in value]
+    return number if value == name else value
