@@ -293,7 +293,9 @@ def test_fine_grids_in_too_many_samples_are_refused(monkeypatch):
     corrections = Corrections(3)
     corrections.set(0, FINE)
     corrections.set(1, COARSE)
-    with pytest.raises(SquareError, match="on grids of more than 112 squares, and 64×64 is the next"):
+    with pytest.raises(
+        SquareError, match="on grids of more than 112 squares, and 64×64 is the next"
+    ):
         corrections.set(2, FINE)
     assert corrections.get(0) == FINE
     assert corrections.positions() == [0, 1]

@@ -5,10 +5,11 @@ from contextlib import closing
 
 import pytest
 from processes import command
+from reader_contract import make_case
 from rooms import KEY, add_round, film, link, make_store
 from typer.testing import CliRunner
 
-from imil.cases import Reading
+from imil.cases import Reading, RoundSettings
 from imil.cli.main import app
 from imil.data.cache_entries import cache_entries
 from imil.data.image_cache import decode_images
@@ -16,7 +17,8 @@ from imil.data.table import read_data
 from imil.errors import StoreError
 from imil.permissions import VARIABLE, restrict, share_with_group
 from imil.phantom.dataset import write_phantoms
-from imil.store import Store
+from imil.reader_panel import ReaderPanel
+from imil.store import Store, round_state
 from imil.store.audit import newest
 from imil.store.content_check import check_content
 from imil.store.erase import erase_reader, erase_run
@@ -68,6 +70,23 @@ def test_of_an_erased_reader_no_byte_is_left_and_the_readings_stay(path):
     with closing(Store(path)) as store, pytest.raises(Exception, match="append-only"):
         with store.write() as db:
             db.exec_driver_sql("DELETE FROM readings")
+
+
+def test_the_name_goes_from_the_readers_of_rounds_and_from_who_was_waited_for(tmp_path):
+    panel = ReaderPanel((NAME, "Dr. Hope"), arbiter="Dr. Kim")
+    with closing(Store(tmp_path / "imil.sqlite")) as store:
+        settings = {"readers": [NAME, "Dr. Hope"], "reader_name": "reader"}
+        store.add_run("films", class_names=["normal", "TB"], settings=settings, versions={})
+        cases = [make_case(1, run="films")]
+        store.open_round("films", 70, RoundSettings(panel=panel), cases)
+        for name in panel.readers:
+            link(store, name)
+            store.add(Reading("films@70#1", name, "focus", (6,)))
+        round_state.finish(store, "films", 70, "films@70", "Dr. Hope")  # waits for the other
+        number = erase_reader(store, NAME)
+        assert NAME.encode() not in everything(store.path)
+        assert store.rounds()[0].settings.panel.readers == (number, "Dr. Hope")
+        assert store.runs()[0]["settings"]["readers"] == [number, "Dr. Hope"]
 
 
 def test_of_an_erased_run_the_audit_alone_is_left_without_names(path):

@@ -206,6 +206,17 @@ def test_a_round_without_a_disputed_case_does_not_wait_for_the_arbiter(store):
     assert state == "closed"
 
 
+def test_an_arbiter_whose_link_is_revoked_is_not_waited_for(store):
+    open_round(store, ARBITRATED)
+    ids = invited(store, *THREE)
+    answer(store, "Lee")
+    answer(store, "Wu", squares=(7,))
+    finish(store, "Lee")
+    assert finish(store, "Wu").waiting.readers == ("Kim",)
+    revoke(store, "films", ids["Kim"], by="owner")
+    assert waiting(store, "films@70").over
+
+
 def test_the_arbiter_does_not_count_among_the_readers_who_agree(store):
     round_ = open_round(store, ARBITRATED)
     invited(store, *THREE)

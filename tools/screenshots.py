@@ -25,9 +25,10 @@ from PIL import Image as Pillow
 from PIL import ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from imil.cases import Case, RoundSettings
+from imil.cases import Case, Reading, RoundSettings
 from imil.phantom.dataset import CLASS_NAMES, LETTERS, Phantom, draw
-from imil.store import Store, name_round
+from imil.reader_panel import PANEL, ReaderPanel
+from imil.store import Store, name_round, round_state
 from imil.store.invitations import invite
 from imil.store.run_progress import Progress
 from imil.web.server import ServerConfig, make_server, open_socket
@@ -47,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, help="a store to copy instead of phantoms")
     parser.add_argument("--to", type=Path, default=Path("runs/pictures"))
+    parser.add_argument("--arbiter", action="store_true", help="those of several readers alone")
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -60,9 +62,45 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         alive = Progress(store).alive(str(store.runs()[-1]["name"]))
         with alive, serving(file) as address:
-            take(browser, store, address, args.to)
+            if not args.arbiter:
+                take(browser, store, address, args.to)
+        if not args.store:
+            take_several(browser, Path(folder), args.to)
         browser.close()
         store.close()
+
+
+def take_several(browser: Browser, folder: Path, to: Path) -> None:
+    """The page of an arbiter and the lobby, of a round in which two readers differ."""
+    (folder / "several").mkdir()
+    store = Store(folder / "several" / "imil.sqlite")
+    panel = ReaderPanel(("Dr. Lee", "Dr. Wu"), fusion="staple", arbiter="Dr. Kim")
+    add_phantom_run(store, panel)
+    round_ = store.rounds()[0]
+    for name in panel.readers:
+        for case in store.cases(round_.id):
+            squares = case.grid.read(ANSWERS[case.number - 1])
+            if name == "Dr. Wu" and case.number in (1, 3):
+                squares = (5, 6) if case.number == 1 else (12, 16)
+            misleading = (1,) if name == "Dr. Lee" and case.number < 4 else ()
+            store.add(Reading(case.id, name, "focus", squares, seconds=14, misleading=misleading))
+        round_state.finish(store, round_.run, round_.epoch, round_.id, name)
+    with Progress(store).alive(round_.run), serving(store.path) as address:
+        for name, kind in (("Dr. Kim", "reader"), ("Owner", "owner")):
+            secret = invite(store, round_.run, name, kind=kind, by="owner")[1]  # type: ignore[arg-type]  # literals
+            page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+            page.goto(f"{address}/in/{secret}")
+            page.get_by_role("button", name="Open the reading room").click()
+            if kind == "reader":
+                page.get_by_role("button", name="Start reading").click()
+                wait_painted(page, 1)
+            else:
+                page.get_by_text("Agreement of 2 readers").click()
+            page.wait_for_timeout(700)
+            save(
+                page.screenshot(), to / f"room-{'arbiter' if kind == 'reader' else 'agreement'}.png"
+            )
+    store.close()
 
 
 def take(browser: Browser, store: Store, address: str, to: Path) -> None:
@@ -186,13 +224,13 @@ def to_png(picture: Pillow.Image) -> bytes:
     return file.getvalue()
 
 
-def add_phantom_run(store: Store) -> None:
+def add_phantom_run(store: Store, panel: ReaderPanel = PANEL) -> None:
     """Add a run whose model looks at the letter in the corner."""
     run = "phantoms"
     store.add_run(run, class_names=CLASS_NAMES, settings={}, versions={})
     Progress(store).report(run, state="waiting", epoch=70, epochs=100)
     cases = [phantom_case(run, number) for number in range(1, CASES + 1)]
-    store.open_round(run, 70, RoundSettings(num_outliers=CASES), cases)
+    store.open_round(run, 70, RoundSettings(num_outliers=CASES, panel=panel), cases)
 
 
 def phantom_case(run: str, number: int) -> Case:

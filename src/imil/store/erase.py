@@ -14,6 +14,8 @@ from imil.store.run_rows import of_run
 from imil.store.statements import Interrupted, retry_interrupted
 from imil.store.store import Store
 
+# lines of the audit whose detail may name a reader
+NAMING = ("invitation", "revocation", "failed sign-in", "finish", "close", "merge")
 ERASED = "erased"
 ERASING = 0x65726173  # "eras": the advisory lock of whoever erases; one process at a time
 
@@ -48,6 +50,7 @@ def _erase_reader(store: Store, name: str, run: str | None) -> str:
                     of_reader = and_(table.c.reader == name, of_run(table, run))
                     db.execute(update(table).where(of_reader).values(**values))
             _rename_in_audit(db, name, number, run)
+        _rename_in_settings(db, name, number, run)
         links = schema.invitations
         of_reader = and_(links.c.name == name, of_run(links, run))
         sessions = schema.sessions
@@ -137,9 +140,27 @@ def _rename_in_audit(db: Connection, name: str, number: str, run: str | None) ->
     table = schema.audit
     db.execute(update(table).where(table.c.who == name, of_run(table, run)).values(who=number))
     about = select(table.c.sequence, table.c.detail).where(
-        table.c.what.in_(("invitation", "revocation", "failed sign-in")), of_run(table, run)
+        table.c.what.in_(NAMING), of_run(table, run)
     )
     for sequence, detail in db.execute(about).all():
         if name in detail:
             changed = update(table).where(table.c.sequence == sequence)
             db.execute(changed.values(detail=detail.replace(name, number)))
+
+
+def _rename_in_settings(db: Connection, name: str, number: str, run: str | None) -> None:
+    """Replace the name among the readers of runs and rounds."""
+    for table, key in ((schema.runs, schema.runs.c.name), (schema.rounds, schema.rounds.c.id)):
+        for row in db.execute(select(key, table.c.settings).where(of_run(table, run))).all():
+            changed = _renamed(row.settings, name, number)
+            if changed != row.settings:
+                db.execute(update(table).where(key == row[0]).values(settings=changed))
+
+
+def _renamed(value: Any, name: str, number: str) -> Any:
+    """The JSON value with each text that is the name replaced."""
+    if isinstance(value, dict):
+        return {key: _renamed(one, name, number) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_renamed(one, name, number) for one in value]
+    return number if value == name else value

@@ -68,9 +68,10 @@ def waiting(store: Store, round_id: str, *, at_page: bool = True) -> Waiting:
 
     With a quorum in its panel, each case must have so many readings of readers who have finished;
     otherwise every reader who is named, or who has a valid link, must finish. In both cases all who
-    have begun are waited for, unless their link is revoked or expired. The link that a run gets by
-    itself counts only where it was opened or is the only one. When nobody else is waited for, the
-    arbiter is, where the readers differ in some case.
+    have begun are waited for, and so is the arbiter in turn, unless their link is revoked or
+    expired. The link that a run gets by
+    itself counts only where it was opened or is the only one. The arbiter's turn comes when
+    nobody else is waited for, if the readers differ in some case.
 
     Args:
         round_id: of the round.
@@ -86,7 +87,7 @@ def waiting_in(db: Connection, round_id: str, *, at_page: bool) -> Waiting:
     facts = _facts(db, round_id, at_page=at_page)
     still = _readers_awaited(facts)
     arbiter = facts.settings.panel.arbiter
-    if not arbiter or not still.over or not still.finished:
+    if not arbiter or not still.over or not still.finished or facts.arbiter_left:
         return still
     readings = readings_in(db, round_id)
     cases = disputed(readings, facts.settings.grid, facts.settings.panel)
@@ -132,6 +133,7 @@ class _Facts:
         pressed: who has pressed that they are finished.
         finished: who has finished: by pressing or, without a page, by answering everything.
         begun: who has answered or looked at a case.
+        arbiter_left: whether all links of the arbiter are revoked or expired.
     """
 
     settings: RoundSettings
@@ -141,6 +143,7 @@ class _Facts:
     pressed: Collection[str]
     finished: Collection[str]
     begun: Collection[str]
+    arbiter_left: bool
 
 
 def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
@@ -150,7 +153,9 @@ def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
     settings = RoundSettings.from_dict(stored)
     panel, cases, read = settings.panel, count_cases(db, round_id), read_by(db, round_id)
     pressed = set(db.execute(select(finishes.reader).where(finishes.round == round_id)).scalars())
-    linked = [name for name in _linked(db, run) if name != panel.arbiter]
+    valid = _linked(db, run)
+    linked = [name for name in valid if name != panel.arbiter]
+    left = panel.arbiter not in valid and panel.arbiter in _ever_invited(db, run)
     names = {*panel.readers, *linked, *read, *pressed} - {NOBODY, panel.arbiter}
     asked = {name: frozenset(asked_numbers(settings, epoch, cases, name)) for name in names}
     complete = {
@@ -160,7 +165,7 @@ def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
     }
     finished = (pressed | complete) & names
     begun = {*read, *_looked(db, round_id)}
-    return _Facts(settings, at_page, asked, linked, pressed, finished, begun)
+    return _Facts(settings, at_page, asked, linked, pressed, finished, begun, left)
 
 
 def _readers_awaited(facts: _Facts) -> Waiting:
@@ -220,6 +225,11 @@ def _linked(db: Connection, run: str) -> list[str]:
     opened = {row.name for row in rows if row.name != AUTOMATIC or row.used is not None}
     names = dict.fromkeys(row.name for row in rows)
     return [name for name in names if name in opened or len(names) == 1]
+
+
+def _ever_invited(db: Connection, run: str) -> set[str]:
+    table = schema.invitations.c
+    return set(db.execute(select(table.name).where(table.run == run)).scalars())
 
 
 def read_by(db: Connection, round_id: str) -> dict[str, int]:

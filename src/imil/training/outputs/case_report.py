@@ -128,12 +128,13 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
 def _round(
     round_: Round, cases: list[Case], readings: dict[str, Reading], blacked_out: bool
 ) -> RoundView:
+    graded = round_.settings.panel.fusion == "soft"  # squares are kept in part
     return RoundView(
         round_.epoch,
         len(readings),
         STATES[round_.state],
         str(round_.settings.grid),
-        [_case(case, readings.get(case.id), blacked_out) for case in cases],
+        [_case(case, readings.get(case.id), blacked_out and not graded) for case in cases],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from imil.atomic_files import atomic_write
 from imil.cases import Image, Reading
 from imil.images.relevance_map import relevance_map, selected_shares
+from imil.merging import Merged
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.store import Store
@@ -28,13 +30,14 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     if not rounds:
         return False
     grid = rounds[-1].settings.grid
-    newest: dict[str, Reading | None] = {}
+    newest: dict[str, Merged | None] = {}
     for round_ in rounds:
         if round_.settings.grid == grid:
-            readings = store.current_readings(round_.id)
-            newest |= {case.key: readings.get(case.id) for case in store.cases(round_.id)}
+            what_counts = store.merged(round_.id)
+            newest |= {case.key: what_counts.get(case.id) for case in store.cases(round_.id)}
     # misleading squares alone say nothing about the others
-    focused = [one.squares for one in newest.values() if one is not None and one.squares]
+    counted = [one for merged in newest.values() if merged is not None for one in _used(merged)]
+    focused = [one.squares for one in counted if one.squares]
     if not focused:
         return False
     readings_word = "1 reading" if len(focused) == 1 else f"{len(focused)} readings"
@@ -48,6 +51,11 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     with atomic_write(folder.learned_map) as half:
         picture.save(half, format="png")
     return True
+
+
+def _used(counts: Merged) -> Sequence[Reading]:
+    """The readings whose squares training uses: of shares, all."""
+    return counts.answers if counts.shares is not None else [counts.reading]
 
 
 def mean_image(samples: CorrectedDataset) -> Image:
