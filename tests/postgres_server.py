@@ -20,6 +20,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from imil.store import Store
+
 USER, PASSWORD = "imil", "p:w/d@%1"  # each letter has a meaning in a URL
 QUOTED = "p%3Aw%2Fd%40%251"
 SETTINGS = """
@@ -62,6 +64,7 @@ class Server:
         text += f"port = {self.port}\nunix_socket_directories = '{self.folder}'\n"
         with (self.folder / "data" / "postgresql.conf").open("a") as file:
             file.write(text)
+        self._template = None
         self.start()
 
     def start(self):
@@ -90,6 +93,16 @@ class Server:
         name = f"test_{uuid4().hex[:12]}"
         with closing(self.connection()) as db:
             db.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def new_store(self):
+        """The address of a database with a store that has no run; made once and copied."""
+        if self._template is None:
+            self._template = self.new_database()
+            Store(self._template).close()
+        name = f"test_{uuid4().hex[:12]}"
+        with closing(self.connection()) as db:
+            db.execute(f"CREATE DATABASE {name} TEMPLATE {self._template.rpartition('/')[2]}")
         return self.url(name)
 
     def drop(self, url):
