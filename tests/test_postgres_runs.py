@@ -28,20 +28,8 @@ from imil.web.child_server import start_server_process
 pytestmark = pytest.mark.process
 
 WORDS = [
-    "--model",
-    "test_resnet",
-    "--image-size",
-    "32",
-    "--epochs",
-    "3",
-    "--imil-epoch",
-    "1",
-    "--batch-size",
-    "8",
-    "--num-outliers",
-    "4",
-    "--reader",
-    "simulated",
+    *("--model", "test_resnet", "--image-size", "32", "--epochs", "3", "--batch-size", "8"),
+    *("--imil-epoch", "1", "--num-outliers", "4", "--reader", "simulated"),
 ]
 
 
