@@ -212,16 +212,18 @@ def _first_connection(engine: Engine, url: DatabaseUrl) -> Iterator[Connection]:
 def _connected(engine: Engine, url: DatabaseUrl, patience: float) -> Iterator[Connection]:
     """A connection, as soon as the server answers: it may be restarted meanwhile."""
     end = time.monotonic() + patience
+    with _connect(engine, url, end) as connection:
+        yield connection
+
+
+def _connect(engine: Engine, url: DatabaseUrl, end: float) -> Connection:
     while True:
         try:
-            connection = engine.connect()
-            break
+            return engine.connect()
         except OperationalError as error:
             if time.monotonic() > end:
                 raise _refusal(url, error) from error
         time.sleep(RETRY_INTERVAL)
-    with connection:
-        yield connection
 
 
 def _refusal(url: DatabaseUrl, error: OperationalError) -> StoreError:
