@@ -4,7 +4,8 @@
 
 Requests of every route by every kind of visitor; readings posted at the same time; processes that
 are killed while they store a reading or make a store; idle connections and slow readers beside a
-signed-in one.
+signed-in one. Where PostgreSQL is installed, the same in a database, and restarts of its server
+while readings are stored (docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ import numpy as np
 from benchmark_report import benchmark_parser
 from room_store import make_store
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from postgres_server import Server, find_binaries
+
 from imil.cases import Reading
-from imil.store import Store
+from imil.errors import StoreBusy
+from imil.store import Store, schema_version
 from imil.store.invitations import invite
+from imil.store_address import Location, location
 from imil.web.app import create_app
 from imil.web.child_server import ServerProcess, start_server_process
 from imil.web.server import ServerConfig
@@ -124,19 +130,27 @@ def posts(store: Store, room: ServerProcess, readers: int, each: int) -> dict[st
     }
 
 
-def kills(folder: Path, times: int) -> dict[str, int]:
-    """Processes killed while they store readings: confirmed readings that are lost or doubled."""
-    store = make_store(folder, CASES, _noise, HEAT_MAP)
+def kills(place: Path | str, times: int) -> dict[str, int]:
+    """Processes killed while they store readings: confirmed readings that are lost or doubled.
+
+    Args:
+        place: a folder, or the address of a database.
+        times: how many processes are killed.
+    """
+    store = make_store(place, CASES, _noise, HEAT_MAP)
     path = store.path
     store.close()
     confirmed: list[str] = []
     for _ in range(times):
-        confirmed += _killed(_add_readings, path)
-    store = Store(path)
-    stored = Counter(reading.id for reading in store.readings("films@70"))
-    store.close()
+        confirmed += _killed(add_readings, path)
+    return {"kills": times} | compare(path, confirmed)
+
+
+def compare(place: Location, confirmed: list[str]) -> dict[str, int]:
+    """How many readings were confirmed, and of these how many are lost or stored twice."""
+    with closing(Store(place)) as store:
+        stored = Counter(reading.id for reading in store.readings("films@70"))
     return {
-        "kills": times,
         "confirmed": len(confirmed),
         "lost": sum(id_ not in stored for id_ in confirmed),
         "doubled": sum(count > 1 for count in stored.values()),
@@ -158,7 +172,7 @@ def unfinished(folder: Path, times: int) -> dict[str, int]:
     return dict(result)
 
 
-def _killed(work: Callable, path: Path) -> list[str]:
+def _killed(work: Callable, path: Location) -> list[str]:
     """What a process had written to its pipe when it was killed at some moment."""
     ours, theirs = os.pipe()
     process = FORK.Process(target=work, args=(path, theirs))
@@ -168,15 +182,24 @@ def _killed(work: Callable, path: Path) -> list[str]:
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     with os.fdopen(ours) as pipe:
-        lines = pipe.read().split("\n")
-    return lines[:-1]  # the last one is not complete
+        lines = pipe.read().split("\n")[:-1]  # the last one is not complete
+    return [line for line in lines if line != "again"]
 
 
-def _add_readings(path: Path, out: int) -> None:
-    store = Store(path)
+def add_readings(place: Location, out: int) -> None:
+    """Store readings without end; the id of each is written when it is confirmed.
+
+    What is busy is tried again under the same id, as the page does.
+    """
+    store = Store(place)
     while True:
         reading = Reading("films@70#1", "Lee", "focus", (6,))
-        store.add(reading)
+        while True:
+            try:
+                store.add(reading)
+                break
+            except StoreBusy:
+                os.write(out, b"again\n")
         os.write(out, f"{reading.id}\n".encode())
 
 
@@ -221,15 +244,84 @@ def _resident(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
+def database_faults(*, full: bool) -> dict[str, dict]:
+    """The figures of a store in a PostgreSQL database; none where the server is not installed."""
+    if find_binaries() is None:
+        print("PostgreSQL: left out, for initdb and pg_ctl are not installed")
+        return {}
+    server = Server(find_binaries(), fsync=True)
+    try:
+        figures = {
+            "PostgreSQL: kills while storing": kills(server.new_store(), 40 if full else 5),
+            "PostgreSQL: kills while a store is made": unfinished_databases(
+                server, 40 if full else 5
+            ),
+            "PostgreSQL: restarts under load": restarts(server, 20 if full else 3, 4),
+        }
+        store = make_store(server.new_store(), CASES, _noise, HEAT_MAP)
+        with start_server_process(store.path, "films", config=ServerConfig(port=0)) as room:
+            readers, each = (100, 34) if full else (10, 10)
+            figures["PostgreSQL: posts"] = posts(store, room, readers, each)
+        store.close()
+        return figures
+    finally:
+        server.remove()
+
+
+def unfinished_databases(server: Server, times: int) -> dict[str, int]:
+    """As `unfinished`, each in a database of its own."""
+    result = Counter({"kills": times, "there": 0, "unusable": 0})
+    for _ in range(times):
+        place = location(server.new_database())
+        _killed(lambda place, _out: Store(place), place)
+        result["there"] += schema_version(place) is not None
+        try:
+            Store(place).close()
+            Store(place, readonly=True).close()
+        except Exception:
+            result["unusable"] += 1
+        server.drop(str(place))
+    return dict(result)
+
+
+def restarts(server: Server, times: int, writers: int) -> dict[str, int]:
+    """The server ended and started again while processes store readings; then these are killed.
+
+    Every other time it ends as in a crash, without writing what is in its memory to its files.
+    """
+    place = make_store(server.new_store(), CASES, _noise, HEAT_MAP).path
+    pipes, processes = [], []
+    for _ in range(writers):
+        ours, theirs = os.pipe()
+        processes.append(FORK.Process(target=add_readings, args=(place, theirs)))
+        processes[-1].start()
+        os.close(theirs)
+        pipes.append(os.fdopen(ours))
+    with ThreadPoolExecutor(writers) as pool:
+        texts = [pool.submit(pipe.read) for pipe in pipes]
+        for number in range(times):
+            time.sleep(random.uniform(0.5, 2.0))
+            server.stop("immediate" if number % 2 else "fast")
+            server.start()
+        time.sleep(1.0)
+        for process in processes:
+            process.kill()
+            process.join()
+        lines = [line for text in texts for line in text.result().split("\n")[:-1]]
+    confirmed = [line for line in lines if line != "again"]
+    again = {"told to try again": lines.count("again")}
+    return {"restarts": times, "processes": writers} | compare(place, confirmed) | again
+
+
 def main() -> None:
     """Measure and print."""
     args = benchmark_parser(__doc__, "as many as in docs/security.md").parse_args()
     full = args.full
+    postgres = database_faults(full=full)  # before threads start: processes are forked
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in ("room", "kills", "new"):
             (folder / part).mkdir()
-        # before threads start: processes are forked
         result: dict[str, dict] = {
             "kills while storing": kills(folder / "kills", 40 if full else 5),
             "kills while a store is made": unfinished(folder / "new", 40 if full else 5),
@@ -242,6 +334,7 @@ def main() -> None:
             # last: the owner closes the round
             result["routes by visitors"] = rights(store, room)
         store.close()
+    result |= postgres
     for what, figures in result.items():
         print(f"{what}: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()))
     if args.out:

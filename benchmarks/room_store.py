@@ -12,16 +12,17 @@ from imil.store import Store, name_round
 
 
 def make_store(
-    folder: Path, count: int, image: Callable[[int], np.ndarray], heat_map: np.ndarray
+    place: Path | str, count: int, image: Callable[[int], np.ndarray], heat_map: np.ndarray
 ) -> Store:
-    """A store in the folder with an open round of the run `films`, after epoch 70.
+    """A store with an open round of the run `films`, after epoch 70.
 
     Args:
+        place: a folder, or the address of a database.
         count: of cases.
         image: the image of the case of that number, from 1 on.
         heat_map: of every case and class, (h, w) float32.
     """
-    store = Store(folder / "imil.sqlite")
+    store = Store(place / "imil.sqlite" if isinstance(place, Path) else place)
     store.add_run("films", class_names=["normal", "TB"], settings={}, versions={})
     settings = RoundSettings(num_outliers=count)
     cases = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+
+from imil.store import Store
 
 USER, PASSWORD = "imil", "p:w/d@%1"  # each letter has a meaning in a URL
 QUOTED = "p%3Aw%2Fd%40%251"
@@ -54,7 +57,8 @@ class Server:
         password = self.folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", USER, "--no-sync",
+        self._data = ["-D", str(self.folder / "data")]
+        self._run("initdb", *self._data, "-U", USER, "--no-sync",
                   "-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256",
                   f"--pwfile={password}")  # fmt: skip
         password.unlink()
@@ -62,21 +66,29 @@ class Server:
         text += f"port = {self.port}\nunix_socket_directories = '{self.folder}'\n"
         with (self.folder / "data" / "postgresql.conf").open("a") as file:
             file.write(text)
+        self._template = None
+        # ends the server when this process has ended, however that came
+        words = shlex.join(self._words("pg_ctl", *self._data, "-m", "immediate", "stop"))
+        self._guard = subprocess.Popen(
+            ["sh", "-c", f"read _; {words}; rm -rf {shlex.quote(str(self.folder))}"],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd="/", start_new_session=True,
+        )  # fmt: skip
         self.start()
 
     def start(self):
         """Start it, and wait until it answers."""
         log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-t", "300", "-l", log, "start")
+        self._run("pg_ctl", *self._data, "-w", "-t", "300", "-l", log, "start")
 
     def stop(self, mode="fast"):
         """End it; `immediate` is as a crash."""
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+        self._run("pg_ctl", *self._data, "-w", "-m", mode, "stop")
 
     def remove(self):
         """End it and delete its folder."""
-        self.stop("immediate")
-        shutil.rmtree(self.folder)
+        self._guard.stdin.close()
+        self._guard.wait()
 
     def connection(self, database="postgres"):
         """A connection as the owner of everything, in which each statement is a transaction."""
@@ -92,6 +104,16 @@ class Server:
             db.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def new_store(self):
+        """The address of a database with a store that has no run; made once and copied."""
+        if self._template is None:
+            self._template = self.new_database()
+            Store(self._template).close()
+        name = f"test_{uuid4().hex[:12]}"
+        with closing(self.connection()) as db:
+            db.execute(f"CREATE DATABASE {name} TEMPLATE {self._template.rpartition('/')[2]}")
+        return self.url(name)
+
     def drop(self, url):
         """Delete a database, also where somebody is connected to it."""
         with closing(self.connection()) as db:
@@ -101,11 +123,16 @@ class Server:
         """The address of a database."""
         return f"postgresql+psycopg://{USER}:{password}@127.0.0.1:{self.port}/{database}"
 
-    def _run(self, name, *words):
+    def _words(self, name, *words):
+        """The command line, for the user that may run the server."""
         command = [str(self.binaries / name), *words]
         if self.user:
             command = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}",
                        "--init-groups", *command]  # fmt: skip
+        return command
+
+    def _run(self, name, *words):
+        command = self._words(name, *words)
         # not a pipe: the server that pg_ctl leaves behind would hold it open
         with (self.folder / f"{name}.out").open("w+") as out:
             code = subprocess.run(command, stdout=out, stderr=out, cwd="/").returncode

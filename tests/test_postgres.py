@@ -37,6 +37,15 @@ def server():
 
 @pytest.fixture
 def url(server):
+    """The address of a store without a run."""
+    made = server.new_store()
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+def empty(server):
+    """The address of an empty database."""
     made = server.new_database()
     yield made
     server.drop(made)
@@ -77,12 +86,12 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(store):
     assert schema_version(store.path) == schema.HEAD
 
 
-def test_a_store_that_several_processes_make_at_once_is_made_once(url):
-    processes = [fork(_make, url, f"run {number}") for number in range(4)]
+def test_a_store_that_several_processes_make_at_once_is_made_once(empty):
+    processes = [fork(_make, empty, f"run {number}") for number in range(4)]
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
-    with closing(Store(url, readonly=True)) as store:
+    with closing(Store(empty, readonly=True)) as store:
         assert sorted(row["name"] for row in store.runs()) == [f"run {n}" for n in range(4)]
 
 
@@ -111,15 +120,15 @@ def test_a_wrong_address_is_one_sentence_without_a_password(url, change, message
     assert "\n" not in shown
 
 
-def test_a_database_that_holds_other_things_is_refused_and_not_touched(server, url):
-    with closing(server.connection(url.rpartition("/")[2])) as db:
+def test_a_database_that_holds_other_things_is_refused_and_not_touched(server, empty):
+    with closing(server.connection(empty.rpartition("/")[2])) as db:
         db.execute("CREATE TABLE recipes (name text)")
         with pytest.raises(StoreError, match="holds something else \\(table 'recipes'\\)"):
-            Store(url)
+            Store(empty)
         tables = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         assert tables.fetchall() == [("recipes",)]
         db.execute("CREATE SCHEMA own")
-    with closing(Store(f"{url}?options=-csearch_path%3Down")) as store:
+    with closing(Store(f"{empty}?options=-csearch_path%3Down")) as store:
         assert store.runs() == []
 
 
@@ -140,10 +149,10 @@ def test_a_store_of_another_version_or_with_less_is_refused(server, store, url, 
         Store(url)
 
 
-def test_a_database_without_a_store_cannot_be_read(url):
+def test_a_database_without_a_store_cannot_be_read(empty):
     with pytest.raises(StoreError, match="there is no store in"):
-        Store(url, readonly=True)
-    assert schema_version(DatabaseUrl.parse(url)) is None
+        Store(empty, readonly=True)
+    assert schema_version(DatabaseUrl.parse(empty)) is None
 
 
 def test_without_psycopg_one_sentence_says_what_to_install(monkeypatch):
@@ -183,9 +192,12 @@ def test_a_round_that_two_processes_open_at_once_is_opened_once(store, url):
 
 def test_finish_and_a_first_reading_at_the_same_moment_have_one_order(store, url):
     """Either the reading came first, and is waited for, or it is refused."""
+    invite(store, "films", "Wu", by="owner")
     with closing(Store(url)) as other:
         for epoch in range(1, 21):
-            round_id = add_round(store, epoch=epoch).id
+            cases = [make_case(number, run="films", epoch=epoch) for number in (1, 2, 3)]
+            held = store.open_round("films", epoch, RoundSettings(wait_for=1), cases)
+            round_id = held.id
             for case in (1, 2, 3):
                 store.add(Reading(f"{round_id}#{case}", "Lee", "focus", (1,)))
             late = Reading(f"{round_id}#1", "Wu", "focus", (2,))

@@ -18,7 +18,7 @@ from imil.run_folder import STORE_NAME, store_path
 from imil.run_store import run_store
 from imil.square_text import squares_text
 from imil.store import Store
-from imil.store_address import DatabaseUrl
+from imil.store_address import DatabaseUrl, Location
 
 SQLITE_HEADER = b"SQLite format 3\0"
 TABLES = (".csv", ".json")
@@ -227,7 +227,7 @@ def _store_rows(store: Store, rounds: Sequence[Round]) -> list[Row]:
     return rows
 
 
-def _row(key: str, epoch: int, reading: Reading, path: Path) -> Row:
+def _row(key: str, epoch: int, reading: Reading, path: Location) -> Row:
     before = reading.squares_before
     return Row(
         key=key,

@@ -111,7 +111,7 @@ def invite(
         SettingsError: invalid name or days.
         StoreError: there is no such run.
     """
-    secret, name, number = secrets.token_urlsafe(32), _checked(name, kind), secrets.token_hex(4)
+    secret, name, number = secrets.token_urlsafe(32), check_name(name, kind), secrets.token_hex(4)
     hashed = digest(secret)
     mark = tag(number, run, kind, name, hashed, digits=ID_TAG)
     invitation = Invitation(number + mark, run, kind, name, now(), _end(days), None, None)
@@ -301,7 +301,8 @@ def _invitation(row: RowMapping) -> Invitation:
     return Invitation(**{name: value for name, value in row.items() if name != "secret_hash"})
 
 
-def _checked(name: str, kind: Kind) -> str:
+def check_name(name: str, kind: Kind) -> str:
+    """The name as it is stored, without superfluous spaces. Raises: SettingsError: invalid."""
     tidy = " ".join(name.split())
     if not 1 <= len(tidy) <= MAX_NAME or not tidy.isprintable():
         raise SettingsError(f"a reader's name has 1 to {MAX_NAME} printable characters: give one")

@@ -68,18 +68,12 @@ def connect(url: DatabaseUrl, *, readonly: bool = False, patience: float) -> Eng
         password; other tables are there, or a store of a newer imil.
     """
     engine = _engine(url, readonly=readonly, patience=patience)
-    with database_errors(url), _first_connection(engine, url) as db:
-        version = _checked_version(db, url)
-        if version is None and readonly:
-            raise StoreError(f"there is no store in {url}: start a run there with --store")
-        if version != HEAD and readonly:
-            raise StoreError(
-                f"the store {url} has schema {version}, this imil needs {HEAD}: open it once with "
-                "write access to bring it up to date"
-            )
-        if version != HEAD:
-            db.commit()
-            _make(db, url)
+    try:
+        with database_errors(url), _first_connection(engine, url) as db:
+            _prepare(db, url, readonly=readonly)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -91,6 +85,23 @@ def schema_version(url: DatabaseUrl) -> str | None:
     engine = _engine(url, readonly=True, patience=0, poolclass=NullPool)
     with database_errors(url), _first_connection(engine, url) as db:
         return _checked_version(db, url)
+
+
+def _prepare(db: Connection, url: DatabaseUrl, *, readonly: bool) -> None:
+    """Bring the schema to `HEAD`, or check that it can be read as it is."""
+    version = _checked_version(db, url)
+    if version == HEAD:
+        return
+    if not readonly:
+        db.commit()
+        _make(db, url)
+    elif version is None:
+        raise StoreError(f"there is no store in {url}: start a run there with --store")
+    else:
+        raise StoreError(
+            f"the store {url} has schema {version}, this imil needs {HEAD}: open it once with "
+            "write access to bring it up to date"
+        )
 
 
 def _make(db: Connection, url: DatabaseUrl) -> None:
@@ -201,16 +212,18 @@ def _first_connection(engine: Engine, url: DatabaseUrl) -> Iterator[Connection]:
 def _connected(engine: Engine, url: DatabaseUrl, patience: float) -> Iterator[Connection]:
     """A connection, as soon as the server answers: it may be restarted meanwhile."""
     end = time.monotonic() + patience
+    with _connect(engine, url, end) as connection:
+        yield connection
+
+
+def _connect(engine: Engine, url: DatabaseUrl, end: float) -> Connection:
     while True:
         try:
-            connection = engine.connect()
-            break
+            return engine.connect()
         except OperationalError as error:
             if time.monotonic() > end:
                 raise _refusal(url, error) from error
         time.sleep(RETRY_INTERVAL)
-    with connection:
-        yield connection
 
 
 def _refusal(url: DatabaseUrl, error: OperationalError) -> StoreError:

@@ -40,7 +40,7 @@ def retry_interrupted(transaction: Callable[P, T]) -> Callable[P, T]:
 def insert(db: Connection, table: Table) -> Any:
     """An INSERT that may be followed by ON CONFLICT."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)  # type: ignore[attr-defined]
+    return dialect.insert(table)
 
 
 def lock_round(db: Connection, round_id: str) -> State | None:
