@@ -28,8 +28,8 @@ _MOST_LONG = 50_000  # samples that have room for these at a time
 class Corrections:
     """The correction of each of n samples; at first, none.
 
-    Takes 21 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So grids
-    have up to 64×64 squares, of which 50,000 samples at most may have more than 112.
+    Takes 21 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So
+    grids have up to 64×64 squares, of which 50,000 samples at most may have more than 112.
     """
 
     def __init__(self, n: int) -> None:
