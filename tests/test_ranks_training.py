@@ -130,6 +130,9 @@ def killed_in_the_round(films, folder, cache):
     from imil.training.ranks.leader import RankLost
     from imil.training.ranks.placement import Placement
 
+    os.environ["OMP_NUM_THREADS"] = "1"  # another number changes the last bits of a sum
+    torch.set_num_threads(1)
+
     @contextmanager
     def room(run, _store, _console):
         def read(_cases):
@@ -158,7 +161,7 @@ def test_a_rank_killed_in_a_round_ends_the_run_in_a_sentence_and_resume_goes_on(
     assert not (folder / "metrics.json").exists()
 
     words = ["resume", folder, "--reader", "simulated", "--devices", "2"]
-    resumed = command([*words, "--cache", tmp_path / "cache"], tmp_path)
+    resumed = command([*words, "--cache", tmp_path / "cache"], tmp_path, OMP_NUM_THREADS="1")
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert "test_resnet on 2 devices" in resumed.stdout
     assert not (folder / "stopped.txt").exists()
@@ -181,6 +184,7 @@ def predicted_by_one_process(films, folder):
     from imil.settings import load_config
     from imil.training.run_classifier import build_classifier
 
+    torch.set_num_threads(1)
     settings = resolve(load_config(RunFolder(folder).config))
     data = prepare(settings, RunFolder(folder), cache=folder / "own", progress=lambda *_: None)
     module = build_classifier(settings, classes=2, resumed=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, and_, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
