@@ -31,6 +31,7 @@ LAYERS = {
     **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
     **dict.fromkeys(["data", "reading_export", "round_agreement", "suspects"], 2.5),
+    "exports": 2.7,  # of readings, for other tools
     "rounds": 3,
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),

@@ -18,7 +18,8 @@ from imil.data.table import Table
 from imil.errors import DataError
 from imil.output_text import LogFormatter, html_text, log_line
 from imil.readers.console import _show_text
-from imil.readers.reading_table import Row, load_rows, write_rows
+from imil.readers.reading_row import Row
+from imil.readers.reading_table import load_rows, write_rows
 from imil.store import Store
 from imil.study.reader_sessions import session
 from imil.study.report.latex import latex

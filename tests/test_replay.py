@@ -12,7 +12,8 @@ from reader_contract import check_reader, make_case
 from imil.cases import VERDICTS, Reading, RoundSettings
 from imil.errors import DataError, ImilError
 from imil.grid import Grid
-from imil.readers.reading_table import Row, load_rows, write_rows
+from imil.readers.reading_row import Row
+from imil.readers.reading_table import load_rows, write_rows
 from imil.readers.replay import NOBODY, replay, write_readings
 from imil.store import Store
 

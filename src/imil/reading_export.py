@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -115,6 +115,30 @@ def as_csv(rows: Iterable[DataclassInstance], columns: Sequence[str] = COLUMNS) 
 def as_json(rows: Iterable[DataclassInstance]) -> str:
     """The rows as a JSON list of objects."""
     return json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
+
+
+def as_parquet(rows: Sequence[ExportRow]) -> bytes:
+    """The rows as a Parquet table; a first look that was not taken is null."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+    columns["first_look_seconds"] = [
+        None if cell == "" else cell for cell in columns["first_look_seconds"]
+    ]
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns, _parquet_schema()), file)
+    return file.getvalue()
+
+
+def _parquet_schema() -> Any:
+    import pyarrow
+
+    types = {"int": pyarrow.int64(), "str": pyarrow.string(), "float": pyarrow.float64()}
+    # annotations are text here, `float | str` a number or nothing
+    return pyarrow.schema(
+        [(field.name, types[str(field.type).partition(" ")[0]]) for field in fields(ExportRow)]
+    )
 
 
 def _rows(store: Store, round_: Round) -> list[ExportRow]:

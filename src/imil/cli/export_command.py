@@ -1,14 +1,27 @@
-"""`imil export`: every reading of a run as a table."""
+"""`imil export`: the readings of a run, or its corrected images, for other tools."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
+from imil.cli.options import Cache
+
+Format = Literal[
+    "csv",
+    "json",
+    "parquet",
+    "coco",
+    "label-studio",
+    "fiftyone",
+    "masks-png",
+    "masks-nifti",
+    "images",
+]
 
 
 def export(
@@ -18,11 +31,10 @@ def export(
             help="The run's folder, its store, or the address of a database.", show_default=False
         ),
     ],
-    as_: Annotated[
-        Literal["csv", "json"], typer.Option("--as", help="Format of the table: csv or json.")
-    ] = "csv",
+    as_: Annotated[Format, typer.Option("--as", help="What to write, see above.")] = "csv",
     out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="the standard output")
+        Path | None,
+        typer.Option(help="File or folder to write.", show_default="the standard output, for text"),
     ] = None,
     run: Annotated[
         str | None, typer.Option(help="Which run of the store; the newest if not given.")
@@ -30,54 +42,55 @@ def export(
     suspected: Annotated[
         bool,
         typer.Option(
-            "--suspects", help="Write the images whose label looks wrong to a reader, instead."
+            "--suspects",
+            help="csv, json: the images whose label looks wrong to a reader, instead.",
         ),
     ] = False,
+    image_prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="label-studio: put before each image's name to give its address.",
+            show_default="/data/local-files/?d=",
+        ),
+    ] = None,
+    full_size: Annotated[
+        bool,
+        typer.Option("--full-size", help="images: at their own size and depth, not as trained on."),
+    ] = False,
+    cache: Cache = None,
 ) -> None:
-    """Write every reading of a run: case, reader, answer, reason, times, first look.
+    """Write every reading of a run for other tools.
 
-    A changed answer has a row of its own; the column `final` marks the one that counts. The table
-    can be given to `imil train --reader replay:FILE`.
+    csv, json and parquet are tables of all readings. A changed answer has a row of its own; the
+    column `final` marks the one that counts. The other formats have each reader's newest answer:
+    coco, label-studio and fiftyone as boxes on the images, masks-png and masks-nifti as masks of
+    the images' size. images is the training set as training uses it: corrected images are black
+    outside their squares.
+
+    All but fiftyone and images can be given to `imil train --reader replay:FILE`.
 
     [bold]Examples[/bold]
 
-        imil export runs/films-resnet18 --as csv --out readings.csv
+        imil export runs/films-resnet18 --as coco --out readings.json
 
         imil export runs/films-resnet18 --suspects --out suspects.csv
     """
     with errors_as_exit_codes():
-        from imil.atomic_files import atomic_write
-        from imil.output_text import log_line, terminal_text
-        from imil.reading_export import (
-            COLUMNS,
-            as_csv,
-            as_json,
-            export_rows,
-            record_export,
-            unanswered_looks,
-        )
-        from imil.run_store import run_store
-        from imil.store import Store
-        from imil.store.find_run import find_run
-        from imil.suspects import SUSPECT_COLUMNS, suspects
+        from imil.cli.export_formats import Request, write_export
 
-        found = run_store(source)
-        store = Store(found.place, readonly=True)
-        name = find_run(store, run or found.run)
-        rows: list[Any] = suspects(store, name) if suspected else export_rows(store, name)
-        columns, what = (
-            (SUSPECT_COLUMNS, "suspected label errors") if suspected else (COLUMNS, "readings")
+        print(
+            write_export(
+                Request(
+                    source,
+                    as_,
+                    out,
+                    run,
+                    image_prefix,
+                    suspected=suspected,
+                    full_size=full_size,
+                    cache=cache,
+                )
+            ),
+            file=sys.stderr,
+            end="",
         )
-        unanswered = 0 if suspected else unanswered_looks(store, name)
-        record_export(store, name, "owner", f"{what}, as {as_}")
-        store.close()
-        text = as_csv(rows, columns) if as_ == "csv" else as_json(rows)
-        if out is None:
-            sys.stdout.write(terminal_text(text) if sys.stdout.isatty() else text)
-        else:
-            with atomic_write(out) as half:
-                half.write_bytes(text.encode())
-            line = f"{len(rows)} {what} of {name} are in {out}."
-            print(log_line(line), file=sys.stderr)
-        if unanswered:
-            print(f"First looks without an answer, not in the table: {unanswered}", file=sys.stderr)

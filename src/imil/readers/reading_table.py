@@ -1,4 +1,4 @@
-"""Readings as a CSV or JSON table, one row per reading.
+"""Readings as a CSV, JSON or Parquet table, one row per reading.
 
 | column | |
 |---|---|
@@ -19,19 +19,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from imil.cases import VERDICTS, Case, Reading, Verdict
 from imil.data.cell_text import clean
 from imil.data.column_names import find_column, find_near_miss
-from imil.data.table_columns import find_delimiter
-from imil.errors import DataError, SettingsError, SquareError
-from imil.grid import MAX_SIDE, Grid
+from imil.data.table_columns import find_delimiter, read_columns
+from imil.errors import DataError
 from imil.output_text import csv_cell, csv_value
-from imil.square_text import squares_text
+from imil.readers.reading_row import NONE, Row, make_row
 
 COLUMNS = (
     "key",
@@ -58,67 +54,35 @@ SYNONYMS = {
     "rater": "reader",
     "annotator": "reader",
 }
-NONE = "none"
-UNNAMED = "replay"  # the reader of rows without one
-# rows are checked against it before the grid of the case is known
-LARGEST_GRID = Grid(MAX_SIDE, MAX_SIDE)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One reading of the table; squares are text until the grid of the case is known."""
-
-    key: str
-    epoch: int | None
-    verdict: Verdict
-    squares: str
-    squares_before: str | None
-    reason: str
-    seconds: float
-    reader: str
-    misleading: str = ""
-    place: str = ""  # such as `a.csv, row 3`
-
-    def reading(self, case: Case) -> Reading:
-        """A new reading of the case.
-
-        Raises: DataError: the row's squares are invalid on the case's grid.
-        """
-        return self.on(case.grid, case.id)
-
-    def on(self, grid: Grid, case: str = "") -> Reading:
-        """A new reading on that grid of the case of that id.
-
-        Raises: DataError: a square lies outside the grid, or is in two states.
-        """
-        before = self.squares_before
-        try:
-            return Reading(
-                case,
-                self.reader,
-                self.verdict,
-                grid.read(self.squares) if self.verdict == "focus" else (),
-                self.reason,
-                self.seconds,
-                None if before is None else grid.read(before),
-                grid.read(self.misleading),
-            ).checked(grid)
-        except (SquareError, SettingsError) as error:
-            raise DataError(f"{self.place}: {error}") from error
 
 
 def load_rows(path: Path) -> list[Row]:
-    """The rows of a CSV or JSON file, in order.
+    """The rows of a CSV, JSON or Parquet file, in order.
 
     Raises: DataError: it cannot be read, or a row is invalid.
     """
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        entries = _parquet(path)
+    else:
+        entries = _json(path, load_json(path)) if kind == ".json" else _csv(path, _text(path))
+    return [make_row(entry, place) for place, entry in entries]
+
+
+def load_json(path: Path) -> object:
+    """The document in a JSON file of readings. Raises: DataError: it cannot be read."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # keeps the line breaks in a reason
+        return json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the readings {path} are not valid JSON: {error}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # keeps the line breaks in a reason
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise DataError(f"the readings {path} cannot be read: {cause}") from error
-    entries = _json(path, text) if path.suffix.lower() == ".json" else _csv(path, text)
-    return [_row(entry, place) for place, entry in entries]
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -195,85 +159,15 @@ def _column_names(path: Path, header: Sequence[str]) -> list[str]:
     return [known.get(name, name) for name in names]
 
 
-def _json(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the readings {path} are not valid JSON: {error}") from error
+def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+    names, columns = read_columns(path, read_columns(path, ())[0])
+    known = _column_names(path, names)
+    for number, cells in enumerate(zip(*columns.values(), strict=True), start=1):
+        yield f"{path}, row {number}", dict(zip(known, cells, strict=True))
+
+
+def _json(path: Path, entries: object) -> Iterator[tuple[str, Mapping[str, object]]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"the readings {path} are not a JSON list of objects with key and squares")
     for number, entry in enumerate(entries, start=1):
         yield f"{path}, entry {number}", entry
-
-
-def _row(entry: Mapping[str, object], place: str) -> Row:
-    key = entry.get("key")
-    if not isinstance(key, str) or not key:
-        raise DataError(f"{place}: key is {key!r}: give the key of a sample")
-    verdict = _verdict(entry.get("verdict"), place)
-    squares = _squares(entry.get("squares"), place)
-    misleading = _squares(entry.get("misleading"), place, "misleading")
-    if verdict == "focus" and not squares and not misleading:
-        raise DataError(f"{place}: no squares for '{key}': give some, or the verdict skip")
-    before = entry.get("squares_before")
-    return Row(
-        key=key,
-        epoch=_epoch(entry.get("epoch"), place),
-        verdict=verdict,
-        squares=squares,
-        squares_before=None if before in (None, "") else _squares(before, place),
-        reason=str(entry.get("reason") or ""),
-        seconds=_seconds(entry.get("seconds"), place),
-        reader=str(entry.get("reader") or UNNAMED),
-        misleading=misleading,
-        place=place,
-    )
-
-
-def _verdict(value: object, place: str) -> Verdict:
-    if value in (None, ""):
-        return "focus"
-    for verdict in VERDICTS:
-        if value == verdict:
-            return verdict
-    raise DataError(f"{place}: invalid verdict '{value}': give one of {', '.join(VERDICTS)}")
-
-
-def _squares(value: object, place: str, name: str = "squares") -> str:
-    """The squares as text; empty if there are none."""
-    if isinstance(value, list):
-        value = squares_text(value)
-    text = "" if value in (None, NONE) else str(value).strip()
-    try:
-        return text if LARGEST_GRID.read(text) else ""
-    except SquareError as error:
-        raise DataError(
-            f"{place}: {name} is '{text}': give numbers such as 2 3 6 7, ranges such as 5-8, or all"
-        ) from error
-
-
-def _epoch(value: object, place: str) -> int | None:
-    if value in (None, ""):
-        return None
-    number = _number(value)
-    if number is None or number < 0 or number != int(number):
-        raise DataError(f"{place}: epoch is '{value}': give a whole number, or nothing")
-    return int(number)
-
-
-def _seconds(value: object, place: str) -> float:
-    number = 0.0 if value in (None, "") else _number(value)
-    if number is None or number < 0:
-        raise DataError(f"{place}: seconds is '{value}': give a number, or nothing")
-    return number
-
-
-def _number(value: object) -> float | None:
-    """The value as a finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):  # the second: of an integer without end
-        return None
-    return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""The replay reader: earlier readings, from a table or from another run's store."""
+"""The replay reader: earlier readings, from a file or from another run's store."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from imil.data.cell_text import clean
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.reader_names import EVERYBODY, NOBODY
-from imil.readers.reading_table import UNNAMED, Row, load_rows, write_rows
-from imil.run_folder import STORE_NAME, store_path
+from imil.readers.marks import SHARE
+from imil.readers.reading_files import FORMATS, load_readings, match_names
+from imil.readers.reading_row import UNNAMED, Row
+from imil.readers.reading_table import write_rows
+from imil.run_folder import RunFolder, store_path
 from imil.run_store import run_store
 from imil.square_text import squares_text
 from imil.store import Store
@@ -25,7 +28,13 @@ TABLES = (".csv", ".json")
 
 
 def replay(
-    path: Path | str, *, run: str | None = None, reader: str | None = None, strict: bool = True
+    path: Path | str,
+    *,
+    run: str | None = None,
+    reader: str | None = None,
+    strict: bool = True,
+    share: float = SHARE,
+    keys: Collection[str] = (),
 ) -> Replay:
     """A reader that gives the readings of a file.
 
@@ -34,13 +43,18 @@ def replay(
     A case without a reading is skipped by the reader `NOBODY`, with a reason that says so.
 
     Args:
-        path: CSV or JSON (see `imil.readers.reading_table`), a store, or the folder of a run.
+        path: a table (see `imil.readers.reading_table`), COCO or Label Studio JSON, a folder of
+            masks, a store, or the folder of a run.
         run: which run of a store; None: the only one.
         reader: whose readings to use, where the file has several readers; None or `all`: all. The
             name as in the file, or with - for characters that names in a study cannot have: Dr-Lee
             for Dr. Lee.
         strict: whether to raise a DataError at the start of a round if the file has none of its
             cases; otherwise all are skipped.
+        share: of a square that marks must cover to select it, in files that have parts of the
+            image instead of squares: more than 0, at most 1.
+        keys: of all samples: marks of an image that is named otherwise belong to the only sample
+            with the same file name, whatever its folder and ending.
     Raises:
         DataError: the file does not exist, a row is invalid, or there are several readers and it
             is unclear which one is meant.
@@ -51,17 +65,15 @@ def replay(
             f"the readings of the run in {path} are in {database}: write them to a file first, "
             f"with `imil export {path} --out readings.csv`, and give that"
         )
-    path = store_path(Path(path))
-    if not path.is_file():
-        raise DataError(f"there are no readings at {path}: name a CSV, a JSON or a run's folder")
-    if _is_store(path):
+    given = Path(path)
+    path = store_path(given)
+    if path.is_file() and _is_store(path):
         rows = _load_stored_rows(path, run)
-    elif path.suffix.lower() in TABLES:
-        rows = load_rows(path)
+    elif path.is_file() or (given.is_dir() and not RunFolder(given).config.exists()):
+        path = path if path.is_file() else given
+        rows = match_names(load_readings(path, share), keys)
     else:
-        raise DataError(
-            f"{path} is not a file of readings: give a .csv, a .json or a run's {STORE_NAME}"
-        )
+        raise DataError(f"there are no readings at {path}: give {FORMATS}, or a run's folder")
     rows = [row for row in rows if row.reader != NOBODY]
     every = reader is None or reader == EVERYBODY
     return Replay(path, rows if every else _rows_of(str(reader), rows, path), strict=strict)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from imil.errors import SettingsError
+from imil.readers.marks import SHARE
 
 Kind = Literal["console", "web", "simulated", "random", "inverted", "none", "replay", "control"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -17,11 +20,14 @@ NUMBERS = (
     "threshold",
     "misleading",
 )  # options of a simulated reader that take a number
+SHARE_OPTION = re.compile(r",share=([^,/]*)$")  # after the file of a replay
 
 
 @dataclass(frozen=True)
 class ReaderSpec:
     """A reader as a person names it: `web`, `replay:FILE`, `simulated:miss=0.2,one-region`.
+
+    After the file of a replay, `,share=0.3` may follow.
 
     Args:
         kind: `console` or `web` for a person, a kind in `SIMULATED`, `replay`, `none`, or
@@ -56,6 +62,11 @@ class ReaderSpec:
                 "replay:FILE"
             )
         spec = cls(kind, detail)
+        if kind == "replay" and not 0 < spec.share <= 1:
+            raise SettingsError(
+                f"--reader is {text!r}: share is the part of a square that marks must cover, give "
+                "more than 0 and at most 1, such as share=0.5"
+            )
         if "misleading" in spec.options and kind != "simulated":
             raise SettingsError(
                 f"--reader is {text!r}: its control of selected squares marks none as misleading; "
@@ -73,8 +84,17 @@ class ReaderSpec:
 
     @property
     def file(self) -> Path | None:
-        """The file of a replay; None for other kinds."""
-        return Path(self.detail) if self.kind == "replay" else None
+        """The file or folder of a replay; None for other kinds."""
+        return Path(SHARE_OPTION.sub("", self.detail)) if self.kind == "replay" else None
+
+    @property
+    def share(self) -> float:
+        """The share of a square that marks must cover in a replay's file; NaN: not a number."""
+        found = SHARE_OPTION.search(self.detail)
+        try:
+            return SHARE if found is None else float(found[1])
+        except ValueError:
+            return math.nan
 
     @property
     def options(self) -> dict[str, Any]:
@@ -85,7 +105,9 @@ class ReaderSpec:
         """The same reader, a relative file taken from the folder `base`."""
         if self.file is None:
             return self
-        return replace(self, detail=str((base / self.file).absolute()))
+        option = SHARE_OPTION.search(self.detail)
+        path = str((base / self.file).absolute())
+        return replace(self, detail=path + (option[0] if option else ""))
 
 
 def simulated_options(text: str) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def make_reader(
         DataError, StoreError: the file to replay cannot be used.
     """
     if spec.file is not None:
-        return replay(spec.file, reader=reader_name, strict=strict)
+        keys = (*data.table.keys, *(key for key, _ in data.bad))
+        return replay(spec.file, reader=reader_name, strict=strict, share=spec.share, keys=keys)
     if spec.kind == "console":
         return Console(reader_name, folder)
     if not spec.is_simulated:

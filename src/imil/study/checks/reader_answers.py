@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imil.errors import ImilError, SettingsError
 from imil.grid import Grid
-from imil.readers.reading_table import Row
+from imil.readers.reading_row import Row
 from imil.readers.replay import Replay
 from imil.study.arms import Arm
 from imil.study.checks.leakage import Splits
@@ -61,7 +61,8 @@ def hash_replays(plan: Plan, data: Prepared) -> dict[str, str]:
 
 def _answer(row: Row) -> tuple[object, ...]:
     """What of a reading changes a training; misleading squares only where there are any."""
-    return (row.key, row.epoch, row.verdict, row.squares, *filter(None, [row.misleading]))
+    marked = [row.misleading, "" if row.marks is None else repr(row.marks)]
+    return (row.key, row.epoch, row.verdict, row.squares, *filter(None, marked))
 
 
 def _make(reader: Reader, data: Prepared) -> object:

@@ -1,0 +1,1 @@
+"""Readings of a run in the formats of other tools: marks on images, as boxes, polygons or masks."""
