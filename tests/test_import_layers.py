@@ -18,7 +18,7 @@ LAYERS = {
     ),
     # layer 0 as well, but these may raise
     **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
-    **dict.fromkeys(["reader_names", "store_address", "durations"], 0.5),
+    **dict.fromkeys(["reader_names", "store_address", "durations", "library_versions"], 0.5),
     "run_store": 0.7,
     **dict.fromkeys(
         ["run_folder", "square_text", "reader_panel", "staple", "agreement_coefficients"], 0.6
@@ -33,24 +33,27 @@ LAYERS = {
     **dict.fromkeys(["data", "reading_export", "round_agreement", "suspects"], 2.5),
     "exports": 2.7,  # of readings, for other tools
     "rounds": 3,
+    "round_schedule": 3.1,
     "treatments": 3.5,  # PyTorch, and nothing of a model
     **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
     # settings know readers
-    **dict.fromkeys(
-        ["lightning", "html_templates", "metrics", "settings", "terminal_console"], 4.5
-    ),
+    **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
+    **dict.fromkeys(["html_templates", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
     "training": 5,
+    "installation": 5.2,  # asks training which device it would take
     "study": 5.5,  # many trainings, compared
     "cli": 6,
     "__main__": 7,  # python -m imil
 }
-# Lightning's layer is above these, but it may not import them
-FORBIDDEN = {("lightning", "readers"), ("lightning", "keras"), ("lightning", "web")}
-BELOW_THE_FRAMEWORKS = [name for name, layer in LAYERS.items() if layer <= 3]
+# the callbacks of frameworks on PyTorch are above these, but may not import them
+ON_PYTORCH = ("lightning", "huggingface", "skorch", "ignite")
+FORBIDDEN = {(one, other) for one in ON_PYTORCH for other in ("readers", "keras", "web")}
+BELOW_THE_FRAMEWORKS = [name for name, layer in LAYERS.items() if layer <= 3.1]
 
 HEAVY = {
     *("torch", "torchvision", "lightning", "pytorch_lightning", "keras", "tensorflow", "jax"),
+    *("transformers", "accelerate", "skorch", "sklearn", "ignite", "monai"),
     *("matplotlib", "pandas", "pyarrow", "fastapi", "starlette", "uvicorn", "typer"),
 }
 

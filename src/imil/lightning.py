@@ -16,7 +16,7 @@ import_torchvision()  # Lightning imports it too, and would stop where it does n
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
 
 from imil import pytorch  # noqa: E402
-from imil.errors import SettingsError  # noqa: E402
+from imil.pytorch.training_start import start_training  # noqa: E402
 
 
 class IMIL(Callback):
@@ -35,22 +35,16 @@ class IMIL(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put back what earlier rounds corrected, and hold a round that is due.
 
-        Raises: as `imil.pytorch.IMIL.begin`; SettingsError: training runs on several devices.
+        Raises: as `imil.pytorch.training_start.start_training`.
         """
-        if trainer.world_size > 1:
-            raise SettingsError(
-                f"training runs on {trainer.world_size} devices: IMIL needs one (devices=1)"
-            )
         last = trainer.max_epochs or 0  # below 1: without an end
-        for epoch in self.imil.imil_epoch:
-            if 0 < last < epoch:
-                self.imil.say(
-                    f"No round will be held after epoch {epoch}: training ends at {last}."
-                )
-        if trainer.current_epoch > 0:
-            self.imil.restore(trainer.current_epoch)
-        else:
-            self.imil.begin()
+        start_training(
+            self.imil,
+            data=trainer.train_dataloader,
+            epoch=trainer.current_epoch,
+            last=last if last > 0 else None,
+            processes=trainer.world_size,
+        )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hold the round that is due after this epoch."""

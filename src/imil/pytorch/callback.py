@@ -9,10 +9,8 @@ for epoch in range(100):
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from imil.asked_cases import open_cases
 from imil.cases import Correction, Reader, Round, RoundSettings
 from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
+from imil.library_versions import versions
 from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.fusion_check import check_fusion
 from imil.pytorch.model import TorchModel
 from imil.pytorch.outputs import OutputsOrAuto
+from imil.pytorch.training_start import check_one_process
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.reader_panel import PANEL, ReaderPanel
 from imil.round_options import (
@@ -42,11 +41,9 @@ from imil.round_options import (
     check_budget,
     check_epochs,
 )
+from imil.round_schedule import check_no_rounds, why_open
 from imil.rounds import Say, check_choice, restore, run_round
 from imil.store import Store
-from imil.store.round_waiting import waiting
-
-RECORDED = ("imil", "numpy", "pillow", "sqlalchemy", "torch", "torchvision", "timm", "lightning")
 
 
 class IMIL:
@@ -151,19 +148,16 @@ class IMIL:
         """Check before training what a round needs.
 
         Raises:
-            SettingsError: the run has rounds already and was not resumed; the named layer gives no
-                map of the image, or no layer of the model does; the model returns probabilities
-                and `outputs` is not given.
+            SettingsError: the run has rounds already and was not resumed; training runs in several
+                processes; the named layer gives no map of the image, or no layer of the model
+                does; the model returns probabilities and `outputs` is not given.
             ShapeError: the model's output is not (B, K), or a label is not one of its classes.
             DataError: the first image cannot be shown, or the first two have views of two sizes.
         """
-        if self._before and not self._resumed:
-            raise SettingsError(
-                f"run '{self.run}' in {self.store.path} already has a round after epoch "
-                f"{self._before[0]}: to continue it, resume from your checkpoint (restore, or "
-                "ckpt_path in Lightning); to train anew, give another run or store"
-            )
+        if not self._resumed:
+            check_no_rounds(self.store, self.run, self._before)
         if not self._checked:
+            check_one_process()
             self.model.check(self.samples)
             self.samples.treatment.check(self.model, self.samples, self.settings.grid)
             if len(self.samples):
@@ -224,23 +218,9 @@ class IMIL:
             say=self.say,
         )
         if round_.state == "open":
-            raise RoundPaused(self._why_open(round_))
+            raise RoundPaused(why_open(self.ask, self.store, round_))
         self._update.after_round(round_)
         return round_
-
-    def _why_open(self, round_: Round) -> str:
-        cases, readings = self.store.cases(round_.id), self.store.readings(round_.id)
-        left = len(open_cases(self.ask, cases, readings))
-        if left:
-            return (
-                f"the round after epoch {round_.epoch} is paused with {left} of {round_.cases} "
-                "cases unread; every reading so far is stored"
-            )
-        still = waiting(self.store, round_.id, at_page=False)
-        return (
-            f"the round after epoch {round_.epoch} waits for {still}: each must answer all "
-            f"{round_.cases} cases under a name of their own; every reading so far is stored"
-        )
 
     def finish(self, epoch: int) -> None:
         """Let the treatment change the trained model after the last of so many epochs.
@@ -339,14 +319,3 @@ def _check_budget(budget: int | None, epochs: Sequence[int], num_outliers: int) 
     if num_outliers != NUM_OUTLIERS:
         raise SettingsError("budget and num_outliers contradict each other: give one of them")
     check_budget(budget, len(epochs))
-
-
-def versions() -> dict[str, Any]:
-    """Versions of Python and of the libraries that a run's numbers depend on."""
-    result = {"python": platform.python_version()}
-    for name in RECORDED:
-        try:
-            result[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return result

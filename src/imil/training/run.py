@@ -16,8 +16,8 @@ from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, Round, RoundSettings
 from imil.grid import Grid
+from imil.library_versions import versions
 from imil.pytorch import TorchModel
-from imil.pytorch.callback import versions
 from imil.pytorch.fusion_check import check_fusion
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.reader_panel import ReaderPanel

@@ -21,7 +21,7 @@ from rich.markup import escape
 from imil.atomic_files import os_errors_as_sentences, write_json, write_table
 from imil.data.splits import find_patient_leak, read_splits, split, write_splits
 from imil.errors import DataError, SettingsError
-from imil.pytorch.callback import versions
+from imil.library_versions import versions
 from imil.run_folder import STORE_NAME
 from imil.study.arms import Arm
 from imil.study.checks.image_sets import MASKS, ImageSet, Say, read_sets
