@@ -60,6 +60,7 @@ def write_export(request: Request) -> str:
     what = "suspected label errors" if request.suspected else "readings"
     try:
         name = find_run(store, request.run or found.run)
+        content: str | bytes | None
         if request.suspected:
             content, count = _suspects(store, name, request.as_)
         elif request.as_ in TABLES:
@@ -114,8 +115,9 @@ def _check(request: Request) -> None:
 
 def _table(store: Store, name: str, kind: str) -> tuple[str | bytes, int]:
     rows = export_rows(store, name)
-    writers = {"csv": as_csv, "json": as_json, "parquet": as_parquet}
-    return writers[kind](rows), len(rows)  # type: ignore[operator]  # of different returns
+    if kind == "parquet":
+        return as_parquet(rows), len(rows)
+    return (as_csv(rows) if kind == "csv" else as_json(rows)), len(rows)
 
 
 def _suspects(store: Store, name: str, kind: str) -> tuple[str, int]:

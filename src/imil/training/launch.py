@@ -129,8 +129,8 @@ def resume_run(
     folder, console = RunFolder(path), TerminalConsole()
     if not folder.config.exists():
         raise SettingsError(f"there is no run in {path}: name a folder that `imil train` made")
-    given = {"reader": reader, "reader_name": reader_name, "store": store, "wait": wait}
-    given |= {"devices": devices, "nodes": nodes}
+    given: dict[str, str | int | None] = {"reader": reader, "reader_name": reader_name}
+    given |= {"store": store, "wait": wait, "devices": devices, "nodes": nodes}
     changes = {name: value for name, value in given.items() if value is not None}
     settings, placement = place(resolve(load_config(folder.config) | changes), environment)
     if placement.rank and not folder.metrics.exists():
