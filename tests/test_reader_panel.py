@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 import pytest
+from browsers import ReaderBrowser, chromium
 from reader_contract import make_case
 from rooms import NAMES, link, reading, send, serving, visiting
 from test_web_reader import Films, WrongModel
@@ -101,6 +102,13 @@ def test_a_round_waits_for_its_named_readers_and_not_for_others(store):
     revoke(store, "films", ids["Guest"], by="owner")
     answer(store, "Wu")
     assert finish(store, "Wu").state == "closed"
+
+
+def test_a_named_reader_without_a_link_yet_is_waited_for(store):
+    open_round(store, ReaderPanel(("Lee", "Wu")))
+    invited(store, "Lee")
+    answer(store, "Lee")
+    assert finish(store, "Lee").waiting.readers == ("Wu",)
 
 
 def test_so_many_readings_as_the_quorum_says_close_a_round(store):
@@ -345,3 +353,37 @@ def test_invitations_are_made_for_named_readers_who_have_none(store, tmp_path):
     assert list(links.named) == ["Wu", "Kim"]
     have = [one.name for one in invitations(store, "films") if one.kind == "reader"]
     assert sorted(have) == ["Kim", "Lee", "Wu"]
+
+
+# --- on the screen ------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_arbiter_the_selections_and_the_owner_the_agreement(store):
+    open_round(store, ARBITRATED)
+    invited(store, "Lee", "Wu")
+    answer(store, "Lee")
+    answer(store, "Wu", [1, 3])
+    answer(store, "Wu", [2], squares=(7, 8))
+    for name in ("Lee", "Wu"):
+        finish(store, name)
+    with serving(store.path) as address, chromium() as browser:
+        kim = ReaderBrowser(browser, address, link(store, "Kim"))
+        kim.page.get_by_role("button", name="Start reading").click()
+        kim.page.get_by_role("heading", name="The readers differ").wait_for()
+        shown = kim.page.locator(".selections li").all()
+        given = [
+            (one.get_attribute("data-reader"), one.get_attribute("data-squares")) for one in shown
+        ]
+        assert given == [("Lee", "1"), ("Wu", "7 8")]
+        assert kim.page.locator(".count").inner_text() == "1 of 1"
+        kim.context.close()
+        owner = ReaderBrowser(browser, address, link(store, "owner", kind="owner"))
+        owner.page.get_by_text("Agreement of 2 readers").click()
+        text = owner.page.locator(".agreement").inner_text()
+        # cases 1 and 3: the same; case 2: nothing in common
+        assert "overlap (Jaccard) 0.67" in text
+        assert "Krippendorff’s alpha" in text
+        assert owner.page.locator(".kappas span").count() == 16
+        waits = "Waits for Kim, the arbiter of 1 case in which the readers differ."
+        assert owner.page.get_by_text(waits).is_visible()
+        owner.context.close()

@@ -154,6 +154,10 @@ def test_a_control_allows_one_round_only():
         ),
         ({"training": {"mix": "mixup"}}, "move it to arms"),
         (
+            {"training": {"fusion": "union"}},
+            "[training] contains 'fusion', which is for several readers of one training",
+        ),
+        (
             {"training": {"protocol": "paper"}},
             "[training] contains 'protocol', but a study always follows",
         ),

@@ -37,6 +37,7 @@ CASES = 8
 SIDE = 1024  # pixels of a phantom
 INPUT = 224  # pixels of the model's input
 MAX_BYTES = 300_000  # of a screenshot
+PATIENCE = 300_000  # milliseconds; a busy machine paints slowly
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PAINTED = "[data-state=painted][data-ready]"  # and can be answered
@@ -89,6 +90,7 @@ def take_several(browser: Browser, folder: Path, to: Path) -> None:
         for name, kind in (("Dr. Kim", "reader"), ("Owner", "owner")):
             secret = invite(store, round_.run, name, kind=kind, by="owner")[1]  # type: ignore[arg-type]  # literals
             page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+            page.set_default_timeout(PATIENCE)
             page.goto(f"{address}/in/{secret}")
             page.get_by_role("button", name="Open the reading room").click()
             if kind == "reader":

@@ -67,11 +67,11 @@ def waiting(store: Store, round_id: str, *, at_page: bool = True) -> Waiting:
     """What keeps a round open.
 
     With a quorum in its panel, each case must have so many readings of readers who have finished;
-    otherwise every reader who is named, or who has a valid link, must finish. In both cases all who
-    have begun are waited for, and so is the arbiter in turn, unless their link is revoked or
-    expired. The link that a run gets by
-    itself counts only where it was opened or is the only one. The arbiter's turn comes when
-    nobody else is waited for, if the readers differ in some case.
+    otherwise every reader who is named must finish or, where nobody is, every reader with a valid
+    link. In both cases all who have begun are waited for. The arbiter's turn comes when nobody
+    else is waited for, if the readers differ in some case. Whose link is revoked or expired is not
+    waited for. The link that a run gets by itself counts only where it was opened or is the only
+    one.
 
     Args:
         round_id: of the round.
@@ -87,7 +87,7 @@ def waiting_in(db: Connection, round_id: str, *, at_page: bool) -> Waiting:
     facts = _facts(db, round_id, at_page=at_page)
     still = _readers_awaited(facts)
     arbiter = facts.settings.panel.arbiter
-    if not arbiter or not still.over or not still.finished or facts.arbiter_left:
+    if not arbiter or not still.over or not still.finished or arbiter in facts.left:
         return still
     readings = readings_in(db, round_id)
     cases = disputed(readings, facts.settings.grid, facts.settings.panel)
@@ -133,7 +133,7 @@ class _Facts:
         pressed: who has pressed that they are finished.
         finished: who has finished: by pressing or, without a page, by answering everything.
         begun: who has answered or looked at a case.
-        arbiter_left: whether all links of the arbiter are revoked or expired.
+        left: who had a link, and has no valid one any more.
     """
 
     settings: RoundSettings
@@ -143,7 +143,7 @@ class _Facts:
     pressed: Collection[str]
     finished: Collection[str]
     begun: Collection[str]
-    arbiter_left: bool
+    left: Collection[str]
 
 
 def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
@@ -155,7 +155,7 @@ def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
     pressed = set(db.execute(select(finishes.reader).where(finishes.round == round_id)).scalars())
     valid = _linked(db, run)
     linked = [name for name in valid if name != panel.arbiter]
-    left = panel.arbiter not in valid and panel.arbiter in _ever_invited(db, run)
+    left = _ever_invited(db, run) - set(valid)
     names = {*panel.readers, *linked, *read, *pressed} - {NOBODY, panel.arbiter}
     asked = {name: frozenset(asked_numbers(settings, epoch, cases, name)) for name in names}
     complete = {
@@ -171,7 +171,7 @@ def _facts(db: Connection, round_id: str, *, at_page: bool) -> _Facts:
 def _readers_awaited(facts: _Facts) -> Waiting:
     """For which readers the round waits, the arbiter apart."""
     panel, finished = facts.settings.panel, facts.finished
-    named = [name for name in panel.readers if name in facts.linked or not facts.at_page]
+    named = [name for name in panel.readers if not (facts.at_page and name in facts.left)]
     may_come = [name for name in dict.fromkeys([*named, *facts.linked]) if name not in finished]
     everybody = named if panel.readers else facts.linked if facts.at_page else []
     needed = panel.needed
@@ -183,7 +183,8 @@ def _readers_awaited(facts: _Facts) -> Waiting:
     more = 0
     if needed is not None:
         left, more = _for_quorum(facts, left, [one for one in named if one in may_come], needed)
-    return Waiting(tuple(left), more, tuple(sorted(finished)))
+    in_order = tuple(name for name in may_come if name in left)
+    return Waiting(in_order, more, tuple(sorted(finished)))
 
 
 def _for_quorum(

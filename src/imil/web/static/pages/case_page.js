@@ -10,7 +10,6 @@ import { markOf } from "../reading_state.js";
 import { AnswerForm } from "./answer_form.js";
 import { ViewerController } from "./viewer_controller.js";
 import { opinionCard } from "./model_opinion.js";
-import { selectionsCard } from "./selections.js";
 import { VERDICTS, VerdictBar } from "./verdict_bar.js";
 
 /** @typedef {import("../api.js").Round} Round */
@@ -96,10 +95,11 @@ export class CasePage extends HTMLElement {
     const caseSession = new CaseSession({ round: this.#round, caseData, localStore: practice ? null : localStore, outbox, blind, withheld });
     this.#caseSession = caseSession;
     this.#answerForm = new AnswerForm(this.#round, caseData, (action) => this.#dispatch(action), (command) => this.run(command), this.#app.shortcuts, this.#answerForm?.open ?? hasRoomForPreview());
-    fill(this.#side, h("div", { class: "opinion-place" }), selectionsCard(this.#round, caseData), this.#answerForm.squares, this.#answerForm.reason);
+    fill(this.#side, h("div", { class: "opinion-place" }), h("div", { class: "selections-place" }), this.#answerForm.squares, this.#answerForm.reason);
     caseSession.addEventListener("change", () => this.#show());
     caseSession.addEventListener("submitted-elsewhere", () => this.#verdicts.say("This case was submitted in another tab. Submitting here replaces that reading."));
     this.#controller.open(caseData);
+    if (caseData.selections) void this.#showSelections(caseData);
     this.#showOpinion();
     this.#show();
     window.scrollTo(0, 0);
@@ -176,6 +176,13 @@ export class CasePage extends HTMLElement {
     const container = this.#side.querySelector(".opinion-place");
     if (!caseData || !container) return;
     fill(container, opinionCard(caseData, this.#controller.heat, this.#app.shortcuts));
+  }
+
+  /** The readers' selections, which the arbiter alone gets. @param {Case} caseData */
+  async #showSelections(caseData) {
+    const { selectionsCard } = await import("./selections.js");
+    const place = this.#side.querySelector(".selections-place");
+    if (place && this.#caseSession?.caseData === caseData) fill(place, selectionsCard(this.#round, caseData));
   }
 
   #submit() {
