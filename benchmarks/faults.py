@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import random
+import select
 import signal
 import socket
 import sys
@@ -142,7 +143,7 @@ def kills(place: Path | str, times: int) -> dict[str, int]:
     store.close()
     confirmed: list[str] = []
     for _ in range(times):
-        confirmed += _killed(add_readings, path)
+        confirmed += _killed(add_readings, path, begun=True)
     return {"kills": times} | compare(path, confirmed)
 
 
@@ -172,12 +173,20 @@ def unfinished(folder: Path, times: int) -> dict[str, int]:
     return dict(result)
 
 
-def _killed(work: Callable, path: Location) -> list[str]:
-    """What a process had written to its pipe when it was killed at some moment."""
+def _killed(work: Callable, path: Location, *, begun: bool = False) -> list[str]:
+    """What a process had written to its pipe when it was killed at some moment.
+
+    Args:
+        work: is called with the path and the pipe.
+        path: of the store.
+        begun: kill it after it has written something.
+    """
     ours, theirs = os.pipe()
     process = FORK.Process(target=work, args=(path, theirs))
     process.start()
     os.close(theirs)
+    if begun:
+        select.select([ours], [], [])
     time.sleep(random.uniform(0.01, 0.4))
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -1,5 +1,7 @@
 """The store in a PostgreSQL database, on a real server: what a file promises holds there too."""
 
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +12,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from postgres_server import PASSWORD, QUOTED, running_server
-from processes import fork
 from reader_contract import make_case
 from rooms import add_round, link, reading, send, serving, visiting
 
@@ -77,6 +78,15 @@ def at_once(*functions):
     return results
 
 
+MAKE = """
+import sys
+from imil.store import Store
+store = Store(sys.argv[1])
+store.add_run(sys.argv[2], class_names=["a", "b"], settings={}, versions={})
+store.close()
+"""
+
+
 # --- opening ------------------------------------------------------------------------------
 
 
@@ -87,17 +97,11 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(store):
 
 
 def test_a_store_that_several_processes_make_at_once_is_made_once(empty):
-    processes = [fork(_make, empty, f"run {number}") for number in range(4)]
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 4
+    words = [[sys.executable, "-c", MAKE, empty, f"run {number}"] for number in range(4)]
+    processes = [subprocess.Popen(one) for one in words]
+    assert [process.wait() for process in processes] == [0] * 4
     with closing(Store(empty, readonly=True)) as store:
         assert sorted(row["name"] for row in store.runs()) == [f"run {n}" for n in range(4)]
-
-
-def _make(url, name):
-    with closing(Store(url)) as store:
-        store.add_run(name, class_names=["a", "b"], settings={}, versions={})
 
 
 @pytest.mark.parametrize(
@@ -156,7 +160,7 @@ def test_a_database_without_a_store_cannot_be_read(empty):
 
 
 def test_without_psycopg_one_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SettingsError, match=r"pip install 'imil\[postgres\]'"):
         Store("postgresql://imil@127.0.0.1:1/db")
 

@@ -65,6 +65,7 @@ class Store:
         """Release the file, or the connections."""
         self._engine.dispose()
 
+    @retry_interrupted
     def compact(self) -> None:
         """Write the file, or the tables, anew without what was deleted; empty a file's journal.
 
