@@ -53,10 +53,16 @@ def given_readings(grid):
     ]
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Grid -> the folder of a run with a round, and its cases; stores take a while to make."""
+    return {grid: make_run(tmp_path_factory.mktemp("run"), grid) for grid in GRIDS}
+
+
 @pytest.fixture
-def run(tmp_path):
+def run(runs):
     """The folder of a run with a round, and its cases."""
-    return make_run(tmp_path, Grid(3, 5))
+    return runs[Grid(3, 5)]
 
 
 def make_run(folder, grid):
@@ -71,8 +77,8 @@ def make_run(folder, grid):
     return folder, cases
 
 
-def export(folder, kind, *options):
-    out = folder / "out" / FILES.get(kind, kind)
+def export(folder, kind, to, *options):
+    out = to / kind / FILES.get(kind, kind)
     result = CliRunner().invoke(
         app, ["export", str(folder), "--as", kind, "--out", str(out), *options]
     )
@@ -95,25 +101,25 @@ def newest_answers(grid):
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize("kind", FILES)
-def test_every_format_that_is_replayed_gives_the_same_answers(tmp_path, kind, grid):
-    folder, cases = make_run(tmp_path, grid)
+def test_every_format_that_is_replayed_gives_the_same_answers(runs, tmp_path, kind, grid):
+    folder, cases = runs[grid]
     if kind == "masks-nifti":
         pytest.importorskip("nibabel")
-    out = export(folder, kind)
+    out = export(folder, kind, tmp_path)
     replayed = list(replay(out)(cases))
     assert content(replayed) == newest_answers(cases[0].grid)
     if kind != "label-studio":  # which has no place for it
         assert {one.seconds for one in replayed} == {2.5}
     store = Store(folder / "imil.sqlite")
-    exports = [one.detail for one in newest(store, "films") if one.what == "export"]
+    exports = {one.detail for one in newest(store, "films") if one.what == "export"}
     store.close()
-    assert exports == [f"readings, as {kind}"]
+    assert f"readings, as {kind}" in exports
 
 
-def test_no_file_has_what_a_terminal_or_a_spreadsheet_would_run(run):
+def test_no_file_has_what_a_terminal_or_a_spreadsheet_would_run(run, tmp_path):
     folder, _ = run
     for kind in ("coco", "label-studio", "masks-png", "fiftyone"):
-        out = export(folder, kind)
+        out = export(folder, kind, tmp_path)
         for path in [out] if out.is_file() else out.iterdir():
             assert re.fullmatch(r"[A-Za-z0-9._-]+", path.name)
             if path.suffix in (".json", ".csv"):
@@ -121,10 +127,6 @@ def test_no_file_has_what_a_terminal_or_a_spreadsheet_would_run(run):
                 if path.suffix == ".json":
                     assert not set(text) & {"\x1b", "\u202e"}
                 assert not re.search(r"(^|,)\"?=1", text, re.MULTILINE)
-        if out.is_dir():
-            for path in out.iterdir():
-                path.unlink()
-            out.rmdir()
 
 
 def test_coco_has_boxes_polygons_and_areas_in_pixels(tmp_path):
@@ -132,7 +134,7 @@ def test_coco_has_boxes_polygons_and_areas_in_pixels(tmp_path):
     add_round(store, grid=Grid(2, 2), film=lambda _: np.zeros((10, 20), np.uint8) + np.uint8(1))
     store.add(Reading("films@70#1", "Lee", "focus", (1, 4), misleading=(2,)))
     store.close()
-    document = json.loads(export(tmp_path, "coco").read_text())
+    document = json.loads(export(tmp_path, "coco", tmp_path).read_text())
     assert document["images"] == [
         {"id": 1, "file_name": f"{KEY}/films/1", "height": 10, "width": 20}
     ]
@@ -154,9 +156,9 @@ def test_coco_has_boxes_polygons_and_areas_in_pixels(tmp_path):
     )
 
 
-def test_masks_are_255_in_the_selected_squares_and_have_the_size_of_the_image(run):
+def test_masks_are_255_in_the_selected_squares_and_have_the_size_of_the_image(run, tmp_path):
     folder, cases = run
-    out = export(folder, "masks-png")
+    out = export(folder, "masks-png", tmp_path)
     grid = cases[0].grid
     with Pillow.open(next(out.glob("070-001-*-Lee.png"))) as picture:
         assert picture.mode == "L"
@@ -167,10 +169,10 @@ def test_masks_are_255_in_the_selected_squares_and_have_the_size_of_the_image(ru
         np.testing.assert_array_equal(np.array(picture) > 0, grid.mask((1,), 35, 43))
 
 
-def test_a_nifti_mask_has_rows_and_columns_as_image_files_have_them(run):
+def test_a_nifti_mask_has_rows_and_columns_as_image_files_have_them(run, tmp_path):
     nibabel = pytest.importorskip("nibabel")
     folder, cases = run
-    image = nibabel.load(next(export(folder, "masks-nifti").glob("070-001-*-Lee.nii.gz")))
+    image = nibabel.load(next(export(folder, "masks-nifti", tmp_path).glob("070-001-*-Lee.nii.gz")))
     assert image.shape == (43, 35, 1)
     assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
     values = np.asanyarray(image.dataobj)[..., 0].T
@@ -183,7 +185,7 @@ def test_label_studio_has_rectangles_in_percent_for_the_labels_of_its_interface(
     add_round(store, grid=Grid(2, 4), film=film)
     store.add(Reading("films@70#2", "Lee", "focus", (7,), misleading=(1,)))
     store.close()
-    out = export(tmp_path, "label-studio", "--image-prefix", "https://films.example/")
+    out = export(tmp_path, "label-studio", tmp_path, "--image-prefix", "https://films.example/")
     [task] = json.loads(out.read_text())
     assert task["data"]["image"] == f"https://films.example/{KEY}/films/2"
     [prediction] = task["predictions"]
@@ -198,9 +200,9 @@ def test_label_studio_has_rectangles_in_percent_for_the_labels_of_its_interface(
         assert f'name="{result["from_name"]}"' in INTERFACE
 
 
-def test_fiftyone_gets_boxes_in_shares_and_the_files_of_the_images(run):
+def test_fiftyone_gets_boxes_in_shares_and_the_files_of_the_images(run, tmp_path):
     folder, cases = run
-    out = export(folder, "fiftyone")
+    out = export(folder, "fiftyone", tmp_path)
     files, labels = (json.loads((out / name).read_text()) for name in ("data.json", "labels.json"))
     assert set(files) == set(labels["labels"])
     assert list(files.values()) == [case.key for case in cases]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from imil.errors import DataError
-from imil.images.load import SUFFIXES
+from imil.images.load import DICOM_MARK, SUFFIXES
 
 # image formats that are not supported: an error, lest they be left out silently
-UNSUPPORTED = (".bmp", ".dcm", ".gif", ".jp2", ".nii", ".npy", ".webp")
+UNSUPPORTED = (".bmp", ".gif", ".jp2", ".nii", ".npy", ".webp")
 # the first bytes of PNG, JPEG and TIFF (both byte orders, classic and BigTIFF)
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # files that no image is in, by name and by suffix
@@ -67,7 +67,7 @@ def is_image(path: Path) -> bool:
     if suffix in HARMLESS_SUFFIXES:
         return False
     raise DataError(
-        f"'{path}' is not a PNG, JPEG or TIFF, and may be something that must not be left out: "
+        f"'{path}' is not a PNG, JPEG, TIFF or DICOM, and may be what must not be left out: "
         "save it as one of those, or move it elsewhere"
     )
 
@@ -75,7 +75,8 @@ def is_image(path: Path) -> bool:
 def _starts_as_image(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(8).startswith(MAGIC)
+            start = file.read(132)
+            return start.startswith(MAGIC) or start[128:] == DICOM_MARK
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
 

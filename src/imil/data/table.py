@@ -20,6 +20,7 @@ from imil.data.column_synonyms import (
     quoted,
     synonyms_of,
 )
+from imil.data.dicom_headers import header_column, patients, with_files
 from imil.data.labels import read_labels
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
@@ -105,25 +106,35 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
     path = Path(path)
     if path.is_dir():
         try:
-            return _table(read_class_folders(path), path, DEFAULT)
+            return _with_header_patients(_table(read_class_folders(path), path, DEFAULT))
         except OSError as error:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     names, asked = read_names(path), columns
+    by = None
+    if asked.image == DEFAULT.image and find_column(names, asked.image) is None:
+        by = header_column(names)  # images are named by their DICOM headers
+    if by is not None:
+        names = [*(name for name in names if name != by), asked.image]
     columns = _resolve(asked, names, path)
     wanted = {name for field in fields(columns) for name in _names(columns, field.name) if name}
     # columns that may be the patient's or the split's, where no column is, and none was refused
-    patients, splits = (
+    of_patients, of_splits = (
         synonyms_of(field, names, wanted)
         if not getattr(columns, field) and getattr(asked, field) != NONE
         else []
         for field in ("patient", "split")
     )
     _, cells = read_columns(
-        path, wanted | set(patients) | set(splits), paths={columns.image, *columns.masks}
+        path,
+        wanted | set(of_patients) | set(of_splits) | ({by} if by else set()),
+        paths={columns.image, *columns.masks},
     )
-    ask_about_patients(cells, patients)
-    ask_about_splits(cells, splits)
-    return _table(cells, path.parent, columns, source=f"'{path}'")
+    if by is not None:
+        cells = with_files(cells, by, path.parent)
+    ask_about_patients(cells, of_patients)
+    ask_about_splits(cells, of_splits)
+    table = _table(cells, path.parent, columns, source=f"'{path}'")
+    return table if asked.patient == NONE else _with_header_patients(table)
 
 
 def _resolve(columns: Columns, present: Sequence[str], path: Path) -> Columns:
@@ -161,6 +172,11 @@ def _resolve(columns: Columns, present: Sequence[str], path: Path) -> Columns:
         masks=resolved.pop("masks"),
         **{name: (*names, "")[0] for name, names in resolved.items()},
     )
+
+
+def _with_header_patients(table: Table) -> Table:
+    """The table with the patients of its DICOM files, where it has no column of patients."""
+    return replace(table, patients=patients(table.images)) if table.patients is None else table
 
 
 def check_masks(table: Table) -> None:

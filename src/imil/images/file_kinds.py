@@ -5,7 +5,6 @@ from __future__ import annotations
 LONGEST = 348  # bytes that tell the format; NIfTI's mark comes last
 # position of the mark, mark, name
 MARKS = (
-    (128, b"DICM", "a DICOM file"),
     (0, b"BM", "a BMP image"),
     (0, b"GIF8", "a GIF image"),
     (8, b"WEBP", "a WebP image"),

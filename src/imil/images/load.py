@@ -30,21 +30,32 @@ from imil.images.pixel_operations import Pixels, apply_orientation
 from imil.images.png import load_png, open_png
 from imil.images.tiff import checked_header, read_tiff
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "check_end", "image_size", "load_image", "load_mask"]
+__all__ = [
+    "DICOM_MARK",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "check_end",
+    "dicom_identity_of",
+    "image_size",
+    "load_image",
+    "load_mask",
+]
 
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
+DICOM_MARK = b"DICM"  # after a preamble of 128 bytes
 PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 ORIENTATION = 274  # of EXIF
 
 
 def load_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> Image:
     """The image as stored: uint8 or uint16, (H, W) if grey or (H, W, 3), turned upright.
 
-    PNG and TIFF of up to 16 bits, JPEG. A colour file whose channels are equal comes back
-    grey. Palettes and CMYK become RGB; 1, 2 and 4 bits become 0 to 255; transparent pixels are
-    black; a TIFF that stores white as 0 is inverted; EXIF orientation is applied.
+    PNG and TIFF of up to 16 bits, JPEG, DICOM (see `imil.images.dicom`). A colour file whose
+    channels are equal comes back grey. Palettes and CMYK become RGB; 1, 2 and 4 bits become 0 to
+    255; transparent pixels are black; a TIFF that stores white as 0 is inverted; EXIF orientation
+    is applied.
 
     Args:
         path: a file of at most 100 million pixels, and 320 MB when decoded.
@@ -74,6 +85,10 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     with _data_errors(Path(path)), Path(path).open("rb") as file:
         kind = _kind(file)
+        if kind == "DICOM":
+            from imil.images.dicom import dicom_size
+
+            return dicom_size(file)
         if kind == "TIFF":
             header = checked_header(file)
             height, width = header.number(tiff_tags.HEIGHT), header.number(tiff_tags.WIDTH)
@@ -82,6 +97,17 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
             image = open_png(file) if kind == "PNG" else JpegImageFile(file)
             (width, height), orientation = image.size, _orientation(image)
         return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+
+
+def dicom_identity_of(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """SOPInstanceUID and PatientID of a DICOM file; they are not to be written anywhere.
+
+    Raises: DataError: it cannot be read.
+    """
+    with _data_errors(Path(path)), Path(path).open("rb") as file:
+        from imil.images.dicom import dicom_identity
+
+        return dicom_identity(file)
 
 
 def check_end(path: str | os.PathLike[str]) -> None:
@@ -98,6 +124,10 @@ def check_end(path: str | os.PathLike[str]) -> None:
 
 def _load(file: IO[bytes], at_least: int | None) -> Image:
     kind = _kind(file)
+    if kind == "DICOM":
+        from imil.images.dicom import load_dicom  # here: pydicom is optional, and slow to load
+
+        return _grey_if_equal(load_dicom(file))
     if kind == "TIFF":
         return _grey_if_equal(read_tiff(file))
     if kind == "PNG":
@@ -139,7 +169,7 @@ def _check_file(path: Path) -> None:
 
 
 def _kind(file: IO[bytes]) -> str:
-    """PNG, JPEG or TIFF, by the first bytes and not by the name.
+    """PNG, JPEG, TIFF or DICOM, by the first bytes and not by the name.
 
     The plug-ins are then called directly: `PIL.Image.open` tries other formats too, and warns of
     large images through the global state of the warnings module.
@@ -147,13 +177,15 @@ def _kind(file: IO[bytes]) -> str:
     file.seek(0)
     start = file.read(LONGEST)
     file.seek(0)
+    if start[128:132] == DICOM_MARK:  # first: its preamble may be the start of a TIFF
+        return "DICOM"
     if start.startswith(PNG_START):
         return "PNG"
     if start.startswith(JPEG_START):
         return "JPEG"
     if start.startswith(TIFF_STARTS):
         return "TIFF"
-    raise DataError(f"is {kind_of(start) or 'not an image'}: expected PNG, JPEG or TIFF")
+    raise DataError(f"is {kind_of(start) or 'not an image'}: expected PNG, JPEG, TIFF or DICOM")
 
 
 def _orientation(image: ImageFile) -> int:

@@ -1,0 +1,105 @@
+"""What the headers of DICOM files say about a table's rows: the file, and the patient.
+
+Patients are numbered in the order in which they come: no identifier from a header is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from imil.data.column_names import find_column
+from imil.data.folder_entries import FolderTree, is_image, visible
+from imil.data.table_columns import TextColumns
+from imil.errors import DataError
+from imil.images.load import DICOM_MARK, dicom_identity_of
+
+BY_HEADER = ("SOPInstanceUID", "PatientID")  # in the order in which they are looked for
+Identity = tuple[str, str]
+
+
+def header_column(names: Sequence[str]) -> str | None:
+    """The column that names images by their headers, or None."""
+    found = (find_column(names, name) for name in BY_HEADER)
+    return next((name for name in found if name is not None), None)
+
+
+def with_files(cells: TextColumns, column: str, folder: Path) -> TextColumns:
+    """The cells with the column `image`: a row for each DICOM file below the folder.
+
+    Args:
+        cells: of a table, which names SOPInstanceUID or PatientID in `column`.
+        column: as the table writes it; of a patient with several files, each has a row.
+        folder: of the table.
+    Raises: DataError: a row has no file, a file no row, or two rows are of the same.
+    """
+    by_patient = find_column([column], BY_HEADER[0]) is None
+    rows: dict[str, int] = {}
+    for i, cell in enumerate(cells[column]):
+        if not cell or rows.setdefault(cell, i) != i:
+            what = "the same as an earlier row" if cell else "empty"
+            raise DataError(f"row {i + 1}: '{column}' is {what}: give each once")
+    files = {path: _identity(path)[by_patient] for path in _dicom_files(folder)}
+    unlabelled = [path for path, name in files.items() if name not in rows]
+    if unlabelled:
+        raise DataError(
+            f"{len(unlabelled)} DICOM files have no row, '{unlabelled[0]}' the first: add rows "
+            f"with their {column}, or move the files elsewhere"
+        )
+    missing = set(rows) - set(files.values())
+    if missing:
+        first = min(rows[name] for name in missing)
+        raise DataError(
+            f"{len(missing)} rows have no DICOM file in '{folder}', row {first + 1} the first: add "
+            "the files, or remove the rows"
+        )
+    order = sorted(files, key=lambda path: (rows[files[path]], path))
+    at = [rows[files[path]] for path in order]
+    result = {name: [values[i] for i in at] for name, values in cells.items()}
+    return result | {"image": [path.relative_to(folder).as_posix() for path in order]}
+
+
+def patients(images: Sequence[Path]) -> tuple[str, ...] | None:
+    """A name for the patient of each image, `patient 1` and so on; None if none is DICOM.
+
+    An image without a PatientID, or that cannot be read, is a patient of its own.
+    """
+    if not any(_may_be_dicom(path) for path in images):
+        return None
+    numbers: dict[str, int] = {}
+    names = []
+    for path in images:
+        patient = _identity(path)[1] if _may_be_dicom(path) else ""
+        known = f"patient {patient}" if patient else f"file {path}"
+        names.append(f"patient {numbers.setdefault(known, len(numbers) + 1)}")
+    return tuple(names)
+
+
+def _identity(path: Path) -> Identity:
+    """SOPInstanceUID and PatientID; empty where the file cannot be read, as decoding reports."""
+    try:
+        return dicom_identity_of(path)
+    except DataError:
+        return "", ""
+
+
+def _may_be_dicom(path: Path) -> bool:
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == DICOM_MARK
+    except OSError:
+        return False
+
+
+def _dicom_files(folder: Path, tree: FolderTree | None = None) -> list[Path]:
+    tree = tree or FolderTree()
+    tree.enter(folder)
+    found: list[Path] = []
+    for path in visible(folder):
+        if path.is_dir():
+            found += _dicom_files(path, tree)
+        elif is_image(path) and _may_be_dicom(path):
+            found.append(path)
+    return found

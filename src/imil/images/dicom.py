@@ -1,0 +1,257 @@
+"""DICOM files of one frame to grey or RGB, as a viewer shows them.
+
+pydicom is loaded when the first one comes. Only the tags of `TAGS` are read: nothing that
+names a patient is in memory, in messages or in logs. The pixels are never mirrored or turned.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imil.cases import Image
+from imil.errors import DataError
+from imil.images.budget import MAX_BYTES, check_budget, decoding
+from imil.images.dicom_frame import check_frame
+from imil.images.dicom_grey import displayed
+
+INSTALL = "pip install 'imil[dicom]'"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+MAX_FILE = MAX_BYTES + 64_000_000  # of a frame, and of what else a file holds
+GREY, PALETTE = ("MONOCHROME1", "MONOCHROME2"), "PALETTE COLOR"
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
+# what decides about pixels, and nothing else
+TAGS = [
+    *("SOPClassUID", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
+    *("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope"),
+    *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
+    *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+]
+PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
+
+
+def load_dicom(file: IO[bytes]) -> Image:
+    """The image as a viewer shows it: uint8 or uint16, (H, W) if grey or (H, W, 3).
+
+    Grey values pass the modality LUT and the first VOI LUT or window; without one, they keep their
+    steps, from 0 for the darkest. MONOCHROME1 is inverted, padding is black.
+
+    Raises: DataError: it is not an image of one frame of at most 16 bits, or damaged, or what
+        decodes it is not installed.
+    """
+    dataset = _read(file, TAGS + PIXELS)
+    with _errors_without_text():
+        height, width = _checked_size(dataset)
+        size = height * width * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
+        with decoding(size):
+            check_frame(dataset, height, width)
+            pixels, colours = _decoded(dataset)
+            if colours in GREY:
+                return displayed(pixels, dataset, inverted=colours == "MONOCHROME1")
+            return _coloured(pixels, dataset, colours)
+
+
+def dicom_size(file: IO[bytes]) -> tuple[int, int]:
+    """Height and width of the image, from the header alone. Raises: DataError: as `load_dicom`."""
+    dataset = _read(file, TAGS)
+    with _errors_without_text():
+        return _checked_size(dataset)
+
+
+def dicom_identity(file: IO[bytes]) -> tuple[str, str]:
+    """SOPInstanceUID and PatientID, to match a table and to keep patients together.
+
+    They are not to be written anywhere. Raises: DataError: as `load_dicom`.
+    """
+    dataset = _read(file, ["SOPInstanceUID", "PatientID"])
+    with _errors_without_text():
+        uid, patient = (dataset.get(name) or "" for name in ("SOPInstanceUID", "PatientID"))
+        return str(uid).strip(), str(patient).strip()
+
+
+def _read(file: IO[bytes], tags: list[str]) -> Any:
+    """The data set of a file with these tags alone."""
+    pydicom = _pydicom()
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_FILE:
+        raise DataError(f"has {size / 1e6:.0f} MB: expected a DICOM file of one image")
+    file.seek(0)
+    with _errors_without_text():
+        source = _inflated(file, pydicom)
+        return pydicom.dcmread(
+            source, stop_before_pixels="PixelData" not in tags, specific_tags=tags
+        )
+
+
+def _inflated(file: IO[bytes], pydicom: Any) -> IO[bytes]:
+    """The file itself, or its content where it is deflated: a small file may hold gigabytes."""
+    pydicom.filereader.read_preamble(file, False)
+    meta = pydicom.filereader._read_file_meta_info(file)  # pydicom 3; the public one takes a path
+    if meta.get("TransferSyntaxUID") != DEFLATED:
+        file.seek(0)
+        return file
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = engine.decompress(file.read(), MAX_FILE)
+    if not engine.eof:
+        whole = engine.unconsumed_tail
+        raise DataError(
+            f"inflates to more than {MAX_FILE / 1e6:.0f} MB: expected an image of one frame"
+            if whole
+            else "is truncated: its deflated part has no end"
+        )
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian  # which is what was deflated
+    plain = io.BytesIO()
+    plain.write(b"\0" * 128 + b"DICM")
+    pydicom.filewriter.write_file_meta_info(plain, meta, enforce_standard=False)
+    plain.write(content)
+    plain.seek(0)
+    return plain
+
+
+def _checked_size(dataset: Any) -> tuple[int, int]:
+    """Height and width. Raises: DataError: it is not an image that is read."""
+    missing = [
+        name
+        for name in (
+            "Rows",
+            "Columns",
+            "BitsAllocated",
+            "SamplesPerPixel",
+            "PhotometricInterpretation",
+        )
+        if dataset.get(name) is None
+    ]
+    if missing:
+        raise DataError(f"is a DICOM file without an image (it has no {missing[0]}): leave it out")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise DataError(
+            f"has {frames} frames: save the frame to train on as a file of its own, and name it in "
+            "the table"
+        )
+    bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+    colours = str(dataset.PhotometricInterpretation)
+    if bits not in (8, 16):
+        raise DataError(f"has pixels of {bits} bits: expected 8 or 16; convert it")
+    if samples != (3 if colours in COLOURS else 1) or colours not in (*GREY, PALETTE, *COLOURS):
+        raise DataError(
+            f"has {samples} samples of the photometric interpretation "
+            f"{colours[:16]!r}: expected grey, palette, RGB or YBR"
+        )
+    height, width = int(dataset.Rows), int(dataset.Columns)
+    check_budget(height, width, samples * bits // 8)
+    return height, width
+
+
+def _decoded(dataset: Any) -> tuple[NDArray[Any], str]:
+    """The stored values, (H, W) or (H, W, 3), and their photometric interpretation."""
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise DataError(
+            f"has the transfer syntax {str(syntax)[:64]}, which is not read: convert it, for "
+            "example with dcmdjpeg"
+        ) from None
+    if decoder.is_available or not decoder.is_encapsulated:
+        try:
+            values, meta = decoder.as_array(dataset, index=0, raw=False)
+            return values, str(meta["photometric_interpretation"])
+        except Exception as error:
+            if (values := _by_imagecodecs(dataset)) is None:
+                raise _undecodable(syntax, error) from None
+            return values, str(dataset.PhotometricInterpretation)
+    if (values := _by_imagecodecs(dataset)) is None:
+        raise _undecodable(syntax, None)
+    return values, str(dataset.PhotometricInterpretation)
+
+
+def _undecodable(syntax: Any, error: Exception | None) -> DataError:
+    what = "no decoder is installed for it" if error is None else type(error).__name__
+    return DataError(
+        f"cannot be decoded ({syntax.name}: {what}): it is damaged, or needs another decoder; "
+        f"{INSTALL}, or pip install imagecodecs, or convert it"
+    )
+
+
+def _by_imagecodecs(dataset: Any) -> NDArray[Any] | None:
+    """A grey JPEG of 12 bits or without loss, which few decoders read; None where this fails."""
+    jpeg = dataset.file_meta.TransferSyntaxUID in (
+        *("1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
+    )
+    if not jpeg or int(dataset.SamplesPerPixel) != 1:
+        return None
+    try:
+        import imagecodecs
+        from pydicom.encaps import get_frame
+
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        values: NDArray[Any] = imagecodecs.jpeg_decode(frame)
+    except Exception:  # ImportError, or any error of the decoder
+        return None
+    if values.shape != (int(dataset.Rows), int(dataset.Columns)):
+        return None
+    signed = int(dataset.get("PixelRepresentation") or 0)
+    return values.view(f"i{values.itemsize}") if signed else values
+
+
+def _coloured(pixels: NDArray[Any], dataset: Any, colours: str) -> Image:
+    if colours == PALETTE:
+        from pydicom.pixels import apply_color_lut
+
+        if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+            _swap_palette(dataset)
+        pixels = apply_color_lut(pixels, dataset)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16):
+        raise DataError("is damaged: its colours are not of 8 or 16 bits")
+    return np.ascontiguousarray(pixels)
+
+
+def _swap_palette(dataset: Any) -> None:
+    """Give a palette of words the byte order that pydicom takes it to have."""
+    for colour in ("Red", "Green", "Blue"):
+        element = dataset.get(f"{colour}PaletteColorLookupTableData")
+        if element and len(element) % 2 == 0:
+            swapped = np.frombuffer(element, ">u2").astype("<u2").tobytes()
+            setattr(dataset, f"{colour}PaletteColorLookupTableData", swapped)
+
+
+@contextmanager
+def _errors_without_text() -> Iterator[None]:
+    """Any error of pydicom or a decoder as a DataError; its text may quote the header."""
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        raise DataError(f"is damaged or truncated ({type(error).__name__})") from None
+
+
+def _pydicom() -> Any:
+    try:
+        import pydicom
+        import pydicom.filereader
+        import pydicom.filewriter
+    except ImportError:
+        raise DataError(f"is a DICOM file, and pydicom is not installed: {INSTALL}") from None
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    # its warnings quote the header
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
+    return pydicom
