@@ -52,9 +52,12 @@ def load_dicom(file: IO[bytes]) -> Image:
     Raises: DataError: it is not an image of one frame of at most 16 bits, or damaged, or what
         decodes it is not installed.
     """
-    dataset = _read(file, TAGS + PIXELS)
+    header = _read(file, TAGS)
     with _errors_without_text():
-        height, width = _checked_size(dataset)
+        height, width = _checked_size(header)
+        dataset = _read(file, TAGS + PIXELS)
+        if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
+            raise DataError("is truncated: its pixels have no end")
         size = height * width * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
         with decoding(size):
             check_frame(dataset, height, width)
@@ -241,6 +244,10 @@ def _errors_without_text() -> Iterator[None]:
         raise
     except Exception as error:
         raise DataError(f"is damaged or truncated ({type(error).__name__})") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of decoders in Rust, and no Exception
+            raise
+        raise DataError("is damaged or truncated") from None
 
 
 def _pydicom() -> Any:
