@@ -161,7 +161,7 @@ def _checked_size(dataset: Any) -> tuple[int, int]:
 
 def _decoded(dataset: Any) -> tuple[NDArray[Any], str]:
     """The stored values, (H, W) or (H, W, 3), and their photometric interpretation."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
@@ -173,8 +173,8 @@ def _decoded(dataset: Any) -> tuple[NDArray[Any], str]:
         ) from None
     if decoder.is_available or not decoder.is_encapsulated:
         try:
-            values, meta = decoder.as_array(dataset, index=0, raw=False)
-            return values, str(meta["photometric_interpretation"])
+            pixels, meta = decoder.as_array(dataset, index=0, raw=False)
+            return pixels, str(meta["photometric_interpretation"])
         except Exception as error:
             if (values := _by_imagecodecs(dataset)) is None:
                 raise _undecodable(syntax, error) from None
@@ -215,7 +215,7 @@ def _by_imagecodecs(dataset: Any) -> NDArray[Any] | None:
 
 def _coloured(pixels: NDArray[Any], dataset: Any, colours: str) -> Image:
     if colours == PALETTE:
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
             _swap_palette(dataset)
