@@ -52,9 +52,12 @@ def load_dicom(file: IO[bytes]) -> Image:
     Raises: DataError: it is not an image of one frame of at most 16 bits, or damaged, or what
         decodes it is not installed.
     """
-    dataset = _read(file, TAGS + PIXELS)
+    header = _read(file, TAGS)
     with _errors_without_text():
-        height, width = _checked_size(dataset)
+        height, width = _checked_size(header)
+        dataset = _read(file, TAGS + PIXELS)
+        if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
+            raise DataError("is truncated: its pixels have no end")
         size = height * width * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
         with decoding(size):
             check_frame(dataset, height, width)
@@ -158,7 +161,7 @@ def _checked_size(dataset: Any) -> tuple[int, int]:
 
 def _decoded(dataset: Any) -> tuple[NDArray[Any], str]:
     """The stored values, (H, W) or (H, W, 3), and their photometric interpretation."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
@@ -170,8 +173,8 @@ def _decoded(dataset: Any) -> tuple[NDArray[Any], str]:
         ) from None
     if decoder.is_available or not decoder.is_encapsulated:
         try:
-            values, meta = decoder.as_array(dataset, index=0, raw=False)
-            return values, str(meta["photometric_interpretation"])
+            pixels, meta = decoder.as_array(dataset, index=0, raw=False)
+            return pixels, str(meta["photometric_interpretation"])
         except Exception as error:
             if (values := _by_imagecodecs(dataset)) is None:
                 raise _undecodable(syntax, error) from None
@@ -212,7 +215,7 @@ def _by_imagecodecs(dataset: Any) -> NDArray[Any] | None:
 
 def _coloured(pixels: NDArray[Any], dataset: Any, colours: str) -> Image:
     if colours == PALETTE:
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
             _swap_palette(dataset)
@@ -241,6 +244,10 @@ def _errors_without_text() -> Iterator[None]:
         raise
     except Exception as error:
         raise DataError(f"is damaged or truncated ({type(error).__name__})") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of decoders in Rust, and no Exception
+            raise
+        raise DataError("is damaged or truncated") from None
 
 
 def _pydicom() -> Any:

@@ -70,7 +70,7 @@ def _modality(stored: Values, dataset: Any) -> Values:
     intercept = _number(dataset.get("RescaleIntercept"), 0.0)
     if slope == 1 and intercept == int(intercept):
         return stored.astype(np.int32) + int(intercept)
-    return stored * slope + intercept
+    return np.asarray(stored * slope + intercept)
 
 
 def _voi(values: Values, dataset: Any) -> Values | None:
@@ -80,7 +80,7 @@ def _voi(values: Values, dataset: Any) -> Values | None:
     """
     if tables := dataset.get("VOILUTSequence"):
         shown, bits = _looked_up(values, tables[0])
-        return shown / (2**bits - 1)
+        return np.asarray(shown / (2**bits - 1))
     centre, width = (_number(dataset.get(name), None) for name in ("WindowCenter", "WindowWidth"))
     if centre is None or width is None:
         return None
@@ -89,14 +89,14 @@ def _voi(values: Values, dataset: Any) -> Values | None:
         return None  # an empty window, as writers without one leave it
     if kind == "SIGMOID":
         # beyond 700, exp is infinite and the share 0 all the same
-        return 1 / (1 + np.exp(np.minimum(-4 * (values - centre) / width, 700)))
+        return np.asarray(1 / (1 + np.exp(np.minimum(-4 * (values - centre) / width, 700))))
     if kind == "LINEAR_EXACT":
-        return np.clip((values - centre) / width + 0.5, 0, 1)
+        return np.asarray(np.clip((values - centre) / width + 0.5, 0, 1))
     if kind != "LINEAR":
         raise DataError(f"has the VOI LUT function {kind[:16]!r}: expected LINEAR or SIGMOID")
     if width == 1:
-        return (values > centre - 0.5).astype(float)
-    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+        return np.asarray((values > centre - 0.5).astype(float))
+    return np.asarray(np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1))
 
 
 def _looked_up(values: Values, table: Any) -> tuple[Values, int]:
