@@ -27,7 +27,7 @@ test-all: setup
 
 # the benchmarks, small; FLAGS=--full for large ones
 bench: setup
-	@for one in starting choosing decoding pause limit training_step paper_table reading_room faults; do \
+	@for one in starting choosing scale decoding pause limit training_step paper_table reading_room faults; do \
 		$(BIN)/python benchmarks/$$one.py $(FLAGS) || exit 1; done
 
 lint: setup

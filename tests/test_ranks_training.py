@@ -175,7 +175,7 @@ def test_a_rank_killed_in_a_round_ends_the_run_in_a_sentence_and_resume_goes_on(
     (round_,) = store.rounds("run")
     cases = [case.key for case in store.cases(round_.id)]
     store.close()
-    mistakes = confident_mistakes(expected.probs, expected.labels, 4)
+    mistakes = confident_mistakes(expected.probs, expected.labels, expected.keys, 4)
     assert cases == [expected.keys[i] for i in mistakes]
 
 

@@ -57,6 +57,7 @@ def commands(folder, **texts):
         path.chmod(0o700)
 
 
+@pytest.mark.process
 def test_a_job_is_alive_while_slurm_has_it_or_does_not_answer(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     jobs = [SimpleNamespace(job_id=number) for number in ("7", "8")]
@@ -67,6 +68,7 @@ def test_a_job_is_alive_while_slurm_has_it_or_does_not_answer(monkeypatch, tmp_p
     assert slurm_workers._in_queue(jobs) == {"7", "8"}
 
 
+@pytest.mark.process
 def test_a_job_gets_a_gpu_where_the_partition_has_any(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     for text, gpus in (("a100 gpu:a100:4(S:0-1)", 1), ("cpu (null)", 0)):

@@ -188,7 +188,8 @@ def _ends_in_one_sentence(leader: Leader, watch: Watch, folder: RunFolder) -> It
         raise RankLost(_with_remedy(watch.sentence, folder)) from error
     finally:
         leader.stop()
-        if dist.is_initialized() and not watch.sentence:
+        # NCCL may wait for a rank that is lost; gloo does not
+        if dist.is_initialized() and (not watch.sentence or dist.get_backend() == "gloo"):
             dist.destroy_process_group()
 
 
