@@ -38,9 +38,11 @@ def retry_interrupted(transaction: Callable[P, T]) -> Callable[P, T]:
 
 
 def insert(db: Connection, table: Table) -> Any:
-    """An INSERT that may be followed by ON CONFLICT."""
+    """An INSERT that may be followed by ON CONFLICT; its `rowcount` says what was inserted."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
+    # inline: with the RETURNING that SQLAlchemy adds otherwise, PostgreSQL's rowcount is not 0
+    # where nothing was inserted
+    return dialect.insert(table).inline()
 
 
 def lock_round(db: Connection, round_id: str) -> State | None:
