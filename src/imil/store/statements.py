@@ -40,9 +40,8 @@ def retry_interrupted(transaction: Callable[P, T]) -> Callable[P, T]:
 def insert(db: Connection, table: Table) -> Any:
     """An INSERT that may be followed by ON CONFLICT; its `rowcount` says what was inserted."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    # inline: with the RETURNING that SQLAlchemy adds otherwise, PostgreSQL's rowcount is not 0
-    # where nothing was inserted
-    return dialect.insert(table).inline()
+    # inline: without the RETURNING that SQLAlchemy adds for PostgreSQL; rowcount would be -1
+    return dialect.insert(table).inline().execution_options(preserve_rowcount=True)
 
 
 def lock_round(db: Connection, round_id: str) -> State | None:
