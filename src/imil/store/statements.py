@@ -38,9 +38,10 @@ def retry_interrupted(transaction: Callable[P, T]) -> Callable[P, T]:
 
 
 def insert(db: Connection, table: Table) -> Any:
-    """An INSERT that may be followed by ON CONFLICT."""
+    """An INSERT that may be followed by ON CONFLICT; its `rowcount` says what was inserted."""
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
+    # inline: without the RETURNING that SQLAlchemy adds for PostgreSQL; rowcount would be -1
+    return dialect.insert(table).inline().execution_options(preserve_rowcount=True)
 
 
 def lock_round(db: Connection, round_id: str) -> State | None:
