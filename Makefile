@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# each core runs whole files, those that take longest first (tests/conftest.py)
+# three workers for two cores; each runs whole files, those that take longest first (tests/conftest.py)
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test test-fast test-all bench lint jscheck lock wheel

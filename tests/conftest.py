@@ -29,17 +29,20 @@ NOBODY = 65534  # the user without rights on every Unix
 # Under `--dist loadfile` a file is one worker's; the longest begin first, so that none is left
 # alone at the end. The order is all that counts: measured with `--durations`, longest first.
 LONGEST_FIRST = (
-    "test_study_run.py",
-    "test_killed.py",
-    "test_cli.py",
     "test_reading_room.py",
-    "test_study_templates.py",
-    "test_reading_room_film.py",
-    "test_study_report.py",
+    "test_killed.py",
+    "test_study_run.py",
     "test_study_figures.py",
-    "test_demo.py",
-    "test_reading_room_answers.py",
     "test_reading_room_keys.py",
+    "test_reading_room_answers.py",
+    "test_reading_room_film.py",
+    "test_cli.py",
+    "test_study_report.py",
+    "test_study_templates.py",
+    "test_reading_room_layouts.py",
+    "test_run_rounds.py",
+    "test_reading_room_squares.py",
+    "test_demo.py",
     "test_timm_families.py",
     "test_web_access.py",
     "test_web_schemathesis.py",
@@ -48,6 +51,13 @@ LONGEST_FIRST = (
     "test_study_summary.py",
     "test_study_statistics_coverage.py",
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as cores: browsers and processes are waited for half of the time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) * 3 // 2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

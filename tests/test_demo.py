@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import start
+from slow_params import slow
 
 from imil.errors import SettingsError
 from imil.readers.web_page import Web
@@ -29,7 +30,7 @@ def run(out, reader, film_count=60, epochs=3, **options):
     demo.run_demo(reader, out, 0, **options)
 
 
-@pytest.mark.parametrize("reader", ["simulated", "web"])
+@pytest.mark.parametrize("reader", ["simulated", *slow("web")])
 def test_the_demo_draws_trains_holds_a_round_and_prints_a_comparison(tmp_path, reader):
     out = tmp_path / "demo"
     assert start(run, out, reader) == 0

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
     ("name", "output"),
     [
         ("plain_loop.py", "round after epoch 2: 5 films corrected"),
-        ("lightning_callback.py", "5 films corrected"),
+        pytest.param("lightning_callback.py", "5 films corrected", marks=pytest.mark.slow),
     ],
 )
 def test_an_example_runs_as_it_is(name, output, tmp_path):

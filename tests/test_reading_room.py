@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from browsers import ReaderBrowser, chromium
 from rooms import link, make_store, serving
+from slow_params import slow
 
 from imil.grid import Grid
 from imil.store import name_round, room_queries
@@ -342,7 +343,7 @@ def test_a_revoked_link_signs_out_and_keeps_unsent_readings(reader, store):
     assert stored(store)[1][0].squares == (6,)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (390, 844)])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), *slow((1440, 900), (1024, 768))])
 def test_every_screen_size_takes_touch(browser, store, address, width, height):
     reader = ReaderBrowser(browser, address, link(store), width, height, has_touch=True).start()
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= width

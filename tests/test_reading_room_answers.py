@@ -102,6 +102,7 @@ def test_nothing_is_answered_before_the_heat_map_is_on_the_screen(browser, tmp_p
         assert answers(store) == [(1, "focus", (6,))]
 
 
+@pytest.mark.slow
 def test_answers_are_undone_one_after_the_other_on_other_cases_and_after_a_reload(
     browser, tmp_path
 ):

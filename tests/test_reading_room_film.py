@@ -118,6 +118,7 @@ def test_the_window_is_kept_only_on_request_and_only_for_images_of_the_same_dept
     assert (state(reader)[0].split()[:4], state(reader)[1]) == (window, "inverted")
 
 
+@pytest.mark.slow
 def test_a_lost_graphics_context_is_replaced_and_restored(reader):
     before = displayed(reader)
     reader.page.evaluate(

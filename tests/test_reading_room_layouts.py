@@ -98,6 +98,7 @@ HEAT = """(() => {
 })()"""
 
 
+@pytest.mark.slow
 def test_blinking_alternates_between_film_and_heat_map_until_the_reader_switches(browser, room):
     with reading(browser, room, name="Dr. Blink") as reader:
         reader.click_button("Blink")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from browsers import ReaderBrowser, chromium
 from rooms import add_round, link, serving
+from slow_params import slow
 
 from imil.grid import Grid, edge
 from imil.store import Store, name_round
@@ -23,7 +24,7 @@ def browser():
         yield running
 
 
-@pytest.mark.parametrize("zoom", ["fit", "near", "true size"])
+@pytest.mark.parametrize("zoom", ["fit", *slow("near", "true size")])
 def test_squares_in_the_store_equal_those_on_the_screen_pixel_by_pixel(browser, tmp_path, zoom):
     film = np.where(GRID.mask(BRIGHT, SIDES["y"], SIDES["x"]), 200, 50).astype(np.uint8)
     with closing(Store(tmp_path / "imil.sqlite")) as store:

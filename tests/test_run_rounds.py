@@ -180,6 +180,7 @@ def test_an_arm_of_a_study_has_the_history_of_the_training_that_it_continues(fil
     assert cases == whole
 
 
+@pytest.mark.slow
 def test_rounds_on_stall_are_the_same_after_a_kill(films, tmp_path):
     how = STALL | {"imil_epoch": [6, 7], "budget": 5, "num_outliers": 20}
     run, rounds = assert_resumes(films, tmp_path, [2, 4, "reading", 2], **how)
@@ -202,6 +203,7 @@ def test_rounds_at_few_mistakes(films, tmp_path):
     assert '"epoch": 3' in metrics
 
 
+@pytest.mark.slow
 def test_readings_of_early_rounds_are_replayed_after_whatever_epoch(films, tmp_path):
     how = FEW | {"imil_epoch": [4, 5], "mistakes": N}
     first, _, cases = train(films, tmp_path / "first", **how)

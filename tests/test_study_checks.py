@@ -284,6 +284,7 @@ def test_near_duplicates_are_found_at_small_training_sizes_too(tmp_path, study):
     assert "1 pair of images" in warning
 
 
+@pytest.mark.slow
 def test_no_two_films_of_the_real_set_are_near_duplicates(study, shenzhen):
     data = shenzhen / "manifest.csv"
     for size in (32, 64, 112, 224):

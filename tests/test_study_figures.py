@@ -783,7 +783,13 @@ def test_captions_have_the_number_of_trainings_and_the_meaning_of_bands(drawn):
     )
 
 
-@pytest.mark.parametrize("readers", [READERS, ("Reader-" + "x" * 33, "A_very_" + "long_" * 6)])
+@pytest.mark.parametrize(
+    "readers",
+    [
+        ("Reader-" + "x" * 33, "A_very_" + "long_" * 6),
+        pytest.param(READERS, marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_is_cut_or_overlaps(tmp_path, study, readers):
     folder, plan = study if readers == READERS else made(tmp_path, readers=readers, seeds=(0,))
     with figure_style():

@@ -34,6 +34,7 @@ def reads(monkeypatch):
     return counts
 
 
+@pytest.mark.slow
 def test_a_report_reads_each_file_of_a_training_once(study, reads):
     write_report(study, read_plan(study.plan))
     end = set(study.path.glob("jobs/*/*/predictions/end/*.parquet"))

@@ -243,6 +243,7 @@ def test_finished_jobs_are_not_repeated(place, whole):
     assert "seed 0" not in result.stdout
 
 
+@pytest.mark.slow
 def test_a_seed_and_an_external_set_can_be_added_later(place, whole):
     write_phantoms(place / "else", n=12, size=48, seed=4)
     shutil.copytree(whole[1].path, place / "grown")
@@ -366,6 +367,7 @@ def test_a_failed_job_is_reported_and_the_others_are_done(place, whole):
     assert "split.csv" in status.replace("\n", "")  # a long path is broken
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unreported")
 def test_a_full_disk_fails_the_job_and_the_study_can_be_resumed(place, whole):
     (place / "full.toml").write_text(PLAN.format(arms='["baseline"]', seeds=[0], more=""))
@@ -380,6 +382,7 @@ def test_a_full_disk_fails_the_job_and_the_study_can_be_resumed(place, whole):
     assert equal(weights(job), weights(whole[1].job("baseline", 0, 0)))
 
 
+@pytest.mark.slow
 def test_a_person_is_asked_for_cases_that_a_replay_lacks_and_can_stop(place, whole):
     known, *_, last = readings(whole[1].job("imil", 0, 0))
     (place / "some.csv").write_text(f"key,squares,reader\n{known},1 2,Lee\n{last},5,Lee\n")
@@ -417,6 +420,7 @@ def test_a_person_is_asked_for_cases_that_a_replay_lacks_and_can_stop(place, who
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unreported")
 def test_two_jobs_at_once_and_ray_give_the_same_numbers(place, whole):
     arms = ["baseline", "imil", "imil-random"]
@@ -487,6 +491,7 @@ def test_a_folder_that_cannot_be_created_is_refused_in_one_sentence(place, out):
     assert "file/quick.toml cannot be written" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unreported")
 def test_a_killed_study_can_be_resumed(place, whole):
     """The whole process group is killed at the first control, as by a lost machine."""

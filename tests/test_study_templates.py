@@ -156,6 +156,7 @@ def test_templates_are_in_the_installed_package(tmp_path):
         assert {f"imil/study/plans/{name}.toml" for name in NAMES} <= set(packed.namelist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["paper", "quick"])  # small has fewer of quick's arms
 def test_every_arm_of_a_template_can_be_trained_and_reported(tmp_path, name):
     """With a small network and few epochs; all else is the template's."""

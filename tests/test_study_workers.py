@@ -34,7 +34,12 @@ def pool():
 
 @pytest.mark.parametrize(
     ("do", "says"),
-    [(die, KILLED), (fail, "ValueError: one line"), (refuse, "the data are gone"), (live, "")],
+    [
+        pytest.param(die, KILLED, marks=pytest.mark.slow),
+        (fail, "ValueError: one line"),
+        (refuse, "the data are gone"),
+        (live, ""),
+    ],
 )
 def test_a_failure_is_one_sentence_and_the_next_job_is_done(monkeypatch, pool, do, says):
     for one, expected in ((do, says), (live, "")):

@@ -68,6 +68,7 @@ def test_a_body_that_does_not_arrive_is_answered_and_closed(monkeypatch, address
         assert _is_closed(connection)
 
 
+@pytest.mark.slow
 def test_idle_connections_keep_no_reader_out(monkeypatch, store, address):
     monkeypatch.setattr(connections, "MAX_ANONYMOUS", 20)
     with visiting(address, link(store)) as lee, ExitStack() as stack:
@@ -81,6 +82,7 @@ def test_idle_connections_keep_no_reader_out(monkeypatch, store, address):
         assert closed >= 35, "the oldest had to go"
 
 
+@pytest.mark.slow
 def test_slow_readers_of_a_film_share_one_copy(tmp_path):
     store = make_store(tmp_path, cases=1, film=noise)
     with (
