@@ -205,7 +205,7 @@ def _table(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.float
     """(readers, cases × squares): 1 selected, 0 left out, NaN where the reader did not say."""
     nothing = np.full(grid.squares, np.nan)
     rows = [[of_reader.get(case, nothing) for case in cases] for of_reader in chosen.values()]
-    return np.array(rows, np.float64).reshape(len(chosen), -1)
+    return np.array(rows, np.float64).reshape(len(chosen), len(cases) * grid.squares)
 
 
 def _of_reader(

@@ -157,8 +157,8 @@ def _agreement(store: Store, run: str, epoch: int) -> AgreementInfo | None:
                 name=one.reader,
                 kappa=one.kappa,
                 jaccard=one.jaccard,
-                sensitivity=own and own.sensitivity,
-                specificity=own and own.specificity,
+                sensitivity=None if own is None else own.sensitivity,
+                specificity=None if own is None else own.specificity,
             )
         )
     return AgreementInfo(
