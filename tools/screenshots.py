@@ -37,6 +37,7 @@ CASES = 8
 SIDE = 1024  # pixels of a phantom
 INPUT = 224  # pixels of the model's input
 MAX_BYTES = 300_000  # of a screenshot
+FILMS_LOADED = "[...document.querySelectorAll('.selections img')].every((one) => one.naturalWidth)"
 PATIENCE = 300_000  # milliseconds; a busy machine paints slowly
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
@@ -96,6 +97,7 @@ def take_several(browser: Browser, folder: Path, to: Path) -> None:
             if kind == "reader":
                 page.get_by_role("button", name="Start reading").click()
                 wait_painted(page, 1)
+                page.wait_for_function(FILMS_LOADED)
             else:
                 page.get_by_text("Agreement of 2 readers").click()
             page.wait_for_timeout(700)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from imil.agreement import Agreement
 from imil.cases import VERDICTS
+from imil.fusion import Performance
 from imil.round_agreement import RoundAgreement, round_agreement
 from imil.store import Store
 
@@ -28,7 +29,9 @@ def agreement_tables(store: Store, run: str | None = None) -> Iterator[Renderabl
 def _tables(found: RoundAgreement) -> Iterator[RenderableType]:
     agreed = found.agreement
     yield Text(summary(agreed))
-    yield _readers(found)
+    yield _readers(agreed)
+    if found.performance:
+        yield _performance(found.performance)
     if len(agreed.pairs) > 1:
         yield _pairs(agreed)
     yield _squares(agreed)
@@ -52,22 +55,26 @@ def summary(agreed: Agreement) -> str:
     )
 
 
-def _readers(found: RoundAgreement) -> Table:
+def _readers(agreed: Agreement) -> Table:
     table = Table(title="Each reader with the others", title_justify="left")
     table.add_column("Reader", overflow="fold")
-    heads = ["Cases", "Kappa", "Overlap", *(verdict.capitalize() for verdict in VERDICTS)]
-    by_name = {one.reader: one for one in found.performance}
-    for head in [*heads, *(["Sensitivity", "Specificity"] if by_name else [])]:
+    for head in ("Cases", "Kappa", "Overlap", *(verdict.capitalize() for verdict in VERDICTS)):
         table.add_column(head, justify="right")
-    for one in found.agreement.of_readers:
-        shares = found.agreement.verdicts[one.reader]
+    for one in agreed.of_readers:
+        shares = agreed.verdicts[one.reader]
         cells = [str(one.cases), _decimal(one.kappa), _decimal(one.jaccard)]
         cells += [_percent(shares[verdict]) for verdict in VERDICTS]
-        if by_name:
-            own = by_name.get(one.reader)
-            cells += [_decimal(own.sensitivity if own else None)]
-            cells += [_decimal(own.specificity if own else None)]
         table.add_row(Text(one.reader), *cells)
+    return table
+
+
+def _performance(of_readers: Sequence[Performance]) -> Table:
+    table = Table(title="Each reader by STAPLE, over all cases", title_justify="left")
+    table.add_column("Reader", overflow="fold")
+    for head in ("Sensitivity", "Specificity"):
+        table.add_column(head, justify="right")
+    for one in of_readers:
+        table.add_row(Text(one.reader), _decimal(one.sensitivity), _decimal(one.specificity))
     return table
 
 
