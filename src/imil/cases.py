@@ -44,6 +44,7 @@ class RoundSettings:
         merge: name of the rule in `imil.merging.RULES` for several readers' answers of one case.
         deadline: time after its opening at which the round closes with the readings that are there,
             such as `48h`, see `imil.durations`; None: it stays open until it is answered.
+        live: whether training goes on while the round is open, and takes up readings as they come.
     Raises: SettingsError: num_outliers, seed or wait_for is not a whole number, or too small; no
         such deadline.
     """
@@ -55,6 +56,7 @@ class RoundSettings:
     wait_for: int | None = None
     merge: str = "majority"
     deadline: str | None = None
+    live: bool = False
 
     def __post_init__(self) -> None:
         # converted: NumPy's numbers cannot be stored as JSON
@@ -80,6 +82,7 @@ class RoundSettings:
             "wait_for": self.wait_for,
             "merge": self.merge,
             "deadline": self.deadline,
+            "live": self.live,
         }
 
     @classmethod

@@ -225,7 +225,7 @@ class IMIL:
             providers=self.providers,
             say=self.say,
         )
-        if round_.state == "open":
+        if round_.state == "open" and not round_.settings.live:
             raise RoundPaused(self._why_open(round_))
         self._update.after_round(round_)
         return round_

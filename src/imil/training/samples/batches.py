@@ -20,6 +20,7 @@ from imil.training.samples.prepared_data import Pixels
 from imil.treatments import Batch
 from imil.treatments.batch import other_rows
 
+BeforeBatch = Callable[[int, NDArray[np.int64]], object]
 CHUNK = 1024  # images copied to the device together
 MEMORY_SHARE = 0.5  # of what the network leaves of the device's memory may hold images
 HOST_SHARE = 0.25  # of the computer's; the jobs of a study may each take theirs at a time
@@ -44,6 +45,8 @@ class Batches:
         warn: takes a line where the images do not fit.
         copy: whether they may be copied for a GPU, into its memory or pinned.
         classes: K; None where it is not known.
+        before_batch: called before each batch is drawn, with how many of the epoch were and the
+            positions of its samples; it may change the corrections.
     """
 
     def __init__(
@@ -57,11 +60,12 @@ class Batches:
         *,
         copy: bool = True,
         classes: int | None = None,
+        before_batch: BeforeBatch | None = None,
     ) -> None:
         self._source, self._corrections, self._order = source, corrections, order
         self._size, self._device, self._warn = size, device, warn
         self._labels = torch.from_numpy(source.labels).to(device)
-        self._classes = classes
+        self._classes, self._before_batch = classes, before_batch
         self._last = torch.arange(0)  # positions in the batch that came last
         self._first_epoch = True
         self._copy = copy and free_memory(device) is not None
@@ -87,6 +91,8 @@ class Batches:
         for batch in range(len(self)):
             part = slice(batch * self._size, (batch + 1) * self._size)
             self._last = torch.from_numpy(order[part])
+            if self._before_batch is not None:
+                self._before_batch(batch, order[part])
             yield self._batch(order[part], rows[part], self._keep(order[part]))
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
