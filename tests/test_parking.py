@@ -1,7 +1,10 @@
 """Trainings that end while readers read, and go on as if they had waited."""
 
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,16 +22,19 @@ from parked_runs import (
 from processes import begin
 from rooms import link, reading, send, serving, visiting
 from safetensors.torch import load_file
+from torch import nn
 
 from imil.cases import RoundSettings
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.durations import duration_seconds
 from imil.errors import RoundParked, RoundUnanswered, SettingsError
-from imil.phantom.dataset import write_phantoms
+from imil.phantom.dataset import draw, write_phantoms
+from imil.pytorch import IMIL, CorrectedDataset
+from imil.readers.parked import Parked
 from imil.readers.web_page import Web
 from imil.round_settings import check_rounds
 from imil.settings import resolve
-from imil.store import audit
+from imil.store import Store, audit
 from imil.store.clock import now
 from imil.store.run_progress import Progress
 from imil.training.launch import resume_run
@@ -127,6 +133,29 @@ def test_a_parked_round_can_be_waited_for_in_training_instead(films, run, monkey
     assert go_on(run, films, wait="here") is not None
 
 
+def test_a_loop_of_ones_own_parks_and_goes_on(tmp_path):
+    rng = np.random.default_rng(0)
+    images = [(draw(i % 2, rng, size=64).image, i % 2) for i in range(8)]
+    torch.manual_seed(0)
+    features = nn.Sequential(nn.Conv2d(1, 4, 9, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    model = nn.Sequential(features, nn.Flatten(), nn.Linear(4, 2))
+    store = Store(tmp_path / "imil.sqlite")
+
+    def callback(samples):
+        options = {"store": store, "imil_epoch": 1, "num_outliers": 2, "say": lambda _line: None}
+        return IMIL(samples, model, Parked(store), **options)
+
+    with pytest.raises(RoundParked, match="waits for a first reader"):
+        callback(CorrectedDataset(images)).after_epoch(1)
+    with pytest.raises(RoundParked, match="waits for a first reader"):
+        callback(CorrectedDataset(images)).restore(1)
+    answer(store)
+    samples = CorrectedDataset(images)
+    round_ = callback(samples).restore(1)
+    assert round_.state == "applied"
+    assert len(samples.corrections.positions()) == round_.cases > 0
+
+
 # ---- watching -------------------------------------------------------------------------------
 
 
@@ -146,6 +175,15 @@ def test_watching_waits_longer_and_longer_until_the_round_is_answered(run):
     assert len(lines) == 1
     assert "waits for a first reader" in lines[0]
     assert "It closes at" in lines[0]
+
+
+def test_waiting_loads_no_framework():
+    script = (
+        "import sys\nimport imil.training.parking\n"
+        "print({'torch', 'pandas', 'timm', 'fastapi'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr
 
 
 def test_watching_that_is_interrupted_leaves_everything_as_it_was(run):

@@ -162,6 +162,10 @@ def test_a_control_allows_one_round_only():
             "[training] contains 'protocol', but a study always follows",
         ),
         (
+            {"training": {"wait": "park"}},
+            "[training] contains 'wait', but the arms of a study wait for their readers",
+        ),
+        (
             {"training": {"imil-epoch": 5, "imil_epoch": 6}},
             "[training] contains 'imil_epoch' twice",
         ),

@@ -43,6 +43,7 @@ class RoundSettings:
         panel: the readers together: who they are, and how their answers are merged.
         deadline: time after its opening at which the round closes with the readings that are there,
             such as `48h`, see `imil.durations`; None: it stays open until it is answered.
+        live: whether training goes on while the round is open, and takes up readings as they come.
     Raises: SettingsError: num_outliers or seed is not a whole number, or too small; what
         `ReaderPanel` raises; no such deadline.
     """
@@ -53,6 +54,7 @@ class RoundSettings:
     seed: int = 0
     panel: ReaderPanel = PANEL
     deadline: str | None = None
+    live: bool = False
 
     def __post_init__(self) -> None:
         # converted: NumPy's numbers cannot be stored as JSON
@@ -75,6 +77,7 @@ class RoundSettings:
             "seed": self.seed,
             "panel": self.panel.as_dict(),
             "deadline": self.deadline,
+            "live": self.live,
         }
 
     @classmethod

@@ -115,11 +115,29 @@ def _check_page(settings: TrainSettings) -> None:
             f"--wait {settings.wait} leaves a round to people in the reading room, and --reader is "
             f"{settings.reader}: give --reader web, or leave --wait out"
         )
+    if settings.wait == "live":
+        _check_live(settings)
     if settings.deadline != "none" and kind != "web":
         raise SettingsError(
             f"--deadline {settings.deadline} is for people in the reading room, and --reader is "
             f"{settings.reader}: give --reader web, or leave --deadline out"
         )
+
+
+def _check_live(settings: TrainSettings) -> None:
+    """Check that each reading can be taken up before a batch, alone and on one device."""
+    ranks = settings.devices * settings.nodes
+    left_out = {
+        "--fusion soft": settings.fusion == "soft",
+        "--flagged remove": settings.flagged == "remove",
+        f"{ranks} devices": ranks > 1,
+    }
+    for what, given in left_out.items():
+        if given:
+            raise SettingsError(
+                f"--wait live takes up each reading while training goes on, which {what} does not "
+                "allow: give --wait here or park, or leave that out"
+            )
 
 
 def _check_budget(settings: TrainSettings) -> None:

@@ -44,7 +44,7 @@ def run_round(
     """The round after `epoch` completed epochs: `applied`, or `open` if the reader stopped early.
 
     A round that the store already has is continued: its cases stay as they were chosen, and only
-    the unread ones are shown to the reader.
+    the unread ones are shown to the reader. A live round is opened and left to its readers.
 
     Args:
         model: predicts and explains; left as it was.
@@ -72,6 +72,8 @@ def run_round(
         say(_summary(epoch, predictions, len(positions), settings.num_outliers))
         cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
         round_ = store.open_round(run, epoch, settings, cases)
+    if round_.settings.live and round_.cases:
+        return round_
     while round_.state != "applied":
         if round_.state == "open":
             round_ = _ask(ask, round_, store, say)
@@ -85,9 +87,11 @@ def run_round(
 def restore(samples: Samples, store: Store, *, run: str, epoch: int) -> list[Round]:
     """The applied rounds of a run up to `epoch`, after putting their corrections back.
 
-    One that was closed and not applied is left to `run_round`: its owner may still reopen it.
+    One that was closed and not applied is left to `run_round`: its owner may still reopen it. A
+    live one is left to the training, which knows when each reading took effect.
     """
-    done = [r for r in store.rounds(run) if r.epoch <= epoch and r.state == "applied"]
+    earlier = [r for r in store.rounds(run) if r.epoch <= epoch and not r.settings.live]
+    done = [r for r in earlier if r.state == "applied"]
     for round_ in done:
         correct(samples, round_, store)
     return done

@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "treatment.json"
 
     @property
+    def live(self) -> Path:
+        """When each reading took effect, where training went on while readers read."""
+        return self.path / "live.json"
+
+    @property
     def learned_map(self) -> Path:
         """What the model learns from the readings of all rounds, as a picture."""
         return self.path / "learned.png"

@@ -217,7 +217,7 @@ class IMIL:
             providers=self.providers,
             say=self.say,
         )
-        if round_.state == "open":
+        if round_.state == "open" and not round_.settings.live:
             raise RoundPaused(why_open(self.ask, self.store, round_))
         self._update.after_round(round_)
         return round_

@@ -36,6 +36,8 @@ class TreatmentUpdate:
         set_field: takes the squares that the model sees from now on.
         record: takes the completed epochs and what was decided then: plain JSON values, with a
             `sentence` for people. An epoch that is repeated is recorded again.
+        counts_from: after how many completed epochs the readings of a round are there, where
+            training went on while it was read; None: at the round.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class TreatmentUpdate:
         seed: int,
         set_field: Callable[[Grid, Sequence[int]], object],
         record: Record,
+        counts_from: Callable[[Round], int] | None = None,
     ) -> None:
         self._treatment, self._samples, self._model, self._store = treatment, samples, model, store
         self._run, self._seed, self._set_field, self._record = run, seed, set_field, record
+        self._counts_from = counts_from or _epoch_of
         # position -> rows, columns, squares; None: as it was, whatever its reading says
         self._selected: dict[int, list[Any] | None] = {}
         self._field: list[Any] | None = None  # rows, columns, squares
@@ -76,10 +80,12 @@ class TreatmentUpdate:
             self._set_field(Grid(rows, cols), squares)
 
     def after_round(self, round_: Round | None) -> None:
-        """Take up a round's readings; nothing if none was held."""
+        """Take up a round's readings; nothing if none was held, or if it is still read."""
         if round_ is None or not self._treatment.decides_after_round:
             return
-        self._update(round_, round_.epoch)
+        if round_.state == "open":
+            return
+        self._update(round_, self._counts_from(round_))
         self.restore()
 
     def after_epoch(self, epoch: int) -> None:
@@ -87,7 +93,7 @@ class TreatmentUpdate:
         if not self._treatment.decides_after_round:
             return
         rounds = self._applied(epoch)
-        since = epoch - rounds[-1].epoch if rounds else 0
+        since = epoch - self._counts_from(rounds[-1]) if rounds else 0
         if since > 0 and since & (since - 1) == 0 and not self._refused:
             self._update(rounds[-1], epoch)
             self.restore()
@@ -98,7 +104,7 @@ class TreatmentUpdate:
         rounds = self._applied(epoch)
         if not rounds or not self._implements("finish"):
             return
-        readings, grid = self._readings_until(rounds[-1])
+        readings, grid = self._readings_until(rounds[-1], epoch)
         rng = self._rng(epoch, "finish")
         try:
             evidence = self._treatment.finish(readings, grid, self._model, self._samples, rng)
@@ -108,22 +114,22 @@ class TreatmentUpdate:
             self._record(epoch, dict(evidence))
 
     def _applied(self, epoch: int) -> list[Round]:
-        """The rounds until that epoch."""
-        rounds = self._store.rounds(self._run)
-        return [r for r in rounds if r.epoch <= epoch and r.state == "applied"]
+        """The rounds whose readings are there after that epoch, in the order in which they came."""
+        rounds = [r for r in self._store.rounds(self._run) if r.state == "applied"]
+        there = [r for r in rounds if self._counts_from(r) <= epoch]
+        return sorted(there, key=self._order)
+
+    def _order(self, round_: Round) -> tuple[int, int]:
+        return self._counts_from(round_), round_.epoch
 
     def _implements(self, moment: str) -> bool:
-        return getattr(type(self._treatment), moment) is not getattr(Treatment, moment)
+        return _implements(self._treatment, moment)
 
-    def _readings_until(self, round_: Round) -> tuple[dict[int, Reading], Grid]:
+    def _readings_until(self, round_: Round, epoch: int) -> tuple[dict[int, Reading], Grid]:
         """The newest readings of all rounds until this one that have its grid, and the grid."""
-        grid = round_.settings.grid
-        rounds = [
-            earlier
-            for earlier in self._store.rounds(self._run)
-            if earlier.epoch <= round_.epoch and earlier.settings.grid == grid
-        ]
-        return self._readings(rounds), grid
+        grid, last = round_.settings.grid, self._order(round_)
+        until = [one for one in self._applied(epoch) if self._order(one) <= last]
+        return self._readings([one for one in until if one.settings.grid == grid]), grid
 
     def _rng(self, epoch: int, moment: str) -> np.random.Generator:
         return np.random.default_rng([self._seed, epoch, STREAMS[moment]])
@@ -132,7 +138,7 @@ class TreatmentUpdate:
         """Ask for both, and take what is new; where one is refused, neither changes."""
         self._refused = False
         selection, field = None, None
-        readings, grid = self._readings_until(round_)
+        readings, grid = self._readings_until(round_, epoch)
         given = readings, grid, self._model, self._samples
         try:
             if self._implements("relevance"):
@@ -144,7 +150,7 @@ class TreatmentUpdate:
         except SettingsError as error:
             self._refuse(epoch, readings, error)
             return
-        again = epoch > round_.epoch
+        again = epoch > self._counts_from(round_)
         if selection is not None and not (again and self._selects_the_same(selection)):
             self._take_selection(epoch, selection)
         if field is not None and not (again and not self._changes(field)):
@@ -207,3 +213,17 @@ def _table(selection: Selection) -> dict[int, list[Any] | None]:
     """Position -> rows, columns, squares: plain values for a checkpoint."""
     shape = [selection.grid.rows, selection.grid.cols]
     return {i: [*shape, list(squares)] for i, squares in selection.squares.items()}
+
+
+def takes_rounds_whole(treatment: Treatment) -> bool:
+    """Whether the treatment decides for all images from all readings of a round together."""
+    decides = _implements(treatment, "relevance") or _implements(treatment, "field")
+    return treatment.decides_after_round and decides
+
+
+def _implements(treatment: Treatment, moment: str) -> bool:
+    return getattr(type(treatment), moment) is not getattr(Treatment, moment)
+
+
+def _epoch_of(round_: Round) -> int:
+    return round_.epoch

@@ -130,11 +130,13 @@ def close_all_overdue(store: Store, run: str) -> None:
 
 
 @retry_interrupted
-def close(store: Store, run: str, epoch: int, round_id: str, *, by: str) -> State:
-    """Close a round for its owner, also before all finish; unread cases are skipped."""
+def close(
+    store: Store, run: str, epoch: int, round_id: str, *, by: str, why: str = "by the owner"
+) -> State:
+    """Close a round, also before all finish; unread cases are skipped. The audit has the `why`."""
     with store.write() as db:
         if _locked(db, round_id) == "open":
-            _close_early(db, run, epoch, round_id, by=by, why="by the owner")
+            _close_early(db, run, epoch, round_id, by=by, why=why)
         return _state(db, round_id)
 
 

@@ -273,6 +273,7 @@ def waiting_sentence(store: Store, round_id: str) -> str:
     with store.read() as db:
         still, read = waiting_in(db, round_id, at_page=True), read_by(db, round_id)
         cases = count_cases(db, round_id)
+    if still.over:
+        return "a first reader"  # nobody is invited, and any reader can close the round
     names = [f"{name} ({read.get(name, 0)} of {cases} cases read)" for name in still.readers]
-    some = "a first reader" if still.over else replace(still, readers=()) if still.more else ""
-    return " and ".join(filter(None, (", ".join(names), str(some))))
+    return str(replace(still, readers=tuple(names)))

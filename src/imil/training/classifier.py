@@ -201,6 +201,11 @@ class EpochOrder:
         """Choose the epoch, counted from 0; the loop calls this before each."""
         self._epoch = epoch
 
+    @property
+    def epoch(self) -> int:
+        """Which epoch it is, counted from 0."""
+        return self._epoch
+
     def __len__(self) -> int:
         """The number of samples that are drawn in an epoch."""
         return self._n - len(self._removed)

@@ -185,6 +185,11 @@ def _check_unchanged(settings: TrainSettings, folder: RunFolder) -> None:
     store.close()
     for name, value in settings.model_dump(mode="json").items():
         before = started_with.get(name, value)
+        if name == "wait" and value != before and "live" in (value, before):
+            raise SettingsError(
+                f"--wait {value} cannot continue a run that was started with {before}: its "
+                "readings take effect at other times; leave --wait out"
+            )
         if name not in CHANGEABLE and before not in (value, "auto"):
             raise SettingsError(
                 f"{folder.config} has {flag_name(name)} {value}, but the run was started with "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,12 @@ from safetensors.torch import load_file
 
 from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
-from imil.cases import Reader, Round, RoundSettings
+from imil.cases import Reader, RoundSettings
 from imil.grid import Grid
 from imil.library_versions import versions
 from imil.pytorch import TorchModel
 from imil.pytorch.fusion_check import check_fusion
-from imil.pytorch.treatment_update import TreatmentUpdate
+from imil.pytorch.treatment_update import TreatmentUpdate, takes_rounds_whole
 from imil.reader_panel import ReaderPanel
 from imil.round_settings import most_cases, reader_panel
 from imil.run_folder import RunFolder
@@ -31,10 +32,14 @@ from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
 from imil.training.hardware.device import empty_cache, enough_memory, precision, training_device
 from imil.training.hardware.malloc_settings import keep_freed_memory
+from imil.training.live_readings import LiveReadings, live_readings
+from imil.training.live_record import LiveRecord
+from imil.training.live_rounds import LiveRounds
 from imil.training.loop import Loop, seed_everything
 from imil.training.outputs.learned_map import draw_learned_map
 from imil.training.outputs.progress_reporter import ProgressReporter
 from imil.training.outputs.run_results import write_results
+from imil.training.round_calls import RoundCalls
 from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import (
     build_classifier,
@@ -46,7 +51,7 @@ from imil.training.run_classifier import (
 from imil.training.run_epochs import Call, RunEpochs
 from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
-from imil.training.samples.batches import Batches
+from imil.training.samples.batches import Batches, BeforeBatch
 from imil.training.samples.prepared_data import Prepared
 from imil.training.store_claim import open_run_store, store_place
 from imil.training.trained_model import Description, write_model
@@ -104,6 +109,7 @@ class Run:
         self.net = self.module.net
         batch_size = predicted_at_a_time(self.settings, self.device)
         self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
+        self._before_batch: BeforeBatch | None = None
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
         self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
@@ -156,48 +162,58 @@ class Run:
                 self._fit(bar, [], [])
                 return self._finish()
         reporter = ProgressReporter(Progress(store), self.name, self._predictions.test_metrics)
-        with reporter.alive(), enough_memory(self.settings.batch_size):
+        with ExitStack() as stack:
+            stack.enter_context(reporter.alive())
+            stack.enter_context(enough_memory(self.settings.batch_size))
             self._open_rounds(reporter.waiting(reader), store, bar)
-            update = TreatmentUpdate(
-                self.module.treatment,
-                self.samples["train"],
-                self.model,
-                store,
-                run=self.name,
-                seed=self.settings.seed,
-                set_field=self._set_field,
-                record=self._record_decision,
-            )
+            readings = None
+            if self.settings.wait == "live":
+                readings = stack.enter_context(live_readings(store, self.name, reader))
+            update, calls = self._calls(store, readings)
             report = partial(reporter.report, epochs=self.settings.epochs)
-
-            def first(epoch: int) -> None:
-                if epoch == 0:
-                    self._rounds.begin()
-                else:
-                    round_ = self._rounds.restore(epoch, self._predictions.train)
-                    update.restore()
-                    update.after_round(round_)
-                    update.after_epoch(epoch)
-                    self._draw_learned_map(store, round_)
-
-            def each(epoch: int) -> None:
-                round_ = self._rounds.after_epoch(epoch, self._predictions.train)
-                update.after_round(round_)
-                self._draw_learned_map(store, round_)
-                if epoch < self.settings.epochs:
-                    update.after_epoch(epoch)
-
-            self._fit(bar, [report, first, *after_rounds], [report, each, *after_rounds], update)
-            update.finish(self.settings.epochs)
+            first = [report, calls.begin, *after_rounds]
+            self._fit(bar, first, [report, calls.after_epoch, *after_rounds], update)
+            calls.end()
             draw_learned_map(store, self.name, self.samples["train"], self.folder)
             metrics = self._finish()
             reporter.finished(self.settings.epochs, metrics["end"]["test"])
         return metrics
 
-    def _draw_learned_map(self, store: Store, round_: Round | None) -> None:
+    def _calls(
+        self, store: Store, readings: LiveReadings | None
+    ) -> tuple[TreatmentUpdate, RoundCalls]:
+        """What the treatment makes of readings, and what is done about rounds."""
+        samples, live = self.samples["train"], None
+        whole = takes_rounds_whole(self.module.treatment)
+        if readings is not None:
+            live = LiveRounds(
+                *(samples, self.order, store, self.name),
+                record=LiveRecord(self.folder.live),
+                readings=readings,
+                whole=whole,
+                say=partial(self.console.print, markup=False, soft_wrap=True),
+            )
+            self._before_batch = live.before_batch
+        update = TreatmentUpdate(
+            self.module.treatment,
+            samples,
+            self.model,
+            store,
+            run=self.name,
+            seed=self.settings.seed,
+            set_field=self._set_field,
+            record=self._record_decision,
+            counts_from=None if live is None else live.counts_from,
+        )
+        calls = RoundCalls(
+            *(self._rounds, update, self._predictions, live),
+            epochs=self.settings.epochs,
+            taken_up=partial(self._draw_learned_map, store),
+        )
+        return update, calls
+
+    def _draw_learned_map(self, store: Store) -> None:
         """Show the reader at the end of a round what the model learns from the squares."""
-        if round_ is None:
-            return
         if draw_learned_map(store, self.name, self.samples["train"], self.folder):
             self.console.print(
                 f"What the model learns from the squares is drawn in {self.folder.learned_map}.",
@@ -257,6 +273,7 @@ class Run:
             copy=not self.settings.low_memory,
             classes=len(self.data.class_names),
             team=None if self.leader is None else self.leader.team,
+            before_batch=self._before_batch,
         )
         return Loop(
             self.module,

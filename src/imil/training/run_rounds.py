@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from imil.cases import Reader, Round
@@ -84,6 +85,8 @@ class RunRounds:
             panel=reader_panel(settings),
             deadline=None if settings.deadline == "none" else settings.deadline,
         )
+        if settings.wait == "live":  # a loop of one's own would not take up the readings
+            self._imil.settings = replace(self._imil.settings, live=True)
 
     def begin(self) -> None:
         """Check before the first epoch what a round needs; raises as `IMIL.begin`."""

@@ -24,6 +24,7 @@ from imil.treatments.batch import other_rows
 if TYPE_CHECKING:
     from imil.training.ranks.team import Team
 
+BeforeBatch = Callable[[int, NDArray[np.int64]], object]
 CHUNK = 1024  # images copied to the device together
 MEMORY_SHARE = 0.5  # of what the network leaves of the device's memory may hold images
 HOST_SHARE = 0.25  # of the computer's; the jobs of a study may each take theirs at a time
@@ -50,6 +51,8 @@ class Batches:
         copy: whether they may be copied for a GPU, into its memory or pinned.
         classes: K; None where it is not known.
         team: all ranks, of which this has its part of each batch, B images; None: all of it.
+        before_batch: called before each batch is drawn, with how many of the epoch were and the
+            positions of its samples; it may change the corrections.
     """
 
     def __init__(
@@ -64,12 +67,13 @@ class Batches:
         copy: bool = True,
         classes: int | None = None,
         team: Team | None = None,
+        before_batch: BeforeBatch | None = None,
     ) -> None:
         self._team = team
         self._source, self._corrections, self._order = source, corrections, order
         self._size, self._device, self._warn = size, device, warn
         self._labels = torch.from_numpy(source.labels).to(device)
-        self._classes = classes
+        self._classes, self._before_batch = classes, before_batch
         self._last = torch.arange(0)  # positions in the batch that came last
         self._first_epoch = True
         self._copy = copy and free_memory(device) is not None
@@ -104,6 +108,8 @@ class Batches:
         for batch in range(len(self)):
             part = self._part(slice(batch * self._size, (batch + 1) * self._size), len(order))
             self._last = torch.from_numpy(order[part])
+            if self._before_batch is not None:
+                self._before_batch(batch, order[part])
             yield self._batch(order[part], rows[part], self._keep(order[part]))
 
     def _part(self, batch: slice, images: int) -> slice:
