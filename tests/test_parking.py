@@ -327,6 +327,21 @@ def test_settings_that_need_a_page_are_refused_without_one(given, message):
         check_rounds(resolve({"data": "films.csv"} | given))
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"fusion": "soft"}, "--fusion soft"),
+        ({"flagged": "remove"}, "--flagged remove"),
+        ({"devices": 2}, "2 devices"),
+    ],
+)
+def test_what_cannot_be_taken_up_before_a_batch_is_refused(given, what):
+    live = {"data": "films.csv", "reader": "web", "wait": "live"}
+    check_rounds(resolve(live))
+    with pytest.raises(SettingsError, match=f"--wait live takes up each reading .* {what} does"):
+        check_rounds(resolve(live | given))
+
+
 def test_a_deadline_in_the_settings_is_checked(films):
     with pytest.raises(SettingsError, match="invalid deadline 'tomorrow'"):
         resolve({"data": "films.csv", "reader": "web", "deadline": "tomorrow"})
