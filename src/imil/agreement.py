@@ -205,7 +205,8 @@ def _table(chosen: Chosen, cases: Sequence[str], grid: Grid) -> NDArray[np.float
     """(readers, cases × squares): 1 selected, 0 left out, NaN where the reader did not say."""
     nothing = np.full(grid.squares, np.nan)
     rows = [[of_reader.get(case, nothing) for case in cases] for of_reader in chosen.values()]
-    return np.array(rows, np.float64).reshape(len(chosen), len(cases) * grid.squares)
+    shape = len(chosen), len(cases) * grid.squares
+    return np.array(rows, np.float64).reshape(shape)
 
 
 def _of_reader(

@@ -91,7 +91,7 @@ def _pairs(agreed: Agreement) -> Table:
 
 def _squares(agreed: Agreement) -> Table:
     """Fleiss's kappa of each square, as the squares lie in the image."""
-    title = "Fleiss's kappa of each square (– : all readers gave the same answer every time)"
+    title = "Kappa of each square"
     table = Table(title=title, title_justify="left", show_header=False, show_lines=True)
     values = [_decimal(kappa) for kappa in agreed.of_squares]
     columns = agreed.grid.cols
