@@ -173,13 +173,16 @@ def unfinished(folder: Path, times: int) -> dict[str, int]:
     return dict(result)
 
 
-def _killed(work: Callable, path: Location, *, begun: bool = False) -> list[str]:
+def _killed(
+    work: Callable, path: Location, *, begun: bool = False, longest: float = 0.4
+) -> list[str]:
     """What a process had written to its pipe when it was killed at some moment.
 
     Args:
         work: is called with the path and the pipe.
         path: of the store.
         begun: kill it after it has written something.
+        longest: seconds until then.
     """
     ours, theirs = os.pipe()
     process = FORK.Process(target=work, args=(path, theirs))
@@ -187,7 +190,7 @@ def _killed(work: Callable, path: Location, *, begun: bool = False) -> list[str]
     os.close(theirs)
     if begun:
         select.select([ours], [], [])
-    time.sleep(random.uniform(0.01, 0.4))
+    time.sleep(random.uniform(0.01, longest))
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     with os.fdopen(ours) as pipe:
@@ -282,7 +285,7 @@ def unfinished_databases(server: Server, times: int) -> dict[str, int]:
     result = Counter({"kills": times, "there": 0, "unusable": 0})
     for _ in range(times):
         place = location(server.new_database())
-        _killed(lambda place, _out: Store(place), place)
+        _killed(lambda place, _out: Store(place), place, longest=8.0)
         result["there"] += schema_version(place) is not None
         try:
             Store(place).close()
