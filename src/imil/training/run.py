@@ -158,7 +158,7 @@ class Run:
                 readings = stack.enter_context(live_readings(store, self.name, reader))
             update, calls = self._calls(store, readings)
             report = partial(reporter.report, epochs=self.settings.epochs)
-            first = [report, calls.begin, *after_rounds]
+            first: list[Call] = [report, calls.begin, *after_rounds]
             self._fit(bar, first, [report, calls.after_epoch, *after_rounds], update)
             calls.end()
             draw_learned_map(store, self.name, self.samples["train"], self.folder)
