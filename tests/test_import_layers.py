@@ -40,6 +40,8 @@ LAYERS = {
     **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
     **dict.fromkeys(["html_templates", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
+    "store_claim": 4.65,
+    "parking": 4.7,
     "training": 5,
     "installation": 5.2,  # asks training which device it would take
     "study": 5.5,  # many trainings, compared

@@ -28,6 +28,7 @@ from imil.cases import RoundSettings
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.durations import duration_seconds
 from imil.errors import RoundParked, RoundUnanswered, SettingsError
+from imil.parking import LONGEST, wait_until_answered
 from imil.phantom.dataset import draw, write_phantoms
 from imil.pytorch import IMIL, CorrectedDataset
 from imil.readers.parked import Parked
@@ -38,7 +39,6 @@ from imil.store import Store, audit
 from imil.store.clock import now
 from imil.store.run_progress import Progress
 from imil.training.launch import resume_run
-from imil.training.parking import LONGEST, wait_until_answered
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_watching_waits_longer_and_longer_until_the_round_is_answered(run):
 
 def test_waiting_loads_no_framework():
     script = (
-        "import sys\nimport imil.training.parking\n"
+        "import sys\nimport imil.parking\n"
         "print({'torch', 'pandas', 'timm', 'fastapi'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

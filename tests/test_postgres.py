@@ -17,6 +17,7 @@ from rooms import add_round, link, reading, send, serving, visiting
 
 from imil.cases import Reading, RoundSettings
 from imil.errors import RoundClosed, SettingsError, StoreBusy, StoreError
+from imil.reader_panel import ReaderPanel
 from imil.store import Store, audit, round_state, schema, schema_version
 from imil.store.content_check import check_content
 from imil.store.copying import back_up, copy_runs, digests
@@ -200,7 +201,9 @@ def test_finish_and_a_first_reading_at_the_same_moment_have_one_order(store, url
     with closing(Store(url)) as other:
         for epoch in range(1, 21):
             cases = [make_case(number, run="films", epoch=epoch) for number in (1, 2, 3)]
-            held = store.open_round("films", epoch, RoundSettings(wait_for=1), cases)
+            held = store.open_round(
+                "films", epoch, RoundSettings(panel=ReaderPanel(quorum=1)), cases
+            )
             round_id = held.id
             for case in (1, 2, 3):
                 store.add(Reading(f"{round_id}#{case}", "Lee", "focus", (1,)))

@@ -22,7 +22,7 @@ from imil.settings import load_config, resolve
 from imil.store import Store
 from imil.store.copy_commands import copy_store
 from imil.store.run_progress import Progress
-from imil.training.store_claim import move_store
+from imil.store_claim import move_store
 from imil.web.child_server import start_server_process
 
 pytestmark = pytest.mark.process

@@ -124,8 +124,8 @@ def watched(*ends):
     peers = {i: Peer(Hello(i, "node1", 100 + i), end) for i, end in enumerate(ends, 1)}
     said = []
     watch = Watch(peers, said.append)
-    watch.start()
-    try:
+    try:  # the interrupt may come before `start` returns
+        watch.start()
         signal.pause()
     except RankEnded:
         assert said == [watch.sentence]  # it is told before the main thread is interrupted

@@ -90,6 +90,7 @@ def test_the_session_has_the_reader_and_the_rounds(lee):
                 "read": 0,
                 "finished": False,
                 "waitsFor": 1,
+                "closes": None,
             }
         ],
         "training": {"state": "gone", "epoch": None, "epochs": None},

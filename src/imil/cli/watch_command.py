@@ -34,7 +34,7 @@ def watch(
     with errors_as_exit_codes(hint), signals_stop_training():
         from imil.errors import RoundParked, RoundUnanswered
         from imil.output_text import log_line
-        from imil.training.parking import wait_until_answered
+        from imil.parking import wait_until_answered
 
         if not wait_until_answered(run, say=lambda line: typer.echo(log_line(line))):
             return

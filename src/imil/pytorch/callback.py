@@ -143,6 +143,7 @@ class IMIL:
         )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
         self._resumed = self._checked = self._has_state = False
+        self.gives_corrections_to_other_processes = False  # as rank 0 of `imil train` does
 
     def begin(self) -> None:
         """Check before training what a round needs.
@@ -157,7 +158,8 @@ class IMIL:
         if not self._resumed:
             check_no_rounds(self.store, self.run, self._before)
         if not self._checked:
-            check_one_process()
+            if not self.gives_corrections_to_other_processes:
+                check_one_process()
             self.model.check(self.samples)
             self.samples.treatment.check(self.model, self.samples, self.settings.grid)
             if len(self.samples):

@@ -17,6 +17,7 @@ from imil.cases import Reader, RoundSettings
 from imil.data.image_cache import cache_folder
 from imil.errors import DataError, RoundParked, SettingsError
 from imil.grid import Grid
+from imil.parking import check_answered, how_to_go_on
 from imil.reader_panel import ReaderPanel
 from imil.readers.parked import Parked
 from imil.readers.replay import Replay
@@ -27,18 +28,17 @@ from imil.settings import TrainSettings, flag_name, load_config, resolve
 from imil.store import Store, schema_version
 from imil.store.content_check import check_content
 from imil.store.round_waiting import waiting_sentence
+from imil.store_claim import claim_name, move_store, store_place
 from imil.terminal_console import TerminalConsole
 from imil.training.hardware.device import resolve_auto
 from imil.training.imagenet_weights import with_revision
 from imil.training.outputs.terminal_tables import accuracy_interval, result_table
-from imil.training.parking import check_answered, how_to_go_on
 from imil.training.ranks.placement import ALONE, Placement, place
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run
 from imil.training.run_classifier import check_checkpoint
 from imil.training.samples.prepared_data import Prepared, prepare
 from imil.training.several_readers import SeveralReaders
-from imil.training.store_claim import claim_name, move_store, store_place
 from imil.training.web_reader import reading_room
 
 if TYPE_CHECKING:

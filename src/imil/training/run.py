@@ -27,6 +27,7 @@ from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store
 from imil.store.run_progress import Progress
+from imil.store_claim import open_run_store, store_place
 from imil.training.callbacks import Bar, History, with_reading_bar
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
@@ -53,7 +54,6 @@ from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
 from imil.training.samples.batches import Batches, BeforeBatch
 from imil.training.samples.prepared_data import Prepared
-from imil.training.store_claim import open_run_store, store_place
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
 

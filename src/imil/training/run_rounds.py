@@ -85,6 +85,8 @@ class RunRounds:
             panel=reader_panel(settings),
             deadline=None if settings.deadline == "none" else settings.deadline,
         )
+        many = settings.devices * settings.nodes > 1
+        self._imil.gives_corrections_to_other_processes = many
         if settings.wait == "live":  # a loop of one's own would not take up the readings
             self._imil.settings = replace(self._imil.settings, live=True)
 

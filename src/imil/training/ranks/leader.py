@@ -177,8 +177,8 @@ def leading(placement: Placement, settings: TrainSettings, folder: RunFolder) ->
 
 @contextmanager
 def _ends_in_one_sentence(leader: Leader, watch: Watch, folder: RunFolder) -> Iterator[None]:
-    watch.start()
     try:
+        watch.start()
         yield
     except BaseException as error:
         if isinstance(error, RuntimeError | RankEnded):  # as of a collective operation

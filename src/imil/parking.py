@@ -18,7 +18,7 @@ from imil.settings import TrainSettings, load_config, resolve
 from imil.store import Store, round_state, schema_version
 from imil.store.clock import now
 from imil.store.round_waiting import waiting_sentence
-from imil.training.store_claim import recorded_name, store_place
+from imil.store_claim import recorded_name, store_place
 
 Say = Callable[[str], None]
 SHORTEST, LONGEST = 0.5, 15.0  # seconds between two queries of the store
