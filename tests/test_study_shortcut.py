@@ -33,6 +33,7 @@ optimizer = "adamw"
 lr = 0.01
 imil-epoch = 2
 num-outliers = 6
+choice = "uncertain"  # there are always six
 
 [[readers]]
 name = "A"
