@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # three workers for two cores; each runs whole files, those that take longest first (tests/conftest.py)
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# and keeps compiled modules, for the tests start hundreds of processes
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test test-fast test-all bench lint jscheck lock wheel
 
