@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from imil import __version__
 from imil.cli.cache_command import cache
 from imil.cli.demo_command import demo
+from imil.cli.doctor_command import doctor
 from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
 from imil.cli.export_command import export
 from imil.cli.invite_command import invite
@@ -73,7 +74,7 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, watch, predict, rounds, export, serve, invite, demo):
+for command in (resume, watch, predict, rounds, export, serve, invite, demo, doctor):
     app.command(command.__name__)(command)
 for group in (study, store, cache):
     app.add_typer(group)
