@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
@@ -230,6 +230,6 @@ def _cache(path: Path | None) -> dict[str, Any]:
     return {"folder": str(folder), "used_bytes": used, "free_bytes": free}
 
 
-def _numbers(text: str) -> Sequence[int]:
+def _numbers(text: str) -> tuple[int, ...]:
     """The numbers of a version; of `2.13.0+cpu`, 2, 13 and 0."""
-    return [int(number) for number in re.findall(r"\d+", text.partition("+")[0])[:3]]
+    return tuple(int(number) for number in re.findall(r"\d+", text.partition("+")[0])[:3])
