@@ -28,7 +28,7 @@ class ReaderPanel:
     """The readers of a round together.
 
     Args:
-        readers: their names; empty: whoever reads.
+        readers: their names; empty: all who read.
         quorum: how many readings a case needs; None: one of every reader who is asked for it.
         overlap: share of the cases that all readers are asked for, in [0, 1]; of the others each
             has as many readers as the quorum says, in turn. Below 1 it needs two readers or more.

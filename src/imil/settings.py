@@ -305,7 +305,7 @@ class TrainSettings(BaseModel):
         "Round",
         (),
         "Readers of the same round: their names, or their number. At the page each gets a link, "
-        "and the cases in an order of their own; without names, whoever is invited reads.",
+        "and the cases in an order of their own; without names, all who are invited read.",
         "Dr. Lee,Dr. Wu",
     )
     quorum: Quorum = _setting(

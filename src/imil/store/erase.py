@@ -19,7 +19,7 @@ from imil.store.store import Store
 # lines of the audit whose detail may name a reader
 NAMING = ("invitation", "revocation", "failed sign-in", "finish", "close", "merge")
 ERASED = "erased"
-ERASING = 0x65726173  # "eras": the advisory lock of whoever erases; one process at a time
+ERASING = 0x65726173  # "eras": the advisory lock for erasing; one process at a time
 
 
 def erase_reader(store: Store, name: str, run: str | None = None) -> str:

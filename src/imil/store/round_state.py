@@ -141,7 +141,7 @@ def close(
 
 
 def _close_early(db: Connection, run: str, epoch: int, round_id: str, *, by: str, why: str) -> None:
-    """Close a round, whoever is still waited for, and note who had not finished."""
+    """Close a round, also if readers are still waited for, and note who had not finished."""
     cases, read = count_cases(db, round_id), read_by(db, round_id)
     left = waiting_in(db, round_id, at_page=True).readers
     late = ", ".join(
