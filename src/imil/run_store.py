@@ -29,7 +29,7 @@ class RunStore:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no file; a database is only known to be missing when it is opened."""
+        """Whether there is no file; of a database it is not known before it is opened."""
         return isinstance(self.place, Path) and not self.place.is_file()
 
 

@@ -25,7 +25,7 @@ from imil.store.schema import APPEND_ONLY, HEAD, metadata
 from imil.store.statements import Interrupted
 from imil.store_address import DatabaseUrl
 
-MAKING = 0x696D696C  # "imil": the advisory lock of whoever makes or migrates a store
+MAKING = 0x696D696C  # "imil": the advisory lock for making or migrating a store
 CONNECT_TIMEOUT = 10  # seconds
 RETRY_INTERVAL = 0.2  # seconds between attempts to connect
 IDLE_TRANSACTION = 120  # seconds until the server ends a transaction of a process that hangs

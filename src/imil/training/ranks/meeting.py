@@ -41,7 +41,7 @@ class Meeting:
 def rendezvous_seconds() -> float:
     """How long ranks wait for each other, in seconds.
 
-    Raises: SettingsError: the variable is no number above 0.
+    Raises: SettingsError: the variable is not a number above 0.
     """
     text = os.environ.get("IMIL_RENDEZVOUS_SECONDS", str(SECONDS))
     with suppress(ValueError):
