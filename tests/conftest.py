@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -20,6 +21,16 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 # a busy machine is slow and not wrong
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# a commit to the store waits for the disk: the tests' files lie in memory where there is room
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30  # bytes; the suite leaves about a tenth of that
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# collecting imports all libraries, which makes millions of objects and hardly any garbage: a
+# third of its time went into looking for it
+gc.disable()
 
 # no test may write the key of the person who runs it
 os.environ.setdefault("IMIL_KEY_FILE", str(Path(tempfile.gettempdir(), f"imil-key-{os.getpid()}")))
@@ -68,6 +79,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist
         rank = {name: position for position, name in enumerate(LONGEST_FIRST)}
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not among what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

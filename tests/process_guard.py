@@ -6,6 +6,7 @@ import multiprocessing.process
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -28,21 +29,34 @@ def marks(item: pytest.Item) -> set[str]:
     fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # doctests have it
     functions = [definitions[-1].func for definitions in fixtures.values()]
     functions.append(getattr(item, "function", None))
+    marks: set[str] = set()
     seen: set[FunctionType] = set()
-    return {mark for one in functions if isinstance(one, FunctionType) for mark in _of(one, seen)}
+    left = [one for one in functions if isinstance(one, FunctionType)]
+    while left:
+        function = left.pop()
+        if function not in seen:
+            seen.add(function)
+            own, used = _references(function)
+            marks |= own
+            left += used
+    return marks
 
 
-def _of(function: FunctionType, seen: set[FunctionType]) -> Iterator[str]:
-    seen.add(function)
+@lru_cache(maxsize=None)  # thousands of tests share a few hundred fixtures and functions
+def _references(function: FunctionType) -> tuple[set[str], list[FunctionType]]:
+    """The marks of the names in a function, and the functions of the tests that it refers to."""
+    marks: set[str] = set()
+    used: list[FunctionType] = []
     for name in _names(function.__code__):
         value = function.__globals__.get(name)
         module = value.__name__ if isinstance(value, ModuleType) else type(value).__module__
         if isinstance(value, FunctionType | type):
             module = value.__module__
         if name in MARKS or module in MARKS:
-            yield MARKS.get(module) or MARKS[name]
-        elif isinstance(value, FunctionType) and value not in seen and _is_ours(value):
-            yield from _of(value, seen)
+            marks.add(MARKS.get(module) or MARKS[name])
+        elif isinstance(value, FunctionType) and _is_ours(value):
+            used.append(value)
+    return marks, used
 
 
 def _is_ours(function: FunctionType) -> bool:
