@@ -6,7 +6,7 @@ import multiprocessing.process
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -42,7 +42,7 @@ def marks(item: pytest.Item) -> set[str]:
     return marks
 
 
-@lru_cache(maxsize=None)  # thousands of tests share a few hundred fixtures and functions
+@cache  # thousands of tests share a few hundred fixtures and functions
 def _references(function: FunctionType) -> tuple[set[str], list[FunctionType]]:
     """The marks of the names in a function, and the functions of the tests that it refers to."""
     marks: set[str] = set()
