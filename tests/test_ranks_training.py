@@ -152,6 +152,7 @@ def killed_in_the_round(films, folder, cache):
         raise SystemExit(str(error)) from None
 
 
+@pytest.mark.slow  # starts five processes that train
 def test_a_rank_killed_in_a_round_ends_the_run_in_a_sentence_and_resume_goes_on(films, tmp_path):
     folder = tmp_path / "run"
     assert start(killed_in_the_round, films, folder, tmp_path / "cache") == 7
