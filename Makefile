@@ -18,9 +18,9 @@ demo: setup
 test: setup
 	@$(PYTEST) -m "not slow" $(FLAGS)
 
-# for the inner loop: no process starts, no browser, and no figures or report of a study
+# for the inner loop: no process starts, no browser, no whole training, no report of a study
 test-fast: setup
-	@$(PYTEST) -m "not slow and not process and not browser and not figures" $(FLAGS)
+	@$(PYTEST) -m "not slow and not process and not browser and not training and not figures" $(FLAGS)
 
 # the slow ones too, as CI does
 test-all: setup

@@ -1,4 +1,4 @@
-"""Which tests start a process or a browser, and a guard that fails those without the mark."""
+"""Which tests start a process or a browser or train, and a guard for those that start processes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from typing import Any
 import pytest
 
 # the mark of a test that refers to one of these; what else starts a process is marked by hand
-MARKS = {"browsers": "browser"} | dict.fromkeys(
-    ("subprocess", "multiprocessing", "processes", "terminals", "imil.web.child_server"), "process"
+STARTERS = ("subprocess", "multiprocessing", "processes", "terminals", "imil.web.child_server")
+TRAINERS = ("imil.training.launch", "imil.training.run", "imil.training.fork")
+MARKS = (
+    {"browsers": "browser"}
+    | dict.fromkeys(STARTERS, "process")
+    | dict.fromkeys(TRAINERS, "training")
 )
 EVENTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 HERE = Path(__file__).parent
@@ -76,7 +80,7 @@ def guard(item: pytest.Item) -> Iterator[None]:
     """Fail the test if it starts a process meanwhile and does not carry the mark."""
     _started.clear()
     yield
-    if _started and not any(item.get_closest_marker(mark) for mark in set(MARKS.values())):
+    if _started and not any(item.get_closest_marker(mark) for mark in ("browser", "process")):
         pytest.fail(
             f"{item.nodeid} starts a process ({_started[0]}): mark it with pytest.mark.process, "
             "which keeps it out of `make test-fast`"
