@@ -173,9 +173,7 @@ class Corrections:
             result[corrected[same]] = grid.spread(kept, height, width)
         return result
 
-    def _kept(
-        self, rows: NDArray[np.int64], grid: Grid
-    ) -> NDArray[np.bool_] | NDArray[np.float32]:
+    def _kept(self, rows: NDArray[np.int64], grid: Grid) -> NDArray[np.bool_] | NDArray[np.float32]:
         """Which squares of these corrected samples stay, or how far, (C, squares)."""
         graded = self._states.numpy()[rows, 0] == _SHARES
         long = self._long.numpy()[np.maximum(self._slots.numpy()[rows, 0], 1) - 1]
