@@ -16,16 +16,19 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+RETRY_PAUSES = (0.0, 1.0, 2.0, 5.0, 10.0)  # s before a connection is opened again, as the page
 RESEND_SHARE = 0.1  # of the readings
 
 
 @dataclass
 class LoadResult:
-    """Seconds by kind of request, ids of confirmed readings, and the number of errors."""
+    """Seconds by kind of request, ids of confirmed readings, and the numbers of errors and of
+    readings that were sent again because the store was locked for too long."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     confirmed: set[str] = field(default_factory=set)
     refused: int = 0
+    again: int = 0
 
 
 class Connection:
@@ -43,7 +46,19 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port, limit=2**24)
 
     async def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of the response."""
+        """Status and body of the response.
+
+        A server ends connections that were idle for long; as a browser, it then opens another.
+        """
+        for pause in RETRY_PAUSES:
+            try:
+                return await self._send(method, path, body)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                await asyncio.sleep(pause)
+                await self.open()
+        return await self._send(method, path, body)
+
+    async def _send(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         head = f"{method} {path} HTTP/1.1\r\n{self.headers}Content-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -88,6 +103,10 @@ async def submit(
         start = time.perf_counter()
         status, _ = await connection.send("PUT", path, json.dumps(body).encode())
         result.seconds["submit"].append(time.perf_counter() - start)
+        while status == 423:  # as the page does
+            result.again += 1
+            await asyncio.sleep(1.0)
+            status, _ = await connection.send("PUT", path, json.dumps(body).encode())
         if status == 200:
             result.confirmed.add(reading)
         else:

@@ -85,6 +85,14 @@ class Server:
         """End it; `immediate` is as a crash."""
         self._run("pg_ctl", *self._data, "-w", "-m", mode, "stop")
 
+    def answers(self):
+        """Whether it takes connections."""
+        try:
+            self.connection().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def remove(self):
         """End it and delete its folder."""
         self._guard.stdin.close()

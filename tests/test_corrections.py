@@ -125,6 +125,27 @@ def test_a_batch_has_a_mask_only_where_a_sample_of_it_is_corrected():
     assert table.is_corrected(np.array([4, 2])).tolist() == [False, True]
 
 
+def test_masks_of_a_batch_are_those_of_each_sample_whatever_its_grid():
+    soft = Correction(Grid(2, 2), (1, 2), (0.25, 1.0, 0.0, 0.0))
+    given = [HALF, FINE, None, COARSE, soft, Correction(Grid(2, 2), (4,))]
+    table = Corrections(len(given))
+    for i, correction in enumerate(given):
+        table.set(i, correction)
+    rows = np.array([5, 1, 4, 2, 0, 3, 1])
+    keep = table.keep(rows, 24, 36)
+    assert keep.dtype == np.float32
+    for row, mask in zip(rows, keep, strict=True):
+        correction = given[row]
+        expected = np.ones((24, 36))
+        if correction is not None:
+            shares = np.zeros(correction.grid.squares)
+            shares[np.array(correction.squares) - 1] = 1
+            shares = np.array(correction.shares or shares)
+            expected = shares[correction.grid.labels(24, 36) - 1]
+        assert np.abs(mask - expected).max() < 1e-4
+    assert table.keep(rows[[0, 1, 3, 4, 5]], 24, 36).dtype == bool
+
+
 def test_correction_comes_before_the_transform():
     samples = CorrectedDataset(
         Ones(),

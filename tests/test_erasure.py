@@ -18,6 +18,8 @@ from imil.errors import StoreError
 from imil.permissions import VARIABLE, restrict, share_with_group
 from imil.phantom.dataset import write_phantoms
 from imil.reader_panel import ReaderPanel
+from imil.run_folder import RunFolder
+from imil.settings import load_config, resolve
 from imil.store import Store, round_state
 from imil.store.audit import newest
 from imil.store.content_check import check_content
@@ -87,6 +89,25 @@ def test_the_name_goes_from_the_readers_of_rounds_and_from_who_was_waited_for(tm
         assert NAME.encode() not in everything(store.path)
         assert store.rounds()[0].settings.panel.readers == (number, "Dr. Hope")
         assert store.runs()[0]["settings"]["readers"] == [number, "Dr. Hope"]
+
+
+def test_the_name_goes_from_a_runs_settings_and_files_that_still_have_it_are_named(tmp_path):
+    folder = RunFolder(tmp_path / "films")
+    folder.path.mkdir()
+    settings = resolve({"data": "x.csv", "readers": [NAME, "Dr. Hope"], "arbiter": "Dr. Kim"})
+    settings.write(folder.config)
+    folder.page.write_text(f"<p>{NAME}</p>", encoding="utf-8")
+    with closing(Store(folder.store)) as store:
+        add_round(store, "films", cases=1)
+        store.add(Reading("films@70#1", NAME, "focus", (6,)))
+    words = ["store", "erase", str(folder.path), "--yes", "--reader", NAME]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert f"These files still have the name: {folder.page.name}." in result.output
+    assert load_config(folder.config)["readers"] == ["erased reader 1", "Dr. Hope"]
+    assert resolve(load_config(folder.config)).arbiter == "Dr. Kim"
+    words = ["store", "erase", str(folder.store), "--yes", "--reader", "erased reader 1"]
+    assert "the config.toml of the run's folder still does" in CliRunner().invoke(app, words).output
 
 
 def test_of_an_erased_run_the_audit_alone_is_left_without_names(path):

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from imil.errors import RoundClosed, SettingsError, StoreBusy, StoreError
 from imil.reader_panel import ReaderPanel
 from imil.store import Store, audit, round_state, schema, schema_version
 from imil.store.content_check import check_content
-from imil.store.copying import back_up, copy_runs, digests
+from imil.store.copying import back_up, copy_renamed, copy_runs, digests
 from imil.store.erase import erase_reader, erase_run
 from imil.store.find_run import find_run
 from imil.store.invitations import LinkUsed, invitations, invite, sign_in, visitor
@@ -465,12 +465,33 @@ def test_a_run_goes_into_a_database_and_back_with_every_row(store, tmp_path, url
     assert sorted(row["name"] for row in store.runs()) == ["films", "other"]
 
 
+def test_runs_of_one_name_go_into_a_database_under_names_of_their_own(store, tmp_path):
+    with ExitStack() as stack:
+        files = [stack.enter_context(closing(Store(tmp_path / f"{i}.sqlite"))) for i in range(2)]
+        for file in files:
+            add_round(file)
+            filled(file)
+        counts = copy_renamed({f"s-{i}": (file, "films") for i, file in enumerate(files)}, store)
+        assert (counts["runs"], counts["cases"], counts["readings"]) == (2, 6, 6)
+        for i, file in enumerate(files):
+            with file.read() as one, store.read() as two:
+                assert digests(one, "films", ("films", f"s-{i}")) == digests(two, f"s-{i}")
+            names = [(case.id, case.round, case.run) for case in store.cases(f"s-{i}@70")]
+            assert names[0] == (f"s-{i}@70#1", f"s-{i}@70", f"s-{i}")
+        check_content(store, "s-1")
+        with pytest.raises(StoreError, match="already has a run 's-1'"):
+            copy_renamed({"s-1": (files[1], "films")}, store)
+        with pytest.raises(StoreError, match="already has rows of 's-2', in a run of another name"):
+            copy_renamed({"s-2": (files[0], "films")}, store)
+    assert "s-2" not in [row["name"] for row in store.runs()]
+
+
 def test_a_copy_that_differs_is_not_kept(store, tmp_path, monkeypatch):
     filled(store)
     real = digests
 
-    def differing(db, run):
-        found = real(db, run)
+    def differing(db, *names):
+        found = real(db, *names)
         if db.dialect.name == "sqlite":
             found["readings"] = found["readings"][:-1]
         return found

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 from multiprocessing import Pipe
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from imil.errors import SettingsError
 from imil.settings import resolve
+from imil.training.ranks import meeting
 from imil.training.ranks.channel import Door, Failed, Hello, Peer, connect
-from imil.training.ranks.meeting import come, rendezvous_seconds
+from imil.training.ranks.meeting import come, open_meeting, rendezvous_seconds
 from imil.training.ranks.placement import Placement, find_placement, place
 from imil.training.ranks.sharded_model import shard
 from imil.training.ranks.team import Team
@@ -89,6 +91,38 @@ def test_rank_0_that_does_not_come_is_missed_in_one_sentence(monkeypatch):
     monkeypatch.setenv("IMIL_RENDEZVOUS_SECONDS", "soon")
     with pytest.raises(SettingsError, match="'soon': give a number of seconds"):
         rendezvous_seconds()
+
+
+def test_ranks_end_with_rank_0_s_sentence_where_it_ends_before_they_meet(monkeypatch):
+    monkeypatch.setattr(meeting, "_opened", False)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    heard = []
+
+    def wait(rank):
+        with pytest.raises(SettingsError) as caught:
+            come(Placement(rank, 3, rank, "127.0.0.1", port))
+        heard.append(str(caught.value))
+
+    ranks = [threading.Thread(target=wait, args=(rank,)) for rank in (1, 2)]
+    for rank in ranks:
+        rank.start()
+    with pytest.raises(SettingsError, match="runs/films exists"):
+        with meeting.telling_others(Placement(0, 3, 0, "127.0.0.1", port)):
+            raise SettingsError("runs/films exists: give another --out")
+    for rank in ranks:
+        rank.join()
+    said = "rank 0 ended before the ranks met: runs/films exists: give another --out"
+    assert heard == [said, said]
+
+
+def test_rank_0_tells_nobody_once_it_has_opened_the_meeting(monkeypatch, tmp_path):
+    monkeypatch.setattr(meeting, "_opened", False)
+    monkeypatch.setattr(meeting, "_tell", lambda *_: pytest.fail("told"))
+    open_meeting(Placement(0, 2, 0), tmp_path / "ranks").door.close()
+    with pytest.raises(SettingsError, match="later"):
+        with meeting.telling_others(Placement(0, 2, 0, "127.0.0.1", 1)):
+            raise SettingsError("later")
 
 
 def test_who_does_not_know_the_key_is_not_let_in():

@@ -11,12 +11,14 @@ import operator
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imil.errors import SettingsError, SquareError
 
+S = TypeVar("S", bound=np.generic)
 MAX_SIDE = 64  # rows or columns; past that a square is smaller than a 224-pixel view can show
 
 
@@ -137,21 +139,29 @@ class Grid:
             chosen += range(first, last + 1)
         return self.check(chosen)
 
+    def spread(self, values: NDArray[S], height: int, width: int) -> NDArray[S]:
+        """The value of the square that each pixel lies in, (..., height, width).
+
+        Args:
+            values: of each square, (..., squares).
+            height, width: in pixels.
+        """
+        table = values.reshape(*values.shape[:-1], self.rows, self.cols)
+        rows = table[..., _bands(self.cols, width)]
+        return rows[..., _bands(self.rows, height), :]
+
     def labels(self, height: int, width: int) -> NDArray[np.int32]:
         """The number of the square that each pixel lies in, (height, width)."""
-        rows = _bands(self.rows, height)
-        cols = _bands(self.cols, width)
-        return (rows[:, None] * self.cols + cols[None, :] + 1).astype(np.int32)
+        return self.spread(np.arange(1, self.squares + 1, dtype=np.int32), height, width)
 
     def mask(self, squares: Iterable[int], height: int, width: int) -> NDArray[np.bool_]:
         """True where a pixel lies in one of the squares, (height, width).
 
         Raises: SquareError: the grid has no such square.
         """
-        chosen = np.zeros((self.rows, self.cols), bool)
-        for square in self.check(squares):
-            chosen[divmod(square - 1, self.cols)] = True
-        return chosen[_bands(self.rows, height)][:, _bands(self.cols, width)]
+        chosen = np.zeros(self.squares, bool)
+        chosen[[square - 1 for square in self.check(squares)]] = True
+        return self.spread(chosen, height, width)
 
     def shares(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The share of each square that the mask covers, (squares,), in [0, 1].

@@ -23,7 +23,13 @@ def _group() -> None:
 
 @store.command()
 def copy(
-    source: Annotated[str, typer.Argument(help=SOURCE, show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="The folder of a run or study, a store, or the address of a database.",
+            show_default=False,
+        ),
+    ],
     target: Annotated[
         str,
         typer.Argument(
@@ -38,7 +44,8 @@ def copy(
     """Copy a run with its readings, images and links from one store into another.
 
     Every row is compared afterwards, and nothing is copied if one differs. The source stays as it
-    is; let nobody read in it any more.
+    is; let nobody read in it any more. Of a study, all trainings are copied, each as
+    STUDY-ARM-seed-S-split-P; the report still reads the study's folder.
 
     [bold]Examples[/bold]
 
@@ -48,9 +55,9 @@ def copy(
     """
     with errors_as_exit_codes():
         from imil.output_text import log_line
-        from imil.store.copy_commands import copy_store
+        from imil.study.copy_study import copy_source
 
-        typer.echo(log_line(copy_store(source, target, run)))
+        typer.echo(log_line(copy_source(source, target, run)))
 
 
 @store.command()

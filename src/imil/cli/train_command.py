@@ -61,10 +61,11 @@ def train(
 
             follow(placement)
             return
-        from imil.training.launch import new_run
+        from imil.training.launch import new_run, telling_others
 
         flags |= {"devices": numbers.devices, "nodes": numbers.nodes}
-        resolved, folder = set_up_run(flags, config, out or folders.get("out"))
+        with telling_others(placement):
+            resolved, folder = set_up_run(flags, config, out or folders.get("out"))
         hint = f"imil resume {shlex.quote(str(folder.path))}"
         with errors_as_exit_codes(hint), signals_stop_training():
             new_run(resolved, folder, cache or folders.get("cache"), placement=placement)

@@ -54,22 +54,21 @@ class Corrections:
         Raises: SquareError: its grid has no such square, or there is no room for so many.
             SettingsError: shares of too fine a grid.
         """
-        self._states[i] = 0
+        states = self._states.numpy()
+        states[i] = 0
         if correction is None:
             return
         grid, state = correction.grid, _SQUARES
         if correction.shares is None:
-            chosen = np.zeros(MAX_SIDE * MAX_SIDE, np.uint8)
-            chosen[[square - 1 for square in grid.check(correction.squares)]] = 1
-            row = self._row(i, grid, state, new=True)
-            row[:] = np.packbits(chosen)[: len(row)]
+            packed = _packed(grid, tuple(correction.squares))
         else:
             check_shares(grid)
             state = _SHARES
             shares = np.round(np.array(correction.shares) * _WHOLE).astype("<u2")
-            self._row(i, grid, state, new=True)[: 2 * grid.squares] = shares.view(np.uint8)
+            packed = shares.view(np.uint8)
+        self._row(i, grid, state, new=True)[: len(packed)] = packed
         self._shapes.numpy()[i] = grid.rows, grid.cols
-        self._states[i] = state  # last: a worker never sees half a correction
+        states[i] = state  # last: a worker never sees half a correction
 
     def get(self, i: int) -> Correction | None:
         """The correction of the i-th sample, or None if there is none."""
@@ -163,13 +162,27 @@ class Corrections:
         corrected = np.flatnonzero(self.is_corrected(rows))
         if not len(corrected):
             return None
-        found = {b: self.get(int(rows[b])) for b in corrected.tolist()}
-        graded = any(one is not None and one.shares is not None for one in found.values())
+        found = rows[corrected]
+        graded = bool((self._states.numpy()[found] == _SHARES).any())
         result = np.ones((len(rows), height, width), np.float32 if graded else bool)
-        for b, correction in found.items():
-            if correction is not None:
-                result[b] = _stays(correction, height, width)
+        shapes = self._shapes.numpy()[found]
+        for shape in {tuple(shape) for shape in shapes.tolist()}:
+            same = (shapes == shape).all(axis=1)
+            grid = Grid(*shape)
+            kept = self._kept(found[same], grid)
+            result[corrected[same]] = grid.spread(kept, height, width)
         return result
+
+    def _kept(self, rows: NDArray[np.int64], grid: Grid) -> NDArray[np.bool_] | NDArray[np.float32]:
+        """Which squares of these corrected samples stay, or how far, (C, squares)."""
+        graded = self._states.numpy()[rows, 0] == _SHARES
+        long = self._long.numpy()[np.maximum(self._slots.numpy()[rows, 0], 1) - 1]
+        packed = self._short.numpy()[rows] if grid.squares <= 8 * _SHORT else long
+        kept = np.unpackbits(packed, axis=1, count=grid.squares).view(bool)
+        if not graded.any():
+            return kept
+        shares = long[:, : 2 * grid.squares].copy().view("<u2") / np.float32(_WHOLE)
+        return np.where(graded[:, None], shares, kept)
 
     def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one."""
@@ -183,16 +196,6 @@ def check_shares(grid: Grid) -> None:
             f"the grid {grid} has {grid.squares} squares, and shares of readers are kept for at "
             f"most {MOST_SHARES}: give a coarser grid such as 16x16, or another fusion than soft"
         )
-
-
-def _stays(
-    correction: Correction, height: int, width: int
-) -> NDArray[np.bool_] | NDArray[np.float32]:
-    """Which pixels stay, or how far each does, (height, width)."""
-    grid = correction.grid
-    if correction.shares is None:
-        return _mask(grid, correction.squares, height, width)
-    return np.array(correction.shares, np.float32)[grid.labels(height, width) - 1]
 
 
 def _shared(rows: int, cols: int) -> torch.Tensor:
@@ -216,6 +219,13 @@ def _shared(rows: int, cols: int) -> torch.Tensor:
         return torch.frombuffer(pages, dtype=torch.uint8).view(rows, cols)
 
 
-@lru_cache(maxsize=256)
-def _mask(grid: Grid, squares: tuple[int, ...], height: int, width: int) -> NDArray[np.bool_]:
-    return grid.mask(squares, height, width)
+@lru_cache(maxsize=1024)
+def _packed(grid: Grid, squares: tuple[int, ...]) -> NDArray[np.uint8]:
+    """One bit for each square, in as many bytes as the table has for a grid of that size.
+
+    Raises: SquareError: the grid has no such square.
+    """
+    size = _SHORT if grid.squares <= 8 * _SHORT else _LONG
+    chosen = np.zeros(8 * size, np.uint8)
+    chosen[[square - 1 for square in grid.check(squares)]] = 1
+    return np.packbits(chosen)

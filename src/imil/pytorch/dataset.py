@@ -138,9 +138,10 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     def _keep(self, image: Any, i: int) -> Keep | None:
         """Where the i-th image stays as it is, or how far; None if it is not corrected."""
-        if self.corrections.get(i) is None:
+        row = np.array([i])
+        if not self.corrections.is_corrected(row).any():
             return None
-        masks = self.corrections.keep(np.array([i]), *size_of(image))
+        masks = self.corrections.keep(row, *size_of(image))
         return None if masks is None else masks[0]
 
     def _with_mask(self, image: Any, keep: Keep | None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from imil.errors import StoreError
@@ -15,6 +16,7 @@ from imil.store.find_run import find_run
 from imil.store.run_progress import Progress
 from imil.store.schema import HEAD
 from imil.store.store import Store
+from imil.store_address import Location
 
 
 def copy_store(source: str, target: str, run: str | None) -> str:
@@ -30,35 +32,45 @@ def copy_store(source: str, target: str, run: str | None) -> str:
         folder = RunFolder(Path(source))
         if folder.path.is_dir():
             stack.enter_context(folder.locked())  # no training writes meanwhile
-        old, name = _open(source, run, stack)
+        old, name = open_source(source, run, stack)
         if there == old.path:
             raise StoreError(f"{there} is the source: give another target")
         _check_at_rest(old, name)
-        is_new = isinstance(there, Path) and not there.exists()
-        try:
-            with closing(Store(there)) as new:
-                counts = copy_runs(old, new, name)
-        except StoreError:
-            if is_new and isinstance(there, Path):
-                there.unlink(missing_ok=True)
-            raise
-    _record(source, name, f"store, into {there}")
+        with opened_target(there) as new:
+            counts = copy_runs(old, new, name)
+    record_export(source, name, f"store, into {there}")
     return f"Copied {total(counts)} to {there}; every row was compared. The source is as it was."
+
+
+@contextmanager
+def opened_target(there: Location) -> Iterator[Store]:
+    """The store that is copied to; a file that is new goes where the copy fails."""
+    is_new = isinstance(there, Path) and not there.exists()
+    try:
+        with closing(Store(there)) as new:
+            yield new
+    except StoreError:
+        if is_new and isinstance(there, Path):
+            there.unlink(missing_ok=True)
+        raise
 
 
 def back_up_store(source: str, file: Path, run: str | None) -> str:
     """Back up a store, and say in a sentence what was written. Raises: StoreError: as `back_up`."""
     with ExitStack() as stack:
-        old, name = _open(source, run, stack)
+        old, name = open_source(source, run, stack)
         back_up(old, file, name)
         place = old.path
-    _record(source, name, f"store, into {file}")
+    record_export(source, name, f"store, into {file}")
     what = f"run '{name}' of {place}" if name and not isinstance(place, Path) else str(place)
     return f"{file} is a backup of {what}: names, links and films are in it as in the store."
 
 
-def _open(source: str, run: str | None, stack: ExitStack) -> tuple[Store, str | None]:
-    """The store and the run that are meant; of a file without `run`, everything."""
+def open_source(source: str | Path, run: str | None, stack: ExitStack) -> tuple[Store, str | None]:
+    """The store and the run that are meant; of a file without `run`, everything.
+
+    Raises: StoreError: there is no store, or no such run.
+    """
     found = run_store(source)
     if found.is_missing:
         raise StoreError(f"no store at {source}: give a run's folder, its store, or a database")
@@ -80,7 +92,8 @@ def _check_at_rest(store: Store, run: str | None) -> None:
             )
 
 
-def _record(source: str, run: str | None, detail: str) -> None:
+def record_export(source: str | Path, run: str | None, detail: str) -> None:
+    """Note in the source's audit that its rows were copied."""
     with closing(Store(run_store(source).place)) as store:
         names = [run] if run is not None else [str(row["name"]) for row in store.runs()]
         with store.write() as db:

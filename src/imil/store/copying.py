@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import IntegrityError
 
 from imil.atomic_files import atomic_write
 from imil.errors import StoreError
@@ -25,6 +26,8 @@ from imil.store.store import Store
 
 BATCH = 8  # rows that are in memory at a time; an image may have many megabytes
 NUMBER = "sequence"  # of a row in its store; another store gives another
+# columns that name a row by its run: `run`, `run@epoch` and `run@epoch#case`
+OWN_NAMES = {"runs": "name", "rounds": "id", "cases": "id"}
 Digests = dict[str, list[str]]  # table to a digest of each row
 
 
@@ -40,18 +43,49 @@ def copy_runs(source: Store, target: Store, run: str | None = None) -> dict[str,
         run: name of the run; None: all runs, and the audit of what belongs to no run.
     Raises: StoreError: the target has a run of that name, or its rows differ.
     """
-    with source.read() as old, target.write() as new:
-        _check_unused(old, new, target, run)
+    with target.write() as new:
+        return _copy(source, new, target, run)
+
+
+def copy_renamed(sources: Mapping[str, tuple[Store, str]], target: Store) -> dict[str, int]:
+    """Copy the runs of several stores into one, all or none; returns how many rows there are.
+
+    As `copy_runs`, but each run gets a name of its own: stores of a study name theirs alike.
+
+    Args:
+        sources: name in the target -> store and name of the run there.
+        target: may hold other runs.
+    Raises: StoreError: the target has a run of such a name, or its rows differ.
+    """
+    counted: Counter[str] = Counter()
+    try:
+        with target.write() as new:
+            for name, (source, run) in sources.items():
+                counted.update(_copy(source, new, target, run, name))
+    except IntegrityError as error:  # of readings or links, whose ids are unique
+        raise StoreError(
+            f"{target.path} already has rows of '{name}', in a run of another name: `imil rounds` "
+            "lists its runs; give another target"
+        ) from error
+    return dict(counted)
+
+
+def _copy(
+    source: Store, new: Connection, target: Store, run: str | None, name: str | None = None
+) -> dict[str, int]:
+    """Copy rows within a transaction, and compare them; `name` is that of the run from then on."""
+    renaming = (run, name) if run is not None and name is not None else None
+    with source.read() as old:
+        _check_unused(new, target, _names(old) if run is None else [name or run])
         for table in schema.metadata.sorted_tables:
-            for rows in _batches(_rows(old, table, run)):
+            for rows in _batches(_rows(old, table, run, renaming)):
                 values = [{k: v for k, v in row.items() if k != NUMBER} for row in rows]
                 made = insert(new, table)
                 # an image may be there already, of another run
                 made = made.on_conflict_do_nothing() if table is schema.images else made
                 new.execute(made, values)
-        names = [run] if run is not None else _names(old)
-        for name in names:
-            before, after = digests(old, name), digests(new, name)
+        for one in [run] if run is not None else _names(old):
+            before, after = digests(old, one, renaming), digests(new, name or one)
             for table_name, expected in before.items():
                 if after[table_name] != expected:
                     raise StoreError(
@@ -59,18 +93,19 @@ def copy_runs(source: Store, target: Store, run: str | None = None) -> dict[str,
                         "was copied; try again, and report it if it stays so"
                     )
         counted = digests(old, run)
-    return {name: len(rows) for name, rows in counted.items()}
+    return {table_name: len(rows) for table_name, rows in counted.items()}
 
 
-def digests(db: Connection, run: str | None) -> Digests:
+def digests(db: Connection, run: str | None, renaming: tuple[str, str] | None = None) -> Digests:
     """A digest of each row of a run, in the order of their numbers; without numbers, sorted.
 
     Args:
         run: its name; None: all rows.
+        renaming: the run's name, and the one that the rows are to have.
     """
     result: Digests = defaultdict(list)
     for table in schema.metadata.sorted_tables:
-        result[table.name] += [_digest(row) for row in _rows(db, table, run)]
+        result[table.name] += [_digest(row) for row in _rows(db, table, run, renaming)]
         if NUMBER not in table.c:
             result[table.name].sort()
     return result
@@ -97,8 +132,7 @@ def back_up(source: Store, file: Path, run: str | None = None) -> None:
             copy_runs(source, made, run)
 
 
-def _check_unused(old: Connection, new: Connection, target: Store, run: str | None) -> None:
-    names = [run] if run is not None else _names(old)
+def _check_unused(new: Connection, target: Store, names: Sequence[str]) -> None:
     taken = new.execute(select(schema.runs.c.name).where(schema.runs.c.name.in_(names)))
     found = taken.scalars().first()
     if found is not None:
@@ -111,11 +145,21 @@ def _names(db: Connection) -> list[str]:
     return list(db.execute(select(schema.runs.c.name)).scalars())
 
 
-def _rows(db: Connection, table: Table, run: str | None) -> Iterator[dict[str, Any]]:
+def _rows(
+    db: Connection, table: Table, run: str | None, renaming: tuple[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
     order: Iterable[Any] = [table.c[NUMBER]] if NUMBER in table.c else table.primary_key.columns
     query = select(table).where(of_run(table, run)).order_by(*order)
     result = db.execute(query, execution_options={"yield_per": BATCH})
-    return (dict(row) for row in result.mappings())
+    rows = (dict(row) for row in result.mappings())
+    return rows if renaming is None else (_renamed(row, table, *renaming) for row in rows)
+
+
+def _renamed(row: dict[str, Any], table: Table, run: str, name: str) -> dict[str, Any]:
+    """The row with another name of its run, also within the names of rounds and cases."""
+    columns = {"run", "round", "case", OWN_NAMES.get(table.name)}
+
+    return {k: name + v.removeprefix(run) if k in columns else v for k, v in row.items()}
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -154,15 +154,15 @@ def _rename_in_settings(db: Connection, name: str, number: str, run: str | None)
     """Replace the name among the readers of runs and rounds."""
     for table, key in ((schema.runs, schema.runs.c.name), (schema.rounds, schema.rounds.c.id)):
         for row in db.execute(select(key, table.c.settings).where(of_run(table, run))).all():
-            changed = _renamed(row.settings, name, number)
+            changed = renamed(row.settings, name, number)
             if changed != row.settings:
                 db.execute(update(table).where(key == row[0]).values(settings=changed))
 
 
-def _renamed(value: Any, name: str, number: str) -> Any:
-    """The JSON value with each text that is the name replaced."""
+def renamed(value: Any, name: str, number: str) -> Any:
+    """The value of JSON or TOML with each text that is the name replaced."""
     if isinstance(value, dict):
-        return {key: _renamed(one, name, number) for key, one in value.items()}
+        return {key: renamed(one, name, number) for key, one in value.items()}
     if isinstance(value, list):
-        return [_renamed(one, name, number) for one in value]
+        return [renamed(one, name, number) for one in value]
     return number if value == name else value

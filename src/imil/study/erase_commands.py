@@ -7,10 +7,11 @@ from pathlib import Path
 
 from imil.data.image_cache import cache_folder
 from imil.errors import SettingsError, StoreError
+from imil.run_folder import RunFolder
 from imil.run_store import RunStore, run_store
 from imil.store import Store, schema_version
 from imil.store.erase import erase_reader, erase_run
-from imil.study.erasure import erase_run_folder, erase_study
+from imil.study.erasure import erase_run_folder, erase_study, files_naming, rename_in_config
 from imil.study.study_folder import StudyFolder
 
 
@@ -69,13 +70,20 @@ def _erase_reader(source: str, reader: str, run: str | None) -> str:
             continue
         with closing(Store(found.place)) as store:
             try:
-                erase_reader(store, reader, run or found.run)
-                done += 1
+                number = erase_reader(store, reader, run or found.run)
             except StoreError:
                 if len(stores) == 1:
                     raise
+                continue
+        done += 1
+        its_folder = folder if not jobs else Path(str(found.place)).parent
+        rename_in_config(RunFolder(its_folder), reader, number)
     if not done:
         raise SettingsError(
             f"{named_source(source, None)} has no reader '{reader}': see `imil rounds`"
         )
-    return f"Erased the name and the reasons of '{reader}' in {done} stores; the readings stay."
+    said = f"Erased the name and the reasons of '{reader}' in {done} stores; the readings stay."
+    if not folder.is_dir():
+        return f"{said} Where --readers named them, the config.toml of the run's folder still does."
+    left = ", ".join(str(path.relative_to(folder)) for path in files_naming(folder, reader))
+    return f"{said} These files still have the name: {left}." if left else said

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import html
+import json
 import shutil
 from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
+import tomli_w
+
+from imil.atomic_files import atomic_write, os_errors_as_sentences
 from imil.data.cache_entries import delete_images
 from imil.data.splits import read_contents
 from imil.errors import DataError, SettingsError
 from imil.run_folder import STORE_NAME, RunFolder
 from imil.run_store import run_store
+from imil.settings import load_toml
 from imil.store import Store, schema_version
-from imil.store.erase import erase_run
+from imil.store.erase import erase_run, renamed
 from imil.study.study_folder import StudyFolder
 
+TEXTS = (".toml", ".json", ".csv", ".html", ".txt", ".svg")
 KEPT = {STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}  # the audit, without names
 
 
@@ -55,6 +62,27 @@ def erase_study(path: Path, cache: Path) -> int:
     deleted = sum(erase_run_folder(job, cache) for job in jobs)
     _delete_files(path, keep={"jobs", ".lock"})
     return deleted
+
+
+def rename_in_config(folder: RunFolder, name: str, number: str) -> None:
+    """Replace a reader's name among the settings of a run; a store's file has none.
+
+    Raises: DataError: config.toml cannot be written. SettingsError: it is damaged.
+    """
+    if not folder.config.is_file():
+        return
+    before = load_toml(folder.config)
+    after = renamed(before, name, number)
+    if after != before:
+        with os_errors_as_sentences(folder.config), atomic_write(folder.config) as half:
+            half.write_bytes(tomli_w.dumps(after).encode())
+
+
+def files_naming(folder: Path, name: str) -> list[Path]:
+    """The texts in a folder that have a name in them, such as a page of cases."""
+    spellings = {one.encode() for one in (name, html.escape(name), json.dumps(name)[1:-1])}
+    texts = (path for path in sorted(folder.rglob("*")) if path.suffix in TEXTS and path.is_file())
+    return [path for path in texts if any(one in path.read_bytes() for one in spellings)]
 
 
 def _delete_files(folder: Path, *, keep: Collection[str]) -> None:

@@ -40,7 +40,7 @@ SET_BY_PLAN = {  # settings of a training that the plan sets itself, and where
     "mix": "arms",
     "reader": "[[readers]]",
     "reader_name": "[[readers]]",
-    "store": "each job's folder (`imil store copy` copies a finished one into a database)",
+    "store": "each job's folder (`imil store copy STUDY ADDRESS` copies all into a database)",
     "test_share": "[splits]",
     "val_share": "[splits]",
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def new_run(
     weights = with_revision(settings.model, settings.weights)
     settings = settings.model_copy(update={"weights": weights})
     try:
-        with folder.locked():
+        with telling_others(placement), folder.locked():
             with atomic_write(folder.config) as half:  # first: from here on the run can be resumed
                 settings.write(half)
             with ExitStack() as ranks:
@@ -138,7 +138,7 @@ def resume_run(
 
         follow(placement)
         return None
-    with folder.locked():
+    with telling_others(placement), folder.locked():
         if folder.metrics.exists():
             console.print(f"{path} is finished: see {folder.metrics}", markup=False)
             return None
@@ -158,6 +158,18 @@ def resume_run(
             run = Run(folder, settings, data, console, leader=leader)
             check_checkpoint(folder, run.module)
             return _train(run, _local_reader(run), console, reading_room)
+
+
+@contextmanager
+def telling_others(placement: Placement) -> Iterator[None]:
+    """As `imil.training.ranks.meeting.telling_others`, which one device does not import."""
+    if placement.size == 1:
+        yield
+        return
+    from imil.training.ranks import meeting
+
+    with meeting.telling_others(placement):
+        yield
 
 
 def _leader(

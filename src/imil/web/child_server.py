@@ -257,7 +257,10 @@ def _serve_until_parent_ends(store_path: str, config_json: str) -> None:
         _send_to_parent({"error": str(error)})
         return
     port = sock.getsockname()[1]
-    _send_to_parent({"address": config.address(port), "port": port, "messages": messages})
+    try:
+        _send_to_parent({"address": config.address(port), "port": port, "messages": messages})
+    except BrokenPipeError:  # the parent was killed meanwhile
+        os._exit(0)  # what Python writes at its end would fail, too
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     uvicorn_server.run(sockets=[sock])
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -21,6 +23,8 @@ from imil.training.ranks.placement import Placement
 
 SECONDS = 600.0  # for all ranks to come: they may load Python from a slow network
 ADDRESS = "imil/rank-0"  # the entry with what a rank needs to connect
+TOLD = "imil/told"  # the number of ranks that know that there will be no meeting
+TELL_SECONDS = 30.0  # for them to come and hear it
 LOOPBACK = "127.0.0.1"
 Store = Any  # of torch.distributed, which some builds of PyTorch lack
 
@@ -36,6 +40,10 @@ class Meeting:
 
     store: Store
     door: Door | None
+
+
+# whether this process has opened one: from then on a rank notices rank 0's end by itself
+_opened = False
 
 
 def rendezvous_seconds() -> float:
@@ -57,8 +65,10 @@ def open_meeting(placement: Placement, file: Path | None = None) -> Meeting:
         file: where ranks of this machine alone meet; None: at the placement's address.
     Raises: SettingsError: it cannot be opened.
     """
+    global _opened
     key = secrets.token_bytes(32)
     store = _store(placement, file)
+    _opened = True
     door = Door(LOOPBACK if file else "", key)
     host = LOOPBACK if file else placement.host
     store.set(ADDRESS, json.dumps({"host": host, "port": door.port, "key": key.hex()}))
@@ -68,16 +78,43 @@ def open_meeting(placement: Placement, file: Path | None = None) -> Meeting:
 def come(placement: Placement, file: Path | None = None) -> tuple[Store, Connection]:
     """The store, and a connection to rank 0, for any other rank.
 
-    Raises: SettingsError: rank 0 does not come.
+    Raises: SettingsError: rank 0 does not come, or says that it ends.
     """
     store = _store(placement, file)
     try:
         address = json.loads(store.get(ADDRESS))
     except RuntimeError as error:
         raise _absent(placement) from error
+    if "ended" in address:
+        store.add(TOLD, 1)
+        raise SettingsError(f"rank 0 ended before the ranks met: {address['ended']}")
     key = bytes.fromhex(address["key"])
     host, port = address["host"], address["port"]
     return store, connect(host, port, key, placement.rank, rendezvous_seconds())
+
+
+@contextmanager
+def telling_others(placement: Placement) -> Iterator[None]:
+    """If rank 0 ends in the block before it has opened the meeting, the others end with its words.
+
+    Those that a launcher started on other machines would wait for it for minutes. Where rank 0
+    itself serves the address, it stays until all have heard, for `TELL_SECONDS` at most.
+    """
+    try:
+        yield
+    except Exception as error:
+        if placement.host and placement.size > 1 and not _opened:
+            with suppress(SettingsError, RuntimeError):
+                _tell(placement, str(error) or type(error).__name__)
+        raise
+
+
+def _tell(placement: Placement, sentence: str) -> None:
+    store = _store(placement, None)
+    store.set(ADDRESS, json.dumps({"ended": sentence}))
+    until = time.monotonic() + (0 if placement.launcher_listens else TELL_SECONDS)
+    while store.add(TOLD, 0) < placement.size - 1 and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def join(store: Store, rank: int, size: int, device: torch.device) -> None:
