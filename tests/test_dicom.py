@@ -69,7 +69,7 @@ def test_lossless_transfer_syntaxes_give_the_same_pixels(plain, other):
 def stored(path):
     with path.open("rb") as file:
         dataset = dicom._read(file, dicom.TAGS + dicom.PIXELS)
-    return dicom._decoded(dataset)[0]
+    return dicom._decoded(dataset, 0)[0]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_an_image_that_is_too_large_is_refused_by_its_header(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("SC_rgb_rle_2frame.dcm", "has 2 frames: save the frame to train on"),
+        ("SC_rgb_rle_2frame.dcm", "has 2 frames: name the one to use"),
         ("rtdose_1frame.dcm", "has pixels of 32 bits"),
         ("rtplan.dcm", "is a DICOM file without an image"),
         ("liver_1frame.dcm", "has pixels of 1 bits"),

@@ -15,6 +15,7 @@ from imil.asked_cases import open_cases
 from imil.cases import Case, HeatMap, Model, Reader, Round, RoundSettings, Samples, Verdict
 from imil.choices import Provider, check_needs, choose_cases
 from imil.errors import DataError, RoundClosed
+from imil.geometry import NOT_STATED, Geometry
 from imil.outliers import mistakes
 from imil.predictions import Predictions, check_finite
 from imil.store import Store, name_round, round_state
@@ -290,9 +291,15 @@ def _make_cases(
             }.__getitem__,
             earlier=_earlier(samples, i, settings),
             threadsafe=getattr(samples, "threadsafe", False),
+            geometry=_geometry(samples, i),
         )
         for row, i in enumerate(positions)
     ]
+
+
+def _geometry(samples: Samples, i: int) -> Geometry:
+    known: Callable[[int], Geometry] | None = getattr(samples, "geometry", None)
+    return NOT_STATED if known is None else known(i)
 
 
 def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:

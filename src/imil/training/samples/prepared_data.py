@@ -17,7 +17,7 @@ from imil.data.mask_files import check_selections, mask_contents
 from imil.data.splits import check_contents, read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError
-from imil.images.load import load_image, load_mask
+from imil.images.load import image_geometry, load_image, load_mask
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
@@ -67,6 +67,7 @@ class Prepared:
             class_names=self.class_names,
             keys=[self.table.keys[i] for i in rows],
             original=original,
+            geometry=lambda i: image_geometry(self.table.images[rows[i]]),
             threadsafe=True,
         )
 
