@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from imil import __version__
 from imil.cli.cache_command import cache
+from imil.cli.deidentify_command import deidentify
 from imil.cli.demo_command import demo
 from imil.cli.doctor_command import doctor
 from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
@@ -74,7 +75,7 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, watch, predict, rounds, export, serve, invite, demo, doctor):
+for command in (resume, watch, predict, rounds, export, serve, invite, deidentify, demo, doctor):
     app.command(command.__name__)(command)
 for group in (study, store, cache):
     app.add_typer(group)

@@ -40,7 +40,7 @@ def with_files(cells: TextColumns, column: str, folder: Path) -> TextColumns:
         if not cell or rows.setdefault(cell, i) != i:
             what = "the same as an earlier row" if cell else "empty"
             raise DataError(f"row {i + 1}: '{column}' is {what}: give each once")
-    files = {path: _identity(path)[by_patient] for path in _dicom_files(folder)}
+    files = {path: _identity(path)[by_patient] for path in dicom_files(folder)}
     unlabelled = [path for path, name in files.items() if name not in rows]
     if unlabelled:
         raise DataError(
@@ -97,13 +97,17 @@ def _may_be_dicom(path: Path) -> bool:
         return False
 
 
-def _dicom_files(folder: Path, tree: FolderTree | None = None) -> list[Path]:
+def dicom_files(folder: Path, tree: FolderTree | None = None) -> list[Path]:
+    """The DICOM files below a folder, sorted.
+
+    Raises: DataError: there is a file that may be an image and cannot be known.
+    """
     tree = tree or FolderTree()
     tree.enter(folder)
     found: list[Path] = []
     for path in visible(folder):
         if path.is_dir():
-            found += _dicom_files(path, tree)
+            found += dicom_files(path, tree)
         elif is_image(path) and _may_be_dicom(path):
             found.append(path)
     return found

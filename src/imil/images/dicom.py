@@ -6,13 +6,7 @@ names a patient is in memory, in messages or in logs. The pixels are never mirro
 
 from __future__ import annotations
 
-import io
-import logging
 import os
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -21,7 +15,8 @@ from numpy.typing import NDArray
 from imil.cases import Image
 from imil.errors import DataError
 from imil.geometry import Geometry
-from imil.images.budget import MAX_BYTES, check_budget, decoding
+from imil.images.budget import check_budget, decoding
+from imil.images.dicom_file import INSTALL, errors_without_text, read_tags
 from imil.images.dicom_frame import check_frame
 from imil.images.dicom_geometry import TAGS as GEOMETRY
 from imil.images.dicom_geometry import geometry_of
@@ -29,9 +24,6 @@ from imil.images.dicom_grey import displayed
 from imil.images.dicom_groups import GROUPS, of_frame
 from imil.images.file_parts import FilePart
 
-INSTALL = "pip install 'imil[dicom]'"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-MAX_FILE = MAX_BYTES + 64_000_000  # of a frame, and of what else a file holds
 GREY, PALETTE = ("MONOCHROME1", "MONOCHROME2"), "PALETTE COLOR"
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
 # what decides about pixels, and nothing else
@@ -60,12 +52,12 @@ def load_dicom(file: IO[bytes], part: FilePart | None = None) -> Image:
     Raises: DataError: it is not an image of at most 16 bits, or damaged, or what decodes it is not
         installed; it has several frames and none is given, or not this one.
     """
-    header = _read(file, TAGS)
-    with _errors_without_text():
+    header = read_tags(file, TAGS)
+    with errors_without_text():
         height, width = _checked_size(header)
         index = _index(header, part)
         with decoding(max(_frame_bytes(header), os.fstat(file.fileno()).st_size)):
-            dataset = of_frame(_read(file, TAGS + PIXELS), index)
+            dataset = of_frame(read_tags(file, TAGS + PIXELS), index)
             if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
                 raise DataError("is truncated: its pixels have no end")
             check_frame(dataset, height, width, index)
@@ -77,8 +69,8 @@ def load_dicom(file: IO[bytes], part: FilePart | None = None) -> Image:
 
 def dicom_size(file: IO[bytes], part: FilePart | None = None) -> tuple[int, int]:
     """Height and width of the image, from the header alone. Raises: DataError: as `load_dicom`."""
-    dataset = _read(file, TAGS)
-    with _errors_without_text():
+    dataset = read_tags(file, TAGS)
+    with errors_without_text():
         size = _checked_size(dataset)
         _index(dataset, part)
         return size
@@ -86,59 +78,9 @@ def dicom_size(file: IO[bytes], part: FilePart | None = None) -> tuple[int, int]
 
 def dicom_geometry(file: IO[bytes], part: FilePart | None = None) -> Geometry:
     """Size of a pixel, laterality and directions. Raises: DataError: as `load_dicom`."""
-    dataset = _read(file, [*TAGS, *GEOMETRY])
-    with _errors_without_text():
+    dataset = read_tags(file, [*TAGS, *GEOMETRY])
+    with errors_without_text():
         return geometry_of(of_frame(dataset, _index(dataset, part)))
-
-
-def dicom_identity(file: IO[bytes]) -> tuple[str, str]:
-    """SOPInstanceUID and PatientID, to match a table and to keep patients together.
-
-    They are not to be written anywhere. Raises: DataError: as `load_dicom`.
-    """
-    dataset = _read(file, ["SOPInstanceUID", "PatientID"])
-    with _errors_without_text():
-        uid, patient = (dataset.get(name) or "" for name in ("SOPInstanceUID", "PatientID"))
-        return str(uid).strip(), str(patient).strip()
-
-
-def _read(file: IO[bytes], tags: list[str]) -> Any:
-    """The data set of a file with these tags alone."""
-    pydicom = _pydicom()
-    size = os.fstat(file.fileno()).st_size
-    if size > MAX_FILE:
-        raise DataError(f"has {size / 1e6:.0f} MB: expected a DICOM file of one image")
-    file.seek(0)
-    with _errors_without_text():
-        source = _inflated(file, pydicom)
-        return pydicom.dcmread(
-            source, stop_before_pixels="PixelData" not in tags, specific_tags=tags
-        )
-
-
-def _inflated(file: IO[bytes], pydicom: Any) -> IO[bytes]:
-    """The file itself, or its content where it is deflated: a small file may hold gigabytes."""
-    pydicom.filereader.read_preamble(file, False)
-    meta = pydicom.filereader._read_file_meta_info(file)  # pydicom 3; the public one takes a path
-    if meta.get("TransferSyntaxUID") != DEFLATED:
-        file.seek(0)
-        return file
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = engine.decompress(file.read(), MAX_FILE)
-    if not engine.eof:
-        whole = engine.unconsumed_tail
-        raise DataError(
-            f"inflates to more than {MAX_FILE / 1e6:.0f} MB: expected an image of one frame"
-            if whole
-            else "is truncated: its deflated part has no end"
-        )
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian  # which is what was deflated
-    plain = io.BytesIO()
-    plain.write(b"\0" * 128 + b"DICM")
-    pydicom.filewriter.write_file_meta_info(plain, meta, enforce_standard=False)
-    plain.write(content)
-    plain.seek(0)
-    return plain
 
 
 def _checked_size(dataset: Any) -> tuple[int, int]:
@@ -267,32 +209,3 @@ def _swap_palette(dataset: Any) -> None:
         if element and len(element) % 2 == 0:
             swapped = np.frombuffer(element, ">u2").astype("<u2").tobytes()
             setattr(dataset, f"{colour}PaletteColorLookupTableData", swapped)
-
-
-@contextmanager
-def _errors_without_text() -> Iterator[None]:
-    """Any error of pydicom or a decoder as a DataError; its text may quote the header."""
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:
-        raise DataError(f"is damaged or truncated ({type(error).__name__})") from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of decoders in Rust, and no Exception
-            raise
-        raise DataError("is damaged or truncated") from None
-
-
-def _pydicom() -> Any:
-    try:
-        import pydicom
-        import pydicom.filereader
-        import pydicom.filewriter
-    except ImportError:
-        raise DataError(f"is a DICOM file, and pydicom is not installed: {INSTALL}") from None
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    # its warnings quote the header
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom")
-    return pydicom

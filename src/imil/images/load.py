@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
@@ -38,10 +38,13 @@ __all__ = [
     "SUFFIXES",
     "check_end",
     "dicom_identity_of",
+    "frame_names",
     "image_geometry",
     "image_size",
     "load_image",
     "load_mask",
+    "opened_dicom",
+    "says_burned_in",
 ]
 
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -109,9 +112,54 @@ def dicom_identity_of(path: str | os.PathLike[str]) -> tuple[str, str]:
     Raises: DataError: it cannot be read.
     """
     with _opened(path) as (file, _):
-        from imil.images.dicom import dicom_identity
+        from imil.images.dicom_file import dicom_identity
 
         return dicom_identity(file)
+
+
+def frame_names(path: Path) -> list[Path]:
+    """The name of each image of a DICOM file: its own, or one for each of several frames.
+
+    Raises: DataError: it cannot be read.
+    """
+    with _opened(path) as (file, _):
+        from imil.images.dicom_file import dicom_frames
+
+        count = dicom_frames(file)
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.name}#frame={n}") for n in range(1, count + 1)]
+
+
+@contextmanager
+def opened_dicom(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The whole data set of a DICOM file, which may name a patient.
+
+    What goes wrong with it within the block becomes a DataError that names the file and quotes
+    nothing of it.
+
+    Raises: DataError: it is not a DICOM file, or cannot be read.
+    """
+    with _opened(path) as (file, part):
+        if _kind(file, part) != "DICOM":
+            raise DataError("is not a DICOM file: expected one")
+        from imil.images.dicom_file import errors_without_text, read_tags
+
+        with errors_without_text():
+            yield read_tags(file, None)
+
+
+def says_burned_in(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's header says that its pixels have text or show a face: DICOM alone may.
+
+    Raises: DataError: it cannot be read.
+    """
+    with _opened(path) as (file, part):
+        if _kind(file, part) != "DICOM":
+            return False
+        from imil.images.dicom_file import dicom_says_burned_in
+
+        return dicom_says_burned_in(file)
 
 
 def image_geometry(path: str | os.PathLike[str]) -> Geometry:

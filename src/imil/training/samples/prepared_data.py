@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Image
+from imil.data.burned_in import describe_burned_in
 from imil.data.identical_images import check_identical_images
 from imil.data.image_cache import decode_images
 from imil.data.mask_files import check_selections, mask_contents
@@ -175,6 +176,8 @@ def prepare(
         )
     check_selections(table, cache)
     notes = check_identical_images(table, images.contents, split_of)
+    if settings.check_burned_in and not folder.splits.exists():  # once, before the first epoch
+        notes += describe_burned_in(table.keys, table.images)
     if not folder.splits.exists():
         write_splits(folder.splits, table, split_of, images.contents, masks)
     return replace(images, split_of=split_of, notes=tuple(notes))
