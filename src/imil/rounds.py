@@ -71,7 +71,7 @@ def run_round(
         removed = _removed_keys(store, run)
         positions = _choose(model, samples, predictions, epoch, settings, providers, say, removed)
         say(_summary(epoch, predictions, len(positions), settings.num_outliers))
-        cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
+        cases = make_cases(model, samples, predictions, positions, run, epoch, settings)
         round_ = store.open_round(run, epoch, settings, cases)
     if round_.settings.live and round_.cases:
         return round_
@@ -258,7 +258,7 @@ def _summary(epoch: int, predictions: Predictions, cases: int, num_outliers: int
     return f"{text}{fewer}; the round has {cases} cases."
 
 
-def _make_cases(
+def make_cases(
     model: Model[S],
     samples: S,
     predictions: Predictions,
@@ -267,6 +267,13 @@ def _make_cases(
     epoch: int,
     settings: RoundSettings,
 ) -> list[Case]:
+    """The cases of a round, not yet stored, with the heat-maps of predicted and true class.
+
+    Args:
+        model, samples, run, epoch, settings: as for `run_round`.
+        predictions: of the samples, in their order.
+        positions: of the samples that become cases, in order.
+    """
     probs, labels = predictions.probs[positions], predictions.labels[positions]
     predicted = probs.argmax(axis=1)
     cams = _explain(model, samples, predictions, [*positions, *positions], [*predicted, *labels])

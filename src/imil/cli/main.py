@@ -21,6 +21,7 @@ from imil.cli.export_command import export
 from imil.cli.invite_command import invite
 from imil.cli.predict_command import predict
 from imil.cli.resume_command import resume
+from imil.cli.round_command import round_
 from imil.cli.rounds_command import rounds
 from imil.cli.serve_command import serve
 from imil.cli.store_command import store
@@ -77,7 +78,7 @@ def version(
 app.command("train")(train_without_settings)
 for command in (resume, watch, predict, rounds, export, serve, invite, deidentify, demo, doctor):
     app.command(command.__name__)(command)
-for group in (study, store, cache):
+for group in (study, round_, store, cache):
     app.add_typer(group)
 
 

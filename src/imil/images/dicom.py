@@ -60,6 +60,7 @@ def load_dicom(file: IO[bytes], part: FilePart | None = None) -> Image:
             dataset = of_frame(read_tags(file, TAGS + PIXELS), index)
             if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
                 raise DataError("is truncated: its pixels have no end")
+            _decoder(dataset.file_meta.TransferSyntaxUID)
             check_frame(dataset, height, width, index)
             pixels, colours = _decoded(dataset, index)
             if colours in GREY:
@@ -115,6 +116,8 @@ def _checked_size(dataset: Any) -> tuple[int, int]:
 def _index(dataset: Any, part: FilePart | None) -> int:
     """Which frame is meant, from 0."""
     frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames < 1:
+        raise DataError(f"is damaged: it has {frames} frames")
     if part is None and frames > 1:
         raise DataError(
             f"has {frames} frames: name the one to use in a table, such as "
@@ -133,18 +136,23 @@ def _frame_bytes(dataset: Any) -> int:
     return pixels * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
 
 
-def _decoded(dataset: Any, index: int) -> tuple[NDArray[Any], str]:
-    """The stored values of a frame, (H, W) or (H, W, 3), and their photometric interpretation."""
+def _decoder(syntax: Any) -> Any:
+    """What decodes a transfer syntax. Raises: DataError: nothing does, whatever is installed."""
     from pydicom.pixels.decoders.base import get_decoder
 
-    syntax = dataset.file_meta.TransferSyntaxUID
     try:
-        decoder = get_decoder(syntax)
+        return get_decoder(syntax)
     except NotImplementedError:
         raise DataError(
             f"has the transfer syntax {str(syntax)[:64]}, which is not read: convert it, for "
             "example with dcmdjpeg"
         ) from None
+
+
+def _decoded(dataset: Any, index: int) -> tuple[NDArray[Any], str]:
+    """The stored values of a frame, (H, W) or (H, W, 3), and their photometric interpretation."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decoder = _decoder(syntax)
     if decoder.is_available or not decoder.is_encapsulated:
         try:
             pixels, meta = decoder.as_array(dataset, index=index, raw=False)
