@@ -98,7 +98,9 @@ def test_a_model_and_a_report_that_agree_open_nothing(home, tmp_path):
 @pytest.fixture
 def read(home, tmp_path):
     """A round with four cases, of which one was said to have a wrong label."""
-    rows = [[name, "lesion" if of[0] == "normal" else "normal"] for name, of in predicted(home).items()]
+    rows = [
+        [name, "lesion" if of[0] == "normal" else "normal"] for name, of in predicted(home).items()
+    ]
     report = write_report(tmp_path / "r.csv", rows)
     round_open(home, tmp_path / "d", "--num-outliers", "4", report=report)
     with closing(Store(tmp_path / "d" / "imil.sqlite")) as store:

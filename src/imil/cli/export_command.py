@@ -20,6 +20,8 @@ Format = Literal[
     "fiftyone",
     "masks-png",
     "masks-nifti",
+    "dicom-seg",
+    "dicom-sr",
     "images",
 ]
 
@@ -64,10 +66,10 @@ def export(
     csv, json and parquet are tables of all readings. A changed answer has a row of its own; the
     column `final` marks the one that counts. The other formats have each reader's newest answer:
     coco, label-studio and fiftyone as boxes on the images, masks-png and masks-nifti as masks of
-    the images' size. images is the training set as training uses it: corrected images are black
-    outside their squares.
+    the images' size, dicom-seg and dicom-sr as DICOM objects that refer to the images. images is
+    the training set as training uses it: corrected images are black outside their squares.
 
-    All but fiftyone and images can be given to `imil train --reader replay:FILE`.
+    All but fiftyone, images and the two of DICOM can be given to `imil train --reader replay:FILE`.
 
     [bold]Examples[/bold]
 

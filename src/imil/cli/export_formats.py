@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from imil.atomic_files import atomic_write
 from imil.errors import DataError, ImilError, SettingsError
@@ -30,7 +31,8 @@ from imil.store.find_run import find_run
 from imil.suspects import SUSPECT_COLUMNS, suspects
 
 TABLES = ("csv", "json", "parquet")
-FOLDERS = ("fiftyone", "masks-png", "masks-nifti", "images")
+DICOM = ("dicom-seg", "dicom-sr")
+FOLDERS = ("fiftyone", "masks-png", "masks-nifti", "images", *DICOM)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ def _check(request: Request) -> None:
         )
     if kind == "masks-nifti":
         check_nibabel()
+    if kind in DICOM:
+        from imil.exports.dicom_objects import check_highdicom  # here: it needs pydicom
+
+        check_highdicom()
 
 
 def _table(store: Store, name: str, kind: str) -> tuple[str | bytes, int]:
@@ -133,11 +139,19 @@ def _marks(given: list[Answer], name: str, request: Request) -> str | None:
         prefix = PREFIX if request.image_prefix is None else request.image_prefix
         return as_label_studio(given, prefix=prefix)
     assert request.out is not None
-    if request.as_ == "fiftyone":
+    if request.as_ in DICOM:
+        from imil.exports.dicom_objects import write_dicom_objects
+
+        write_dicom_objects(given, request.out, _dicom_kind(request.as_), _files(request.source))
+    elif request.as_ == "fiftyone":
         write_fiftyone(given, request.out, _files(request.source))
     else:
         write_masks(given, request.out, "png" if request.as_ == "masks-png" else "nifti")
     return None
+
+
+def _dicom_kind(kind: str) -> Literal["dicom-seg", "dicom-sr"]:
+    return "dicom-seg" if kind == "dicom-seg" else "dicom-sr"
 
 
 def _files(source: str) -> dict[str, Path]:
