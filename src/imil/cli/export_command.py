@@ -59,6 +59,10 @@ def export(
         bool,
         typer.Option("--full-size", help="images: at their own size and depth, not as trained on."),
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(help="dicom-seg, dicom-sr: store on this server, dicomweb+https://HOST/PATH."),
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Write every reading of a run for other tools.
@@ -91,6 +95,7 @@ def export(
                     suspected=suspected,
                     full_size=full_size,
                     cache=cache,
+                    to=to,
                 )
             ),
             file=sys.stderr,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from imil.atomic_files import atomic_write
@@ -47,6 +48,7 @@ class Request:
     suspected: bool = False
     full_size: bool = False
     cache: Path | None = None
+    to: str | None = None
 
 
 def write_export(request: Request) -> str:
@@ -54,6 +56,9 @@ def write_export(request: Request) -> str:
 
     Raises: SettingsError, DataError, StoreError: it cannot be written, or options do not fit.
     """
+    if request.to is not None and request.out is None and request.as_ in DICOM:
+        with TemporaryDirectory() as folder:
+            return write_export(replace(request, out=Path(folder)))
     _check(request)
     if request.as_ == "images":
         return _images(request)
@@ -82,7 +87,14 @@ def write_export(request: Request) -> str:
         if content is not None:
             with atomic_write(request.out) as half:
                 half.write_bytes(content.encode() if isinstance(content, str) else content)
-        lines.append(f"{count} {what} of {name} are in {request.out}.")
+        where = request.out if request.to is None else request.to
+        if request.to is not None:
+            from imil.data.dicomweb import store_files
+
+            files = sorted(request.out.glob("*.dcm"))
+            store_files(request.to, files)
+            count = len(files)
+        lines.append(f"{count} {what} of {name} are in {where}.")
     if unanswered:
         lines.append(f"First looks without an answer, not in the table: {unanswered}")
     return "".join(f"{log_line(line)}\n" for line in lines)
@@ -107,6 +119,15 @@ def _check(request: Request) -> None:
             f"--suspects is a table, and --as {kind} is none: give --as csv or json, or leave it "
             "out"
         )
+    if request.to is not None:
+        if kind not in DICOM:
+            raise SettingsError(
+                f"--to stores DICOM objects, and --as {kind} is none: give --as dicom-seg or "
+                "dicom-sr, or leave it out"
+            )
+        from imil.data.dicomweb import server_url
+
+        server_url(request.to)
     if request.full_size and kind != "images":
         raise SettingsError(
             f"--full-size has no effect with --as {kind}: give --as images, or leave it out"

@@ -18,6 +18,7 @@ from imil.cli.demo_command import demo
 from imil.cli.doctor_command import doctor
 from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
 from imil.cli.export_command import export
+from imil.cli.fetch_command import fetch
 from imil.cli.invite_command import invite
 from imil.cli.predict_command import predict
 from imil.cli.resume_command import resume
@@ -76,7 +77,19 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, watch, predict, rounds, export, serve, invite, deidentify, demo, doctor):
+for command in (
+    resume,
+    watch,
+    predict,
+    rounds,
+    export,
+    serve,
+    invite,
+    fetch,
+    deidentify,
+    demo,
+    doctor,
+):
     app.command(command.__name__)(command)
 for group in (study, round_, store, cache):
     app.add_typer(group)
