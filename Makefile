@@ -6,7 +6,7 @@ BIN := .venv/bin
 # and keeps compiled modules, for the tests start hundreds of processes
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-fast test-all bench lint jscheck lock wheel
+.PHONY: setup demo test test-fast test-all bench lint licences jscheck lock wheel
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -36,6 +36,11 @@ lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/python tools/advisories.py
+	@$(BIN)/python tools/licences.py --quiet
+
+# the licence of each installed package, and the extras that need it; refuses the GPL and AGPL
+licences: setup
+	@$(BIN)/python tools/licences.py
 
 # the types in the web page's JSDoc; needs npm
 jscheck:

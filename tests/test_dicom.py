@@ -23,6 +23,7 @@ pydicom = pytest.importorskip("pydicom")
 from dicom_writer import make_dicom  # noqa: E402 - it needs pydicom
 
 from imil.images import dicom  # noqa: E402
+from imil.images.dicom_file import read_tags  # noqa: E402
 
 HERE = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -68,8 +69,8 @@ def test_lossless_transfer_syntaxes_give_the_same_pixels(plain, other):
 
 def stored(path):
     with path.open("rb") as file:
-        dataset = dicom._read(file, dicom.TAGS + dicom.PIXELS)
-    return dicom._decoded(dataset)[0]
+        dataset = read_tags(file, dicom.TAGS + dicom.PIXELS)
+    return dicom._decoded(dataset, 0)[0]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_an_image_that_is_too_large_is_refused_by_its_header(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("SC_rgb_rle_2frame.dcm", "has 2 frames: save the frame to train on"),
+        ("SC_rgb_rle_2frame.dcm", "has 2 frames: name the one to use"),
         ("rtdose_1frame.dcm", "has pixels of 32 bits"),
         ("rtplan.dcm", "is a DICOM file without an image"),
         ("liver_1frame.dcm", "has pixels of 1 bits"),
@@ -397,6 +398,30 @@ def test_rows_and_files_that_do_not_match_are_named(tmp_path, rows, message):
     assert "C3" not in str(error.value)
 
 
+def page_of(store_path):
+    """What the reading room sends of a run: the page, its rounds, cases, images and heat-maps."""
+    from rooms import link, serving, visiting
+
+    from imil.store import Store
+
+    store = Store(store_path)
+    secret = link(store, run="run")
+    store.close()
+    sent = {}
+    with serving(store_path) as address, visiting(address, secret) as browser:
+        session = browser.get("/api/session")
+        sent["session"] = session.content
+        for line in session.json()["rounds"]:
+            answer = browser.get(f"/api/rounds/{line['id']}")
+            assert answer.status_code == 200, answer.text
+            sent[f"round {line['id']}"] = answer.content
+            for case in answer.json()["cases"]:
+                for url in (case["image"]["url"], *map(case["opinion"]["heatMaps"].get, ("true",))):
+                    sent[url] = browser.get(f"/{url}").content
+    assert len(sent) > 4
+    return sent
+
+
 def test_a_run_writes_nothing_that_names_a_patient(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
@@ -416,9 +441,8 @@ def test_a_run_writes_nothing_that_names_a_patient(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out/run/imil.sqlite").exists()
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    content = {str(path): path.read_bytes() for path in written} | {
-        "output": result.output.encode()
-    }
+    content = {str(path): path.read_bytes() for path in written}
+    content |= {"output": result.output.encode()} | page_of(tmp_path / "out/run/imil.sqlite")
     assert len(content) > 8
     secrets = [*SECRETS.values(), *patients, "1.2.826.0.1.7.", "Mustermann", "MRN-4711"]
     for where, data in content.items():

@@ -1,5 +1,6 @@
 """Small files that ask for much memory or time, read in a process that has little of both."""
 
+import gzip
 import io
 import os
 import struct
@@ -205,3 +206,53 @@ def test_the_largest_files_that_are_read_fit_into_the_same_memory(tmp_path):
     assert results["rgb.png"].startswith("(10000, 10000, 3)")
     assert results["deep.png"].startswith("(10000, 5000, 3)")
     assert results["deep.tif"].startswith("(10000, 5000, 3)")
+
+
+def nifti(shape, data=b"", *, bits=64, code=64):
+    """A NIfTI file of one file that says it has that size."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, len(shape), *shape, *[1] * (7 - len(shape)))
+    struct.pack_into("<hh", header, 70, code, bits)
+    struct.pack_into("<8f", header, 76, *[1.0] * 8)
+    struct.pack_into("<f", header, 108, 352.0)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + data
+
+
+READ_MASK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+from imil.errors import DataError
+from imil.images.nifti import load_nifti_mask
+from pathlib import Path
+for path in map(Path, sys.argv[2:]):
+    try:
+        print(path.name, load_nifti_mask(path).shape, sep="|")
+    except DataError as error:
+        print(path.name, error, sep="|")
+"""
+
+
+def test_nifti_masks_that_ask_for_too_much_are_a_sentence(tmp_path):
+    pytest.importorskip("nibabel")
+    masks = {
+        "volume.nii": (nifti((400, 400, 400)), "expected a mask of one slice"),
+        "large.nii": (nifti((32767, 32767)), "expected at most"),
+        "bomb.nii.gz": (gzip.compress(nifti((30000, 3000), bytes(1 << 28))), "expected at most"),
+        "cut.nii": (nifti((64, 64), bytes(100)), "damaged"),
+        "negative.nii": (nifti((-4, 64)), ""),
+        "text.nii": (b"A" * 1000, "damaged"),
+        "good.nii.gz": (gzip.compress(nifti((8, 6), bytes(8 * 6 * 8))), "(6, 8)"),
+    }
+    for name, (data, _) in masks.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [str(tmp_path / name) for name in masks]
+    command = [sys.executable, "-c", READ_MASK, str(MEMORY), *paths]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    results = dict(line.split("|", 1) for line in done.stdout.splitlines())
+    assert list(results) == list(masks)
+    for name, (_, expected) in masks.items():
+        assert expected in results[name], results[name]

@@ -17,7 +17,9 @@ LAYERS = {
         ["errors", "output_text", "permissions", "preemption", "safe_path", "threads"], 0
     ),
     # layer 0 as well, but these may raise
-    **dict.fromkeys(["grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5),
+    **dict.fromkeys(
+        ["geometry", "grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5
+    ),
     **dict.fromkeys(["reader_names", "store_address", "durations", "library_versions"], 0.5),
     "run_store": 0.7,
     **dict.fromkeys(

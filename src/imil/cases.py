@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from imil.durations import duration_seconds
 from imil.errors import SettingsError
+from imil.geometry import NOT_STATED, Geometry
 from imil.grid import Grid
 from imil.predictions import HeatMap as HeatMap  # cases have some
 from imil.predictions import Predictions
@@ -150,6 +151,7 @@ class Case:
         earlier: the squares kept in an earlier round, if the sample was corrected before on the
             same grid.
         threadsafe: whether `load_image` may be called in several threads at once.
+        geometry: size of a pixel, laterality and directions, where they are known.
     """
 
     id: str
@@ -167,6 +169,7 @@ class Case:
     load_heat_map: Callable[[Which], HeatMap] = field(repr=False, compare=False)
     earlier: tuple[int, ...] | None = None
     threadsafe: bool = False
+    geometry: Geometry = NOT_STATED
 
     @property
     def image(self) -> Image:
@@ -303,7 +306,11 @@ class Round:
 
 
 class Samples(Protocol):
-    """The training set that a round works on: originals by position, with their stable keys."""
+    """The training set that a round works on: originals by position, with their stable keys.
+
+    Samples that know the geometry of their images have a method `geometry(i)`, which returns an
+    `imil.geometry.Geometry`.
+    """
 
     def __len__(self) -> int:
         """Number of samples, N."""

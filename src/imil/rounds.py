@@ -15,6 +15,7 @@ from imil.asked_cases import open_cases
 from imil.cases import Case, HeatMap, Model, Reader, Round, RoundSettings, Samples, Verdict
 from imil.choices import Provider, check_needs, choose_cases
 from imil.errors import DataError, RoundClosed
+from imil.geometry import NOT_STATED, Geometry
 from imil.outliers import mistakes
 from imil.predictions import Predictions, check_finite
 from imil.store import Store, name_round, round_state
@@ -70,7 +71,7 @@ def run_round(
         removed = _removed_keys(store, run)
         positions = _choose(model, samples, predictions, epoch, settings, providers, say, removed)
         say(_summary(epoch, predictions, len(positions), settings.num_outliers))
-        cases = _make_cases(model, samples, predictions, positions, run, epoch, settings)
+        cases = make_cases(model, samples, predictions, positions, run, epoch, settings)
         round_ = store.open_round(run, epoch, settings, cases)
     if round_.settings.live and round_.cases:
         return round_
@@ -257,7 +258,7 @@ def _summary(epoch: int, predictions: Predictions, cases: int, num_outliers: int
     return f"{text}{fewer}; the round has {cases} cases."
 
 
-def _make_cases(
+def make_cases(
     model: Model[S],
     samples: S,
     predictions: Predictions,
@@ -266,6 +267,13 @@ def _make_cases(
     epoch: int,
     settings: RoundSettings,
 ) -> list[Case]:
+    """The cases of a round, not yet stored, with the heat-maps of predicted and true class.
+
+    Args:
+        model, samples, run, epoch, settings: as for `run_round`.
+        predictions: of the samples, in their order.
+        positions: of the samples that become cases, in order.
+    """
     probs, labels = predictions.probs[positions], predictions.labels[positions]
     predicted = probs.argmax(axis=1)
     cams = _explain(model, samples, predictions, [*positions, *positions], [*predicted, *labels])
@@ -290,9 +298,15 @@ def _make_cases(
             }.__getitem__,
             earlier=_earlier(samples, i, settings),
             threadsafe=getattr(samples, "threadsafe", False),
+            geometry=_geometry(samples, i),
         )
         for row, i in enumerate(positions)
     ]
+
+
+def _geometry(samples: Samples, i: int) -> Geometry:
+    known: Callable[[int], Geometry] | None = getattr(samples, "geometry", None)
+    return NOT_STATED if known is None else known(i)
 
 
 def _earlier(samples: Samples, i: int, settings: RoundSettings) -> tuple[int, ...] | None:

@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / "split.csv"
 
     @property
+    def continued(self) -> Path:
+        """Which round the training began with, where it goes on from a trained model."""
+        return self.path / "continued.json"
+
+    @property
     def last(self) -> Path:
         """The newest checkpoint."""
         return self.path / "checkpoints" / "last.ckpt"
@@ -119,7 +124,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Delete what was written before training started."""
-        for path in (self.config, self.splits, self.database_run):
+        for path in (self.config, self.splits, self.database_run, self.continued):
             path.unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:

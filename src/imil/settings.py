@@ -51,6 +51,7 @@ Quorum = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
 Mistakes = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["default"]
 PATIENCE = 10  # epochs
 NO_ARBITER = "none"
+SWITCHES = ("low_memory", "skip_bad", "check_burned_in")  # settings that are true or false
 MOST_SHOWN = 200  # characters of a value in a message
 
 
@@ -115,6 +116,9 @@ class TrainSettings(BaseModel):
         "Data", 0.0, "Share of the images held out for validation.", "0.1", ge=0, lt=1
     )
     skip_bad: bool = _setting("Data", False, "Leave out unreadable images, and list them.", "true")
+    check_burned_in: bool = _setting(
+        "Data", False, "Report images that say or seem to have text in their pixels.", "true"
+    )
     image_column: str = _setting("Data", "image", "Column of image paths.", "file")
     label_column: str = _setting("Data", "label", "Column of labels.", "finding")
     split_column: str = _setting(
@@ -381,7 +385,7 @@ class TrainSettings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_bool(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and info.field_name not in ("low_memory", "skip_bad"):
+        if isinstance(value, bool) and info.field_name not in SWITCHES:
             text = str(value).lower()
             raise SettingsError(f"--{flag_name(str(info.field_name))} is {text}: give a value")
         return value

@@ -20,6 +20,8 @@ Format = Literal[
     "fiftyone",
     "masks-png",
     "masks-nifti",
+    "dicom-seg",
+    "dicom-sr",
     "images",
 ]
 
@@ -57,6 +59,10 @@ def export(
         bool,
         typer.Option("--full-size", help="images: at their own size and depth, not as trained on."),
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(help="dicom-seg, dicom-sr: store on this server, dicomweb+https://HOST/PATH."),
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Write every reading of a run for other tools.
@@ -64,10 +70,10 @@ def export(
     csv, json and parquet are tables of all readings. A changed answer has a row of its own; the
     column `final` marks the one that counts. The other formats have each reader's newest answer:
     coco, label-studio and fiftyone as boxes on the images, masks-png and masks-nifti as masks of
-    the images' size. images is the training set as training uses it: corrected images are black
-    outside their squares.
+    the images' size, dicom-seg and dicom-sr as DICOM objects that refer to the images. images is
+    the training set as training uses it: corrected images are black outside their squares.
 
-    All but fiftyone and images can be given to `imil train --reader replay:FILE`.
+    All but fiftyone, images and the two of DICOM can be given to `imil train --reader replay:FILE`.
 
     [bold]Examples[/bold]
 
@@ -89,6 +95,7 @@ def export(
                     suspected=suspected,
                     full_size=full_size,
                     cache=cache,
+                    to=to,
                 )
             ),
             file=sys.stderr,

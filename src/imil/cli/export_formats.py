@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 from imil.atomic_files import atomic_write
 from imil.errors import DataError, ImilError, SettingsError
@@ -30,7 +32,8 @@ from imil.store.find_run import find_run
 from imil.suspects import SUSPECT_COLUMNS, suspects
 
 TABLES = ("csv", "json", "parquet")
-FOLDERS = ("fiftyone", "masks-png", "masks-nifti", "images")
+DICOM = ("dicom-seg", "dicom-sr")
+FOLDERS = ("fiftyone", "masks-png", "masks-nifti", "images", *DICOM)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Request:
     suspected: bool = False
     full_size: bool = False
     cache: Path | None = None
+    to: str | None = None
 
 
 def write_export(request: Request) -> str:
@@ -52,6 +56,9 @@ def write_export(request: Request) -> str:
 
     Raises: SettingsError, DataError, StoreError: it cannot be written, or options do not fit.
     """
+    if request.to is not None and request.out is None and request.as_ in DICOM:
+        with TemporaryDirectory() as folder:
+            return write_export(replace(request, out=Path(folder)))
     _check(request)
     if request.as_ == "images":
         return _images(request)
@@ -80,7 +87,14 @@ def write_export(request: Request) -> str:
         if content is not None:
             with atomic_write(request.out) as half:
                 half.write_bytes(content.encode() if isinstance(content, str) else content)
-        lines.append(f"{count} {what} of {name} are in {request.out}.")
+        where = request.out if request.to is None else request.to
+        if request.to is not None:
+            from imil.data.dicomweb import store_files
+
+            files = sorted(request.out.glob("*.dcm"))
+            store_files(request.to, files)
+            count = len(files)
+        lines.append(f"{count} {what} of {name} are in {where}.")
     if unanswered:
         lines.append(f"First looks without an answer, not in the table: {unanswered}")
     return "".join(f"{log_line(line)}\n" for line in lines)
@@ -105,12 +119,25 @@ def _check(request: Request) -> None:
             f"--suspects is a table, and --as {kind} is none: give --as csv or json, or leave it "
             "out"
         )
+    if request.to is not None:
+        if kind not in DICOM:
+            raise SettingsError(
+                f"--to stores DICOM objects, and --as {kind} is none: give --as dicom-seg or "
+                "dicom-sr, or leave it out"
+            )
+        from imil.data.dicomweb import server_url
+
+        server_url(request.to)
     if request.full_size and kind != "images":
         raise SettingsError(
             f"--full-size has no effect with --as {kind}: give --as images, or leave it out"
         )
     if kind == "masks-nifti":
         check_nibabel()
+    if kind in DICOM:
+        from imil.exports.dicom_objects import check_highdicom  # here: it needs pydicom
+
+        check_highdicom()
 
 
 def _table(store: Store, name: str, kind: str) -> tuple[str | bytes, int]:
@@ -133,11 +160,19 @@ def _marks(given: list[Answer], name: str, request: Request) -> str | None:
         prefix = PREFIX if request.image_prefix is None else request.image_prefix
         return as_label_studio(given, prefix=prefix)
     assert request.out is not None
-    if request.as_ == "fiftyone":
+    if request.as_ in DICOM:
+        from imil.exports.dicom_objects import write_dicom_objects
+
+        write_dicom_objects(given, request.out, _dicom_kind(request.as_), _files(request.source))
+    elif request.as_ == "fiftyone":
         write_fiftyone(given, request.out, _files(request.source))
     else:
         write_masks(given, request.out, "png" if request.as_ == "masks-png" else "nifti")
     return None
+
+
+def _dicom_kind(kind: str) -> Literal["dicom-seg", "dicom-sr"]:
+    return "dicom-seg" if kind == "dicom-seg" else "dicom-sr"
 
 
 def _files(source: str) -> dict[str, Path]:

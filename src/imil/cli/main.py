@@ -13,13 +13,16 @@ from typer.core import TyperGroup
 
 from imil import __version__
 from imil.cli.cache_command import cache
+from imil.cli.deidentify_command import deidentify
 from imil.cli.demo_command import demo
 from imil.cli.doctor_command import doctor
 from imil.cli.exit_codes import BAD_INPUT, INTERRUPTED, UsageError, usage_message
 from imil.cli.export_command import export
+from imil.cli.fetch_command import fetch
 from imil.cli.invite_command import invite
 from imil.cli.predict_command import predict
 from imil.cli.resume_command import resume
+from imil.cli.round_command import round_
 from imil.cli.rounds_command import rounds
 from imil.cli.serve_command import serve
 from imil.cli.store_command import store
@@ -74,9 +77,21 @@ def version(
 
 
 app.command("train")(train_without_settings)
-for command in (resume, watch, predict, rounds, export, serve, invite, demo, doctor):
+for command in (
+    resume,
+    watch,
+    predict,
+    rounds,
+    export,
+    serve,
+    invite,
+    fetch,
+    deidentify,
+    demo,
+    doctor,
+):
     app.command(command.__name__)(command)
-for group in (study, store, cache):
+for group in (study, round_, store, cache):
     app.add_typer(group)
 
 

@@ -23,6 +23,16 @@ Out = Annotated[
 ]
 Cache = Annotated[Path | None, cache_option(panel="Output")]
 Group = Annotated[bool, group_option(panel="Output")]
+Continue = Annotated[
+    Path | None,
+    typer.Option(
+        "--continue",
+        metavar="ROUND",
+        help="A folder of `imil round open`: go on from its model with what was read there; DATA "
+        "and the model's settings come from it.",
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(help="A TOML file with the same names as these flags; flags win."),
@@ -32,6 +42,7 @@ Config = Annotated[
 def train(
     context: typer.Context,
     config: Config = None,
+    continue_: Continue = None,
     out: Out = None,
     cache: Cache = None,
     group: Group = False,
@@ -55,6 +66,17 @@ def train(
 
         folders = config_folders(config)
         flags = given_flags(context, settings)
+        if continue_ is not None:
+            from imil.errors import SettingsError
+            from imil.training.continued import continued_flags
+
+            for name, given in (("DATA", flags.get("data")), ("--config", config)):
+                if given:
+                    raise SettingsError(
+                        f"{name} is {given}, and --continue takes the images and settings of its "
+                        "round's model: leave one of them out"
+                    )
+            flags = continued_flags(continue_) | flags
         numbers, placement = place(resolve_settings(flags, config), os.environ)
         if placement.rank:
             from imil.training.ranks.follower import follow
@@ -68,7 +90,13 @@ def train(
             resolved, folder = set_up_run(flags, config, out or folders.get("out"))
         hint = f"imil resume {shlex.quote(str(folder.path))}"
         with errors_as_exit_codes(hint), signals_stop_training():
-            new_run(resolved, folder, cache or folders.get("cache"), placement=placement)
+            new_run(
+                resolved,
+                folder,
+                cache or folders.get("cache"),
+                placement=placement,
+                continues=continue_,
+            )
 
 
 def train_without_settings() -> None:

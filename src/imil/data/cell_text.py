@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+from imil.images.file_parts import split_part
+
 # how R, pandas and spreadsheets write a missing value; "none" may be a class
 MISSING = {"", "na", "n/a", "nan", "<na>", "null", "#n/a"}
 # spaces that do not break, and characters without width: joiners, byte-order and direction marks
@@ -52,6 +54,10 @@ def find_file(base: Path, name: str) -> Path:
     path = base / name
     if name.isascii() or path.exists():
         return path
+    _, part = split_part(path)
+    if part is not None:
+        found = find_file(base, name[: name.rindex("#")])
+        return found.with_name(f"{found.name}#{part}")
     found = base
     for part in Path(name).parts:
         forms = (part, clean(part), *(unicodedata.normalize(f, part) for f in ("NFC", "NFD")))

@@ -12,6 +12,7 @@ from imil.data.column_names import find_column
 from imil.data.folder_entries import FolderTree, is_image, visible
 from imil.data.table_columns import TextColumns
 from imil.errors import DataError
+from imil.images.file_parts import split_part
 from imil.images.load import DICOM_MARK, dicom_identity_of
 
 BY_HEADER = ("SOPInstanceUID", "PatientID")  # in the order in which they are looked for
@@ -39,7 +40,7 @@ def with_files(cells: TextColumns, column: str, folder: Path) -> TextColumns:
         if not cell or rows.setdefault(cell, i) != i:
             what = "the same as an earlier row" if cell else "empty"
             raise DataError(f"row {i + 1}: '{column}' is {what}: give each once")
-    files = {path: _identity(path)[by_patient] for path in _dicom_files(folder)}
+    files = {path: _identity(path)[by_patient] for path in dicom_files(folder)}
     unlabelled = [path for path, name in files.items() if name not in rows]
     if unlabelled:
         raise DataError(
@@ -60,17 +61,20 @@ def with_files(cells: TextColumns, column: str, folder: Path) -> TextColumns:
 
 
 def patients(images: Sequence[Path]) -> tuple[str, ...] | None:
-    """A name for the patient of each image, `patient 1` and so on; None if none is DICOM.
+    """A name for the patient of each image, `patient 1` and so on; None if nothing tells them.
 
-    An image without a PatientID, or that cannot be read, is a patient of its own.
+    Images of one file are of one patient. A file without a PatientID, or that cannot be read, is a
+    patient of its own.
     """
-    if not any(_may_be_dicom(path) for path in images):
+    parts = [split_part(path) for path in images]
+    dicom = {file: _may_be_dicom(file) for file, _ in parts}
+    if not any(dicom.values()) and all(part is None for _, part in parts):
         return None
+    stated = {file: _identity(file)[1] for file, is_dicom in dicom.items() if is_dicom}
     numbers: dict[str, int] = {}
     names = []
-    for path in images:
-        patient = _identity(path)[1] if _may_be_dicom(path) else ""
-        known = f"patient {patient}" if patient else f"file {path}"
+    for file, _ in parts:
+        known = f"patient {stated[file]}" if stated.get(file) else f"file {file}"
         names.append(f"patient {numbers.setdefault(known, len(numbers) + 1)}")
     return tuple(names)
 
@@ -93,13 +97,17 @@ def _may_be_dicom(path: Path) -> bool:
         return False
 
 
-def _dicom_files(folder: Path, tree: FolderTree | None = None) -> list[Path]:
+def dicom_files(folder: Path, tree: FolderTree | None = None) -> list[Path]:
+    """The DICOM files below a folder, sorted.
+
+    Raises: DataError: there is a file that may be an image and cannot be known.
+    """
     tree = tree or FolderTree()
     tree.enter(folder)
     found: list[Path] = []
     for path in visible(folder):
         if path.is_dir():
-            found += _dicom_files(path, tree)
+            found += dicom_files(path, tree)
         elif is_image(path) and _may_be_dicom(path):
             found.append(path)
     return found

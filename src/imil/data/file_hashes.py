@@ -13,6 +13,7 @@ from typing import Any
 import filelock
 
 from imil.errors import DataError
+from imil.images.file_parts import FilePart, split_part
 from imil.json_files import read_json
 from imil.threads import in_order
 
@@ -22,14 +23,32 @@ RECENT_NS = 2_000_000_000  # ns; a file may change twice within one time stamp o
 def hash_files(
     paths: Sequence[Path], index: Path, progress: Callable[[int, int], None]
 ) -> tuple[list[str], int]:
-    """SHA-256 of each file, "" where it cannot be read; and how many files had to be read.
+    """SHA-256 of each image's file, "" where it cannot be read; and how many files were read.
+
+    Of an image within a file (`imil.images.file_parts`), that of the file's hash and its part.
 
     Args:
-        paths: the files.
+        paths: the images.
         index: a JSON file with the hash of each path, size and time of change. It is replaced
             if it is damaged, and left out if it cannot be written.
         progress: is called with the number of files read so far, and of files to read.
     """
+    parts = [split_part(path) for path in paths]
+    files = list(dict.fromkeys(file for file, _ in parts))
+    digests, read = _hash_whole(files, index, progress)
+    by_file = dict(zip(files, digests, strict=True))
+    return [_of_part(by_file[file], part) for file, part in parts], read
+
+
+def _of_part(digest: str, part: FilePart | None) -> str:
+    if part is None or not digest:
+        return digest
+    return hashlib.sha256(f"{digest}#{part}".encode()).hexdigest()
+
+
+def _hash_whole(
+    paths: Sequence[Path], index: Path, progress: Callable[[int, int], None]
+) -> tuple[list[str], int]:
     names = [str(path.absolute()) for path in paths]
     states = [_file_state(path) for path in paths]
     known = _load_index(index)

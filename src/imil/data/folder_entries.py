@@ -15,6 +15,7 @@ MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"
 HARMLESS_NAMES = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
     *("readme", "license", "licence", "copying", "citation", "authors", "changelog", "notice"),
+    "dicomdir",  # lists the DICOM files of a medium, which are found themselves
     *("md5sum", "md5sums", "sha1sums", "sha256sums", "makefile", "dvc.lock"),
 }
 HARMLESS_SUFFIXES = {

@@ -1,4 +1,4 @@
-"""DICOM files of one frame to grey or RGB, as a viewer shows them.
+"""A frame of a DICOM file to grey or RGB, as a viewer shows it.
 
 pydicom is loaded when the first one comes. Only the tags of `TAGS` are read: nothing that
 names a patient is in memory, in messages or in logs. The pixels are never mirrored or turned.
@@ -6,13 +6,7 @@ names a patient is in memory, in messages or in logs. The pixels are never mirro
 
 from __future__ import annotations
 
-import io
-import logging
 import os
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -20,13 +14,16 @@ from numpy.typing import NDArray
 
 from imil.cases import Image
 from imil.errors import DataError
-from imil.images.budget import MAX_BYTES, check_budget, decoding
+from imil.geometry import Geometry
+from imil.images.budget import check_budget, decoding
+from imil.images.dicom_file import INSTALL, errors_without_text, read_tags
 from imil.images.dicom_frame import check_frame
+from imil.images.dicom_geometry import TAGS as GEOMETRY
+from imil.images.dicom_geometry import geometry_of
 from imil.images.dicom_grey import displayed
+from imil.images.dicom_groups import GROUPS, of_frame
+from imil.images.file_parts import FilePart
 
-INSTALL = "pip install 'imil[dicom]'"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-MAX_FILE = MAX_BYTES + 64_000_000  # of a frame, and of what else a file holds
 GREY, PALETTE = ("MONOCHROME1", "MONOCHROME2"), "PALETTE COLOR"
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
 # what decides about pixels, and nothing else
@@ -39,89 +36,52 @@ TAGS = [
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
     *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *GROUPS,
 ]
 PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
 
 
-def load_dicom(file: IO[bytes]) -> Image:
+def load_dicom(file: IO[bytes], part: FilePart | None = None) -> Image:
     """The image as a viewer shows it: uint8 or uint16, (H, W) if grey or (H, W, 3).
 
     Grey values pass the modality LUT and the first VOI LUT or window; without one, they keep their
     steps, from 0 for the darkest. MONOCHROME1 is inverted, padding is black.
 
-    Raises: DataError: it is not an image of one frame of at most 16 bits, or damaged, or what
-        decodes it is not installed.
+    Args:
+        part: of a file of several frames, the one that is meant; the first is 1.
+    Raises: DataError: it is not an image of at most 16 bits, or damaged, or what decodes it is not
+        installed; it has several frames and none is given, or not this one.
     """
-    header = _read(file, TAGS)
-    with _errors_without_text():
+    header = read_tags(file, TAGS)
+    with errors_without_text():
         height, width = _checked_size(header)
-        dataset = _read(file, TAGS + PIXELS)
-        if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
-            raise DataError("is truncated: its pixels have no end")
-        size = height * width * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
-        with decoding(size):
-            check_frame(dataset, height, width)
-            pixels, colours = _decoded(dataset)
+        index = _index(header, part)
+        with decoding(max(_frame_bytes(header), os.fstat(file.fileno()).st_size)):
+            dataset = of_frame(read_tags(file, TAGS + PIXELS), index)
+            if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
+                raise DataError("is truncated: its pixels have no end")
+            _decoder(dataset.file_meta.TransferSyntaxUID)
+            check_frame(dataset, height, width, index)
+            pixels, colours = _decoded(dataset, index)
             if colours in GREY:
                 return displayed(pixels, dataset, inverted=colours == "MONOCHROME1")
             return _coloured(pixels, dataset, colours)
 
 
-def dicom_size(file: IO[bytes]) -> tuple[int, int]:
+def dicom_size(file: IO[bytes], part: FilePart | None = None) -> tuple[int, int]:
     """Height and width of the image, from the header alone. Raises: DataError: as `load_dicom`."""
-    dataset = _read(file, TAGS)
-    with _errors_without_text():
-        return _checked_size(dataset)
+    dataset = read_tags(file, TAGS)
+    with errors_without_text():
+        size = _checked_size(dataset)
+        _index(dataset, part)
+        return size
 
 
-def dicom_identity(file: IO[bytes]) -> tuple[str, str]:
-    """SOPInstanceUID and PatientID, to match a table and to keep patients together.
-
-    They are not to be written anywhere. Raises: DataError: as `load_dicom`.
-    """
-    dataset = _read(file, ["SOPInstanceUID", "PatientID"])
-    with _errors_without_text():
-        uid, patient = (dataset.get(name) or "" for name in ("SOPInstanceUID", "PatientID"))
-        return str(uid).strip(), str(patient).strip()
-
-
-def _read(file: IO[bytes], tags: list[str]) -> Any:
-    """The data set of a file with these tags alone."""
-    pydicom = _pydicom()
-    size = os.fstat(file.fileno()).st_size
-    if size > MAX_FILE:
-        raise DataError(f"has {size / 1e6:.0f} MB: expected a DICOM file of one image")
-    file.seek(0)
-    with _errors_without_text():
-        source = _inflated(file, pydicom)
-        return pydicom.dcmread(
-            source, stop_before_pixels="PixelData" not in tags, specific_tags=tags
-        )
-
-
-def _inflated(file: IO[bytes], pydicom: Any) -> IO[bytes]:
-    """The file itself, or its content where it is deflated: a small file may hold gigabytes."""
-    pydicom.filereader.read_preamble(file, False)
-    meta = pydicom.filereader._read_file_meta_info(file)  # pydicom 3; the public one takes a path
-    if meta.get("TransferSyntaxUID") != DEFLATED:
-        file.seek(0)
-        return file
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = engine.decompress(file.read(), MAX_FILE)
-    if not engine.eof:
-        whole = engine.unconsumed_tail
-        raise DataError(
-            f"inflates to more than {MAX_FILE / 1e6:.0f} MB: expected an image of one frame"
-            if whole
-            else "is truncated: its deflated part has no end"
-        )
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian  # which is what was deflated
-    plain = io.BytesIO()
-    plain.write(b"\0" * 128 + b"DICM")
-    pydicom.filewriter.write_file_meta_info(plain, meta, enforce_standard=False)
-    plain.write(content)
-    plain.seek(0)
-    return plain
+def dicom_geometry(file: IO[bytes], part: FilePart | None = None) -> Geometry:
+    """Size of a pixel, laterality and directions. Raises: DataError: as `load_dicom`."""
+    dataset = read_tags(file, [*TAGS, *GEOMETRY])
+    with errors_without_text():
+        return geometry_of(of_frame(dataset, _index(dataset, part)))
 
 
 def _checked_size(dataset: Any) -> tuple[int, int]:
@@ -139,12 +99,6 @@ def _checked_size(dataset: Any) -> tuple[int, int]:
     ]
     if missing:
         raise DataError(f"is a DICOM file without an image (it has no {missing[0]}): leave it out")
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames > 1:
-        raise DataError(
-            f"has {frames} frames: save the frame to train on as a file of its own, and name it in "
-            "the table"
-        )
     bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
     colours = str(dataset.PhotometricInterpretation)
     if bits not in (8, 16):
@@ -159,27 +113,55 @@ def _checked_size(dataset: Any) -> tuple[int, int]:
     return height, width
 
 
-def _decoded(dataset: Any) -> tuple[NDArray[Any], str]:
-    """The stored values, (H, W) or (H, W, 3), and their photometric interpretation."""
+def _index(dataset: Any, part: FilePart | None) -> int:
+    """Which frame is meant, from 0."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames < 1:
+        raise DataError(f"is damaged: it has {frames} frames")
+    if part is None and frames > 1:
+        raise DataError(
+            f"has {frames} frames: name the one to use in a table, such as "
+            f"'name.dcm#frame=1' to '#frame={frames}', in a row each"
+        )
+    if part is None:
+        return 0
+    if part.kind != "frame" or not 1 <= part.first <= frames:
+        raise DataError(f"has no '{part}': expected 'frame=1' to 'frame={frames}'")
+    return part.first - 1
+
+
+def _frame_bytes(dataset: Any) -> int:
+    """Bytes of a decoded frame."""
+    pixels = int(dataset.Rows) * int(dataset.Columns)
+    return pixels * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
+
+
+def _decoder(syntax: Any) -> Any:
+    """What decodes a transfer syntax. Raises: DataError: nothing does, whatever is installed."""
     from pydicom.pixels.decoders.base import get_decoder
 
-    syntax = dataset.file_meta.TransferSyntaxUID
     try:
-        decoder = get_decoder(syntax)
+        return get_decoder(syntax)
     except NotImplementedError:
         raise DataError(
             f"has the transfer syntax {str(syntax)[:64]}, which is not read: convert it, for "
             "example with dcmdjpeg"
         ) from None
+
+
+def _decoded(dataset: Any, index: int) -> tuple[NDArray[Any], str]:
+    """The stored values of a frame, (H, W) or (H, W, 3), and their photometric interpretation."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decoder = _decoder(syntax)
     if decoder.is_available or not decoder.is_encapsulated:
         try:
-            pixels, meta = decoder.as_array(dataset, index=0, raw=False)
+            pixels, meta = decoder.as_array(dataset, index=index, raw=False)
             return pixels, str(meta["photometric_interpretation"])
         except Exception as error:
-            if (values := _by_imagecodecs(dataset)) is None:
+            if (values := _by_imagecodecs(dataset, index)) is None:
                 raise _undecodable(syntax, error) from None
             return values, str(dataset.PhotometricInterpretation)
-    if (values := _by_imagecodecs(dataset)) is None:
+    if (values := _by_imagecodecs(dataset, index)) is None:
         raise _undecodable(syntax, None)
     return values, str(dataset.PhotometricInterpretation)
 
@@ -192,7 +174,7 @@ def _undecodable(syntax: Any, error: Exception | None) -> DataError:
     )
 
 
-def _by_imagecodecs(dataset: Any) -> NDArray[Any] | None:
+def _by_imagecodecs(dataset: Any, index: int) -> NDArray[Any] | None:
     """A grey JPEG of 12 bits or without loss, which few decoders read; None where this fails."""
     jpeg = dataset.file_meta.TransferSyntaxUID in (
         *("1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
@@ -203,7 +185,9 @@ def _by_imagecodecs(dataset: Any) -> NDArray[Any] | None:
         import imagecodecs
         from pydicom.encaps import get_frame
 
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        frame = get_frame(
+            dataset.PixelData, index, number_of_frames=int(dataset.get("NumberOfFrames") or 1)
+        )
         values: NDArray[Any] = imagecodecs.jpeg_decode(frame)
     except Exception:  # ImportError, or any error of the decoder
         return None
@@ -233,32 +217,3 @@ def _swap_palette(dataset: Any) -> None:
         if element and len(element) % 2 == 0:
             swapped = np.frombuffer(element, ">u2").astype("<u2").tobytes()
             setattr(dataset, f"{colour}PaletteColorLookupTableData", swapped)
-
-
-@contextmanager
-def _errors_without_text() -> Iterator[None]:
-    """Any error of pydicom or a decoder as a DataError; its text may quote the header."""
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:
-        raise DataError(f"is damaged or truncated ({type(error).__name__})") from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of decoders in Rust, and no Exception
-            raise
-        raise DataError("is damaged or truncated") from None
-
-
-def _pydicom() -> Any:
-    try:
-        import pydicom
-        import pydicom.filereader
-        import pydicom.filewriter
-    except ImportError:
-        raise DataError(f"is a DICOM file, and pydicom is not installed: {INSTALL}") from None
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    # its warnings quote the header
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom")
-    return pydicom

@@ -15,17 +15,23 @@ J2K_START, JP2_START, JPEG_START, END = b"\xff\x4f", b"\0\0\0\x0cjP", b"\xff\xd8
 SIZES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers of a frame's size in a JPEG
 
 
-def check_frame(dataset: Any, height: int, width: int) -> None:
-    """Raises: DataError: the frame is missing, truncated, or of another size."""
+def check_frame(dataset: Any, height: int, width: int, index: int = 0) -> None:
+    """Check that a frame is there and whole.
+
+    Args:
+        index: of the frame, from 0.
+    Raises: DataError: it is missing, truncated, or of another size.
+    """
+    frames = int(dataset.get("NumberOfFrames") or 1)
     data = dataset.get("PixelData")
     if not data:
         raise DataError("has no pixels of whole numbers: expected 8 or 16 bits")
     if not dataset.file_meta.TransferSyntaxUID.is_compressed:
-        _check_native(dataset, len(data), height, width)
+        _check_native(dataset, len(data), height, width, frames)
         return
-    from pydicom.encaps import generate_fragmented_frames
+    from pydicom.encaps import get_frame
 
-    frame = b"".join(next(generate_fragmented_frames(data, number_of_frames=1)))
+    frame = get_frame(data, index, number_of_frames=frames)
     if dataset.file_meta.TransferSyntaxUID == RLE:
         _check_rle(frame)
         return
@@ -45,11 +51,12 @@ def check_frame(dataset: Any, height: int, width: int) -> None:
         )
 
 
-def _check_native(dataset: Any, length: int, height: int, width: int) -> None:
+def _check_native(dataset: Any, length: int, height: int, width: int, frames: int) -> None:
     samples = int(dataset.SamplesPerPixel)
     expected = height * width * samples * int(dataset.BitsAllocated) // 8
     if str(dataset.PhotometricInterpretation) == "YBR_FULL_422":
         expected = expected * 2 // 3
+    expected *= frames
     if length < expected:
         raise DataError(f"is truncated: it has {length} bytes of pixels, expected {expected}")
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import PIL.Image
@@ -21,9 +21,11 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from imil.cases import Image
 from imil.errors import DataError
+from imil.geometry import NOT_STATED, Geometry
 from imil.images import tiff_header as tiff_tags
 from imil.images.budget import MAX_PIXELS
 from imil.images.file_kinds import LONGEST, kind_of
+from imil.images.file_parts import FilePart, split_part
 from imil.images.jpeg import load_jpeg, rgb_or_grey
 from imil.images.mask import selected_pixels, selected_pixels_of_jpeg
 from imil.images.pixel_operations import Pixels, apply_orientation
@@ -36,9 +38,13 @@ __all__ = [
     "SUFFIXES",
     "check_end",
     "dicom_identity_of",
+    "frame_names",
+    "image_geometry",
     "image_size",
     "load_image",
     "load_mask",
+    "opened_dicom",
+    "says_burned_in",
 ]
 
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -58,13 +64,14 @@ def load_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> 
     is applied.
 
     Args:
-        path: a file of at most 100 million pixels, and 320 MB when decoded.
+        path: a file of at most 100 million pixels, and 320 MB when decoded; of DICOM files of
+            several frames, with the frame, as `us.dcm#frame=1`.
         at_least: minimum length of either side, in pixels. A JPEG may then be decoded at a half,
             a quarter or an eighth of its size, averaged over boxes, in a fraction of the time.
     Raises: DataError: the file does not exist, is damaged, or is not such an image.
     """
-    with _data_errors(Path(path)), Path(path).open("rb") as file:
-        return _load(file, at_least)
+    with _opened(path) as (file, part):
+        return _load(file, part, at_least)
 
 
 def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
@@ -72,9 +79,9 @@ def load_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
 
     Raises: DataError: as `load_image`, or it cannot be known what the mask selects.
     """
-    with _data_errors(Path(path)), Path(path).open("rb") as file:
-        pixels = _load(file, None)
-        select = selected_pixels_of_jpeg if _kind(file) == "JPEG" else selected_pixels
+    with _opened(path) as (file, part):
+        pixels = _load(file, part, None)
+        select = selected_pixels_of_jpeg if _kind(file, part) == "JPEG" else selected_pixels
         return select(pixels)
 
 
@@ -83,12 +90,12 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
     Raises: DataError: the file does not exist, or its header says that it cannot be read.
     """
-    with _data_errors(Path(path)), Path(path).open("rb") as file:
-        kind = _kind(file)
+    with _opened(path) as (file, part):
+        kind = _kind(file, part)
         if kind == "DICOM":
             from imil.images.dicom import dicom_size
 
-            return dicom_size(file)
+            return dicom_size(file, part)
         if kind == "TIFF":
             header = checked_header(file)
             height, width = header.number(tiff_tags.HEIGHT), header.number(tiff_tags.WIDTH)
@@ -104,10 +111,68 @@ def dicom_identity_of(path: str | os.PathLike[str]) -> tuple[str, str]:
 
     Raises: DataError: it cannot be read.
     """
-    with _data_errors(Path(path)), Path(path).open("rb") as file:
-        from imil.images.dicom import dicom_identity
+    with _opened(path) as (file, _):
+        from imil.images.dicom_file import dicom_identity
 
         return dicom_identity(file)
+
+
+def frame_names(path: Path) -> list[Path]:
+    """The name of each image of a DICOM file: its own, or one for each of several frames.
+
+    Raises: DataError: it cannot be read.
+    """
+    with _opened(path) as (file, _):
+        from imil.images.dicom_file import dicom_frames
+
+        count = dicom_frames(file)
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.name}#frame={n}") for n in range(1, count + 1)]
+
+
+@contextmanager
+def opened_dicom(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """The whole data set of a DICOM file, which may name a patient.
+
+    What goes wrong with it within the block becomes a DataError that names the file and quotes
+    nothing of it.
+
+    Raises: DataError: it is not a DICOM file, or cannot be read.
+    """
+    with _opened(path) as (file, part):
+        if _kind(file, part) != "DICOM":
+            raise DataError("is not a DICOM file: expected one")
+        from imil.images.dicom_file import errors_without_text, read_tags
+
+        with errors_without_text():
+            yield read_tags(file, None)
+
+
+def says_burned_in(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's header says that its pixels have text or show a face: DICOM alone may.
+
+    Raises: DataError: it cannot be read.
+    """
+    with _opened(path) as (file, part):
+        if _kind(file, part) != "DICOM":
+            return False
+        from imil.images.dicom_file import dicom_says_burned_in
+
+        return dicom_says_burned_in(file)
+
+
+def image_geometry(path: str | os.PathLike[str]) -> Geometry:
+    """Size of a pixel, laterality and directions, where the file states them: DICOM alone does.
+
+    Raises: DataError: as `image_size`.
+    """
+    with _opened(path) as (file, part):
+        if _kind(file, part) != "DICOM":
+            return NOT_STATED
+        from imil.images.dicom import dicom_geometry
+
+        return dicom_geometry(file, part)
 
 
 def check_end(path: str | os.PathLike[str]) -> None:
@@ -115,19 +180,19 @@ def check_end(path: str | os.PathLike[str]) -> None:
 
     Raises: DataError: it is truncated.
     """
-    with _data_errors(Path(path)), Path(path).open("rb") as file:
+    with _opened(path) as (file, _):
         file.seek(-min(len(PNG_END), os.fstat(file.fileno()).st_size), os.SEEK_END)
         if file.read().endswith((PNG_END, JPEG_END)):
             return
     load_image(path)
 
 
-def _load(file: IO[bytes], at_least: int | None) -> Image:
-    kind = _kind(file)
+def _load(file: IO[bytes], part: FilePart | None, at_least: int | None) -> Image:
+    kind = _kind(file, part)
     if kind == "DICOM":
         from imil.images.dicom import load_dicom  # here: pydicom is optional, and slow to load
 
-        return _grey_if_equal(load_dicom(file))
+        return _grey_if_equal(load_dicom(file, part))
     if kind == "TIFF":
         return _grey_if_equal(read_tiff(file))
     if kind == "PNG":
@@ -137,6 +202,14 @@ def _load(file: IO[bytes], at_least: int | None) -> Image:
         jpeg = load_jpeg(file, at_least)
         pixels, orientation = rgb_or_grey(jpeg), _orientation(jpeg)
     return _grey_if_equal(apply_orientation(pixels, orientation))
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], FilePart | None]]:
+    """The file that a name belongs to, open, and which of its images is meant."""
+    name, part = split_part(path)
+    with _data_errors(name), name.open("rb") as file:
+        yield file, part
 
 
 @contextmanager
@@ -168,8 +241,10 @@ def _check_file(path: Path) -> None:
         raise DataError("is empty")
 
 
-def _kind(file: IO[bytes]) -> str:
+def _kind(file: IO[bytes], part: FilePart | None = None) -> str:
     """PNG, JPEG, TIFF or DICOM, by the first bytes and not by the name.
+
+    Raises: DataError: another format, or one that has no parts where one is meant.
 
     The plug-ins are then called directly: `PIL.Image.open` tries other formats too, and warns of
     large images through the global state of the warnings module.
@@ -179,6 +254,8 @@ def _kind(file: IO[bytes]) -> str:
     file.seek(0)
     if start[128:132] == DICOM_MARK:  # first: its preamble may be the start of a TIFF
         return "DICOM"
+    if part is not None:
+        raise DataError(f"has no '{part}': only DICOM files have frames; name the file alone")
     if start.startswith(PNG_START):
         return "PNG"
     if start.startswith(JPEG_START):

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from imil.cases import Correction, Image
 from imil.errors import DataError, SettingsError
+from imil.geometry import NOT_STATED, Geometry
 from imil.images.pillow_image import grey_or_rgb
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.raw_image import resized, size_of, to_tensor, within
@@ -43,6 +44,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         keys: N stable, unique names; otherwise the file names in `dataset.samples`, otherwise
             positions, which hold only as long as the data set keeps its order.
         original: position -> image that readers are shown; otherwise the raw image.
+        geometry: returns the geometry of the i-th original, for the reading room's ruler.
         threadsafe: whether `original` may be called in several threads at once, which has large
             films with the readers sooner.
         treatment: what a correction does to an image; the paper's blackout by default.
@@ -69,6 +71,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         class_names: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
         original: Callable[[int], Image] | None = None,
+        geometry: Callable[[int], Geometry] | None = None,
         threadsafe: bool = False,
         treatment: Treatment | None = None,
         return_keep: bool = False,
@@ -86,7 +89,7 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         self._transform, self._return_keep = transform, return_keep
         self._rng: tuple[int, torch.Generator] | None = None
         self._view = view or to_float
-        self._original = original
+        self._original, self._geometry = original, geometry
         self.threadsafe = threadsafe and original is not None
         self.labels: NDArray[np.int64] = labels_of(dataset) if labels is None else whole(labels)
         named = getattr(dataset, "classes", None) if class_names is None else class_names
@@ -210,6 +213,10 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         return as_image(
             item_of(self.dataset, i)[0] if self._original is None else self._original(i)
         )
+
+    def geometry(self, i: int) -> Geometry:
+        """Size of a pixel, laterality and directions of the i-th original, if they are known."""
+        return NOT_STATED if self._geometry is None else self._geometry(i)
 
     def correct(self, i: int, correction: Correction | None) -> None:
         """Correct the i-th sample from now on; None restores it."""

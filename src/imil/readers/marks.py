@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from imil.errors import DataError
 from imil.grid import Grid
 from imil.images.load import load_image, load_mask
+from imil.images.nifti import load_nifti_mask
 
 SHARE = 0.5  # of a square
 SIDE = 2048  # samples along a side of the image, by which the area of polygons is measured
@@ -107,7 +108,7 @@ class MaskFile:
     def load(self) -> Pixels:
         """The mask. Raises: DataError: the file cannot be read as one."""
         if self.path.name.lower().endswith((".nii", ".nii.gz")):
-            return Pixels(_load_nifti(self.path))
+            return Pixels(load_nifti_mask(self.path))
         if self.is_ours:
             image = load_image(self.path)
             return Pixels(image > 0 if image.ndim == 2 else image.max(axis=2) > 0)
@@ -164,20 +165,3 @@ class Marks:
         # a line of samples at the edge of a polygon may lie on either side of it
         rounding = 1e-9 if sizes else 1 / min(down, across)
         return tuple((np.flatnonzero(grid.shares(covered) >= self.share - rounding) + 1).tolist())
-
-
-def _load_nifti(path: Path) -> Covered:
-    try:
-        import nibabel
-    except ImportError:
-        raise DataError(
-            f"'{path}' is a NIfTI file, and nibabel is not installed: pip install 'imil[nifti]'"
-        ) from None
-    try:
-        values = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
-    except Exception as error:  # of a damaged file, any
-        raise DataError(f"'{path}' is damaged or not a NIfTI file ({error})") from None
-    flat = [size for size in values.shape if size != 1]
-    if len(flat) > 2 or values.ndim < 2:
-        raise DataError(f"'{path}' has the size {values.shape}: expected a mask of one slice")
-    return np.asarray(values.reshape(values.shape[:2]).T != 0)

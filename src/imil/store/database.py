@@ -33,12 +33,15 @@ TRANSIENT = (
 )  # may pass: try later
 # what an older store that may not be changed is read through; in a connection's own temporary part
 _NOBODY_FINISHED = "CREATE TEMP VIEW finishes AS SELECT '' round, '' reader, '' at WHERE 0"
+_NO_GEOMETRY = "CREATE TEMP VIEW cases AS SELECT *, NULL AS geometry FROM main.cases"
 READ_THROUGH = {
     "0002": (
         "CREATE TEMP VIEW readings AS SELECT *, '[]' AS misleading FROM main.readings",
         _NOBODY_FINISHED,
+        _NO_GEOMETRY,
     ),
-    "0003": (_NOBODY_FINISHED,),
+    "0003": (_NOBODY_FINISHED, _NO_GEOMETRY),
+    "0004": (_NO_GEOMETRY,),
 }
 REMEDIES = {
     "full": "is on a full disk: free some space; every reading stored so far is safe",

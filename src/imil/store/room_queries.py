@@ -132,7 +132,15 @@ def rounds(store: Store, run: str, reader: str) -> list[Row]:
 def cases(store: Store, round_id: str) -> list[Row]:
     """A round's cases in order, without pixels and heat-maps."""
     case, image = schema.cases.c, schema.images.c
-    columns = (case.id, case.number, case.label, case.predicted, case.confidence, case.earlier)
+    columns = (
+        case.id,
+        case.number,
+        case.label,
+        case.predicted,
+        case.confidence,
+        case.earlier,
+        case.geometry,
+    )
     shape = (case.cam_shape, case.image, image.dtype, image.shape, image.low, image.high)
     query = (
         select(*columns, *shape)

@@ -19,6 +19,7 @@ from sqlalchemy import RowMapping
 
 from imil.cases import Case, HeatMap, Image, Reading, Round, RoundSettings, Which
 from imil.errors import ImilError, StoreError
+from imil.geometry import Geometry
 from imil.store.clock import closing_time
 from imil.store_address import Location
 
@@ -113,6 +114,7 @@ def case_row(round_id: str, case: Case, image: str) -> Row:
         "cam_predicted": deflate(predicted),
         "cam_true": deflate(case.cam_true.astype(np.float32)),
         "earlier": None if case.earlier is None else list(case.earlier),
+        "geometry": case.geometry.as_dict(),
     }
 
 
@@ -140,6 +142,7 @@ def case_of(
         load_image=partial(image, row["image"]),
         load_heat_map=partial(heat_map, row["id"]),
         earlier=None if row["earlier"] is None else tuple(row["earlier"]),
+        geometry=Geometry.from_dict(row["geometry"]),
     )
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0004"  # the newest file in migrations/versions
+HEAD = "0005"  # the newest file in migrations/versions
 
 APPEND_ONLY = ("readings", "first_looks", "audit")  # triggers refuse to change or delete rows
 
@@ -75,6 +75,7 @@ cases = Table(
     Column("cam_predicted", LargeBinary, nullable=False),  # float32, deflated as images are
     Column("cam_true", LargeBinary, nullable=False),
     Column("earlier", JSON),  # squares of an earlier round
+    Column("geometry", JSON),  # of the image, see imil.geometry; null: nothing is known
     UniqueConstraint("round", "number"),
 )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from imil.atomic_files import atomic_write
+from imil.atomic_files import atomic_write, write_json
 from imil.cases import Reader, RoundSettings
 from imil.data.image_cache import cache_folder
 from imil.errors import DataError, RoundParked, SettingsError
@@ -61,6 +61,7 @@ def new_run(
     room: Room = reading_room,
     console: Console | None = None,
     placement: Placement = ALONE,
+    continues: Path | None = None,
 ) -> dict[str, Any]:
     """Train from the start; returns the metrics.
 
@@ -70,6 +71,7 @@ def new_run(
         room: opens the web reader's reading room.
         console: None for the terminal.
         placement: of this process, rank 0.
+        continues: folder of a round of discrepancies, which the training begins with.
     """
     console, is_new = console or TerminalConsole(), not folder.path.exists()
     settings = resolve_auto(settings)
@@ -79,6 +81,8 @@ def new_run(
         with telling_others(placement), folder.locked():
             with atomic_write(folder.config) as half:  # first: from here on the run can be resumed
                 settings.write(half)
+            if continues is not None:
+                write_json(folder.continued, {"round": str(continues.absolute())})
             with ExitStack() as ranks:
                 try:
                     claim_name(settings, folder)  # a database that cannot be used is said at once
@@ -260,7 +264,7 @@ def _check_replay(reader: Replay, run: Run) -> None:
 
 def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dict[str, Any]:
     _print_missing_rounds(run, console)
-    store = run.open_store() if run.rounds else None
+    store = run.open_store() if run.has_store else None
     with ExitStack() as stack:
         if store is not None and run.settings.reader.kind == "web":
             if run.settings.wait == "park":

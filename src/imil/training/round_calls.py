@@ -38,7 +38,7 @@ class RoundCalls:
 
     def begin(self, epoch: int) -> None:
         """What comes before the first epoch that is trained, after `epoch` completed ones."""
-        if epoch == 0:
+        if epoch == 0 and not self._rounds.has_first:
             self._rounds.begin()
             return
         if self._live is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +32,8 @@ from imil.store_claim import open_run_store, store_place
 from imil.training.callbacks import Bar, History, with_reading_bar
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
+from imil.training.continued import check_continued, continued_from, nobody, take_over_round
+from imil.training.discrepancies import EPOCH
 from imil.training.hardware.device import empty_cache, enough_memory, precision, training_device
 from imil.training.hardware.malloc_settings import keep_freed_memory
 from imil.training.live_readings import LiveReadings, live_readings
@@ -72,7 +75,8 @@ class Run:
     `rounds` are the epochs of the rounds, or their latest ones where they are not on schedule;
     `marks` are others after which a checkpoint and predictions are kept, as before a round;
     `at_terminal` says that the reader has the terminal, where no bar may count the readings;
-    `leader` leads the other ranks, where it is trained on several devices.
+    `leader` leads the other ranks, where it is trained on several devices; `continued` is the
+    folder of the round that it begins with, where it goes on from a trained model.
     """
 
     folder: RunFolder
@@ -83,6 +87,7 @@ class Run:
     at_terminal: bool = False
     leader: Leader | None = None
     rounds: tuple[int, ...] = field(init=False)
+    continued: Path | None = field(init=False)
     name: str = field(init=False)
     device: torch.device = field(init=False)
     order: EpochOrder = field(init=False)
@@ -91,6 +96,10 @@ class Run:
         if not self.settings.low_memory:
             keep_freed_memory()
         self.device = training_device(self.settings.device)
+        self.continued = continued_from(self.folder)
+        if self.continued is not None:
+            check_continued(self.settings)
+            self.marks = (*self.marks, EPOCH)
         self._rounds = RunRounds(
             self.settings, self.data, marks=self.marks, rows=lambda: self._history.rows
         )
@@ -133,11 +142,18 @@ class Run:
         """The readers of its rounds together."""
         return reader_panel(self.settings)
 
+    @property
+    def has_store(self) -> bool:
+        """Whether it holds rounds, or begins with one."""
+        return bool(self.rounds) or self.continued is not None
+
     def open_store(self) -> Store:
         """The run's store, in which the run is recorded under the name it got at its start."""
         store, self.name = open_run_store(
             self.settings, self.folder, self.data.class_names, versions()
         )
+        if self.continued is not None:
+            take_over_round(store, self.name, self.continued)
         return store
 
     def train(
@@ -157,7 +173,9 @@ class Run:
         Raises: RoundPaused: the reader stopped, or the round is parked; the run can be resumed.
         """
         bar = Bar(self.console, self.settings.epochs)
-        if reader is None or store is None or not self.rounds:
+        if self.continued is not None and reader is None:
+            reader = nobody
+        if reader is None or store is None or not self.has_store:
             with enough_memory(self.settings.batch_size):
                 self._fit(bar, [], [])
                 return self._finish()
@@ -335,7 +353,7 @@ class Run:
     def _finish(self) -> dict[str, Any]:
         self._predictions.at_end()
         write_model(self.folder.weights, self.net.state_dict(), self._description())
-        run = self.name if self.rounds else None
+        run = self.name if self.has_store else None
         place = store_place(self.settings, self.folder)
         return write_results(self.folder, seed=self.settings.seed, store=place, run=run)
 

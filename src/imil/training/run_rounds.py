@@ -72,7 +72,7 @@ class RunRounds:
             ask,
             store=store,
             run=run,
-            imil_epoch=self.epochs if self._on_schedule else None,
+            imil_epoch=(self.epochs or None) if self._on_schedule else None,
             num_outliers=settings.num_outliers,
             budget=budget if self._on_schedule else None,
             grid_size=settings.grid_size,
@@ -93,6 +93,11 @@ class RunRounds:
     def begin(self) -> None:
         """Check before the first epoch what a round needs; raises as `IMIL.begin`."""
         self._imil.begin()
+
+    @property
+    def has_first(self) -> bool:
+        """Whether there is a round before the first epoch, of a training that goes on."""
+        return any(round_.epoch == 0 for round_ in self._held())
 
     def restore(self, epoch: int, predictions: Predictions | None) -> Round | None:
         """Earlier corrections, then the round due after `epoch`; raises as `IMIL.restore`."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from imil.cases import Reading, RoundSettings
+from imil.geometry import NOT_STATED, Geometry
 from imil.store.room_queries import Row
 from imil.web.schemas import (
     CaseResponse,
@@ -58,7 +60,7 @@ def case_response(
         number=case["number"],
         label=case["label"],
         label_name=names[case["label"]],
-        image=image_info(f"api/images/{case['image']}", case),
+        image=image_info(f"api/images/{case['image']}", case, Geometry.from_dict(case["geometry"])),
         opinion=opinion(case, epoch, names) if show_opinion else None,
         earlier=case["earlier"],
         first_look=None if first_look is None else list(first_look),
@@ -67,8 +69,8 @@ def case_response(
     )
 
 
-def image_info(url: str, row: Row) -> ImageInfo:
-    """Format and URL of an image's pixels."""
+def image_info(url: str, row: Row, geometry: Geometry = NOT_STATED) -> ImageInfo:
+    """Format and URL of an image's pixels, and what is known of its geometry."""
     height, width, *color = row["shape"] or (
         1,
         1,
@@ -77,7 +79,13 @@ def image_info(url: str, row: Row) -> ImageInfo:
     bits: Literal[8, 16] = 16 if row["dtype"] == "uint16" else 8
     value_range: dict[str, Any] = {"low": row["low"] or 0, "high": row["high"] or 0}
     return ImageInfo(
-        url=url, height=height, width=width, channels=channels, bits=bits, **value_range
+        url=url,
+        height=height,
+        width=width,
+        channels=channels,
+        bits=bits,
+        **value_range,
+        **asdict(geometry),
     )
 
 

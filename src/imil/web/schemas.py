@@ -146,6 +146,10 @@ class ImageInfo(Size):
     low: int  # smallest and largest pixel value
     high: int
     spacing: tuple[float, float] | None = None  # millimetres between rows, between columns
+    at_detector: bool = False  # whether they are the detector's, and lengths in the patient shorter
+    laterality: Literal["", "L", "R", "B", "U"] = ""
+    right: str = ""  # direction in the patient towards the right edge, such as L
+    bottom: str = ""
 
 
 class HeatMaps(Size):

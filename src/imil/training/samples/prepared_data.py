@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from imil.cases import Image
+from imil.data.burned_in import describe_burned_in
 from imil.data.identical_images import check_identical_images
 from imil.data.image_cache import decode_images
 from imil.data.mask_files import check_selections, mask_contents
 from imil.data.splits import check_contents, read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError
-from imil.images.load import load_image, load_mask
+from imil.images.load import image_geometry, load_image, load_mask
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
@@ -67,6 +68,7 @@ class Prepared:
             class_names=self.class_names,
             keys=[self.table.keys[i] for i in rows],
             original=original,
+            geometry=lambda i: image_geometry(self.table.images[rows[i]]),
             threadsafe=True,
         )
 
@@ -174,6 +176,8 @@ def prepare(
         )
     check_selections(table, cache)
     notes = check_identical_images(table, images.contents, split_of)
+    if settings.check_burned_in and not folder.splits.exists():  # once, before the first epoch
+        notes += describe_burned_in(table.keys, table.images)
     if not folder.splits.exists():
         write_splits(folder.splits, table, split_of, images.contents, masks)
     return replace(images, split_of=split_of, notes=tuple(notes))

@@ -28,7 +28,11 @@
  * @property {8 | 16} bits
  * @property {number} low
  * @property {number} high
- * @property {[number, number] | null} spacing
+ * @property {[number, number] | null} spacing mm between rows, mm between columns
+ * @property {boolean} atDetector whether that is the detector's, and lengths in the patient are shorter
+ * @property {"" | "L" | "R" | "B" | "U"} laterality
+ * @property {string} right direction in the patient towards the right edge, such as L
+ * @property {string} bottom
  */
 /** @typedef {object} Opinion
  * @property {number} predicted

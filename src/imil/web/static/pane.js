@@ -4,12 +4,13 @@ import { h } from "./dom.js";
 import { GridOverlay } from "./grid_overlay.js";
 import { HeatMap, sizeTo } from "./heat_map.js";
 import { Ruler } from "./ruler.js";
+import { SideMarks } from "./side_marks.js";
 import { compose, inverse, orientation } from "./view_transform.js";
 
 /** @typedef {import("./view_transform.js").View} View */
 /** @typedef {import("./view_transform.js").Size} Size */
 /** @typedef {import("./view_transform.js").Matrix} Matrix */
-/** @typedef {{pane: HTMLElement, film: HTMLCanvasElement, heat: HeatMap, grid: GridOverlay, ruler: Ruler, label: HTMLElement}} Pane */
+/** @typedef {{pane: HTMLElement, film: HTMLCanvasElement, heat: HeatMap, grid: GridOverlay, ruler: Ruler, sides: SideMarks, label: HTMLElement}} Pane */
 
 /** @param {string} name @param {boolean} interactive whether the keyboard's cursor lies in it
  * @returns {Pane} */
@@ -18,10 +19,11 @@ export function createPane(name, interactive) {
   grid.toggleAttribute("interactive", interactive);
   const heat = new HeatMap();
   const ruler = new Ruler();
+  const sides = new SideMarks();
   const label = h("div", { class: "view-label", "data-covers": true, "aria-live": "polite" });
   const film = h("canvas", { class: "film", "aria-hidden": "true" });
-  const element = h("section", { class: "pane", "aria-label": name }, film, heat, grid, ruler, label);
-  return { pane: element, film, heat, grid, ruler, label };
+  const element = h("section", { class: "pane", "aria-label": name }, film, heat, grid, ruler, sides, label);
+  return { pane: element, film, heat, grid, ruler, sides, label };
 }
 
 /** Covers a pane; what covers the film takes its own clicks.

@@ -23,9 +23,10 @@ export class Ruler extends HTMLElement {
     this.append(s("svg", { "aria-hidden": "true" }, this.#halo, this.#line, this.#text));
   }
 
-  /** @param {Line | null} line @param {readonly [number, number] | null} spacing
+  /** @param {Line | null} line
+   * @param {{spacing: readonly [number, number] | null, atDetector?: boolean}} film
    * @param {Matrix} m */
-  draw(line, spacing, m) {
+  draw(line, { spacing, atDetector }, m) {
     this.hidden = !line || !spacing;
     if (!line || !spacing) return;
     const from = transformPoint(m, line.from.x, line.from.y);
@@ -34,7 +35,8 @@ export class Ruler extends HTMLElement {
       assign(mark, { x1: from.x, y1: from.y, x2: to.x, y2: to.y });
     }
     assign(this.#text, { x: to.x + 8, y: to.y - 8 });
-    this.#text.textContent = `${millimetres(line, spacing).toFixed(1)} mm`;
+    // the patient lies between the source and the detector, which shows it larger
+    this.#text.textContent = `${millimetres(line, spacing).toFixed(1)} mm${atDetector ? " at the detector" : ""}`;
   }
 }
 

@@ -213,12 +213,13 @@ export class Viewer extends HTMLElement {
     if (uploaded) uploaded.draw(this.#view, magnification(m), viewport);
     else backend.clear(viewport);
     this.dataset["drawnBy"] = backend.kind;
-    for (const { film, heat, grid, ruler, label } of this.#visiblePanes) {
+    for (const { film, heat, grid, ruler, sides, label } of this.#visiblePanes) {
       copyCanvas(backend.canvas, film);
       if (heat === this.#heat && !this.#bare) heat.draw(m, image, viewport);
       else heat.clear();
       grid.draw(m);
-      ruler.draw(this.#line, image.spacing, m);
+      ruler.draw(this.#line, image, m);
+      sides.draw(image, m);
       updateLabel(label, this.#view, uploaded?.skipped ?? 0, m);
     }
     this.#magnifier.hide();

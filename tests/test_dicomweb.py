@@ -1,0 +1,169 @@
+"""Images from a real DICOMweb server, and DICOM objects to it."""
+
+import csv
+
+import httpx
+import numpy as np
+import pytest
+
+pydicom = pytest.importorskip("pydicom")
+pytest.importorskip("dicomweb_client")
+
+from dicom_writer import make_dicom  # noqa: E402 - it needs pydicom
+from orthanc_server import orthanc  # noqa: E402
+from rooms import add_round  # noqa: E402
+from test_dicom_objects import STUDY, film  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from imil.cases import Reading  # noqa: E402
+from imil.cli.main import app  # noqa: E402
+from imil.data.dicomweb import server_url, store_files  # noqa: E402
+from imil.data.table import read_data  # noqa: E402
+from imil.errors import SettingsError  # noqa: E402
+from imil.exports.answers import answers  # noqa: E402
+from imil.exports.dicom_objects import write_dicom_objects  # noqa: E402
+from imil.images.load import load_image  # noqa: E402
+from imil.store import Store  # noqa: E402
+
+pytestmark = pytest.mark.process  # Orthanc
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server with four images of two patients, its address, and the files."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    files = []
+    for n in range(4):
+        tags = {"PatientID": f"P-{n // 2}", "StudyInstanceUID": f"1.2.826.0.1.5.{n}"}
+        tags |= {"SeriesInstanceUID": f"1.2.826.0.1.5.{n}.1", "AccessionNumber": f"A{n}"}
+        path = folder / f"{n}.dcm"
+        make_dicom(path, film(n), **STUDY | tags | {"SOPInstanceUID": f"1.2.826.0.1.6.{n}"})
+        files.append(path)
+    with orthanc(folder) as address:
+        store_files(f"dicomweb+{address}/dicom-web", files)
+        yield address, files
+
+
+def fetch(address, table, out):
+    command = ["fetch", f"dicomweb+{address}/dicom-web", str(table), str(out)]
+    return CliRunner().invoke(app, command)
+
+
+def save(path, heads, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([heads, *rows])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values", "expected"),
+    [
+        ("SOPInstanceUID", ["1.2.826.0.1.6.2", "1.2.826.0.1.6.0"], [2, 0]),
+        ("AccessionNumber", ["A1", "A3"], [1, 3]),
+        ("StudyInstanceUID", ["1.2.826.0.1.5.3", "1.2.826.0.1.5.2"], [3, 2]),
+        ("PatientID", ["P-1", "P-0"], [2, 3, 0, 1]),
+    ],
+)
+def test_images_come_with_their_labels_pixel_for_pixel(server, tmp_path, keyword, values, expected):
+    address, files = server
+    rows = list(zip(values, ("sick", "well"), strict=True))
+    table = save(tmp_path / "l.csv", [keyword, "label"], rows)
+    result = fetch(address, table, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    data = read_data(tmp_path / "out" / "manifest.csv")
+    labels = [data.class_names[label] for label in data.labels]
+    assert labels == [("sick", "well")[i * 2 // len(expected)] for i in range(len(expected))]
+    for image, n in zip(data.images, expected, strict=True):
+        assert np.array_equal(load_image(image), load_image(files[n]))
+        assert pydicom.dcmread(image).SOPInstanceUID == f"1.2.826.0.1.6.{n}"
+    assert len(set(data.patients)) == len({n // 2 for n in expected})
+
+
+def test_a_segmentation_is_listed_with_the_study_of_its_image(server, tmp_path):
+    address, files = server
+    store = Store(tmp_path / "imil.sqlite")
+    add_round(store, film=lambda _: film(0), cases=1)
+    store.add(Reading("films@70#1", "Lee", "focus", (6,)))
+    given = answers(store, "films")
+    store.close()
+    for kind in ("dicom-seg", "dicom-sr"):
+        write_dicom_objects(given, tmp_path / kind, kind, {given[0].row.key: files[0]})
+        store_files(f"dicomweb+{address}/dicom-web", sorted((tmp_path / kind).iterdir()))
+    study = pydicom.dcmread(files[0]).StudyInstanceUID
+    series = httpx.get(f"{address}/dicom-web/studies/{study}/series", timeout=60).json()
+    modalities = sorted(one["00080060"]["Value"][0] for one in series)
+    assert modalities == ["OT", "SEG", "SR"]
+    # and they are no images to train on
+    table = save(tmp_path / "l.csv", ["StudyInstanceUID", "label"], [[study, 0]])
+    result = fetch(address, table, tmp_path / "out")
+    assert result.output.startswith("1 images are in")
+
+
+@pytest.mark.parametrize(
+    ("heads", "rows", "message"),
+    [
+        (["PatientID", "label"], [["P-9", "a"]], "has no image for row 1"),
+        (["PatientID", "label"], [["P-*", "a"]], "or one with * ?"),
+        (["PatientID", "label"], [["P-0", "a"], ["P-0", "b"]], "a PatientID twice"),
+        (["film", "label"], [["P-0", "a"]], "has no column SOPInstanceUID"),
+        (["PatientID", "finding"], [["P-0", "a"]], "has no column label"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_a_sentence(server, tmp_path, heads, rows, message):
+    result = fetch(server[0], save(tmp_path / "l.csv", heads, rows), tmp_path / "out")
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_does_not_answer_is_a_sentence_without_what_was_asked(server, tmp_path):
+    table = save(tmp_path / "l.csv", ["PatientID", "label"], [["SECRET-1", "a"]])
+    wrong = fetch("http://127.0.0.1:9", table, tmp_path / "out")
+    assert wrong.exit_code == 2
+    assert "the DICOMweb server at 127.0.0.1:9 cannot be reached" in wrong.output
+    missing = fetch(f"{server[0]}/other", table, tmp_path / "out")
+    assert "answers 404" in missing.output
+    assert "SECRET" not in wrong.output + missing.output
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("https://pacs/dicom-web", "expected dicomweb"),
+        ("dicomweb+ftp://pacs", "expected dicomweb"),
+        ("dicomweb+http://pacs/dicom-web", "without encryption"),
+        ("dicomweb+https://me:word@pacs/", "~/.netrc for pacs"),
+    ],
+)
+def test_an_address_that_is_not_safe_is_refused(address, message):
+    with pytest.raises(SettingsError, match=message) as error:
+        server_url(address)
+    assert "word" not in str(error.value).replace("password", "")
+
+
+def test_an_export_of_a_run_is_stored_on_the_server(server, tmp_path):
+    from imil.settings import TrainSettings
+
+    address, _ = server
+    run = tmp_path / "run"
+    run.mkdir()
+    store = Store(run / "imil.sqlite")
+    add_round(store, film=film, cases=2)
+    keys = [case.key for case in store.cases("films@70")]
+    for number in (1, 2):
+        store.add(Reading(f"films@70#{number}", "Lee", "focus", (6,)))
+    store.close()
+    study = {"StudyInstanceUID": "1.2.826.0.1.9", "PatientID": "P-9"}
+    for n, key in enumerate(keys):
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        more = study | {"SOPInstanceUID": f"1.2.826.0.1.9.1.{n}"}
+        make_dicom(tmp_path / key, film(n), **STUDY | more)
+    save(tmp_path / "t.csv", ["image", "label"], [[keys[0], 0], [keys[1], 1]])
+    TrainSettings(data=str(tmp_path / "t.csv")).write(run / "config.toml")
+    words = ["export", str(run), "--as", "dicom-seg", "--to", f"dicomweb+{address}/dicom-web"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "2 readings of films are in dicomweb+http" in result.output
+    found = httpx.get(f"{address}/dicom-web/studies/1.2.826.0.1.9/instances", timeout=60).json()
+    assert [one["00080060"]["Value"] for one in found] == [["SEG"], ["SEG"]]
+    words[3] = "coco"
+    assert "--to stores DICOM objects" in CliRunner().invoke(app, words).output

@@ -1,0 +1,141 @@
+"""Pixel spacing, laterality and directions: from the header to the store and the page."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+from browsers import ReaderBrowser, chromium
+from rooms import link, make_store, serving
+from test_store import old_store
+
+from imil.geometry import NOT_STATED, Geometry
+from imil.store import Store
+
+pydicom = pytest.importorskip("pydicom")
+
+from dicom_writer import make_dicom  # noqa: E402 - it needs pydicom
+
+from imil.images.load import image_geometry  # noqa: E402
+
+PIXELS = np.zeros((20, 30), np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("tags", "spacing", "at_detector"),
+    [
+        ({}, None, False),
+        ({"PixelSpacing": [0.2, 0.1]}, (0.2, 0.1), False),
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), True),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.2, 0.2]}, (0.2, 0.2), True),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.16, 0.16]}, (0.16, 0.16), False),
+        (
+            {
+                "ImagerPixelSpacing": [0.2, 0.2],
+                "EstimatedRadiographicMagnificationFactor": "1.25",
+            },
+            (0.16, 0.16),
+            False,
+        ),
+        ({"NominalScannedPixelSpacing": [0.17, 0.17]}, (0.17, 0.17), False),
+        ({"PixelSpacing": [0, 0.1]}, None, False),
+    ],
+)
+def test_the_size_of_a_pixel_is_in_the_patient_where_that_is_known(
+    tmp_path, tags, spacing, at_detector
+):
+    path = make_dicom(tmp_path / "a.dcm", PIXELS, **tags)
+    found = image_geometry(path)
+    assert found.spacing == (None if spacing is None else pytest.approx(spacing))
+    assert found.at_detector is at_detector
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"PatientOrientation": ["L", "F"]}, ("L", "F")),
+        ({"PatientOrientation": ["P", "FL"]}, ("P", "FL")),
+        ({"PatientOrientation": ["LE", "V"]}, ("", "")),  # of an animal
+        ({"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, ("L", "P")),  # axial
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, ("P", "F")),  # sagittal
+        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, ("", "")),
+        ({"Laterality": "R"}, ("", "")),
+    ],
+)
+def test_directions_are_those_that_the_header_states(tmp_path, tags, expected):
+    found = image_geometry(make_dicom(tmp_path / "a.dcm", PIXELS, **tags))
+    assert (found.right, found.bottom) == expected
+    assert found.laterality == tags.get("Laterality", "")
+
+
+FULL = Geometry((0.5, 0.25), True, "L", "L", "F")
+
+
+def test_a_geometry_comes_back_from_plain_values_as_it_was():
+    assert Geometry.from_dict(FULL.as_dict()) == FULL
+    assert NOT_STATED.as_dict() is None
+    assert Geometry.from_dict(None) == NOT_STATED
+
+
+@pytest.mark.parametrize("bad", [{"spacing": [0, 1]}, {"spacing": ["a", "b"]}, {"laterality": "X"}])
+def test_a_geometry_that_nobody_wrote_is_refused(bad):
+    with pytest.raises(ValueError, match="invalid"):
+        Geometry.from_dict(FULL.as_dict() | bad)
+
+
+def room(folder, geometry):
+    """A store with a round whose cases have that geometry."""
+    from rooms import Case
+
+    def case(**values):
+        return Case(**values, geometry=geometry)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rooms.Case", case)
+        return make_store(folder)
+
+
+def test_the_store_keeps_the_geometry_of_a_case(tmp_path):
+    with closing(room(tmp_path, FULL)) as store:
+        assert [case.geometry for case in store.cases("films@70")] == [FULL] * 3
+
+
+@pytest.mark.parametrize("version", ["0002"])
+def test_a_case_of_an_older_store_has_none(tmp_path, version):
+    path = tmp_path / "imil.sqlite"
+    old_store(path, version)
+    for readonly in (True, False):
+        with closing(Store(path, readonly=readonly)) as store:
+            assert store.cases("r@3")[0].geometry == NOT_STATED
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+def test_the_page_shows_sides_and_measures_in_millimetres(browser, tmp_path):
+    with closing(room(tmp_path, FULL)) as store, serving(tmp_path / "imil.sqlite") as address:
+        reader = ReaderBrowser(browser, address, link(store)).start()
+        shown = """Object.fromEntries([...document.querySelector("imil-side-marks").children]
+            .map((mark) => [mark.dataset.edge, mark.textContent]))"""
+        sides = {"left": "R", "right": "L", "top": "H", "bottom": "F", "laterality": "left side"}
+        assert reader.page.evaluate(shown) == sides
+        reader.press_keys("h")
+        reader.wait_until("document.querySelector('[data-edge=left]').textContent === 'L'")
+        assert reader.page.evaluate(shown)["laterality"] == "left side"
+        reader.press_keys("h", "r")  # turned right: the patient's right is at the top
+        reader.wait_until("document.querySelector('[data-edge=top]').textContent === 'R'")
+        reader.press_keys("l", "m")
+        box = reader.page.locator(".pane").first.bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        reader.page.mouse.move(*middle)
+        reader.page.mouse.down()
+        reader.page.mouse.move(middle[0] + 60, middle[1])
+        reader.page.mouse.up()
+        text = "document.querySelector('imil-ruler text').textContent"
+        reader.wait_until(f"{text} !== ''")
+        matrix = reader.page.evaluate("document.querySelector('.view-label').dataset.matrix")
+        pixels = 60 / float(matrix.split()[0])
+        assert reader.page.evaluate(text) == f"{pixels * 0.25:.1f} mm at the detector"
+        reader.context.close()
