@@ -2,16 +2,19 @@
 
 An adapter's test gives `fit(samples, ask, store, imil_epoch, epochs)`: it trains a network of
 its own for some epochs, with IMIL if `ask` is not None, and returns the weights and, for each
-epoch, every training image as it was drawn.
+epoch, every training image as it was drawn. A framework's also takes `data`, which is drawn in
+place of the samples, and `net`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from imil.cases import Reading
+from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
 from imil.store import Store
@@ -69,6 +72,11 @@ def make_net():
         nn.Flatten(),
         nn.Linear(6, 3),
     )
+
+
+def make_flat_net():
+    """No layer gives a map of the image."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(SIZE**2, 3))
 
 
 @dataclass
@@ -162,6 +170,26 @@ def check_a_second_round_shows_the_original_and_the_newest_reading_counts(fit, t
         assert np.array_equal(np.round(shown), expected)
 
 
+def check_data_that_no_correction_reaches_is_refused(fit, tmp_path):
+    """Before the first step: what is drawn is not what the rounds correct."""
+    with pytest.raises(SettingsError, match="would never see a correction"):
+        fit(make_samples(), nobody, Store(tmp_path / "s"), (1,), 1, data=make_samples())
+
+
+def check_a_model_that_cannot_be_explained_is_refused(fit, tmp_path):
+    """Before the first step: no layer gives a heat-map."""
+    with pytest.raises(SettingsError, match=r"no layer of \w+ gives a map of the image"):
+        fit(make_samples(), nobody, Store(tmp_path / "s"), (1,), 1, net=make_flat_net())
+
+
+def check_a_training_that_begins_anew_needs_a_store_of_its_own(fit, tmp_path):
+    """A callback, or its store, that has been through a training."""
+    store = Store(tmp_path / "s")
+    fit(make_samples(), Fixed(), store, (1,), 1)
+    with pytest.raises(SettingsError, match="already has a round after epoch 1"):
+        fit(make_samples(), nobody, store, (1,), 1)
+
+
 def assert_equal(one, other):
     """Weights, buffers and their names are the same to the last bit."""
     assert one.keys() == other.keys()
@@ -175,4 +203,10 @@ CHECKS = [
     check_no_trace_of_a_reader_who_keeps_everything,
     check_exactly_the_unselected_squares_go_black,
     check_a_second_round_shows_the_original_and_the_newest_reading_counts,
+]
+FRAMEWORK_CHECKS = [
+    *CHECKS,
+    check_data_that_no_correction_reaches_is_refused,
+    check_a_model_that_cannot_be_explained_is_refused,
+    check_a_training_that_begins_anew_needs_a_store_of_its_own,
 ]
