@@ -1,5 +1,6 @@
 """What the README and the examples show, run as shown."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from imil.study.result_rows import COLUMNS, UNIT_COLUMNS
 from imil.study.shortcut_rows import COLUMNS as SHORTCUT_COLUMNS
 
 ROOT = Path(__file__).parent.parent
+NEEDS = {"huggingface_trainer.py": ["transformers", "accelerate"]}
 
 
 @pytest.mark.parametrize(
@@ -26,9 +28,13 @@ ROOT = Path(__file__).parent.parent
     [
         ("plain_loop.py", "round after epoch 2: 5 films corrected"),
         pytest.param("lightning_callback.py", "5 films corrected", marks=pytest.mark.slow),
+        pytest.param("huggingface_trainer.py", "5 films corrected", marks=pytest.mark.slow),
     ],
 )
 def test_an_example_runs_as_it_is(name, output, tmp_path):
+    for framework in NEEDS.get(name, ()):
+        if importlib.util.find_spec(framework) is None:
+            pytest.skip(f"needs {framework}, which is not installed")
     result = subprocess.run(
         [sys.executable, ROOT / "examples" / name, tmp_path], capture_output=True, text=True
     )

@@ -25,6 +25,7 @@ PURPOSES = {
     "slurm": "studies on SLURM: imil study run --slurm",
     "dicom": "DICOM files as images",
     "nifti": "masks as NIfTI: imil export --as masks-nifti",
+    "huggingface": "the Trainer of transformers: imil.huggingface",
 }
 NOT_FEATURES = ("all", "dev")
 # programs, of which one is enough, and what they are for
