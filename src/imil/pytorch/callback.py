@@ -146,6 +146,13 @@ class IMIL:
         self._held: list[int] = []  # after so many epochs, says the checkpoint
         self.gives_corrections_to_other_processes = False  # as rank 0 of `imil train` does
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Raises: SettingsError: it is to be copied or pickled."""
+        raise SettingsError(
+            "IMIL holds the reader and the store of one training and cannot be copied: give every "
+            "training, such as each fold of a cross-validation, an IMIL and a store of its own"
+        )
+
     def begin(self) -> None:
         """Check before training what a round needs.
 

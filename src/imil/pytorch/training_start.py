@@ -26,7 +26,7 @@ def start_training(
     imil: IMIL,
     *,
     data: Any,
-    module: nn.Module,
+    module: nn.Module | None,
     epoch: int | None = None,
     last: int | None = None,
     processes: int = 1,
@@ -35,7 +35,7 @@ def start_training(
 
     Args:
         data: what the training draws from, a data set or a loader of one.
-        module: what the framework trains.
+        module: what the framework trains; None where it does not say.
         epoch: completed epochs of a training that is resumed; None: training begins.
         last: epochs at the end of training; None: unknown.
         processes: in which the framework trains.
@@ -46,7 +46,8 @@ def start_training(
     """
     check_one_process(processes)
     check_draws_from(data, imil.samples)
-    check_trains(module, imil.model.module)
+    if module is not None:
+        check_trains(module, imil.model.module)
     if last is not None:
         say_rounds_after(imil.imil_epoch, last, imil.say)
     if epoch is not None:
@@ -89,7 +90,8 @@ def check_draws_from(data: Any, samples: CorrectedDataset) -> None:
     Raises: SettingsError: it does not draw from the samples, only from a part of them, or it keeps
         what it has drawn.
     """
-    dataset = data if isinstance(data, CorrectedDataset) else getattr(data, "dataset", data)
+    # a Subset has a data set too, and is one
+    dataset = data if hasattr(data, "__getitem__") else getattr(data, "dataset", data)
     chain = next(_chains(dataset, samples, ()), None)
     if chain is None:
         raise SettingsError(
