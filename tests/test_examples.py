@@ -20,7 +20,14 @@ from imil.study.result_rows import COLUMNS, UNIT_COLUMNS
 from imil.study.shortcut_rows import COLUMNS as SHORTCUT_COLUMNS
 
 ROOT = Path(__file__).parent.parent
-NEEDS = {"huggingface_trainer.py": ["transformers", "accelerate"]}
+# examples of frameworks that need not be installed
+NEEDS = {
+    "huggingface_trainer.py": ["transformers", "accelerate"],
+    "skorch_net.py": ["skorch"],
+    "ignite_trainer.py": ["ignite"],
+    "monai_trainer.py": ["ignite", "monai"],
+    "accelerate_loop.py": ["accelerate"],
+}
 
 
 @pytest.mark.parametrize(
@@ -28,11 +35,11 @@ NEEDS = {"huggingface_trainer.py": ["transformers", "accelerate"]}
     [
         ("plain_loop.py", "round after epoch 2: 5 films corrected"),
         pytest.param("lightning_callback.py", "5 films corrected", marks=pytest.mark.slow),
-        pytest.param("huggingface_trainer.py", "5 films corrected", marks=pytest.mark.slow),
+        *(pytest.param(one, "5 films corrected", marks=pytest.mark.slow) for one in NEEDS),
     ],
 )
 def test_an_example_runs_as_it_is(name, output, tmp_path):
-    for framework in NEEDS.get(name, ()):
+    for framework in NEEDS.get(name, []):
         if importlib.util.find_spec(framework) is None:
             pytest.skip(f"needs {framework}, which is not installed")
     result = subprocess.run(

@@ -26,6 +26,9 @@ PURPOSES = {
     "dicom": "DICOM files as images",
     "nifti": "masks as NIfTI: imil export --as masks-nifti",
     "huggingface": "the Trainer of transformers: imil.huggingface",
+    "skorch": "nets of skorch: imil.skorch",
+    "ignite": "trainers of Ignite: imil.ignite",
+    "monai": "trainers of MONAI: imil.ignite",
 }
 NOT_FEATURES = ("all", "dev")
 # programs, of which one is enough, and what they are for
