@@ -27,6 +27,7 @@ NEEDS = {
     "ignite_trainer.py": ["ignite"],
     "monai_trainer.py": ["ignite", "monai"],
     "accelerate_loop.py": ["accelerate"],
+    "keras_paper.py": ["keras"],
 }
 
 
@@ -42,8 +43,12 @@ def test_an_example_runs_as_it_is(name, output, tmp_path):
     for framework in NEEDS.get(name, []):
         if importlib.util.find_spec(framework) is None:
             pytest.skip(f"needs {framework}, which is not installed")
+    more = ["2"] if name == "keras_paper.py" else []  # epochs, of 100
     result = subprocess.run(
-        [sys.executable, ROOT / "examples" / name, tmp_path], capture_output=True, text=True
+        [sys.executable, ROOT / "examples" / name, tmp_path, *more],
+        capture_output=True,
+        text=True,
+        env={"KERAS_BACKEND": "torch", **os.environ},
     )
     assert result.returncode == 0, result.stderr
     assert output in result.stdout

@@ -29,6 +29,7 @@ PURPOSES = {
     "skorch": "nets of skorch: imil.skorch",
     "ignite": "trainers of Ignite: imil.ignite",
     "monai": "trainers of MONAI: imil.ignite",
+    "keras": "model.fit of Keras 3: imil.keras",
 }
 NOT_FEATURES = ("all", "dev")
 # programs, of which one is enough, and what they are for
