@@ -2,16 +2,20 @@
 
 An adapter's test gives `fit(samples, ask, store, imil_epoch, epochs)`: it trains a network of
 its own for some epochs, with IMIL if `ask` is not None, and returns the weights and, for each
-epoch, every training image as it was drawn.
+epoch, every training image as it was drawn. A framework's also takes `data`, which is drawn in
+place of the samples, and `net`. Where samples and networks are not PyTorch's, it has functions
+`make_samples` and `make_flat_net` of its own.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from imil.cases import Reading
+from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.pytorch import CorrectedDataset
 from imil.store import Store
@@ -71,6 +75,11 @@ def make_net():
     )
 
 
+def make_flat_net():
+    """No layer gives a map of the image."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(SIZE**2, 3))
+
+
 @dataclass
 class Fixed:
     """A reader who always selects the same squares."""
@@ -88,20 +97,25 @@ def nobody(cases):
     yield
 
 
+def samples_of(fit, **how):
+    """The films as the framework takes them."""
+    return getattr(fit, "make_samples", make_samples)(**how)
+
+
 def check_no_trace_when_no_round_is_held(fit, tmp_path):
     """Beyond the last epoch: bit for bit as without."""
-    plain, _ = fit(make_samples(noisy=True), None, None, (), 3)
+    plain, _ = fit(samples_of(fit, noisy=True), None, None, (), 3)
     store = Store(tmp_path / "a.sqlite")
-    with_imil, _ = fit(make_samples(noisy=True), nobody, store, (4,), 3)
+    with_imil, _ = fit(samples_of(fit, noisy=True), nobody, store, (4,), 3)
     assert_equal(plain, with_imil)
     assert store.rounds() == []
 
 
 def check_no_trace_when_there_is_no_outlier(fit, tmp_path):
     """A round that predicts everything, explains nothing and asks nobody: bit for bit."""
-    plain, _ = fit(make_samples(noisy=True, easy=True), None, None, (), 3)
+    plain, _ = fit(samples_of(fit, noisy=True, easy=True), None, None, (), 3)
     store = Store(tmp_path / "a.sqlite")
-    with_imil, _ = fit(make_samples(noisy=True, easy=True), nobody, store, (1, 2), 3)
+    with_imil, _ = fit(samples_of(fit, noisy=True, easy=True), nobody, store, (1, 2), 3)
     assert_equal(plain, with_imil)
     assert [(r.epoch, r.cases, r.state) for r in store.rounds()] == [
         (1, 0, "applied"),
@@ -111,10 +125,10 @@ def check_no_trace_when_there_is_no_outlier(fit, tmp_path):
 
 def check_no_trace_of_a_reader_who_keeps_everything(fit, tmp_path):
     """Outliers are explained and asked about, but nothing is blacked out: bit for bit."""
-    plain, _ = fit(make_samples(noisy=True), None, None, (), 3)
+    plain, _ = fit(samples_of(fit, noisy=True), None, None, (), 3)
     store = Store(tmp_path / "a.sqlite")
     every = Fixed(tuple(range(1, 17)))
-    with_imil, _ = fit(make_samples(noisy=True), every, store, (1, 2), 3)
+    with_imil, _ = fit(samples_of(fit, noisy=True), every, store, (1, 2), 3)
     assert_equal(plain, with_imil)
     assert all(r.cases > 0 for r in store.rounds())
 
@@ -122,7 +136,7 @@ def check_no_trace_of_a_reader_who_keeps_everything(fit, tmp_path):
 def check_exactly_the_unselected_squares_go_black(fit, tmp_path):
     """From the next epoch on, in exactly the chosen samples; every other sample is untouched."""
     store = Store(tmp_path / "a.sqlite")
-    _, drawn = fit(make_samples(), Fixed((2, 3, 6)), store, (2,), 4)
+    _, drawn = fit(samples_of(fit), Fixed((2, 3, 6)), store, (2,), 4)
     films = Films()
     chosen = {int(case.key[1:]) for case in store.cases(store.rounds()[0].id)}
     assert 0 < len(chosen) <= 5
@@ -148,7 +162,7 @@ def check_a_second_round_shows_the_original_and_the_newest_reading_counts(fit, t
         squares = answers[store.rounds()[-1].epoch]
         yield from Fixed(squares)(cases)
 
-    _, drawn = fit(make_samples(), ask, store, (1, 2), 3, num_outliers=N)
+    _, drawn = fit(samples_of(fit), ask, store, (1, 2), 3, num_outliers=N)
     first, second = (store.cases(r.id) for r in store.rounds())
     again = {c.key for c in first} & {c.key for c in second}
     assert again
@@ -160,6 +174,33 @@ def check_a_second_round_shows_the_original_and_the_newest_reading_counts(fit, t
         expected = np.where(keep, films.images[int(case.key[1:])], 0)
         shown = drawn[2][int(case.key[1:])] * 255
         assert np.array_equal(np.round(shown), expected)
+
+
+def check_data_that_no_correction_reaches_is_refused(fit, tmp_path):
+    """Before the first step: what is drawn is not what the rounds correct."""
+    with pytest.raises(SettingsError, match="would never see a correction"):
+        fit(samples_of(fit), nobody, Store(tmp_path / "s"), (1,), 1, data=samples_of(fit))
+
+
+def check_a_model_that_cannot_be_explained_is_refused(fit, tmp_path):
+    """Before the first step: no layer gives a heat-map."""
+    with pytest.raises(SettingsError, match=r"no layer of \w+ gives a map of the image"):
+        fit(
+            samples_of(fit),
+            nobody,
+            Store(tmp_path / "s"),
+            (1,),
+            1,
+            net=getattr(fit, "make_flat_net", make_flat_net)(),
+        )
+
+
+def check_a_training_that_begins_anew_needs_a_store_of_its_own(fit, tmp_path):
+    """A callback, or its store, that has been through a training."""
+    store = Store(tmp_path / "s")
+    fit(samples_of(fit), Fixed(), store, (1,), 1)
+    with pytest.raises(SettingsError, match="already has a round after epoch 1"):
+        fit(samples_of(fit), nobody, store, (1,), 1)
 
 
 def assert_equal(one, other):
@@ -175,4 +216,10 @@ CHECKS = [
     check_no_trace_of_a_reader_who_keeps_everything,
     check_exactly_the_unselected_squares_go_black,
     check_a_second_round_shows_the_original_and_the_newest_reading_counts,
+]
+FRAMEWORK_CHECKS = [
+    *CHECKS,
+    check_data_that_no_correction_reaches_is_refused,
+    check_a_model_that_cannot_be_explained_is_refused,
+    check_a_training_that_begins_anew_needs_a_store_of_its_own,
 ]

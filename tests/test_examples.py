@@ -1,5 +1,6 @@
 """What the README and the examples show, run as shown."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -19,6 +20,15 @@ from imil.study.result_rows import COLUMNS, UNIT_COLUMNS
 from imil.study.shortcut_rows import COLUMNS as SHORTCUT_COLUMNS
 
 ROOT = Path(__file__).parent.parent
+# examples of frameworks that need not be installed
+NEEDS = {
+    "huggingface_trainer.py": ["transformers", "accelerate"],
+    "skorch_net.py": ["skorch"],
+    "ignite_trainer.py": ["ignite"],
+    "monai_trainer.py": ["ignite", "monai"],
+    "accelerate_loop.py": ["accelerate"],
+    "keras_paper.py": ["keras"],
+}
 
 
 @pytest.mark.parametrize(
@@ -26,11 +36,19 @@ ROOT = Path(__file__).parent.parent
     [
         ("plain_loop.py", "round after epoch 2: 5 films corrected"),
         pytest.param("lightning_callback.py", "5 films corrected", marks=pytest.mark.slow),
+        *(pytest.param(one, "5 films corrected", marks=pytest.mark.slow) for one in NEEDS),
     ],
 )
 def test_an_example_runs_as_it_is(name, output, tmp_path):
+    for framework in NEEDS.get(name, []):
+        if importlib.util.find_spec(framework) is None:
+            pytest.skip(f"needs {framework}, which is not installed")
+    more = ["2"] if name == "keras_paper.py" else []  # epochs, of 100
     result = subprocess.run(
-        [sys.executable, ROOT / "examples" / name, tmp_path], capture_output=True, text=True
+        [sys.executable, ROOT / "examples" / name, tmp_path, *more],
+        capture_output=True,
+        text=True,
+        env={"KERAS_BACKEND": "torch", **os.environ},
     )
     assert result.returncode == 0, result.stderr
     assert output in result.stdout

@@ -16,9 +16,9 @@ from imil.store import Store
 
 
 class Module(pl.LightningModule):
-    def __init__(self):
+    def __init__(self, net=None):
         super().__init__()
-        self.net = contract.make_net()
+        self.net = net or contract.make_net()
         self.drawn = []
 
     def forward(self, images):
@@ -52,18 +52,19 @@ def callback(*args, **kwargs):
     return IMIL(pytorch.IMIL(*args, **kwargs))
 
 
-def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5):
-    module = Module()
+def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+    module = Module(net)
     callbacks = []
     if ask:
         more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
         callbacks = [callback(samples, module, ask, **more)]
     torch.manual_seed(1)
-    trainer(epochs, *callbacks).fit(module, DataLoader(Positions(samples), 8, shuffle=True))
+    loader = DataLoader(Positions(data or samples), 8, shuffle=True)
+    trainer(epochs, *callbacks).fit(module, loader)
     return module.state_dict(), module.drawn
 
 
-@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", contract.FRAMEWORK_CHECKS, ids=lambda check: check.__name__)
 def test_the_contract(check, tmp_path):
     check(fit, tmp_path)
 
@@ -110,18 +111,23 @@ def test_a_round_after_the_last_epoch_is_reported_when_training_begins(tmp_path)
     assert messages == ["No round will be held after epoch 2: training ends at 1."]
 
 
-def test_a_training_that_begins_anew_says_at_once_that_the_store_is_another_s(tmp_path):
-    def train():
-        samples = contract.make_samples()
-        loader = DataLoader(Positions(samples), 8, shuffle=True)
-        module = Module()
-        imil = callback(samples, module, contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
-        trainer(2, imil).fit(module, loader)
-        return module
+def test_a_training_that_resumes_without_its_store_is_refused(tmp_path):
+    samples = contract.make_samples()
+    loader, module = DataLoader(Positions(samples), 8), Module()
+    first = callback(samples, module, contract.Fixed(), store=tmp_path / "s", imil_epoch=1)
+    one = trainer(1, first)
+    one.fit(module, loader)
+    one.save_checkpoint(tmp_path / "1.ckpt")
+    other = callback(samples, module, contract.nobody, store=tmp_path / "other", imil_epoch=1)
+    with pytest.raises(SettingsError, match="has no such round: give the store and the run of"):
+        trainer(2, other).fit(module, loader, ckpt_path=tmp_path / "1.ckpt")
 
-    train()
-    with pytest.raises(SettingsError, match="give another run or store"):
-        train()
+
+def test_a_module_that_is_not_the_one_that_is_explained_is_refused(tmp_path):
+    samples = contract.make_samples()
+    other = callback(samples, Module(), contract.nobody, store=tmp_path / "s", imil_epoch=1)
+    with pytest.raises(SettingsError, match="the Module that is trained is not the Module that"):
+        trainer(1, other).fit(Module(), DataLoader(Positions(samples), 8))
 
 
 def test_an_invalid_layer_is_reported_before_the_first_step(tmp_path):

@@ -25,6 +25,11 @@ PURPOSES = {
     "slurm": "studies on SLURM: imil study run --slurm",
     "dicom": "DICOM files as images",
     "nifti": "masks as NIfTI: imil export --as masks-nifti",
+    "huggingface": "the Trainer of transformers: imil.huggingface",
+    "skorch": "nets of skorch: imil.skorch",
+    "ignite": "trainers of Ignite: imil.ignite",
+    "monai": "trainers of MONAI: imil.ignite",
+    "keras": "model.fit of Keras 3: imil.keras",
 }
 NOT_FEATURES = ("all", "dev")
 # programs, of which one is enough, and what they are for

@@ -41,7 +41,8 @@ class IMIL(Callback):
         start_training(
             self.imil,
             data=trainer.train_dataloader,
-            epoch=trainer.current_epoch,
+            module=pl_module,
+            epoch=trainer.current_epoch if trainer.global_step else None,
             last=last if last > 0 else None,
             processes=trainer.world_size,
         )

@@ -41,7 +41,7 @@ from imil.round_options import (
     check_budget,
     check_epochs,
 )
-from imil.round_schedule import check_no_rounds, why_open
+from imil.round_schedule import check_has_rounds, check_no_rounds, why_open
 from imil.rounds import Say, check_choice, restore, run_round
 from imil.store import Store
 
@@ -143,7 +143,15 @@ class IMIL:
         )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
         self._resumed = self._checked = self._has_state = False
+        self._held: list[int] = []  # after so many epochs, says the checkpoint
         self.gives_corrections_to_other_processes = False  # as rank 0 of `imil train` does
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Raises: SettingsError: it is to be copied or pickled."""
+        raise SettingsError(
+            "IMIL holds the reader and the store of one training and cannot be copied: give every "
+            "training, such as each fold of a cross-validation, an IMIL and a store of its own"
+        )
 
     def begin(self) -> None:
         """Check before training what a round needs.
@@ -232,15 +240,18 @@ class IMIL:
         self._update.finish(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must hold where the treatment decides for images that nobody read.
+        """What a checkpoint holds: which rounds were held, and what the treatment decided.
 
-        The readings alone are in the store; what followed from them depends on the model of then.
+        The readings are in the store. What a treatment decided for images that nobody read depends
+        on the model of then. It can be written as JSON.
         """
-        return self._update.state_dict()
+        rounds = [round_.epoch for round_ in self.store.rounds(self.run)]
+        return {"rounds": rounds, **self._update.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave; call `restore` afterwards."""
         self._update.load_state_dict(dict(state))
+        self._held = list(state.get("rounds", ()))  # older checkpoints do not say
         self._has_state = True
 
     def restore(
@@ -253,8 +264,9 @@ class IMIL:
         Args:
             predictions: as for `after_epoch`.
         Raises: as `after_epoch`; SettingsError: the treatment decided something after an earlier
-            round, and its state was not loaded.
+            round, and its state was not loaded; or the store lacks a round that the state has.
         """
+        check_has_rounds(self.store, self.run, self._held)
         self._resumed = True
         restore(self.samples, self.store, run=self.run, epoch=epoch)
         self._restore_decisions(epoch)

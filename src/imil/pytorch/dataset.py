@@ -13,12 +13,20 @@ from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from imil.cases import Correction, Image
+from imil.data.sample_items import (
+    check_axes,
+    check_samples,
+    class_names_of,
+    item_of,
+    keys_of,
+    labels_of,
+    whole,
+)
 from imil.errors import DataError, SettingsError
 from imil.geometry import NOT_STATED, Geometry
-from imil.images.pillow_image import grey_or_rgb
+from imil.images.shown_image import shown_image
 from imil.pytorch.corrections import Corrections
 from imil.pytorch.raw_image import resized, size_of, to_tensor, within
-from imil.pytorch.sample_items import check_axes, item_of, labels_of, whole
 from imil.treatments import Batch, Treatment, find_treatment
 from imil.treatments.batch import other_rows
 
@@ -92,29 +100,11 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         self._original, self._geometry = original, geometry
         self.threadsafe = threadsafe and original is not None
         self.labels: NDArray[np.int64] = labels_of(dataset) if labels is None else whole(labels)
-        named = getattr(dataset, "classes", None) if class_names is None else class_names
-        if named is None:
-            named = range(int(self.labels.max(initial=0)) + 1)
-        self.class_names: tuple[str, ...] = tuple(map(str, named))
-        self._keys = tuple(map(str, _keys(dataset) if keys is None else keys))
-        self._check()
-
-    def _check(self) -> None:
-        n = len(self.dataset)
-        if not n == len(self.labels) == len(self._keys):
-            raise DataError(
-                f"{n} samples, {len(self.labels)} labels and {len(self._keys)} keys: "
-                "give one label and one key for each sample"
-            )
-        if len(set(self._keys)) < n:
-            twice = next(key for key in self._keys if self._keys.count(key) > 1)
-            raise DataError(f"the key '{twice}' names more than one sample: make keys unique")
-        outside = (self.labels < 0) | (self.labels >= len(self.class_names))
-        if outside.any():
-            raise DataError(
-                f"label {self.labels[outside][0]} is out of range: "
-                f"give 0 to {len(self.class_names) - 1}, one for each class name"
-            )
+        if class_names is None:
+            class_names = class_names_of(dataset, self.labels)
+        self.class_names: tuple[str, ...] = tuple(map(str, class_names))
+        self._keys = tuple(map(str, keys_of(dataset) if keys is None else keys))
+        check_samples(len(dataset), self.labels, self._keys, self.class_names)
 
     def __len__(self) -> int:
         """The number of samples."""
@@ -299,39 +289,10 @@ def to_float(image: Any) -> torch.Tensor:
 def as_image(raw: Any) -> Image:
     """A raw image as readers are shown it.
 
-    Raises: DataError: it holds neither 8- nor 16-bit pixels, nor floats in [0, 1]; or it has
-        other channels than grey or red, green and blue.
+    Raises: DataError: as `imil.images.shown_image.shown_image`.
     """
-    if getattr(raw, "mode", "F") not in ("F", "I"):  # of Pillow: perhaps a palette, alpha, inks
-        try:
-            array: NDArray[Any] = grey_or_rgb(raw)
-        except DataError as error:
-            raise DataError(f"a raw image {error}") from None
-    else:
-        array = raw.movedim(0, -1).numpy() if _is_chw(raw) else np.asarray(raw)
-    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] != 3):
-        raise DataError(
-            f"raw images of shape {tuple(array.shape)} cannot be shown: give (H, W) or (H, W, 3), "
-            "a tensor (1, H, W) or (3, H, W), or pass `original`, a function that gives what a "
-            "reader should see"
-        )
-    if array.dtype in (np.uint8, np.uint16):
-        return array
-    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
-        return np.round(array * 255).astype(np.uint8)
-    raise DataError(
-        f"raw images of {array.dtype} cannot be shown: give 8- or 16-bit pixels or floats in "
-        "[0, 1], or pass `original`, a function that gives what a reader should see"
-    )
+    return shown_image(raw.movedim(0, -1).numpy() if _is_chw(raw) else raw)
 
 
 def _is_chw(raw: Any) -> bool:
     return isinstance(raw, torch.Tensor) and raw.ndim == 3
-
-
-def _keys(dataset: Any) -> list[str]:
-    samples = getattr(dataset, "samples", None)
-    if samples is not None:
-        return [str(path) for path, _ in samples]
-    return [str(i) for i in range(len(dataset))]

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from imil.cases import Round
 from imil.errors import SettingsError
 from imil.pytorch.dataset import CorrectedDataset
+from imil.pytorch.layers import unwrapped
 from imil.round_schedule import check_no_rounds, say_rounds_after
 
 if TYPE_CHECKING:
@@ -21,24 +23,34 @@ DEPTH = 8  # data sets around one another
 
 
 def start_training(
-    imil: IMIL, *, data: Any, epoch: int = 0, last: int | None = None, processes: int = 1
+    imil: IMIL,
+    *,
+    data: Any,
+    module: nn.Module | None,
+    epoch: int | None = None,
+    last: int | None = None,
+    processes: int = 1,
 ) -> Round | None:
     """Begin a training, or continue it after `epoch` completed epochs.
 
     Args:
         data: what the training draws from, a data set or a loader of one.
-        epoch: completed epochs; 0: training begins.
+        module: what the framework trains; None where it does not say.
+        epoch: completed epochs of a training that is resumed; None: training begins.
         last: epochs at the end of training; None: unknown.
         processes: in which the framework trains.
     Returns: the round that was due after `epoch` and is held now, if any.
     Raises: as `IMIL.begin` and `IMIL.restore`; SettingsError: training runs in several processes,
-        or does not draw from the samples, or begins anew with the rounds of an earlier training.
+        or does not draw from the samples, or trains another module than the one that is explained,
+        or begins anew with the rounds of an earlier training.
     """
     check_one_process(processes)
     check_draws_from(data, imil.samples)
+    if module is not None:
+        check_trains(module, imil.model.module)
     if last is not None:
         say_rounds_after(imil.imil_epoch, last, imil.say)
-    if epoch:
+    if epoch is not None:
         return imil.restore(epoch)
     check_no_rounds(imil.store, imil.run, [r.epoch for r in imil.store.rounds(imil.run)])
     imil.begin()
@@ -56,6 +68,20 @@ def check_one_process(processes: int = 1) -> None:
         )
 
 
+def check_trains(trained: nn.Module, explained: nn.Module) -> None:
+    """Check that the module which is trained is the one that rounds ask, or holds it.
+
+    Raises: SettingsError: they are two, so that rounds would ask about a model that stays as it is.
+    """
+    trained, explained = unwrapped(trained), unwrapped(explained)
+    pairs = ((trained, explained), (explained, trained))
+    if not any(inner is part for outer, inner in pairs for part in outer.modules()):
+        raise SettingsError(
+            f"the {type(trained).__name__} that is trained is not the {type(explained).__name__} "
+            "that IMIL was given: make IMIL with the model that you train"
+        )
+
+
 def check_draws_from(data: Any, samples: CorrectedDataset) -> None:
     """Check that what a training draws is what the rounds correct.
 
@@ -64,7 +90,8 @@ def check_draws_from(data: Any, samples: CorrectedDataset) -> None:
     Raises: SettingsError: it does not draw from the samples, only from a part of them, or it keeps
         what it has drawn.
     """
-    dataset = data if isinstance(data, CorrectedDataset) else getattr(data, "dataset", data)
+    # a Subset has a data set too, and is one
+    dataset = data if hasattr(data, "__getitem__") else getattr(data, "dataset", data)
     chain = next(_chains(dataset, samples, ()), None)
     if chain is None:
         raise SettingsError(

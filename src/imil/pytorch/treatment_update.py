@@ -67,7 +67,9 @@ class TreatmentUpdate:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what a checkpoint holds; `restore` applies it."""
-        self._selected, self._field = dict(state["selected"]), state["field"]
+        # JSON has made text of the positions
+        self._selected = {int(i): kept for i, kept in state["selected"].items()}
+        self._field = state["field"]
         self._refused = state["refused"]
 
     def restore(self) -> None:
