@@ -66,6 +66,20 @@ def test_a_package_that_an_extra_brings_in_is_found_and_refused():
     assert "tests 1.0: GPL (no extra)" in lines
 
 
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("Copyright 2023\n\nLicensed under the Apache License, Version 2.0", False),
+        ("Copyright 2023\n\nunder the terms of the GNU General Public License", True),
+    ],
+)
+def test_where_the_metadata_name_no_licence_its_file_is_read(text, refused):
+    package = Package("one", License_File="LICENSE")
+    package.read_text = {"licenses/LICENSE": text}.get
+    assert licences.licence(package) == text.split("\n")[-1]
+    assert licences.refused(licences.licence(package)) is refused
+
+
 def test_what_is_missing_or_states_no_licence_is_named():
     lines, faults = licences.report(PROJECT, [Package("plain")])
     assert lines[:2] == ["not installed, of a: one", "not installed, of all: one"]

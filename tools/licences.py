@@ -20,13 +20,26 @@ REFUSED = re.compile(r"\bA?GPL|(?<!lesser )(?<!library )general public licen[cs]
 
 
 def licence(distribution):
-    """The licence as the package states it: an SPDX expression, else its classifiers or a name."""
+    """The licence as the package states it: an SPDX expression, its classifiers, a name, or the
+    first line of its licence file that says one.
+    """
     about = distribution.metadata
     classifiers = [
         text.split(" :: ")[-1] for text in about.get_all("Classifier") or [] if "License ::" in text
     ]
     named = (about.get("License") or "").strip()
-    texts = [about.get("License-Expression"), "; ".join(classifiers), named.split("\n")[0][:70]]
+    files = [
+        distribution.read_text(f"licenses/{name}") or ""
+        for name in about.get_all("License-File") or []
+    ]
+    lines = [line.strip() for text in files for line in text.splitlines()]
+    in_files = next((line for line in lines if re.search("licen[cs]e", line, re.IGNORECASE)), "")
+    texts = [
+        about.get("License-Expression"),
+        "; ".join(classifiers),
+        named.split("\n")[0][:70],
+        in_files,
+    ]
     return next((text for text in texts if text), "not stated")
 
 
