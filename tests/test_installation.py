@@ -108,3 +108,18 @@ def test_asking_loads_no_framework_but_pytorch():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.strip() == ""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("missing", "words", "extra"),
+    [("torch", ["rounds", "run"], "train"), ("fastapi", ["serve", "run"], "web")],
+)
+def test_a_command_that_lacks_a_package_says_what_to_install(missing, words, extra):
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['imil', *{words!r}]\n"
+        "from imil.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    sentence = f"imil: this needs {missing}, which is not installed: pip install 'imil[{extra}]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)

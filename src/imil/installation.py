@@ -24,7 +24,10 @@ PURPOSES = {
     "postgres": "runs in a PostgreSQL database: --store",
     "slurm": "studies on SLURM: imil study run --slurm",
     "dicom": "DICOM files as images",
-    "nifti": "masks as NIfTI: imil export --as masks-nifti",
+    "deidentify": "imil deidentify",
+    "dicom-export": "imil export --as dicom-seg and dicom-sr",
+    "dicomweb": "images from a DICOMweb server: imil fetch",
+    "nifti": "NIfTI volumes as images, and masks as NIfTI",
     "huggingface": "the Trainer of transformers: imil.huggingface",
     "skorch": "nets of skorch: imil.skorch",
     "ignite": "trainers of Ignite: imil.ignite",
@@ -143,6 +146,26 @@ def _with_inner(
     for inner in of_extras.get(extra, []):
         result |= _with_inner(inner, named, of_extras)
     return result
+
+
+def what_to_install(module: str, requirements: Iterable[str] | None = None) -> str:
+    """A sentence on a package that is missing, with the first extra that brings it.
+
+    Args:
+        module: what could not be imported, such as `torch.nn`.
+        requirements: as `importlib.metadata.requires` gives them; None: those of imil.
+
+    >>> what_to_install("tomli_w", ['tomli-w>=1.0; extra == "train"'])
+    "this needs tomli-w, which is not installed: pip install 'imil[train]'"
+    >>> what_to_install("ray.util", [])
+    'this needs ray, which is not installed: see `imil doctor`'
+    """
+    package = module.partition(".")[0].replace("_", "-")
+    listed = features(requires("imil") or [] if requirements is None else requirements)
+    brings = (one.extra for one in listed if package in [p.name for p in one.packages])
+    extra = next(filter(None, brings), "")
+    install = f"pip install 'imil[{extra}]'" if extra else "see `imil doctor`"
+    return f"this needs {package}, which is not installed: {install}"
 
 
 def machine(cache: Path | None) -> dict[str, Any]:

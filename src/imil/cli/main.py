@@ -29,6 +29,7 @@ from imil.cli.store_command import store
 from imil.cli.study_command import study
 from imil.cli.train_command import train, train_without_settings
 from imil.cli.watch_command import watch
+from imil.installation import what_to_install
 from imil.output_text import LogFormatter, log_line
 from imil.permissions import restrict
 from imil.safe_path import isolate_children
@@ -115,6 +116,11 @@ def main() -> None:
         code = BAD_INPUT
     except typer.Abort:
         code = INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "imil":
+            raise
+        print(log_line(f"imil: {what_to_install(error.name)}"), file=sys.stderr)
+        code = BAD_INPUT
     sys.exit(code)
 
 
