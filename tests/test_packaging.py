@@ -1,4 +1,4 @@
-"""The wheel and the sdist, installed where nothing else is, on each Python that this machine has."""
+"""The sdist, installed where nothing else is, on each Python that this machine has."""
 
 import os
 import shutil
