@@ -99,15 +99,24 @@ class ReaderBrowser:
         return tuple(map(int, text.split()))
 
     def center_of(self, square, pane=0):
-        """The middle of a square on the screen."""
+        """The middle of a square on the screen, once it stays there: a layout settles in frames."""
         return self.page.evaluate(
-            """([square, index]) => {
-                const pane = document.querySelectorAll(".pane")[index];
-                const box = document.querySelector("#square-" + square).getBoundingClientRect();
-                const first = document.querySelector(".pane").getBoundingClientRect();
-                const other = pane.getBoundingClientRect();
-                return [box.x + box.width / 2 + other.x - first.x,
-                        box.y + box.height / 2 + other.y - first.y];
+            """async ([square, index]) => {
+                const center = () => {
+                    const pane = document.querySelectorAll(".pane")[index];
+                    const box = document.querySelector("#square-" + square).getBoundingClientRect();
+                    const first = document.querySelector(".pane").getBoundingClientRect();
+                    const other = pane.getBoundingClientRect();
+                    return [box.x + box.width / 2 + other.x - first.x,
+                            box.y + box.height / 2 + other.y - first.y];
+                };
+                let [before, now] = [[], center()];
+                while (before[0] !== now[0] || before[1] !== now[1]) {
+                    before = now;
+                    await new Promise(requestAnimationFrame);
+                    now = center();
+                }
+                return now;
             }""",
             [square, pane],
         )
