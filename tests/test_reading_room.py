@@ -134,8 +134,12 @@ def test_shortcuts_can_be_changed_and_restored(reader):
         reader.page.get_by_role("heading", name="Keyboard shortcuts").wait_for()
         reader.click_button(button)
         if key:
+            reader.page.get_by_text("press a key").wait_for()
             reader.press_keys(key)
+            name = f"{button.partition(':')[0]}: {key.upper()}"
+            reader.page.get_by_role("button", name=name).wait_for()
         reader.click_button("Close")
+        reader.page.locator("dialog").wait_for(state="detached")
 
     change("Select all squares: A", "q")
     reader.press_keys("a")
