@@ -136,7 +136,12 @@ class TrainSettings(BaseModel):
         "lesion_mask,lung_mask",
     )
 
-    model: str = _setting("Model", "resnet50", "Any model that timm has.", "resnet18")
+    model: str = _setting(
+        "Model",
+        "resnet50",
+        "Any model that timm has, or torchvision:NAME, monai:NAME or transformers:FOLDER.",
+        "resnet18",
+    )
     weights: str = _setting(
         "Model",
         "none",
@@ -490,6 +495,9 @@ class TrainSettings(BaseModel):
         }
         if is_weights_file(self.weights):
             paths["weights"] = str((base / self.weights).absolute())
+        library, _, folder = self.model.partition(":")
+        if library == "transformers":
+            paths["model"] = f"{library}:{(base / folder).absolute()}"
         return self.model_copy(update=paths)
 
     def write(self, path: Path) -> None:
