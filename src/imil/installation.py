@@ -25,6 +25,7 @@ PURPOSES = {
     "slurm": "studies on SLURM: imil study run --slurm",
     "dicom": "DICOM files as images",
     "nifti": "masks as NIfTI: imil export --as masks-nifti",
+    "tensorboard": "finished runs in TensorBoard: imil train --logger tensorboard",
     "huggingface": "the Trainer of transformers: imil.huggingface",
     "skorch": "nets of skorch: imil.skorch",
     "ignite": "trainers of Ignite: imil.ignite",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 Panel = Literal["Data", "Model", "Training", "Round"]
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
+Logger = Literal["none", "csv", "tensorboard"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["none"]
 Quorum = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
@@ -381,6 +382,12 @@ class TrainSettings(BaseModel):
         "paper",
         "In the reading room: paper, or blind-first (the model's opinion is shown after your own).",
         "blind-first",
+    )
+    logger: Logger = _setting(
+        "Training",
+        "none",
+        "Tracker of the finished run: none, csv (tracker.csv) or tensorboard (its folder).",
+        "tensorboard",
     )
 
     @field_validator("*", mode="before")

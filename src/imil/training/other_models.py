@@ -39,7 +39,7 @@ def of_monai(name: str, classes: int, weights: str) -> nn.Module:
     """
     from monai.networks import nets
 
-    if not isinstance(getattr(nets, name, None), type | Callable):  # type: ignore[arg-type]
+    if not callable(getattr(nets, name, None)):
         raise _unknown("monai", name, [one for one in dir(nets) if one[0].isupper()])
     make = getattr(nets, name)
     ways = (
