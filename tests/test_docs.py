@@ -22,7 +22,7 @@ MADE = {
     *("cases.png", "curve.png", "learned.png", "studies/quick/report.html"),
 }
 MADE_FOLDERS = {
-    *("cases", "predictions", "splits", "figures", "jobs"),
+    *("cases", "predictions", "splits", "figures", "jobs", "tensorboard"),
     *("CXR_png", "ClinicalReadings"),
 }
 NOT_MODULES = {

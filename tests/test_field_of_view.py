@@ -290,6 +290,18 @@ def test_a_loop_of_ones_own_goes_on_from_the_state_in_a_checkpoint(tmp_path):
     assert samples.field_of_view == Correction(GRID, (1, 2))
 
 
+@pytest.mark.parametrize("name", ["field-of-view:reliance=0", "exchange"])
+def test_the_state_of_a_loop_may_be_kept_as_json(tmp_path, name):
+    samples, imil, _ = in_a_loop(tmp_path, find_treatment(name))
+    state = json.loads(json.dumps(imil.state_dict()))
+    assert state["rounds"] == [1]
+    again, _, _ = in_a_loop(tmp_path, find_treatment(name), state, epoch=2)
+    assert again.field_of_view == samples.field_of_view
+    decided = [samples.corrected(i) for i in range(len(samples))]
+    assert [again.corrected(i) for i in range(len(again))] == decided
+    assert any(decided)
+
+
 def test_a_loop_of_ones_own_refits_the_last_layer_at_the_end(tmp_path):
     _, imil, _ = in_a_loop(tmp_path, find_treatment("last-layer"))
     layer = imil.model.module[-1]

@@ -158,13 +158,37 @@ def reference_map(keras, net, image, of):
 
 def test_a_heat_map_is_that_of_finite_differences(keras, imil_keras):
     net, samples = make_net(keras), make_samples(imil_keras)
-    expected = reference_map(keras, net, samples.view(0), 1)
-    (cam,) = imil_keras.KerasModel(net).explain(samples, [0], [1])
-    tensor = torch.from_numpy(expected)[None, None]
-    size = (contract.SIZE, contract.SIZE)
-    large = torch.nn.functional.interpolate(tensor, size=size, mode="bilinear")[0, 0].numpy()
-    assert large.max() > 0
-    np.testing.assert_allclose(cam, large / large.max(), atol=2e-3)
+    cams = imil_keras.KerasModel(net).explain(samples, [0, 0, 0], [0, 1, 2])
+    assert max(cam.max() for cam in cams) == 1
+    for of, cam in enumerate(cams):
+        expected = torch.from_numpy(reference_map(keras, net, samples.view(0), of))[None, None]
+        size = (contract.SIZE, contract.SIZE)
+        large = torch.nn.functional.interpolate(expected, size=size, mode="bilinear")[0, 0].numpy()
+        np.testing.assert_allclose(cam, large / max(large.max(), 1e-9), atol=2e-3)
+
+
+def test_a_base_model_within_a_model_is_explained_at_its_output(keras, imil_keras):
+    """As for transfer learning: the base is one layer."""
+    layers, samples = keras.layers, make_samples(imil_keras)
+    keras.utils.set_random_seed(0)
+    image = keras.Input((contract.SIZE, contract.SIZE, 1))
+    base = keras.Model(image, layers.Conv2D(4, 3, activation="relu")(image), name="base")
+    end = [layers.GlobalAveragePooling2D(), layers.Dense(3)]
+    other = keras.Input((contract.SIZE, contract.SIZE, 1))
+    for net in (
+        keras.Sequential([base, *end]),
+        keras.Model(other, end[1](end[0](base(other)))),
+    ):
+        explaining = imil_keras.KerasModel(net)
+        explaining.check(samples)
+        pairs = [0, 1, 0, 1], [0, 1, 1, 2]
+        first = explaining.explain(samples, *pairs)
+        assert max(cam.max() for cam in first) == 1
+        again = imil_keras.KerasModel(net, layer="base").explain(
+            samples, [0, 1, 0, 1], [0, 1, 1, 2]
+        )
+        for one, two in zip(first, again, strict=True):
+            assert np.array_equal(one, two)
 
 
 def test_a_softmax_and_its_logits_give_the_same_probabilities(keras, imil_keras):

@@ -28,6 +28,7 @@ PURPOSES = {
     "dicom-export": "imil export --as dicom-seg and dicom-sr",
     "dicomweb": "images from a DICOMweb server: imil fetch",
     "nifti": "NIfTI volumes as images, and masks as NIfTI",
+    "tensorboard": "finished runs in TensorBoard: imil train --logger tensorboard",
     "huggingface": "the Trainer of transformers: imil.huggingface",
     "skorch": "nets of skorch: imil.skorch",
     "ignite": "trainers of Ignite: imil.ignite",

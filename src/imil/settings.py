@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 Panel = Literal["Data", "Model", "Training", "Round"]
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
+Logger = Literal["none", "csv", "tensorboard"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 Budget = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["none"]
 Quorum = Annotated[int, Field(ge=1, le=1_000)] | Literal["all"]
@@ -140,7 +141,12 @@ class TrainSettings(BaseModel):
         "lesion_mask,lung_mask",
     )
 
-    model: str = _setting("Model", "resnet50", "Any model that timm has.", "resnet18")
+    model: str = _setting(
+        "Model",
+        "resnet50",
+        "Any model that timm has, or torchvision:NAME, monai:NAME or transformers:FOLDER.",
+        "resnet18",
+    )
     weights: str = _setting(
         "Model",
         "none",
@@ -381,6 +387,12 @@ class TrainSettings(BaseModel):
         "In the reading room: paper, or blind-first (the model's opinion is shown after your own).",
         "blind-first",
     )
+    logger: Logger = _setting(
+        "Training",
+        "none",
+        "Tracker of the finished run: none, csv (tracker.csv) or tensorboard (its folder).",
+        "tensorboard",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -494,6 +506,9 @@ class TrainSettings(BaseModel):
         }
         if is_weights_file(self.weights):
             paths["weights"] = str((base / self.weights).absolute())
+        library, _, folder = self.model.partition(":")
+        if library == "transformers":
+            paths["model"] = f"{library}:{(base / folder).absolute()}"
         return self.model_copy(update=paths)
 
     def write(self, path: Path) -> None:

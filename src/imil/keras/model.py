@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -140,46 +140,53 @@ class KerasModel:
         if self._parts is None:
             if not isinstance(self.model, keras.Sequential) and not hasattr(self.model, "inputs"):
                 raise SettingsError(f"{type(self.model).__name__} {WHY_NOT}")
-            output = self._map_of()
             if len(self.model.inputs) != 1 or len(self.model.outputs) != 1:
                 raise SettingsError(
                     f"{self.model.name} has {len(self.model.inputs)} inputs and "
                     f"{len(self.model.outputs)} outputs: give a model of one image and its scores"
                 )
-            self._parts = (
-                keras.Model(self.model.inputs[0], output),
-                keras.Model(output, self.model.outputs[0]),
-            )
+            parts = (parts for one in self._mapped() for parts in _parts_at(self.model, one))
+            self._parts = next(parts, None)
+            if self._parts is None:
+                raise SettingsError(
+                    f"no layer of {self.model.name} gives a map of the image that the class scores "
+                    "depend on: a heat-map needs one, such as a convolution's"
+                )
         return self._parts
 
-    def _map_of(self) -> Any:
-        """The output of the layer that is explained.
+    def _mapped(self) -> list[Any]:
+        """The layers that may be explained, the last one first.
 
-        Raises: SettingsError: there is none.
+        Raises: SettingsError: the model has no graph, or no such layer.
         """
         try:
-            outputs = {one.name: one.output for one in self.model.layers if _is_mapped(one)}
+            mapped = [one for one in reversed(self.model.layers) if _is_mapped(one)]
         except (AttributeError, ValueError):  # a class of the user's, whose layers have no graph
             raise SettingsError(f"{type(self.model).__name__} {WHY_NOT}") from None
-        if self._layer is not None:
-            if self._layer not in outputs:
-                raise SettingsError(
-                    f"layer '{self._layer}' of {self.model.name} is unknown or gives no map of "
-                    f"the image: name one of {', '.join(list(outputs)[-3:])}"
-                )
-            return outputs[self._layer]
-        if not outputs:
-            raise SettingsError(
-                f"no layer of {self.model.name} gives a map of the image that the class scores "
-                "depend on: a heat-map needs one, such as a convolution's"
-            )
-        return list(outputs.values())[-1]
+        if self._layer is None:
+            return mapped
+        if named := [one for one in mapped if one.name == self._layer]:
+            return named
+        raise SettingsError(
+            f"layer '{self._layer}' of {self.model.name} is unknown or gives no map of the image: "
+            f"name one of {', '.join(one.name for one in mapped[:3])}"
+        )
 
 
 WHY_NOT = (
     "has no graph of layers and cannot be split for heat-maps: train a functional or a Sequential "
     "model"
 )
+
+
+def _parts_at(model: keras.Model, layer: Any) -> Iterator[tuple[keras.Model, keras.Model]]:
+    """The model in two at each call of the layer in it: up to its output, and from there on."""
+    for node in reversed(layer._inbound_nodes):
+        try:  # a layer may be called in other models too, as one that is taken from them
+            output = node.output_tensors[0]
+            yield keras.Model(model.inputs[0], output), keras.Model(output, model.outputs[0])
+        except ValueError:
+            continue
 
 
 def _is_mapped(layer: Any) -> bool:

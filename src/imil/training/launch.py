@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 # settings that may change when a run is resumed
 CHANGEABLE = (
     *("data", "reader", "reader_name", "store", "wait", "deadline", "protocol"),
-    *("device", "devices", "nodes", "low_memory"),
+    *("logger", "device", "devices", "nodes", "low_memory"),
     *("readers", "quorum", "overlap", "arbiter", "disagreement"),  # of the rounds to come
 )
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]

@@ -1,4 +1,4 @@
-"""The network that is trained: any timm model; random, ImageNet's or a file's weights."""
+"""The network that is trained, of timm or another library, and its initial weights."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from imil.errors import DataError, SettingsError
 from imil.pytorch.eval_context import eval_context
 from imil.settings import is_weights_file
 from imil.training.imagenet_weights import not_fetched, pretrained_options
+from imil.training.other_models import are_of_folder, build_other, is_of_other_library
 
 # timm starts the last normalisation of each residual block at zero. At the paper's learning rate,
 # without momentum, it stays there (below 0.01 after 100 epochs of ResNet-18 on the Shenzhen
@@ -23,25 +24,35 @@ PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of our checkpoints,
 
 
 def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Module:
-    """A timm model with `classes` logits, initialised from torch's global random state.
+    """A model with `classes` logits, initialised from torch's global random state.
 
     Args:
-        name: as timm knows it.
+        name: as timm knows it, or LIBRARY:NAME as `other_models` does.
         classes: K, at least 2.
         image_size: height and width of its input, in pixels.
         weights: `none`, `imagenet` or `imagenet@REVISION` (need a network), or a file of weights.
     Raises: SettingsError, DataError: unknown model, no network, or a file that does not fit.
     """
+    if is_of_other_library(name):
+        if weights != "none" and not is_weights_file(weights):
+            raise SettingsError(
+                f"--weights {weights} are timm's, and the model is {name}: give none or a file"
+            )
+        net = build_other(name, classes, weights)
+    else:
+        net = _of_timm(name, classes, image_size, weights)
+    if is_weights_file(weights) and not are_of_folder(name, weights):
+        load_weights(net, Path(weights))
+    _check_image_size(net, name, image_size)
+    return net
+
+
+def _of_timm(name: str, classes: int, image_size: int, weights: str) -> nn.Module:
     if not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
         hint = f"did you mean {' or '.join(near)}" if near else "see timm.list_models()"
         raise SettingsError(f"--model '{name}' is not known to timm: {hint}")
-    options = pretrained_options(name, weights)
-    net = _create(name, classes, image_size, **options)
-    if is_weights_file(weights):
-        load_weights(net, Path(weights))
-    _check_image_size(net, name, image_size)
-    return net
+    return _create(name, classes, image_size, **pretrained_options(name, weights))
 
 
 def _check_image_size(net: nn.Module, name: str, image_size: int) -> None:

@@ -57,6 +57,7 @@ from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
 from imil.training.samples.batches import Batches, BeforeBatch
 from imil.training.samples.prepared_data import Prepared
+from imil.training.trackers import check_logger, track_run
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
 
@@ -93,6 +94,7 @@ class Run:
     order: EpochOrder = field(init=False)
 
     def __post_init__(self) -> None:
+        check_logger(self.settings.logger)
         if not self.settings.low_memory:
             keep_freed_memory()
         self.device = training_device(self.settings.device)
@@ -355,7 +357,9 @@ class Run:
         write_model(self.folder.weights, self.net.state_dict(), self._description())
         run = self.name if self.has_store else None
         place = store_place(self.settings, self.folder)
-        return write_results(self.folder, seed=self.settings.seed, store=place, run=run)
+        metrics = write_results(self.folder, seed=self.settings.seed, store=place, run=run)
+        track_run(self.settings.logger, self.folder, place, run)
+        return metrics
 
     def _description(self) -> Description:
         """How the trained network is used."""
