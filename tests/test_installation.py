@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from imil import installation
+from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.main import app
 from imil.installation import NOT_FEATURES, PURPOSES, features
 
@@ -108,3 +110,12 @@ def test_asking_loads_no_framework_but_pytorch():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.strip() == ""
+
+
+def test_a_command_whose_package_is_missing_says_so_in_one_sentence(capsys):
+    with pytest.raises(SystemExit) as ended, errors_as_exit_codes():
+        import_module("no_such_package.part")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("imil: this needs the package 'no_such_package', which is not installed")
+    assert said.count("\n") == 1

@@ -50,6 +50,15 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
     except ImilError as error:
         _print(f"imil: {error}")
         raise SystemExit(BAD_INPUT) from None
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "imil"):
+            raise
+        _print(
+            f"imil: this needs the package '{package}', which is not installed: `imil doctor` "
+            "shows what is missing, and how to install it"
+        )
+        raise SystemExit(BAD_INPUT) from None
     except OSError as error:
         if isinstance(signal := error.__context__, Preempted):  # the terminal is gone too
             _stop(signal, after, hint)
