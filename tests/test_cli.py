@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from terminals import IMIL, Terminal
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.main import app
 from imil.cli.study_command import study
+from imil.errors import SettingsError
 from imil.phantom.dataset import write_phantoms
 from imil.store import Store
 
@@ -242,7 +244,6 @@ def test_a_network_that_cannot_be_explained_is_refused_before_training(
 ):
     from torch import nn
 
-    from imil.errors import SettingsError
     from imil.training.launch import new_run
     from imil.training.run_setup import set_up_run
 
@@ -477,6 +478,18 @@ def test_a_folder_with_something_else_in_it_is_left_alone(films, imil, tmp_path)
 def test_a_folder_that_cannot_be_written_is_named_before_training(films, imil, tmp_path):
     (tmp_path / "file").write_text("x")
     check_refused(imil("train", films, *SMALL, "--reader", "none", "--out", "file/run"), "file/run")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="writes to /dev/full, as on a full disk")
+def test_the_exit_code_says_what_it_was_where_no_sentence_can_be_written(monkeypatch):
+    with open("/dev/full", "w", buffering=1) as full:  # noqa: PTH123 - no file with a name
+        monkeypatch.setattr(sys, "stderr", full)
+        with pytest.raises(SystemExit) as ended, errors_as_exit_codes():
+            raise SettingsError("the store is on a full disk")
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
+    assert ended.value.code == 2
 
 
 def test_a_full_disk_is_one_sentence_and_the_run_can_be_resumed_with_more_space(

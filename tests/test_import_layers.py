@@ -42,6 +42,7 @@ LAYERS = {
     **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
     **dict.fromkeys(["html_templates", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
+    **dict.fromkeys(["agreement_tables", "erasure", "round_tables", "study_copies"], 4.6),
     "store_claim": 4.65,
     "parking": 4.7,
     "training": 5,
@@ -159,3 +160,11 @@ def test_everything_below_the_treatments_works_without_a_framework():
         heavy_packages_after("import imil; " + "; ".join(f"import imil.{n}" for n in names))
         == set()
     )
+
+
+def test_what_the_operator_of_a_reading_room_runs_needs_no_framework():
+    names = ("agreement_tables", "round_tables", "erasure.commands", "study_copies")
+    names += ("store.copy_commands", "web.serve_commands", "cli.main")
+    lines = "; ".join(f"import imil.{name}" for name in names)
+    loaded = heavy_packages_after(lines)
+    assert loaded <= {"fastapi", "starlette", "uvicorn", "typer"}

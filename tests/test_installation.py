@@ -113,7 +113,7 @@ def test_asking_loads_no_framework_but_pytorch():
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("missing", "words", "extra"),
-    [("torch", ["rounds", "run"], "train"), ("fastapi", ["serve", "run"], "web")],
+    [("torch", ["study", "status", "here"], "train"), ("fastapi", ["serve", "run"], "web")],
 )
 def test_a_command_that_lacks_a_package_says_what_to_install(missing, words, extra):
     program = (

@@ -20,12 +20,12 @@ from imil.output_text import LogFormatter, html_text, log_line
 from imil.readers.console import _show_text
 from imil.readers.reading_row import Row
 from imil.readers.reading_table import load_rows, write_rows
+from imil.round_tables import round_tables
 from imil.store import Store
 from imil.study.reader_sessions import session
 from imil.study.report.latex import latex
 from imil.terminal_console import TerminalConsole
 from imil.training.outputs.case_report import write_case_report
-from imil.training.outputs.terminal_tables import round_tables
 from imil.training.predict_images import ImagePredictions, write_csv
 from imil.web.server import _configure_log
 from imil.web.sign_in import _error_page

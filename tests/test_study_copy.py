@@ -11,7 +11,7 @@ from imil.errors import StoreError
 from imil.store import Store
 from imil.store.audit import newest
 from imil.store.copying import digests
-from imil.study.copy_study import copy_study
+from imil.study_copies import copy_study
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_nothing_is_copied_where_one_training_cannot_be(study, tmp_path):
         last = f"tb-{jobs(study)[-1].parent.name}-{jobs(study)[-1].name}"
         store.add_run(last, class_names=["a", "b"], settings={}, versions={})
     with pytest.raises(StoreError, match=f"already has a run '{last}'"):
-        copy_study(study, str(target))
+        copy_study(study.path, str(target))
     with closing(Store(target, readonly=True)) as store, store.read() as db:
         assert [row["name"] for row in store.runs()] == [last]
         assert not digests(db, None)["readings"]

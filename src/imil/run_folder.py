@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STORE_NAME = "imil.sqlite"
+STUDY_PLAN = "plan.toml"  # a study has one; its trainings are in jobs/ARM/seed-S-split-P
 CONFIG_NAME = "config.toml"
 LOCK_NAME = ".lock"
 
@@ -149,3 +150,13 @@ class RunFolder:
 def store_path(path: Path) -> Path:
     """The store that a person means by a run's folder, or by the store itself."""
     return RunFolder(path).store if path.is_dir() else path
+
+
+def is_study(path: Path) -> bool:
+    """Whether it is the folder of a study."""
+    return (path / STUDY_PLAN).is_file()
+
+
+def study_runs(path: Path) -> list[RunFolder]:
+    """The runs of a study's trainings, in order; none in another folder."""
+    return [RunFolder(one) for one in sorted(path.glob("jobs/*/*")) if one.is_dir()]

@@ -70,8 +70,9 @@ def errors_as_exit_codes(resume_command: str = "") -> Iterator[None]:
 
 
 def _print(message: str) -> None:
-    """Print a message of one line on standard error."""
-    print(log_line(message), file=sys.stderr)
+    """Print a message of one line on standard error, unless nothing can be written there."""
+    with suppress(OSError):  # as to a file on a full disk: the exit code still says what it was
+        print(log_line(message), file=sys.stderr)
 
 
 def _stop(signal: Preempted, after: str, hint: str) -> NoReturn:

@@ -32,11 +32,11 @@ def rounds(
         imil rounds runs/films-resnet18 --agreement
     """
     with errors_as_exit_codes():
+        from imil.agreement_tables import agreement_tables
+        from imil.round_tables import round_tables
         from imil.run_store import run_store
         from imil.store import Store
         from imil.terminal_console import TerminalConsole
-        from imil.training.outputs.agreement_tables import agreement_tables
-        from imil.training.outputs.terminal_tables import round_tables
 
         found = run_store(run)
         store = Store(found.place, readonly=True)

@@ -55,7 +55,7 @@ def copy(
     """
     with errors_as_exit_codes():
         from imil.output_text import log_line
-        from imil.study.copy_study import copy_source
+        from imil.study_copies import copy_source
 
         typer.echo(log_line(copy_source(source, target, run)))
 
@@ -111,8 +111,8 @@ def erase(
         imil store erase runs/films-resnet18
     """
     with errors_as_exit_codes():
+        from imil.erasure.commands import erase_source, named_source
         from imil.output_text import log_line
-        from imil.study.erase_commands import erase_source, named_source
 
         place = named_source(source, run)
         what = f"the reader '{reader}' in {place}" if reader else f"everything in {place}"

@@ -58,15 +58,15 @@ def copy_renamed(sources: Mapping[str, tuple[Store, str]], target: Store) -> dic
     Raises: StoreError: the target has a run of such a name, or its rows differ.
     """
     counted: Counter[str] = Counter()
-    try:
-        with target.write() as new:
-            for name, (source, run) in sources.items():
+    with target.write() as new:
+        for name, (source, run) in sources.items():
+            try:
                 counted.update(_copy(source, new, target, run, name))
-    except IntegrityError as error:  # of readings or links, whose ids are unique
-        raise StoreError(
-            f"{target.path} already has rows of '{name}', in a run of another name: `imil rounds` "
-            "lists its runs; give another target"
-        ) from error
+            except IntegrityError as error:  # of readings or links, whose ids are unique
+                raise StoreError(
+                    f"{target.path} already has rows of '{name}', in a run of another name: `imil "
+                    "rounds` lists its runs; give another target"
+                ) from error
     return dict(counted)
 
 

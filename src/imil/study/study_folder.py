@@ -15,7 +15,7 @@ from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
 from imil.json_files import damaged_file, read_table
 from imil.predictions import Predictions
-from imil.run_folder import RunFolder
+from imil.run_folder import STUDY_PLAN, RunFolder
 
 State = Literal["waiting", "running", "done", "failed"]
 TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
@@ -123,7 +123,7 @@ class StudyFolder:
     @property
     def plan(self) -> Path:
         """The plan, with absolute paths."""
-        return self.path / "plan.toml"
+        return self.path / STUDY_PLAN
 
     @property
     def facts(self) -> Path:

@@ -15,12 +15,11 @@ from imil.atomic_files import atomic_write, os_errors_as_sentences
 from imil.data.cache_entries import delete_images
 from imil.data.splits import read_contents
 from imil.errors import DataError, SettingsError
-from imil.run_folder import STORE_NAME, RunFolder
+from imil.run_folder import STORE_NAME, RunFolder, is_study, study_runs
 from imil.run_store import run_store
 from imil.settings import load_toml
 from imil.store import Store, schema_version
 from imil.store.erase import erase_run, renamed
-from imil.study.study_folder import StudyFolder
 
 TEXTS = (".toml", ".json", ".csv", ".html", ".txt", ".svg")
 KEPT = {STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}  # the audit, without names
@@ -55,11 +54,10 @@ def erase_study(path: Path, cache: Path) -> int:
 
     Raises: as `erase_run_folder`.
     """
-    study = StudyFolder(path)
-    if not study.plan.is_file():
+    if not is_study(path):
         raise SettingsError(f"there is no study in {path}: name a folder of `imil study run`")
-    jobs = sorted(one.parent for one in (path / "jobs").glob("*/*/config.toml"))
-    deleted = sum(erase_run_folder(job, cache) for job in jobs)
+    jobs = [job for job in study_runs(path) if job.config.is_file()]
+    deleted = sum(erase_run_folder(job.path, cache) for job in jobs)
     _delete_files(path, keep={"jobs", ".lock"})
     return deleted
 

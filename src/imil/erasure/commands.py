@@ -6,13 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 from imil.data.image_cache import cache_folder
+from imil.erasure.run_files import erase_run_folder, erase_study, files_naming, rename_in_config
 from imil.errors import SettingsError, StoreError
-from imil.run_folder import RunFolder
+from imil.run_folder import RunFolder, is_study, study_runs
 from imil.run_store import RunStore, run_store
 from imil.store import Store, schema_version
 from imil.store.erase import erase_reader, erase_run
-from imil.study.erasure import erase_run_folder, erase_study, files_naming, rename_in_config
-from imil.study.study_folder import StudyFolder
 
 
 def named_source(source: str, run: str | None) -> str:
@@ -44,7 +43,7 @@ def erase_source(
             f"{named_source(source, None)} is no folder: name the folder of a run or study, or "
             "give --run"
         )
-    erase = erase_study if StudyFolder(folder).plan.is_file() else erase_run_folder
+    erase = erase_study if is_study(folder) else erase_run_folder
     files = erase(folder, cache_folder(cache))
     return f"Erased {source} and {files} files of decoded images; the audit stays, without names."
 
@@ -62,8 +61,8 @@ def _erase_run(found: RunStore, run: str) -> str:
 
 def _erase_reader(source: str, reader: str, run: str | None) -> str:
     folder = Path(source)
-    jobs = sorted(folder.glob("jobs/*/*/imil.sqlite")) if folder.is_dir() else []
-    stores = [RunStore(path) for path in jobs] or [run_store(source)]
+    jobs = [job for job in study_runs(folder) if job.store.is_file()]
+    stores = [RunStore(job.store) for job in jobs] or [run_store(source)]
     done = 0
     for found in stores:
         if schema_version(found.place) is None:

@@ -1,0 +1,1 @@
+"""Erasing readers, runs and studies; needs no framework, as `imil serve` does."""
