@@ -29,7 +29,7 @@ def opened_nifti(path: Path) -> Iterator[Any]:
     except ImportError:
         raise DataError(f"is a NIfTI file, and nibabel is not installed: {INSTALL}") from None
     try:
-        yield nibabel.load(path)  # type: ignore[attr-defined]
+        yield nibabel.load(path)
     except DataError:
         raise
     except MemoryError:

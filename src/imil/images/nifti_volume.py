@@ -74,7 +74,11 @@ def load_slice(path: Path, part: FilePart) -> Image:
         numbers = _numbers(layout, part)
         volume = _volume(path, file, layout)
         slices = [_shown(volume, number - 1) for number in numbers]
-    return slices[0] if len(slices) == 1 else np.stack(slices, axis=2)
+    if len(slices) == 1:
+        return slices[0]
+    channels: Any = np.stack(slices, axis=2)
+    neighbours: Image = channels
+    return neighbours
 
 
 def slice_size(path: Path, part: FilePart) -> tuple[int, int]:
@@ -111,9 +115,7 @@ def _numbers(layout: Layout, part: FilePart) -> range:
 
 
 def _layout(file: Any) -> Layout:
-    from nibabel.affines import voxel_sizes
-    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-
+    axes = _orientations()
     shape = tuple(int(size) for size in file.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -129,17 +131,24 @@ def _layout(file: Any) -> Layout:
         )
     if kind.kind not in "uif":
         raise DataError(f"has values of the type {kind}: expected numbers")
-    spacing = tuple(float(one) for one in voxel_sizes(file.affine))
+    spacing = tuple(float(one) for one in np.linalg.norm(file.affine[:3, :3], axis=0))
     codes = [int(file.header[name]) for name in ("sform_code", "qform_code") if name in file.header]
     if not any(codes):  # nibabel then makes up an affine
         return Layout(None, shape, spacing)  # type: ignore[arg-type]  # three of each
-    transform = ornt_transform(io_orientation(file.affine), axcodes2ornt(AXES))
+    transform = axes.ornt_transform(axes.io_orientation(file.affine), axes.axcodes2ornt(AXES))
     if not np.isfinite(transform).all():
         raise DataError("is damaged: its affine gives an axis no direction")
     order = [int(axis) for axis in np.argsort(transform[:, 0])]
     ordered = [(shape[axis], spacing[axis]) for axis in order]
     sizes, steps = zip(*ordered, strict=True)
     return Layout(transform, sizes, steps)
+
+
+def _orientations() -> Any:
+    """nibabel's functions of axes, which have no types."""
+    import nibabel.orientations
+
+    return nibabel.orientations
 
 
 def _volume(path: Path, file: Any, layout: Layout) -> Volume:
@@ -157,13 +166,11 @@ def _volume(path: Path, file: Any, layout: Layout) -> Volume:
 
 
 def _load(file: Any, layout: Layout) -> Volume:
-    from nibabel.orientations import apply_orientation
-
     values = np.asanyarray(file.dataobj.get_unscaled())
     values = values.reshape(values.shape[:3])
     slope, intercept = float(file.dataobj.slope), float(file.dataobj.inter)
     if layout.transform is not None:
-        values = apply_orientation(values, layout.transform)
+        values = _orientations().apply_orientation(values, layout.transform)
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     low, high = sorted(end * slope + intercept for end in ends)
