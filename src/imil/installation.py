@@ -24,7 +24,10 @@ PURPOSES = {
     "postgres": "runs in a PostgreSQL database: --store",
     "slurm": "studies on SLURM: imil study run --slurm",
     "dicom": "DICOM files as images",
-    "nifti": "masks as NIfTI: imil export --as masks-nifti",
+    "deidentify": "DICOM files without names: imil deidentify",
+    "dicom-export": "DICOM segmentations and reports: imil export --as dicom-seg",
+    "dicomweb": "images from and results to a DICOMweb server: imil fetch",
+    "nifti": "slices of NIfTI volumes as images, and masks: imil export --as masks-nifti",
 }
 NOT_FEATURES = ("all", "dev")
 # programs, of which one is enough, and what they are for
