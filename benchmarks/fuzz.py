@@ -63,6 +63,7 @@ def dicom_seeds(folder: Path) -> Iterator[bytes]:
         DeflatedExplicitVRLittleEndian,
         ImplicitVRLittleEndian,
         JPEG2000Lossless,
+        JPEGLosslessSV1,
         JPEGLSLossless,
         RLELossless,
     )
@@ -80,6 +81,21 @@ def dicom_seeds(folder: Path) -> Iterator[bytes]:
                 dataset.compress(syntax)
                 dataset.save_as(path)
                 yield path.read_bytes()
+    with contextlib.suppress(ImportError):
+        import imagecodecs
+        from pydicom.encaps import encapsulate
+
+        dataset = pydicom.dcmread(make_dicom(path, ramp, **tags))
+        dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+        dataset["PixelData"].VR = "OB"
+        dataset.PixelData = encapsulate([imagecodecs.ljpeg_encode(ramp, bitspersample=16)])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.save_as(path, enforce_file_format=True)
+        yield path.read_bytes()
+    for name in ("SC_jpeg_no_color_transform.dcm", "JPEG-lossy.dcm", "JPGExtended.dcm"):
+        one = Path(pydicom.__file__).parent / "data" / "test_files" / name
+        if one.exists():  # JPEG, which nothing here writes
+            yield one.read_bytes()
     for syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
         dataset = pydicom.dcmread(make_dicom(path, ramp))
         dataset.file_meta.TransferSyntaxUID = syntax
@@ -106,8 +122,8 @@ def seeds(kind: str) -> list[bytes]:
     if kind in ("nifti", "gzip"):
         from test_hostile_files import nifti
 
-        data = nifti((8, 6), bytes(8 * 6 * 8))
-        return [data if kind == "nifti" else gzip.compress(data)]
+        mask, volume = (nifti(shape, bytes(8 * 6 * 8 * 4)) for shape in ((8, 6), (8, 6, 4)))
+        return [one if kind == "nifti" else gzip.compress(one) for one in (mask, volume)]
     if kind == "csv":
         return [
             b"image,label,patient\na.png,0,x\nb.png,1,y\n",
@@ -161,11 +177,17 @@ def reading(kind: str) -> Callable[[Path], object]:
     if kind == "coco":
         from imil.readers.reading_files import load_readings
 
-        return lambda path: [row.on(Grid(4, 4)) for row in load_readings(path, 0.5)]
+        return lambda path: [row.on(Grid(4, 4)) for row in load_readings(path, 0.01)]
     if kind in ("nifti", "gzip"):
+        from imil.images.load import load_image
         from imil.images.nifti import load_nifti_mask
 
-        return load_nifti_mask
+        def read_both(path: Path) -> None:
+            with contextlib.suppress(DataError):
+                load_nifti_mask(path)
+            load_image(path.with_name(f"{path.name}#slice=2"))
+
+        return read_both
     from imil.images.load import image_geometry, image_size, load_image, says_burned_in
 
     def read(path: Path) -> None:

@@ -22,7 +22,7 @@ pydicom = pytest.importorskip("pydicom")
 
 from dicom_writer import make_dicom  # noqa: E402 - it needs pydicom
 
-from imil.images import dicom  # noqa: E402
+from imil.images import dicom, dicom_file  # noqa: E402
 from imil.images.dicom_file import read_tags  # noqa: E402
 
 HERE = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -239,12 +239,12 @@ def test_a_compressed_image_larger_than_its_header_says_is_refused(tmp_path):
 
 
 def test_a_deflated_file_that_inflates_to_gigabytes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(dicom, "MAX_FILE", 1_000_000)
+    monkeypatch.setattr(dicom_file, "MAX_FILE", 1_000_000)
     path = make_dicom(tmp_path / "a.dcm", ramp())
     plain = path.read_bytes()
     start = len(plain) - len(pydicom_data_set(path))
     meta = pydicom.filereader.read_file_meta_info(path)
-    meta.TransferSyntaxUID = dicom.DEFLATED
+    meta.TransferSyntaxUID = dicom_file.DEFLATED
     head = io.BytesIO()
     head.write(b"\0" * 128 + b"DICM")
     pydicom.filewriter.write_file_meta_info(head, meta)

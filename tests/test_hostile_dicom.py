@@ -15,6 +15,7 @@ from pydicom.uid import (  # noqa: E402
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 from test_hostile_files import jpeg_of_size, read  # noqa: E402
@@ -152,6 +153,7 @@ def corpus(folder):
             "damaged",
         ),
         "no-pixels": (lambda p: with_pixels(p, encapsulate([b"\0\0"]), RLELossless), "damaged"),
+        "jls-bits": (jls_of_24_bits, "has 24 bits, its header says 16"),
         "padding": (lambda p: make_dicom(p, PIXELS, PixelPaddingValue=7), None),
         "syntax": (
             lambda p: replaced(p, b"1.2.840.10008.1.2.1\0", b"1.2.3" + b".4" * 7 + b"\0"),
@@ -165,6 +167,17 @@ def corpus(folder):
         assert path.stat().st_size < 4 << 20, name
         files[path] = expected
     return files
+
+
+def jls_of_24_bits(path):
+    """A JPEG-LS that GDCM ends the process at."""
+    dataset = pydicom.dcmread(make_dicom(path, PIXELS))
+    dataset.compress(JPEGLSLossless)
+    dataset.save_as(path)
+    data, start = path.read_bytes(), b"\xff\xf7\x00\x0b"
+    assert start + b"\x10" in data
+    path.write_bytes(data.replace(start + b"\x10", start + b"\x18"))
+    return path
 
 
 def replaced(path, old, new):

@@ -24,16 +24,16 @@ PURPOSES = {
     "postgres": "runs in a PostgreSQL database: --store",
     "slurm": "studies on SLURM: imil study run --slurm",
     "dicom": "DICOM files as images",
-    "deidentify": "imil deidentify",
-    "dicom-export": "imil export --as dicom-seg and dicom-sr",
-    "dicomweb": "images from a DICOMweb server: imil fetch",
-    "nifti": "NIfTI volumes as images, and masks as NIfTI",
     "tensorboard": "finished runs in TensorBoard: imil train --logger tensorboard",
     "huggingface": "the Trainer of transformers: imil.huggingface",
     "skorch": "nets of skorch: imil.skorch",
     "ignite": "trainers of Ignite: imil.ignite",
     "monai": "trainers of MONAI: imil.ignite",
     "keras": "model.fit of Keras 3: imil.keras",
+    "deidentify": "DICOM files without names: imil deidentify",
+    "dicom-export": "DICOM segmentations and reports: imil export --as dicom-seg",
+    "dicomweb": "images from and results to a DICOMweb server: imil fetch",
+    "nifti": "slices of NIfTI volumes as images, and masks: imil export --as masks-nifti",
 }
 NOT_FEATURES = ("all", "dev")
 # programs, of which one is enough, and what they are for

@@ -54,10 +54,10 @@ def find_file(base: Path, name: str) -> Path:
     path = base / name
     if name.isascii() or path.exists():
         return path
-    _, part = split_part(path)
-    if part is not None:
+    _, within = split_part(path)
+    if within is not None:
         found = find_file(base, name[: name.rindex("#")])
-        return found.with_name(f"{found.name}#{part}")
+        return found.with_name(f"{found.name}#{within}")
     found = base
     for part in Path(name).parts:
         forms = (part, clean(part), *(unicodedata.normalize(f, part) for f in ("NFC", "NFD")))

@@ -100,7 +100,7 @@ def fetch(address: str, labels: Path, out: Path, *, label_column: str = "label")
                 )
             found.append((label, instances))
         out.mkdir(folder_mode(), parents=True, exist_ok=True)
-        listed = []
+        listed: list[list[str]] = []
         for label, instances in found:
             for one in instances:
                 name = f"{len(listed) + 1:06}.dcm"

@@ -38,6 +38,8 @@ TAGS = [
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
     *GROUPS,
 ]
+PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow", "gdcm")
+JPEG = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70))
 PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
 
 
@@ -153,17 +155,29 @@ def _decoded(dataset: Any, index: int) -> tuple[NDArray[Any], str]:
     """The stored values of a frame, (H, W) or (H, W, 3), and their photometric interpretation."""
     syntax = dataset.file_meta.TransferSyntaxUID
     decoder = _decoder(syntax)
-    if decoder.is_available or not decoder.is_encapsulated:
+    failed: Exception | None = None
+    for plugin in _plugins(decoder):
         try:
-            pixels, meta = decoder.as_array(dataset, index=index, raw=False)
+            pixels, meta = decoder.as_array(dataset, index=index, raw=False, decoding_plugin=plugin)
             return pixels, str(meta["photometric_interpretation"])
         except Exception as error:
-            if (values := _by_imagecodecs(dataset, index)) is None:
-                raise _undecodable(syntax, error) from None
-            return values, str(dataset.PhotometricInterpretation)
+            failed = failed or error
     if (values := _by_imagecodecs(dataset, index)) is None:
-        raise _undecodable(syntax, None)
+        raise _undecodable(syntax, failed)
     return values, str(dataset.PhotometricInterpretation)
+
+
+def _plugins(decoder: Any) -> tuple[str, ...]:
+    """What decodes the syntax, in the order in which it is tried.
+
+    GDCM ends the process at some damaged frames (of JPEG-LS, one byte suffices), so it is the last.
+    Only JPEG has kinds that one decoder reads and another does not; elsewhere what the first
+    refuses is damaged, and another might show a part of it.
+    """
+    if not decoder.is_encapsulated:
+        return ("",)
+    order = [name for name in PLUGINS if name in decoder.available_plugins]
+    return tuple(order) if decoder.UID in JPEG else tuple(order[:1])
 
 
 def _undecodable(syntax: Any, error: Exception | None) -> DataError:

@@ -38,7 +38,12 @@ def check_frame(dataset: Any, height: int, width: int, index: int = 0) -> None:
     if not frame.rstrip(b"\0\xff").endswith(END):  # some writers pad with 0xff
         raise DataError("is truncated: its compressed image has no end marker")
     if frame.startswith(JPEG_START):
-        size = _jpeg_size(frame)
+        size, bits = _jpeg_size(frame)
+        if bits > int(dataset.BitsAllocated):
+            raise DataError(
+                f"is damaged: its compressed image has {bits} bits, its header says "
+                f"{dataset.BitsAllocated}"
+            )
     else:
         start = frame.find(J2K_START + b"\xff\x51")
         if not frame.startswith((J2K_START, JP2_START)) or start < 0:
@@ -70,7 +75,8 @@ def _check_rle(frame: bytes) -> None:
         raise DataError("is truncated or damaged: its run lengths are not all there")
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int]:
+def _jpeg_size(frame: bytes) -> tuple[tuple[int, int], int]:
+    """Height and width, and the bits of a sample."""
     at = 2
     while at + 9 <= len(frame):
         if frame[at] != 0xFF:
@@ -79,10 +85,9 @@ def _jpeg_size(frame: bytes) -> tuple[int, int]:
         if marker == 0xFF:  # a fill byte
             at += 1
         elif marker in SIZES:
-            return (
-                int.from_bytes(frame[at + 5 : at + 7], "big"),
-                int.from_bytes(frame[at + 7 : at + 9], "big"),
-            )
+            sides = frame[at + 5 : at + 7], frame[at + 7 : at + 9]
+            height, width = (int.from_bytes(side, "big") for side in sides)
+            return (height, width), frame[at + 4]
         else:
             at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
     raise DataError("is damaged: its JPEG does not say its size")

@@ -34,6 +34,18 @@ class FilePart:
         return f"{self.kind}={numbers}"
 
 
+def shown_part(path: Path) -> Path:
+    """The name of what a reader is shown: of neighbours as channels, the one in the middle.
+
+    >>> shown_part(Path("ct.nii.gz#slices=39-41")).name
+    'ct.nii.gz#slice=40'
+    """
+    file, part = split_part(path)
+    if part is None or part.kind != "slices":
+        return path
+    return file.with_name(f"{file.name}#slice={(part.first + part.last) // 2}")
+
+
 def split_part(path: str | os.PathLike[str]) -> tuple[Path, FilePart | None]:
     """The file that a name belongs to, and the image within it; None if it is the whole file.
 

@@ -65,7 +65,8 @@ def load_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> 
 
     Args:
         path: a file of at most 100 million pixels, and 320 MB when decoded; of DICOM files of
-            several frames, with the frame, as `us.dcm#frame=1`.
+            several frames, with the frame, as `us.dcm#frame=1`; of NIfTI volumes, with the slice
+            or three neighbours, as `ct.nii.gz#slice=40` and `ct.nii.gz#slices=39-41`.
         at_least: minimum length of either side, in pixels. A JPEG may then be decoded at a half,
             a quarter or an eighth of its size, averaged over boxes, in a fraction of the time.
     Raises: DataError: the file does not exist, is damaged, or is not such an image.
@@ -96,6 +97,10 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
             from imil.images.dicom import dicom_size
 
             return dicom_size(file, part)
+        if kind == "NIfTI" and part is not None:
+            from imil.images.nifti_volume import slice_size
+
+            return slice_size(Path(file.name), part)
         if kind == "TIFF":
             header = checked_header(file)
             height, width = header.number(tiff_tags.HEIGHT), header.number(tiff_tags.WIDTH)
@@ -163,12 +168,17 @@ def says_burned_in(path: str | os.PathLike[str]) -> bool:
 
 
 def image_geometry(path: str | os.PathLike[str]) -> Geometry:
-    """Size of a pixel, laterality and directions, where the file states them: DICOM alone does.
+    """Size of a pixel, laterality and directions, where the file states them: DICOM and NIfTI do.
 
     Raises: DataError: as `image_size`.
     """
     with _opened(path) as (file, part):
-        if _kind(file, part) != "DICOM":
+        kind = _kind(file, part)
+        if kind == "NIfTI" and part is not None:
+            from imil.images.nifti_volume import slice_geometry
+
+            return slice_geometry(Path(file.name), part)
+        if kind != "DICOM":
             return NOT_STATED
         from imil.images.dicom import dicom_geometry
 
@@ -189,6 +199,10 @@ def check_end(path: str | os.PathLike[str]) -> None:
 
 def _load(file: IO[bytes], part: FilePart | None, at_least: int | None) -> Image:
     kind = _kind(file, part)
+    if kind == "NIfTI" and part is not None:
+        from imil.images.nifti_volume import load_slice
+
+        return load_slice(Path(file.name), part)
     if kind == "DICOM":
         from imil.images.dicom import load_dicom  # here: pydicom is optional, and slow to load
 
@@ -254,15 +268,28 @@ def _kind(file: IO[bytes], part: FilePart | None = None) -> str:
     file.seek(0)
     if start[128:132] == DICOM_MARK:  # first: its preamble may be the start of a TIFF
         return "DICOM"
+    if part is not None and part.kind != "frame" and _is_nifti(file.name):
+        return "NIfTI"
     if part is not None:
-        raise DataError(f"has no '{part}': only DICOM files have frames; name the file alone")
+        raise DataError(
+            f"has no '{part}': DICOM files have frames and NIfTI volumes have slices; name the "
+            "file alone"
+        )
     if start.startswith(PNG_START):
         return "PNG"
     if start.startswith(JPEG_START):
         return "JPEG"
     if start.startswith(TIFF_STARTS):
         return "TIFF"
+    if _is_nifti(file.name):
+        raise DataError(
+            "is a NIfTI volume: name a slice in a table, such as 'name.nii.gz#slice=40'"
+        )
     raise DataError(f"is {kind_of(start) or 'not an image'}: expected PNG, JPEG, TIFF or DICOM")
+
+
+def _is_nifti(name: str) -> bool:
+    return name.lower().endswith((".nii", ".nii.gz"))
 
 
 def _orientation(image: ImageFile) -> int:

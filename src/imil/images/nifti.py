@@ -20,25 +20,24 @@ INSTALL = "pip install 'imil[nifti]'"
 def opened_nifti(path: Path) -> Iterator[Any]:
     """A NIfTI file as nibabel's image, of which the header alone is read so far.
 
-    What goes wrong with it within the block becomes a DataError that names the file.
+    What goes wrong with it within the block becomes a DataError, which does not name the file.
 
     Raises: DataError: nibabel is not installed, or the file is damaged.
     """
     try:
         import nibabel
     except ImportError:
-        raise DataError(
-            f"'{path}' is a NIfTI file, and nibabel is not installed: {INSTALL}"
-        ) from None
+        raise DataError(f"is a NIfTI file, and nibabel is not installed: {INSTALL}") from None
     try:
-        yield nibabel.load(path)  # type: ignore[attr-defined]
-    except DataError as error:
-        raise DataError(f"'{path}' {error}") from None
+        yield nibabel.load(path)
+    except DataError:
+        raise
     except MemoryError:
-        raise DataError(f"'{path}' cannot be read: not enough memory") from None
+        raise DataError("cannot be read: not enough memory") from None
     except Exception as error:  # of a damaged file, any
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise DataError(f"'{path}' is damaged or not a NIfTI file ({reason})") from None
+        text = str(error).replace(str(path), path.name)
+        reason = (text.splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(f"is damaged or not a NIfTI file ({reason})") from None
 
 
 def load_nifti_mask(path: Path) -> NDArray[np.bool_]:
@@ -46,10 +45,13 @@ def load_nifti_mask(path: Path) -> NDArray[np.bool_]:
 
     Raises: DataError: it is damaged, too large, or not one slice.
     """
-    with opened_nifti(path) as file:
-        shape = tuple(int(size) for size in file.shape)
-        if len(shape) < 2 or sum(size != 1 for size in shape) > 2:
-            raise DataError(f"has the size {shape}: expected a mask of one slice")
-        check_budget(shape[0], shape[1], file.get_data_dtype().itemsize)
-        values = np.asanyarray(file.dataobj)
-        return np.asarray(values.reshape(shape[:2]).T != 0)
+    try:
+        with opened_nifti(path) as file:
+            shape = tuple(int(size) for size in file.shape)
+            if len(shape) < 2 or sum(size != 1 for size in shape) > 2:
+                raise DataError(f"has the size {shape}: expected a mask of one slice")
+            check_budget(shape[0], shape[1], file.get_data_dtype().itemsize)
+            values = np.asanyarray(file.dataobj)
+            return np.asarray(values.reshape(shape[:2]).T != 0)
+    except DataError as error:
+        raise DataError(f"'{path}' {error}") from None

@@ -23,7 +23,7 @@ from imil.output_text import csv_value
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store, name_round
-from imil.training.discrepancies import EPOCH, TABLE, finished_run, read_record
+from imil.training.discrepancy_folder import EPOCH, TABLE, finished_run, read_record
 
 TRAINING = "training.csv"
 # settings of the model that are of its own run alone
@@ -104,7 +104,7 @@ def check_continued(settings: TrainSettings) -> None:
         )
 
 
-def nobody(_cases: Sequence[Case]) -> Iterator[Reading]:
+def nobody(cases: Sequence[Case]) -> Iterator[Reading]:
     """A reader who is never asked: the round was read already."""
     return iter(())
 

@@ -12,9 +12,8 @@ import numpy as np
 from imil.atomic_files import atomic_write, write_json
 from imil.cases import Case, Reader, Round, RoundSettings
 from imil.data.image_cache import cache_folder
-from imil.errors import DataError, SettingsError
+from imil.errors import SettingsError
 from imil.grid import Grid
-from imil.json_files import read_table
 from imil.library_versions import versions
 from imil.output_text import write_csv
 from imil.permissions import folder_mode
@@ -23,9 +22,9 @@ from imil.pytorch import TorchModel
 from imil.readers.spec import ReaderSpec
 from imil.rounds import make_cases
 from imil.run_folder import RunFolder
-from imil.settings import TrainSettings, load_config, resolve
 from imil.store import Store
 from imil.store import round_state as states
+from imil.training.discrepancy_folder import EPOCH, RECORD, TABLE, finished_run
 from imil.training.hardware.device import training_device
 from imil.training.reader_factory import make_reader
 from imil.training.samples.prepared_data import Prepared, decode_table
@@ -33,9 +32,7 @@ from imil.training.trained_model import read_model
 from imil.training.worklist import read_worklist
 
 BATCH = 64
-EPOCH = 0  # of the round: it comes before the first epoch of the training that goes on with it
 WEB = ReaderSpec("web")
-RECORD, TABLE = "discrepancies.json", "worklist.csv"
 
 
 @dataclass(frozen=True)
@@ -114,28 +111,6 @@ def open_discrepancies(request: Request, say: Callable[[str], None]) -> Round | 
     cases = make_cases(model, samples, predictions, chosen, name, EPOCH, round_settings)
     reader = _reader(request, data)  # before anything is written: it may lack masks
     return _write(request, folder, data, predictions, cases, round_settings, reader)
-
-
-def finished_run(path: Path) -> tuple[RunFolder, TrainSettings]:
-    """The folder and the settings of a finished run. Raises: SettingsError: it is none."""
-    folder = RunFolder(path)
-    if not folder.config.exists() or not folder.weights.exists():
-        raise SettingsError(f"'{path}' is not a finished run: give the folder of one")
-    return folder, resolve(load_config(folder.config))
-
-
-def read_record(path: Path) -> dict[str, str]:
-    """What a folder of `open_discrepancies` was made from: `model` and `data`, absolute paths.
-
-    Raises: DataError: it is no such folder, or damaged.
-    """
-    try:
-        values = read_table(path / RECORD, "open the round again")
-    except FileNotFoundError:
-        raise DataError(
-            f"'{path}' has no round of discrepancies: give a folder that `imil round open` made"
-        ) from None
-    return {name: str(values[name]) for name in ("model", "data")}
 
 
 def _differing(predictions: Predictions) -> list[int]:

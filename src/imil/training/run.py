@@ -33,7 +33,7 @@ from imil.training.callbacks import Bar, History, with_reading_bar
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
 from imil.training.continued import check_continued, continued_from, nobody, take_over_round
-from imil.training.discrepancies import EPOCH
+from imil.training.discrepancy_folder import EPOCH
 from imil.training.hardware.device import empty_cache, enough_memory, precision, training_device
 from imil.training.hardware.malloc_settings import keep_freed_memory
 from imil.training.live_readings import LiveReadings, live_readings

@@ -17,7 +17,8 @@ from imil.data.image_cache import decode_images
 from imil.data.mask_files import check_selections, mask_contents
 from imil.data.splits import check_contents, read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
-from imil.errors import DataError
+from imil.errors import DataError, SettingsError
+from imil.images.file_parts import shown_part, split_part
 from imil.images.load import image_geometry, load_image, load_mask
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
@@ -74,7 +75,7 @@ class Prepared:
 
     def load_original(self, row: int) -> Image:
         """An image at full resolution, from its file: uint8 or uint16, (H, W) or (H, W, 3)."""
-        return load_image(self.table.images[row])
+        return load_image(shown_part(self.table.images[row]))
 
     def masks(self, key: str) -> list[NDArray[np.bool_] | None]:
         """The masks of a sample, in the order of the table's mask columns."""
@@ -107,6 +108,7 @@ def decode_table(
 
     Raises: DataError: an image cannot be read, unless `skip_bad` is set.
     """
+    _check_channels(table, settings.channels)
     images = decode_images(
         table,
         size=settings.image_size,
@@ -118,6 +120,17 @@ def decode_table(
     bad = {key for key, _ in images.bad}
     table = table.select([i for i, key in enumerate(table.keys) if key not in bad])
     return Prepared(table, images.array, ("",) * len(table), images.bad, contents=images.contents)
+
+
+def _check_channels(table: Table, channels: int) -> None:
+    """Raises: SettingsError: neighbours would be mixed to one channel."""
+    for key, image in zip(table.keys, table.images, strict=True):
+        _, part = split_part(image)
+        if channels == 1 and part is not None and part.kind == "slices":
+            raise SettingsError(
+                f"--channels 1 would mix the three slices of '{key}': give --channels 3, or name "
+                "one slice"
+            )
 
 
 def prepare_external(
