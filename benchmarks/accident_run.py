@@ -281,7 +281,7 @@ class Run:
         sent = Counter(self.reader.sent.values())
         doubled = sum(count > 1 for count in ids.values())
         doubled += sum(
-            count > sent[cases[id_].epoch, cases[id_].number] for id_, count in each.items()
+            count > max(1, sent[cases[id_].epoch, cases[id_].number]) for id_, count in each.items()
         )
         return {
             "store": "file" if self.server is None else "PostgreSQL",
