@@ -6,7 +6,8 @@ import { COMMANDS, keyName, displayKey } from "./shortcuts.js";
 /** @param {import("./shortcuts.js").Shortcuts} shortcuts */
 export function openShortcuts(shortcuts) {
   const body = h("div", { class: "keys" });
-  const close = () => dialog.close();
+  // removed at once, so that the next key is the page's: the event comes a frame later
+  const close = () => (dialog.close(), dialog.remove());
   const dialog = h(
     "dialog",
     { class: "sheet", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
