@@ -433,6 +433,7 @@ def test_an_unavailable_device_is_refused_before_images_are_decoded(films, imil,
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow  # in a process that imports PyTorch anew
 def test_without_a_network_the_message_suggests_a_file_of_weights(films, tmp_path):
     result = subprocess.run(
         [*IMIL, "train", films, *SMALL, "--weights", "imagenet", "--out", "run"],

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from slow_params import slow
 from torch.utils.data import DataLoader
 
 from imil.cases import Correction
@@ -31,7 +32,7 @@ def one_sample(image):
     )
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", *slow("spawn")])
 @pytest.mark.process
 def test_workers_that_live_on_see_a_correction_in_the_next_epoch(context):
     samples = CorrectedDataset(Ones(), keys="abcdef")

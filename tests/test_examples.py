@@ -74,6 +74,7 @@ def run_python(code, folder, answers=""):
     return result.stdout
 
 
+@pytest.mark.slow  # trains for each page
 def test_the_snippets_of_readme_and_api_page_run_as_they_are(tmp_path):
     shown = run_python(
         snippet("README.md", "## Use it in your own training loop"),

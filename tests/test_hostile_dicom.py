@@ -190,6 +190,7 @@ def replaced(path, old, new):
     return path
 
 
+@pytest.mark.slow  # as many processes as files
 def test_dicom_files_that_ask_for_too_much_are_a_sentence_in_little_memory(tmp_path):
     files = corpus(tmp_path)
     results = read(*files)

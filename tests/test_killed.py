@@ -72,9 +72,9 @@ MATRIX = [
 ]
 KILLED = [  # with a real `kill -9`
     ("imil.data.decoded_file", "resize_to_square", 7, "before"),
-    ("torch", "save", 3, "after"),
-    ("alembic.op", "create_table", 7, "after"),
     ("imil.store", "Store.add", 2, "after"),
+    pytest.param(("torch", "save", 3, "after"), marks=pytest.mark.slow),
+    pytest.param(("alembic.op", "create_table", 7, "after"), marks=pytest.mark.slow),
 ]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from parked_runs import SMALL, opened
 from safetensors.torch import load_file
+from slow_params import slow
 
 from imil.cases import Reading
 from imil.errors import DataError, SettingsError, StoreBusy
@@ -179,7 +180,7 @@ def positions_of(folder, key):
     return [(i, one) for i, one in enumerate(train_keys) if one == key]
 
 
-@pytest.mark.parametrize("stop_at", [(3, 1), (4, 1)])
+@pytest.mark.parametrize("stop_at", [(4, 1), *slow(((3, 1),))])
 def test_a_run_that_was_stopped_uses_each_reading_again_from_the_same_step(
     films, tmp_path, monkeypatch, stop_at
 ):

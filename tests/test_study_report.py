@@ -437,6 +437,7 @@ def test_the_minimum_detectable_difference_is_in_the_summary(page, findings):
     assert text in summary
 
 
+@pytest.mark.slow  # builds another study
 def test_a_report_over_two_splits_counts_the_trainings_of_both(tmp_path):
     study = make_study(
         tmp_path / "s", arms=("baseline", "imil"), seeds=(0, 1), splits=2, n=20, train=20, side=16,

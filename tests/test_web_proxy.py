@@ -8,6 +8,7 @@ import pytest
 from browsers import TIMEOUT, chromium
 from proxies import PREFIX, free_port, make_certificate, nginx_proxy, own_proxy
 from rooms import link, make_store, serving
+from slow_params import slow
 
 from imil.web.server import ServerConfig
 
@@ -16,7 +17,7 @@ pytestmark = [
     # a browser that is closed leaves connections of the small proxy to the garbage collector
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-PROXIES = pytest.mark.parametrize("proxy", [own_proxy, nginx_proxy])
+PROXIES = pytest.mark.parametrize("proxy", [own_proxy, *slow(nginx_proxy)])
 
 
 @pytest.fixture
