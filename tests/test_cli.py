@@ -643,6 +643,7 @@ def test_help_loads_no_framework(imil):
     assert result.stdout.strip().endswith("set()")
 
 
+@pytest.mark.slow  # in a process that imports PyTorch anew
 def test_what_training_imports_brings_no_trainer_metrics_signal_processing_or_drawing():
     script = (
         "import sys\nimport imil.training.launch\n"

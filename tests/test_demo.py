@@ -84,6 +84,7 @@ def test_an_invalid_seed_is_refused_before_a_film_is_drawn(tmp_path):
     assert not (tmp_path / "demo").exists()
 
 
+@pytest.mark.slow  # the demo once more
 def test_accuracies_are_one_line_of_json_and_each_arm_is_judged_on_the_same_films(tmp_path):
     assert start(run_as_json, tmp_path / "demo") == 0
     result = json.loads((tmp_path / "stdout").read_text())

@@ -35,10 +35,11 @@ NEEDS = {
     ("name", "output"),
     [
         ("plain_loop.py", "round after epoch 2: 5 films corrected"),
-        pytest.param("lightning_callback.py", "5 films corrected", marks=pytest.mark.slow),
-        *(pytest.param(one, "5 films corrected", marks=pytest.mark.slow) for one in NEEDS),
+        ("lightning_callback.py", "5 films corrected"),
+        *((one, "5 films corrected") for one in NEEDS),
     ],
 )
+@pytest.mark.slow  # each in a process that imports its framework
 def test_an_example_runs_as_it_is(name, output, tmp_path):
     for framework in NEEDS.get(name, []):
         if importlib.util.find_spec(framework) is None:

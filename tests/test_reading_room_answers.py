@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from browsers import ReaderBrowser, chromium
 from rooms import link, make_store, serving
+from slow_params import slow
 
 from imil.store import name_round
 from imil.store.run_progress import Progress
@@ -205,7 +206,7 @@ def test_numbers_that_are_marked_as_wrong_select_nothing_and_are_not_submitted(b
         assert answers(store) == [(1, "focus", (3, 9))]
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [16, *slow(8)])
 def test_photographs_in_colour_are_painted_as_they_are_stored(browser, tmp_path, bits):
     inks = np.array([[90, 50, 40], [30, 60, 20], [200, 180, 90], [120, 121, 122]], np.uint8)
     blocks = np.kron(inks.reshape(2, 2, 3), np.ones((32, 32, 1), np.uint8)).astype(np.uint8)
