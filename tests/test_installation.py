@@ -100,6 +100,7 @@ def test_the_command_prints_a_table_or_json_and_exits_with_0(monkeypatch, tmp_pa
     assert train["packages"]["torch"] == {"required": ">=2.6", "installed": None, "fits": False}
 
 
+@pytest.mark.slow  # in a process that imports PyTorch anew
 def test_asking_loads_no_framework_but_pytorch():
     code = (
         "import sys; from imil import installation; installation.report();"

@@ -27,6 +27,7 @@ print(faults())
     platform.libc_ver()[0] != "glibc",
     reason="tunes the memory allocator of glibc, which is not this system's C library",
 )
+@pytest.mark.slow  # in a process that imports PyTorch anew
 def test_kept_buffers_are_not_requested_again():
     output = subprocess.check_output([sys.executable, "-c", PROGRAM], text=True)
     before, after = map(int, output.split())  # pages that the kernel hands out

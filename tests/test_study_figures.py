@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from scipy.stats import mannwhitneyu
+from slow_params import slow
 from studies import make_study
 
 from imil.grid import Grid
@@ -740,7 +741,7 @@ def test_every_figure_is_written_as_png_svg_and_csv(study, drawn):
         assert len(pd.read_csv(path.with_suffix(".csv"))) > 0
 
 
-@pytest.mark.parametrize("of", [roc_figure, reliability_diagrams, heat_maps, agreement_maps])
+@pytest.mark.parametrize("of", [roc_figure, *slow(reliability_diagrams, heat_maps, agreement_maps)])
 def test_drawing_again_gives_the_same_bytes_with_any_user_style(study, drawn, tmp_path, of):
     folder, plan = study
     with mpl.rc_context({"font.size": 30, "savefig.dpi": 50, "svg.fonttype": "path"}):
@@ -869,6 +870,7 @@ def test_a_figure_without_data_is_left_out_with_the_reason(tmp_path):
     assert not old.exists()
 
 
+@pytest.mark.slow  # draws all figures once more
 def test_a_damaged_file_leaves_out_its_figure_only(tmp_path):
     study, plan = made(
         tmp_path, arms=("baseline", "imil"), readers=("Lee",), seeds=(0,), external=(), side=16

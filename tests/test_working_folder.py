@@ -86,6 +86,7 @@ def test_modules_beside_the_data_are_not_executed(place, command):
     assert sorted(path.name for path in (place / "marks").iterdir()) == []
 
 
+@pytest.mark.slow  # in processes that import PyTorch anew
 def test_the_module_searches_the_working_folder_for_nothing_but_itself(tmp_path):
     for name in ("typer", "rich", "click", "sqlalchemy"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('executed')")
