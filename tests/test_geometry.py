@@ -121,6 +121,14 @@ def test_the_page_shows_sides_and_measures_in_millimetres(browser, tmp_path):
             .map((mark) => [mark.dataset.edge, mark.textContent]))"""
         sides = {"left": "R", "right": "L", "top": "H", "bottom": "F", "laterality": "left side"}
         assert reader.page.evaluate(shown) == sides
+        assert not reader.page.evaluate(
+            """() => {
+                const boxes = (selector) => [...document.querySelectorAll(selector)]
+                    .map((one) => one.getBoundingClientRect()).filter((box) => box.width);
+                return boxes("imil-side-marks span").some((a) => boxes("imil-grid text").some((b) =>
+                    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom));
+            }"""
+        ), "a letter covers the number of a square"
         reader.press_keys("h")
         reader.wait_until("document.querySelector('[data-edge=left]').textContent === 'L'")
         assert reader.page.evaluate(shown)["laterality"] == "left side"
