@@ -17,7 +17,7 @@ import pytest
 STARTERS = ("subprocess", "multiprocessing", "processes", "terminals", "imil.web.child_server")
 TRAINERS = ("imil.training.launch", "imil.training.run", "imil.training.fork")
 MARKS = (
-    {"browsers": "browser"}
+    {"browsers": "browser", "studies": "figures"}
     | dict.fromkeys(STARTERS, "process")
     | dict.fromkeys(TRAINERS, "training")
 )
