@@ -38,7 +38,7 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             raise SettingsError(busy) from None
-        except (NotImplementedError, OSError) as error:  # the first is filelock's, of ENOSYS
+        except (NotImplementedError, OSError) as error:  # filelock raises the first on ENOSYS
             if isinstance(error, OSError) and error.errno not in NO_LOCKS:
                 raise
             raise DataError(

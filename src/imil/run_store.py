@@ -29,7 +29,7 @@ class RunStore:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no file; of a database it is not known before it is opened."""
+        """Whether its file is missing; false for a database, which must be opened to tell."""
         return isinstance(self.place, Path) and not self.place.is_file()
 
 
