@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -40,7 +39,8 @@ def main() -> int:
     source = to / "source"
     gather(source)
     strict = ["-W", "--keep-going", "--quiet", "-j", "auto"]
-    code = build_main(["-b", "html", *strict, "-c", str(DOCS), "-d", str(to / "doctrees"), str(source), str(to / "html")])  # fmt: skip
+    folders = ["-c", str(DOCS), "-d", str(to / "doctrees"), str(source), str(to / "html")]
+    code = build_main(["-b", "html", *strict, *folders])
     if code == 0:
         print(f"open {os.path.relpath(to / 'html/index.html')}")
     return code

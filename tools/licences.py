@@ -18,9 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # A?GPL, not LGPL; a licence in words is the General Public License without Lesser before it
 REFUSED = re.compile(r"\bA?GPL|(?<!lesser )(?<!library )general public licen[cs]e", re.IGNORECASE)
 
-# Packages whose metadata name the GPL for a file that the wheel does not have: version -> that file.
-# docutils: COPYING.rst lists every file that is not in the public domain; one, a mode for Emacs in
-# the source archive, is under the GPL-3.0, all others under BSD licences. Read for that version.
+# Packages whose metadata name the GPL for a file that the wheel does not have, and that file.
+# docutils: its COPYING.rst lists every file that is not in the public domain; one, a mode for
+# Emacs in the source archive, is under the GPL-3.0, all others under BSD licences. Read for that
+# version.
 NOT_INSTALLED = {("docutils", "0.22.4"): "rst.el"}
 
 
@@ -60,9 +61,7 @@ def refused(text):
 def exempt(name, distribution):
     """Whether what the GPL is stated for was looked up, and is not among the installed files."""
     file = NOT_INSTALLED.get((name, distribution.version))
-    return bool(file and distribution.files) and all(
-        one.name != file for one in distribution.files
-    )
+    return bool(file and distribution.files) and all(one.name != file for one in distribution.files)
 
 
 def required(requirements, installed):

@@ -1,8 +1,8 @@
 """Pages of the documentation site that come from the program: names, commands, examples.
 
 Each function gives the path of a page in the site and its text. The public names are those of
-docs/api.md, in its order; their text is their docstring, read by Sphinx. Commands and flags are read
-from the program's own declarations.
+docs/api.md, in its order; their text is their docstring, read by Sphinx. Commands and flags are
+read from the program's own declarations.
 """
 
 from __future__ import annotations
@@ -115,5 +115,7 @@ def example_pages() -> dict[str, str]:
         about = ast.get_docstring(ast.parse(path.read_text())) or path.name
         title = about.split("\n")[0].rstrip(".")
         text = path.read_text()
-        pages[f"examples/{path.stem}.md"] = f"# {title}\n\n`examples/{path.name}`\n\n```python\n{text}```\n"
+        pages[f"examples/{path.stem}.md"] = (
+            f"# {title}\n\n`examples/{path.name}`\n\n```python\n{text}```\n"
+        )
     return pages
