@@ -28,6 +28,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_favicon = html_logo = "../src/imil/web/static/icon.svg"
 html_copy_source = False
+html_use_index = False
 html_show_sphinx = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#00658a", "color-brand-content": "#00658a"},
