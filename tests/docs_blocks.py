@@ -32,9 +32,9 @@ PYTHON = Sybil(parsers=[PythonCodeBlockParser()])
 class Tutorial:
     """A tutorial in a folder: what it shows is done, in its order.
 
-    A block `console` has commands after `$`, and what they print: numbers may differ, and `...`
-    stands for anything. `imil serve` runs until `end`. A block `toml` is the file that its first
-    line names. What `press` is given are the rows of the table of keys.
+    A block `console` has commands after `$`, which go on after a backslash, and what they print:
+    numbers may differ, and `...` stands for anything. `imil serve` runs until `end`. A block `toml`
+    is the file that its first line names. `press` is called with the link that `imil invite` makes.
     """
 
     def __init__(self, folder: Path, press=None) -> None:
@@ -63,7 +63,7 @@ class Tutorial:
 
     def _console(self, example) -> None:
         for shown in re.split(r"^\$ ", example.parsed, flags=re.M)[1:]:
-            line, _, expected = shown.partition("\n")
+            line, _, expected = shown.replace("\\\n", " ").partition("\n")
             self.output = self._run(line)
             masked = [NUMBER.sub("0", text) for text in (expected, self.output)]
             checker = doctest.OutputChecker()
