@@ -23,6 +23,8 @@ from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
 from imil.library_versions import versions
+from imil.notebook.reading_frame import reader_named
+from imil.notebook.run_view import RunView
 from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
@@ -56,7 +58,8 @@ class IMIL:
         samples: the training set that your `DataLoader` draws from.
         model: a module that returns logits (B, K), on the device where it trains; or a
             `TorchModel` of it, which has its own layer, batch_size and outputs.
-        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
+        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`, or `"notebook"`: the
+            reading room below the cell of a notebook, see `imil.notebook.Notebook`.
         store: file of the store, or an open `Store`. Each reading is on disk in it before
             the next one is requested.
         run: name of this training in the store.
@@ -88,7 +91,7 @@ class IMIL:
         self,
         samples: CorrectedDataset,
         model: nn.Module | TorchModel,
-        ask: Reader,
+        ask: Reader | str,
         *,
         store: Store | Path | str,
         run: str = "run",
@@ -113,7 +116,7 @@ class IMIL:
         check_fusion(samples.treatment, self.settings)
         _check_budget(budget, self.imil_epoch, num_outliers)
         self.budget = budget
-        self.samples, self.ask, self.run, self.say = samples, ask, run, say
+        self.samples, self.run, self.say = samples, run, say
         if isinstance(model, nn.Module):
             model = TorchModel(model, batch_size=batch_size, layer=layer, outputs=outputs)
         self.model = model
@@ -121,6 +124,7 @@ class IMIL:
         check_choice(self.settings, self.providers)
         check_classes(choice, samples.labels, samples.class_names)
         self.store = store if isinstance(store, Store) else Store(store)
+        self.ask = reader_named(ask, self.store)
         self.store.add_run(
             run,
             class_names=samples.class_names,
@@ -145,6 +149,10 @@ class IMIL:
         self._resumed = self._checked = self._has_state = False
         self._held: list[int] = []  # after so many epochs, says the checkpoint
         self.gives_corrections_to_other_processes = False  # as rank 0 of `imil train` does
+
+    def _repr_html_(self) -> str:
+        """The rounds so far as a notebook shows them."""
+        return RunView(self.store, self.run)._repr_html_()
 
     def __getstate__(self) -> dict[str, Any]:
         """Raises: SettingsError: it is to be copied or pickled."""

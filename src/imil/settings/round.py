@@ -129,7 +129,8 @@ class RoundFields(Fields):
     reader: ReaderField = setting(
         "Round",
         ReaderSpec("console"),
-        "Who reads: console (you, here), web (a page; its link is printed), simulated (from the "
+        "Who reads: console (you, here), web (a page; its link is printed), notebook (that page "
+        "below the cell of a notebook that trains), simulated (from the "
         "mask columns), random or inverted (controls), replay:FILE (CSV, JSON or another run's "
         "store), none.",
         "simulated:miss=0.2",

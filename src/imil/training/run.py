@@ -29,7 +29,7 @@ from imil.settings import TrainSettings
 from imil.store import Store
 from imil.store.run_progress import Progress
 from imil.store_claim import open_run_store, store_place
-from imil.training.callbacks import Bar, History, with_reading_bar
+from imil.training.callbacks import History
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
 from imil.training.continued import check_continued, continued_from, nobody, take_over_round
@@ -43,6 +43,7 @@ from imil.training.loop import Loop, seed_everything
 from imil.training.outputs.learned_map import draw_learned_map
 from imil.training.outputs.progress_reporter import ProgressReporter
 from imil.training.outputs.run_results import write_results
+from imil.training.progress_bars import Bar, with_reading_bar
 from imil.training.round_calls import RoundCalls
 from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import (
