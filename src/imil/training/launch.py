@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 # settings that may change when a run is resumed
 CHANGEABLE = (
     *("data", "reader", "reader_name", "store", "wait", "deadline", "protocol"),
-    *("logger", "device", "devices", "nodes", "low_memory"),
+    *("logger", "logger_images", "device", "devices", "nodes", "low_memory"),
     *("readers", "quorum", "overlap", "arbiter", "disagreement"),  # of the rounds to come
 )
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]

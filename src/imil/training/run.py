@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
 from imil.training.samples.batches import Batches, BeforeBatch
 from imil.training.samples.prepared_data import Prepared
-from imil.training.trackers import check_logger, track_run
+from imil.training.trackers import RunTracker, check_logger
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
 
@@ -122,6 +122,8 @@ class Run:
         batch_size = predicted_at_a_time(self.settings, self.device)
         self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
         self._before_batch: BeforeBatch | None = None
+        self._tracker: RunTracker | None = None
+        self._tracked_store: Store | None = None
         self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
         self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
@@ -175,7 +177,14 @@ class Run:
                 epoch, when the readings of a round that was due are stored.
         Raises: RoundPaused: the reader stopped, or the round is parked; the run can be resumed.
         """
+        with self._tracking():
+            return self._train(reader, store, after_rounds)
+
+    def _train(
+        self, reader: Reader | None, store: Store | None, after_rounds: Sequence[Call]
+    ) -> dict[str, Any]:
         bar = Bar(self.console, self.settings.epochs)
+        self._tracked_store = store
         if self.continued is not None and reader is None:
             reader = nobody
         if reader is None or store is None or not self.has_store:
@@ -278,9 +287,8 @@ class Run:
         epochs.load_checkpoint()
         find_features(self.module, self.samples["train"], self.device)
         predict = self._predictions.before_round
-        epochs.train(
-            [predict, *first, self._weight_corrected], [predict, *each, self._weight_corrected]
-        )
+        end = [self._weight_corrected, self._track]
+        epochs.train([predict, *first, *end], [predict, self._track, *each, *end])
 
     def _loop(self) -> Loop:
         samples = self.samples["train"]
@@ -359,8 +367,30 @@ class Run:
         run = self.name if self.has_store else None
         place = store_place(self.settings, self.folder)
         metrics = write_results(self.folder, seed=self.settings.seed, store=place, run=run)
-        track_run(self.settings.logger, self.folder, place, run)
+        if self._tracker is not None:
+            self._track(self.settings.epochs)
+            self._tracker.end(self.settings.epochs, metrics)
         return metrics
+
+    @contextmanager
+    def _tracking(self) -> Iterator[None]:
+        """Show the run in its tracker while the block runs."""
+        if self.settings.logger == "none":
+            yield
+            return
+        say = partial(self.console.print, markup=False, soft_wrap=True)
+        self._tracker = RunTracker(self.settings, self.folder, self._rounds.due, say)
+        try:
+            yield
+        finally:
+            self._tracker.close()
+
+    def _track(self, epoch: int) -> None:
+        """Send the tracker what is new."""
+        if self._tracker is not None:
+            store = self._tracked_store if self.has_store else None
+            name = self.name if self.has_store else ""
+            self._tracker.update(epoch, self._history.rows, store, name)
 
     def _description(self) -> Description:
         """How the trained network is used."""
