@@ -168,3 +168,14 @@ def test_items_that_are_no_pairs_of_image_and_class_are_refused(huggingface):
     samples = pytorch.CorrectedDataset(contract.Films(), treatment=mixing)
     with pytest.raises(DataError, match="write a data_collator and a compute_loss_func"):
         huggingface.collate([samples[0], samples[1]])
+
+
+def test_the_trainers_log_gets_the_numbers_of_a_round_under_stable_names(huggingface, tmp_path):
+    fitting = with_imil(huggingface, tmp_path, contract.Fixed(), Store(tmp_path / "s"), epochs=2)
+    callback = fitting.trainer.callback_handler.callbacks[-1]
+    assert callback.log is None
+    callback.log = fitting.trainer.log
+    fitting.trainer.train()
+    (found,) = (row for row in fitting.trainer.state.log_history if "imil/round/epoch" in row)
+    assert found["imil/round/readings/focus"] == 5
+    assert (found["imil/round/epoch"], found["step"]) == (1, 3)

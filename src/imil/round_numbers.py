@@ -38,3 +38,9 @@ def round_numbers(store: Store, round_: Round) -> dict[str, float]:
     if counts:
         numbers[SECONDS] = median(reading.seconds for reading in counts)
     return numbers
+
+
+def logged_numbers(store: Store, round_: Round) -> dict[str, float]:
+    """The same as a logger of a training of one's own gets them: `imil/round/readings/cases`."""
+    numbers = {PREFIX + name: value for name, value in round_numbers(store, round_).items()}
+    return {**numbers, PREFIX + "round/epoch": round_.epoch}

@@ -12,7 +12,6 @@ from typing import Any
 
 from imil.cases import Case, Reading, Round
 from imil.errors import SettingsError
-from imil.html_templates import html_templates
 from imil.images.montage import marks_as_text, percent
 from imil.images.render import review_strip
 from imil.json_files import read_table
@@ -60,6 +59,8 @@ class RunView:
 
     def _repr_html_(self) -> str:
         """The run as HTML that loads nothing, in the colours of the page around it."""
+        from imil.html_templates import html_templates  # here: callbacks work without Jinja2
+
         with self._opened() as (store, name):
             rounds = [] if store is None else [self._round(store, r) for r in store.rounds(name)]
         template = html_templates(TEMPLATES).get_template("run_view.html")
