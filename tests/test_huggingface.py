@@ -77,13 +77,28 @@ class Fitting:
 
 @pytest.fixture
 def fit(huggingface, tmp_path):
-    def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+    def fit(
+        samples,
+        ask,
+        store,
+        imil_epoch,
+        epochs,
+        *,
+        num_outliers=5,
+        data=None,
+        net=None,
+        fits=1,
+        times=1,
+    ):
         fitting = Fitting(huggingface, tmp_path, data or samples, epochs, net=net)
         if ask:
             more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
             imil = pytorch.IMIL(samples, fitting.model, ask, **more)
-            fitting.trainer.add_callback(huggingface.IMIL(imil))
-        fitting.trainer.train()
+            callback = huggingface.IMIL(imil)
+            for _ in range(times):
+                fitting.trainer.add_callback(callback)
+        for _ in range(fits):
+            fitting.trainer.train()
         return fitting.model.state_dict(), fitting.drawn
 
     return fit

@@ -53,16 +53,22 @@ def callback(*args, **kwargs):
     return IMIL(pytorch.IMIL(*args, **kwargs))
 
 
-def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+def fit(
+    samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None, fits=1, times=1
+):
     module = Module(net)
     callbacks = []
     if ask:
         more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
-        callbacks = [callback(samples, module, ask, **more)]
+        callbacks = [callback(samples, module, ask, **more)] * times
     torch.manual_seed(1)
     loader = DataLoader(Positions(data or samples), 8, shuffle=True)
-    trainer(epochs, *callbacks).fit(module, loader)
+    for _ in range(fits):
+        trainer(epochs, *callbacks).fit(module, loader)
     return module.state_dict(), module.drawn
+
+
+fit.twice = RuntimeError, "more than one stateful callback of type `IMIL`"  # Lightning says it
 
 
 @pytest.mark.parametrize("check", contract.FRAMEWORK_CHECKS, ids=lambda check: check.__name__)

@@ -147,6 +147,7 @@ class IMIL:
         )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
         self._resumed = self._checked = self._has_state = False
+        self.last_epoch = 0  # completed epochs, of this training
         self._held: list[int] = []  # after so many epochs, says the checkpoint
         self.gives_corrections_to_other_processes = False  # as rank 0 of `imil train` does
 
@@ -193,11 +194,19 @@ class IMIL:
                 a pass over the training set.
         Raises:
             RoundPaused: the reader stopped; call again with the same model to continue.
-            SettingsError: the run has rounds from an earlier training, see `begin`; `predictions`
-                are not probabilities, or not of these samples in their order.
+            SettingsError: the run has rounds from an earlier training, see `begin`; a later epoch
+                was completed already; `predictions` are not probabilities, or not of these samples
+                in their order.
             ShapeError: `predictions` are not (N, K).
         """
+        if epoch < self.last_epoch:
+            raise SettingsError(
+                f"epoch {epoch} comes after epoch {self.last_epoch}, and an IMIL is of one training: "
+                "to train anew, make another with a run or store of its own; to continue from a "
+                "checkpoint, call restore"
+            )
         self.begin()
+        self.last_epoch = epoch
         if epoch in self.imil_epoch:
             return self.hold_round(epoch, predictions)
         self._update.after_epoch(epoch)
@@ -275,7 +284,7 @@ class IMIL:
             round, and its state was not loaded; or the store lacks a round that the state has.
         """
         check_has_rounds(self.store, self.run, self._held)
-        self._resumed = True
+        self._resumed, self.last_epoch = True, epoch
         restore(self.samples, self.store, run=self.run, epoch=epoch)
         self._restore_decisions(epoch)
         held = {round_.epoch for round_ in self.store.rounds(self.run)}
