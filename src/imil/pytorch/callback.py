@@ -201,9 +201,9 @@ class IMIL:
         """
         if epoch < self.last_epoch:
             raise SettingsError(
-                f"epoch {epoch} comes after epoch {self.last_epoch}, and an IMIL is of one training: "
-                "to train anew, make another with a run or store of its own; to continue from a "
-                "checkpoint, call restore"
+                f"epoch {epoch} comes after epoch {self.last_epoch}, and an IMIL is of one "
+                "training: to train anew, make another with a run or store of its own; to continue "
+                "from a checkpoint, call restore"
             )
         self.begin()
         self.last_epoch = epoch
