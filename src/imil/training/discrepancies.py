@@ -12,6 +12,7 @@ import numpy as np
 from imil.atomic_files import atomic_write, write_json
 from imil.cases import Case, Reader, Round, RoundSettings
 from imil.data.image_cache import cache_folder
+from imil.data.reports.report import Report
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.library_versions import versions
@@ -42,7 +43,7 @@ class Request:
     Args:
         model: the folder of a finished run.
         data: a folder or a table of images.
-        report: a table of final labels.
+        report: the final labels.
         out: a new folder.
         num_outliers: the most cases.
         grid_size: None: as in the run.
@@ -51,7 +52,7 @@ class Request:
 
     model: Path
     data: Path
-    report: Path
+    report: Report
     out: Path
     num_outliers: int
     grid_size: str | None = None
@@ -59,7 +60,6 @@ class Request:
     reader_name: str = "reader"
     seed: int = 0
     image_column: str = "image"
-    label_column: str = "label"
     device: str = "auto"
     cache: Path | None = None
 
@@ -82,8 +82,11 @@ def open_discrepancies(request: Request, say: Callable[[str], None]) -> Round | 
         request.report,
         trained.description.class_names,
         image_column=request.image_column,
-        label_column=request.label_column,
     )
+    for note in request.report.notes:
+        say(note)
+    if worklist.unused:
+        say(f"{worklist.unused} reports have no image in the worklist, and are left out.")
     if worklist.unreported:
         say(
             f"{len(worklist.unreported)} images have no row in the report and are left out, "

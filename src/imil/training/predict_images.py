@@ -17,7 +17,7 @@ from imil.data.cell_text import find_file
 from imil.data.class_folders import find_images
 from imil.data.column_names import find_column
 from imil.data.decoded_file import decode_image
-from imil.data.table_columns import read_columns, read_names
+from imil.data.table_columns import TABLES, read_columns, read_names
 from imil.errors import DataError
 from imil.output_text import write_csv as write_rows
 from imil.pytorch import TorchModel
@@ -26,7 +26,6 @@ from imil.training.samples.prepared_data import to_pixels
 from imil.training.trained_model import TrainedModel
 
 BATCH = 64
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
