@@ -166,7 +166,10 @@ def test_a_training_takes_its_images_from_the_server(server, tmp_path, monkeypat
         result = CliRunner().invoke(app, [*words, "--out", f"d{label}"])
         assert result.exit_code == 0, result.output
         assert len(list((tmp_path / f"d{label}-images").glob("*.dcm"))) == 4
-    cases = [len(pd.read_csv(path).query("differs == 'yes'")) for path in tmp_path.glob("d?/worklist.csv")]
+    cases = [
+        len(pd.read_csv(path).query("differs == 'yes'"))
+        for path in tmp_path.glob("d?/worklist.csv")
+    ]
     assert sum(cases) == 4  # each image differs from one of the labels
 
 
