@@ -157,7 +157,7 @@ def test_a_training_takes_its_images_from_the_server(server, tmp_path, monkeypat
     config = (tmp_path / "run" / "config.toml").read_text()
     assert f'data = "{tmp_path}/runs/l-images/manifest.csv"' in config
     again = CliRunner().invoke(app, [*words, "--labels", "l.csv", "--out", "second"])
-    assert "is not an empty folder" in again.output
+    assert "runs/l-images' has images that were fetched: use its manifest.csv" in again.output
     assert not (tmp_path / "second").exists()
     # the trained model against a report, of images on the same server
     for label in (0, 1):
@@ -171,6 +171,16 @@ def test_a_training_takes_its_images_from_the_server(server, tmp_path, monkeypat
         for path in tmp_path.glob("d?/worklist.csv")
     ]
     assert sum(cases) == 4  # each image differs from one of the labels
+    # and its readings can be exported for the images that were fetched
+    folder = next(path for path in ("d0", "d1") if (tmp_path / path / "imil.sqlite").exists())
+    store = Store(tmp_path / folder / "imil.sqlite")
+    store.add(Reading(store.cases(store.rounds()[0].id)[0].id, "Lee", "focus", (6,)))
+    store.close()
+    words = ["export", folder, "--as", "dicom-sr", "--out", "sr"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    (report,) = (tmp_path / "sr").iterdir()
+    assert pydicom.dcmread(report).StudyInstanceUID.startswith("1.2.826.0.1.5.")
 
 
 @pytest.mark.parametrize(

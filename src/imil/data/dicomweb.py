@@ -110,6 +110,10 @@ def fetch(
     """
     url = server_url(address)
     unfinished = out / UNFINISHED
+    if (out / MANIFEST).exists():
+        raise SettingsError(
+            f"'{out}' has images that were fetched: use its {MANIFEST}, or give a new folder"
+        )
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not unfinished.exists())):
         raise SettingsError(f"'{out}' is not an empty folder: give a new one")
     with _server(url) as client:

@@ -13,6 +13,7 @@ from imil.atomic_files import atomic_write, write_json
 from imil.cases import Case, Reader, Round, RoundSettings
 from imil.data.image_cache import cache_folder
 from imil.data.reports.report import Report
+from imil.data.worklist_table import TABLE
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.library_versions import versions
@@ -25,7 +26,7 @@ from imil.rounds import make_cases
 from imil.run_folder import RunFolder
 from imil.store import Store
 from imil.store import round_state as states
-from imil.training.discrepancy_folder import EPOCH, RECORD, TABLE, finished_run
+from imil.training.discrepancy_folder import EPOCH, RECORD, finished_run
 from imil.training.hardware.device import training_device
 from imil.training.reader_factory import make_reader
 from imil.training.samples.prepared_data import Prepared, decode_table
