@@ -1,6 +1,7 @@
 """Images from a real DICOMweb server, and DICOM objects to it."""
 
 import csv
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -18,13 +19,14 @@ from typer.testing import CliRunner  # noqa: E402
 
 from imil.cases import Reading  # noqa: E402
 from imil.cli.main import app  # noqa: E402
-from imil.data.dicomweb import server_url, store_files  # noqa: E402
+from imil.data.dicomweb import absolute_data, server_url, store_files  # noqa: E402
 from imil.data.table import read_data  # noqa: E402
 from imil.errors import DataError, SettingsError  # noqa: E402
 from imil.exports.answers import answers  # noqa: E402
 from imil.exports.dicom_objects import write_dicom_objects  # noqa: E402
 from imil.images.load import load_image  # noqa: E402
 from imil.store import Store  # noqa: E402
+from imil.training.predict_images import find_inputs  # noqa: E402
 
 pytestmark = pytest.mark.process  # Orthanc
 
@@ -196,9 +198,14 @@ def test_flags_of_a_server_without_one_are_refused(words, message, tmp_path):
     assert (result.exit_code, message in result.output.replace("\n", " ")) == (2, True)
 
 
-def test_a_table_or_plan_that_names_a_server_says_to_fetch_first():
+def test_what_takes_no_server_says_to_fetch_first(tmp_path):
+    server = "dicomweb+https://pacs/dicom-web"
     with pytest.raises(DataError, match="is a server: fetch its images first"):
-        read_data("dicomweb+https://pacs/dicom-web")
+        read_data(server)
+    assert absolute_data(tmp_path, server) == server
+    assert absolute_data(tmp_path, "films.csv") == str(tmp_path / "films.csv")
+    with pytest.raises(DataError, match="is a server"):
+        find_inputs([Path(server)])
 
 
 def test_a_server_that_does_not_answer_is_a_sentence_without_what_was_asked(server, tmp_path):

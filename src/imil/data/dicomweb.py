@@ -46,6 +46,17 @@ def is_dicomweb(text: str) -> bool:
     return text.startswith(SCHEME)
 
 
+def absolute_data(base: Path, data: str) -> str:
+    """Data that were named from the folder `base`: an absolute path, or a server's address."""
+    return data if is_dicomweb(data) else str((base / data).absolute())
+
+
+def refuse_server(data: str | Path) -> None:
+    """Raises: DataError: the data are on a server, where only some commands take them from."""
+    if is_dicomweb(str(data)):
+        raise DataError(f"'{data}' is a server: fetch its images first, with imil fetch")
+
+
 def server_url(text: str) -> str:
     """The address without its prefix. Raises: SettingsError: it is none, or not encrypted.
 

@@ -21,7 +21,7 @@ from imil.data.column_synonyms import (
     synonyms_of,
 )
 from imil.data.dicom_headers import header_column, patients, with_files
-from imil.data.dicomweb import is_dicomweb
+from imil.data.dicomweb import refuse_server
 from imil.data.labels import read_labels
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
@@ -104,8 +104,7 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         columns: the names of the table's columns; ignored for a folder.
     Raises: DataError: the data cannot be used, in one sentence.
     """
-    if is_dicomweb(str(path)):
-        raise DataError(f"'{path}' is a server: fetch its images first, with imil fetch")
+    refuse_server(path)
     path = Path(path)
     if path.is_dir():
         try:
