@@ -53,8 +53,9 @@ def absolute_data(base: Path, data: str) -> str:
 
 def refuse_server(data: str | Path) -> None:
     """Raises: DataError: the data are on a server, where only some commands take them from."""
-    if is_dicomweb(str(data)):
-        raise DataError(f"'{data}' is a server: fetch its images first, with imil fetch")
+    if is_dicomweb(text := str(data)):
+        address = text.replace(":/", "://", 1) if isinstance(data, Path) else text
+        raise DataError(f"'{address}' is a server: fetch its images first, with imil fetch")
 
 
 def server_url(text: str) -> str:
