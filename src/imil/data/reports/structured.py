@@ -13,12 +13,7 @@ from imil.data.dicom_headers import dicom_files
 from imil.data.reports.codes import Code, Codes
 from imil.data.reports.report import Entry, Name, Report, final_reports
 from imil.errors import DataError
-from imil.images.dicom_file import errors_without_text, read_tags
-
-TAGS = [
-    *("Modality", "CompletionFlag", "VerificationFlag", "StudyInstanceUID", "ContentSequence"),
-    "CurrentRequestedProcedureEvidenceSequence",
-]
+from imil.images.load import opened_dicom
 
 
 def read_structured(path: Path, codes: Codes) -> Report:
@@ -30,8 +25,7 @@ def read_structured(path: Path, codes: Codes) -> Report:
     entries: list[Entry] = []
     drafts = unknown = number = 0
     for file in dicom_files(path) if path.is_dir() else [path]:
-        dataset = _read(file)
-        with errors_without_text():
+        with opened_dicom(file) as dataset:
             if dataset.get("Modality") != "SR":
                 continue
             number += 1
@@ -39,7 +33,7 @@ def read_structured(path: Path, codes: Codes) -> Report:
             if flags != ("COMPLETE", "VERIFIED"):
                 drafts += 1
                 continue
-            label = codes.one_label(_codes(dataset, codes, file), f"'{file}'")
+            label = codes.one_label(_codes(dataset, codes), "the report")
             if label is None:
                 unknown += 1
             else:
@@ -49,17 +43,7 @@ def read_structured(path: Path, codes: Codes) -> Report:
     return final_reports(path, entries, drafts, unknown)
 
 
-def _read(file: Path) -> Any:
-    try:
-        with file.open("rb") as opened:
-            return read_tags(opened, TAGS)
-    except OSError as error:
-        raise DataError(f"'{file}' cannot be read: {error.strerror or error}") from error
-    except DataError as error:
-        raise DataError(f"'{file}' {error}") from None
-
-
-def _codes(dataset: Any, codes: Codes, file: Path) -> Iterator[Code]:
+def _codes(dataset: Any, codes: Codes) -> Iterator[Code]:
     """The codes of all items of the content.
 
     Raises: DataError: one that has a label has items of its own.
@@ -76,8 +60,8 @@ def _codes(dataset: Any, codes: Codes, file: Path) -> Iterator[Code]:
             )
             if within and codes.label(code) is not None:
                 raise DataError(
-                    f"'{file}' has code {code[1]} with a modifier, which may negate it: leave out "
-                    "that report, or give its label in a table"
+                    f"has code {code[1]} with a modifier, which may negate it: leave out that "
+                    "report, or give its label in a table"
                 )
             yield code
 
