@@ -111,8 +111,8 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
 
-def dicom_identity_of(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """SOPInstanceUID and PatientID of a DICOM file; they are not to be written anywhere.
+def dicom_identity_of(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The UIDs and numbers that name a DICOM file (`NAMED_BY`); not to be written anywhere.
 
     Raises: DataError: it cannot be read.
     """
