@@ -23,6 +23,7 @@ LAYERS = {
     ),
     **dict.fromkeys(["reader_names", "store_address", "durations", "library_versions"], 0.5),
     "run_store": 0.7,
+    "heat_map_names": 0.6,  # reads and writes JSON
     **dict.fromkeys(
         ["run_folder", "square_text", "reader_panel", "staple", "agreement_coefficients"], 0.6
     ),

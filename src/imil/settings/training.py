@@ -20,7 +20,8 @@ class TrainingFields(Fields):
     model: str = setting(
         "Model",
         "resnet50",
-        "Any model that timm has, or torchvision:NAME, monai:NAME or transformers:FOLDER.",
+        "Any model that timm has, or torchvision:NAME, torchxrayvision:NAME, monai:NAME or "
+        "transformers:FOLDER.",
         "resnet18",
     )
     weights: str = setting(

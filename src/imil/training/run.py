@@ -18,6 +18,7 @@ from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, RoundSettings
 from imil.grid import Grid
+from imil.heat_map_names import write_heat_map_method
 from imil.library_versions import versions
 from imil.pytorch import TorchModel
 from imil.pytorch.fusion_check import check_fusion
@@ -120,7 +121,12 @@ class Run:
         )
         self.net = self.module.net
         batch_size = predicted_at_a_time(self.settings, self.device)
-        self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
+        self.model = TorchModel(
+            self.module,
+            batch_size=batch_size,
+            outputs="logits",
+            heat_map=self.settings.heat_map,
+        )
         self._before_batch: BeforeBatch | None = None
         self._tracker: RunTracker | None = None
         self._tracked_store: Store | None = None
@@ -138,6 +144,7 @@ class Run:
         self._history = History(self.folder, self._kept_epochs, self._predictions.validation)
         if self.rounds:
             self.model.check(self.samples["train"])
+            write_heat_map_method(self.folder.heat_map, self.model.heat_map)
             grid = Grid.parse(self.settings.grid_size)
             self.module.treatment.check(self.model, self.samples["train"], grid)
             check_fusion(self.module.treatment, RoundSettings(grid=grid, panel=self.panel))

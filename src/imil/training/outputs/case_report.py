@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
 from imil.fills import blackout
+from imil.heat_map_names import HEAT_MAP_NAMES
 from imil.html_templates import html_templates
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
@@ -68,7 +69,14 @@ class RoundView(NamedTuple):
     cases: list[CaseView]
 
 
-def write_case_report(store: Store, run: str, path: Path, learned_map: Path | None = None) -> None:
+def write_case_report(
+    store: Store,
+    run: str,
+    path: Path,
+    learned_map: Path | None = None,
+    *,
+    method: str = HEAT_MAP_NAMES["grad-cam"],
+) -> None:
     """Write the page of a run's cases, and the first of them as a PNG beside it.
 
     Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
@@ -80,6 +88,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         run: name of the run.
         path: an HTML file, replaced atomically; the PNG has the same name.
         learned_map: a PNG of what the model learns from the squares, where there is one.
+        method: that drew the heat-maps, as people read it.
     """
     rounds = [
         (round_, store.cases(round_.id), store.current_readings(round_.id))
@@ -96,6 +105,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
             run=run,
             rounds=[_round(*round_, treatment == PAPERS) for round_ in rounds],
             learned=_learned(learned_map),
+            method=method,
             treatment=None if treatment == PAPERS else treatment,
         )
     )
