@@ -12,8 +12,9 @@ from imil.data.column_names import find_column
 from imil.data.folder_entries import FolderTree, is_image, visible
 from imil.data.table_columns import TextColumns
 from imil.errors import DataError
+from imil.images.dicom_header_values import dicom_identity_of
 from imil.images.file_parts import split_part
-from imil.images.load import DICOM_MARK, dicom_identity_of
+from imil.images.load import DICOM_MARK
 
 BY_HEADER = ("SOPInstanceUID", "PatientID")  # in the order in which they are looked for
 Identity = tuple[str, str]
@@ -88,6 +89,9 @@ def _identity(path: Path) -> Identity:
 
 
 def _may_be_dicom(path: Path) -> bool:
+    """Whether it is a DICOM file, or a folder, which may be a series."""
+    if path.is_dir():
+        return True
     if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         return False
     try:

@@ -15,8 +15,8 @@ from imil.data.dicom_headers import BY_HEADER, header_column
 from imil.data.table import DEFAULT, Table
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
+from imil.images.dicom_header_values import dicom_identity_of
 from imil.images.file_parts import split_part
-from imil.images.load import dicom_identity_of
 from imil.training.predict_images import TABLES, find_inputs
 
 IMAGE_COLUMNS = ("image", "key", "file")  # of a report, in the order in which they are looked for
