@@ -63,7 +63,7 @@ class Answer:
             "reason": row.reason,
             "seconds": row.seconds,
             "created": row.created,
-            "grid": f"{self.grid.rows}x{self.grid.cols}",
+            "grid": "x".join(map(str, self.grid.shape)),
         }
 
 
