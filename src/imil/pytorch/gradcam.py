@@ -6,7 +6,7 @@ one layer's output alone. No parameter's gradient is computed, and nothing is le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,18 +36,20 @@ def grad_cam(
 ) -> NDArray[np.float32]:
     """Heat-maps (B, P, H, W) in [0, 1], each divided by its own maximum; 0 where all is 0.
 
+    Of volumes, (B, P, D, H, W).
+
     The module is run in evaluation mode, so that the images of a batch do not influence one
     another, and in full precision.
 
     Args:
         module: returns logits (B, K), before softmax; see `logits_of` for other outputs.
-        inputs: (B, C, H, W), as the module takes them, on its device.
+        inputs: (B, C, H, W) or (B, C, D, H, W), as the module takes them, on its device.
         classes: int (B, P), in [0, K): the classes to explain in each image.
         layer: a name as in `module.named_modules()`; found by `find_layer` if None.
     Raises:
         ShapeError: shapes do not fit, a class is out of range, or a map is not a number.
         SettingsError: the layer is unknown, does not run, or gives no map of the image.
-    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly.
+    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly, or trilinearly.
     """
     if not len(inputs):
         return np.zeros((*_checked(inputs, classes).shape, *inputs.shape[2:]), np.float32)
@@ -78,16 +80,16 @@ def logits_and_maps(
         scores = _scores(logits, chosen)
         gradients = _gradients(scores, activation, layer)
     cams = [_cam(activation.detach(), gradient, layout, layer) for gradient in gradients]
-    return logits.detach(), _enlarged(torch.stack(cams, 1), inputs.shape[2], inputs.shape[3])
+    return logits.detach(), _enlarged(torch.stack(cams, 1), inputs.shape[2:])
 
 
 def _checked(
     inputs: torch.Tensor, classes: torch.Tensor | NDArray[np.integer[Any]]
 ) -> torch.Tensor:
-    if inputs.ndim != 4:
+    if inputs.ndim not in (4, 5):
         raise ShapeError(
             f"images of shape {tuple(inputs.shape)} cannot be explained: "
-            "give a batch (images, channels, height, width)"
+            "give a batch (images, channels, height, width), or with slices before the height"
         )
     chosen = torch.as_tensor(classes)
     if chosen.ndim != 2 or len(chosen) != len(inputs) or not chosen.shape[1]:
@@ -168,9 +170,12 @@ def _gradients(
 def _cam(
     activation: torch.Tensor, gradient: torch.Tensor, layout: Layout, layer: str
 ) -> torch.Tensor:
-    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32."""
+    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32.
+
+    Of volumes, (B, slabs, rows, cols).
+    """
     maps, slopes = (_map_of(one, layout, layer) for one in (activation, gradient))
-    weights = slopes.float().mean(dim=(2, 3), keepdim=True)
+    weights = slopes.float().mean(dim=tuple(range(2, slopes.ndim)), keepdim=True)
     cam = (weights * maps.float()).sum(dim=1)
     wrong = ~torch.isfinite(cam).flatten(1).all(dim=1)
     if wrong.any():  # before the ReLU, which would hide -inf
@@ -192,10 +197,11 @@ def _map_of(tensor: torch.Tensor, layout: Layout, layer: str) -> torch.Tensor:
     return result
 
 
-def _enlarged(cams: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
+def _enlarged(cams: torch.Tensor, size: Sequence[int]) -> NDArray[np.float32]:
     """The maps (B, P, rows, cols) at the image's size, each divided by its maximum."""
-    large = functional.interpolate(cams, size=(height, width), mode="bilinear", align_corners=False)
-    highest = large.amax(dim=(2, 3), keepdim=True)
+    mode = "trilinear" if cams.ndim == 5 else "bilinear"
+    large = functional.interpolate(cams, size=tuple(size), mode=mode, align_corners=False)
+    highest = large.amax(dim=tuple(range(2, large.ndim)), keepdim=True)
     scaled = torch.where(highest > 0, large / highest, torch.zeros_like(large))
     result: NDArray[np.float32] = scaled.cpu().numpy()
     return result
@@ -259,10 +265,10 @@ def features_of(module: nn.Module, layer: str) -> Iterator[list[LayerFeatures]]:
     layer = checked_layer(module, layer)
     module = unwrapped(module)
     result: list[LayerFeatures] = []
-    size: list[tuple[int, int]] = []
+    size: list[tuple[int, ...]] = []
 
     def measure(part: nn.Module, args: Any) -> None:
-        size[:] = [(int(args[0].shape[2]), int(args[0].shape[3]))]
+        size[:] = [tuple(map(int, args[0].shape[2:]))]
 
     def keep(part: nn.Module, args: Any, output: object) -> object:
         if (tensor := first_tensor(output)) is None:
