@@ -96,6 +96,7 @@ def kind_of_file(file: IO[bytes], part: FilePart | None = None) -> str:
         return "TIFF"
     if is_nifti(file.name):
         raise DataError(
-            "is a NIfTI volume: name a slice in a table, such as 'name.nii.gz#slice=40'"
+            "is a NIfTI volume: name a slice in a table, such as 'name.nii.gz#slice=40', or train "
+            "on whole volumes with --image-depth"
         )
     raise DataError(f"is {kind_of(start) or 'not an image'}: expected PNG, JPEG, TIFF or DICOM")

@@ -100,8 +100,23 @@ def slice_geometry(path: Path, part: FilePart) -> Geometry:
     """Size of a pixel and directions. Raises: DataError: as `load_slice`."""
     layout = volume_layout(path, part)
     _numbers(layout, part)
-    across, down, _ = layout.spacing
-    return Geometry(checked_spacing(down, across), right=layout.right, bottom=layout.bottom)
+    return _geometry(layout)
+
+
+def load_whole(path: Path) -> Image:
+    """A whole volume as its slices are shown, uint8 or uint16 (D, H, W), the first slice first.
+
+    Raises: DataError: as `load_slice`.
+    """
+    volume = load_volume(path)
+    slices: Any = np.stack([shown_slice(volume, k) for k in range(volume.values.shape[2])])
+    whole: Image = slices
+    return whole
+
+
+def whole_geometry(path: Path) -> Geometry:
+    """Size of a slice's pixel and its directions. Raises: DataError: as `load_slice`."""
+    return _geometry(volume_layout(path))
 
 
 def is_nifti(name: str) -> bool:
@@ -164,6 +179,11 @@ def ends(values: NDArray[Any]) -> tuple[float, float]:
     """The lowest and the highest of the values that are numbers; 0 and 0 without any."""
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def _geometry(layout: Layout) -> Geometry:
+    across, down, _ = layout.spacing
+    return Geometry(checked_spacing(down, across), right=layout.right, bottom=layout.bottom)
 
 
 def _numbers(layout: Layout, part: FilePart) -> range:
