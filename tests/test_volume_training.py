@@ -5,6 +5,8 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+import torch
+from test_volumes import network
 from typer.testing import CliRunner
 
 nibabel = pytest.importorskip("nibabel")
@@ -12,6 +14,8 @@ nibabel = pytest.importorskip("nibabel")
 from imil.cases import RoundSettings  # noqa: E402
 from imil.cli.main import app  # noqa: E402
 from imil.errors import DataError, SettingsError  # noqa: E402
+from imil.exports.answers import answers  # noqa: E402
+from imil.exports.masks import write_masks  # noqa: E402
 from imil.grid import Grid  # noqa: E402
 from imil.images.whole_volumes import (  # noqa: E402
     load_volume_mask,
@@ -20,7 +24,10 @@ from imil.images.whole_volumes import (  # noqa: E402
     volume_mask_error,
 )
 from imil.phantom.stack import draw_stack  # noqa: E402
+from imil.pytorch import IMIL, CorrectedDataset  # noqa: E402
+from imil.readers.simulated import Simulated  # noqa: E402
 from imil.readers.web_page import Web  # noqa: E402
+from imil.reading_export import as_csv, columns_of, export_rows  # noqa: E402
 from imil.store import Store  # noqa: E402
 from imil.web.case_schemas import grid_info  # noqa: E402
 
@@ -122,8 +129,6 @@ def test_what_volumes_cannot_be_given_is_refused_in_a_sentence(table, more, mess
 
 
 def test_volumes_are_trained_on_in_float32_on_a_processor():
-    import torch
-
     from imil.training.hardware.device import precision
 
     cpu = torch.device("cpu")
@@ -164,6 +169,95 @@ def test_a_mask_that_does_not_fit_its_volume_is_a_sentence(table, how):
         "empty": "selects nothing",
     }[how]
     assert expected in volume_mask_error(table / "1.nii.gz", table / "m.nii.gz")
+
+
+class Shown:
+    """A training set of the table's volumes, as a loop of one's own would give it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.targets = np.arange(8) % 2
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        volume = load_whole_volume(self.folder / f"{i}.nii.gz")
+        return torch.from_numpy(volume)[None], int(self.targets[i])
+
+
+@pytest.fixture
+def read_store(table):
+    """A store with a round on the table's volumes, read by a simulated reader."""
+    keys = [f"{n}.nii.gz" for n in range(8)]
+
+    def masks(key):
+        return (
+            [load_volume_mask(table / key.replace(".nii", "-mask.nii"))] if "1" in key else [None]
+        )
+
+    samples = CorrectedDataset(Shown(table), keys=keys)
+    store = Store(table / "s.sqlite")
+    IMIL(
+        samples,
+        network(),
+        Simulated(masks=masks, seed=0, misleading=2),
+        store=store,
+        imil_epoch=1,
+        num_outliers=8,
+        choice="random",
+        grid_size=GRID,
+        say=lambda _: None,
+    ).after_epoch(1)
+    yield store
+    store.close()
+
+
+def test_masks_of_readings_lie_where_the_volume_lies(table, read_store):
+    files = {f"{n}.nii.gz": table / f"{n}.nii.gz" for n in range(8)}
+    given = [one for one in answers(read_store, "run") if one.row.verdict == "focus"]
+    assert [one.row.key for one in given] == ["1.nii.gz"]
+    write_masks(given, table / "out", "nifti", files)
+    (name,) = (table / "out").glob("*[!g].nii.gz")
+    mask, volume = nibabel.load(name), nibabel.load(files["1.nii.gz"])
+    assert mask.shape == volume.shape
+    assert np.allclose(mask.affine, volume.affine)
+    squares = given[0].squares("relevant")
+    expected = GRID.mask(squares, D, S, S)
+    assert np.array_equal(np.asarray(mask.dataobj).T > 0, expected)
+    assert np.array_equal(load_volume_mask(name), expected)  # as a table's mask would be read
+    assert volume_mask_error(files["1.nii.gz"], name) == ""
+
+
+def test_masks_of_volumes_that_are_gone_or_changed_are_refused(table, read_store):
+    given = [one for one in answers(read_store, "run") if one.row.verdict == "focus"]
+    with pytest.raises(DataError, match=r"the volume '1.nii.gz' was not found"):
+        write_masks(given, table / "out", "nifti")
+    save(table / "1.nii.gz", np.ones((4, S, S), np.uint8))
+    with pytest.raises(DataError, match="has 4×32×32 voxels, and the reader saw 16×32×32"):
+        write_masks(given, table / "out", "nifti", {"1.nii.gz": table / "1.nii.gz"})
+
+
+def test_tables_of_readings_name_the_slabs(read_store):
+    rows = list(csv.DictReader(as_csv(*both(export_rows(read_store, "run"))).splitlines()))
+    row = next(row for row in rows if row["verdict"] == "focus")
+    squares = list(map(int, row["squares"].split()))
+    assert row["slabs"].split() == [str(n) for n in sorted({(s - 1) // 16 + 1 for s in squares})]
+    assert set(row["misleading_slabs"].split()) <= set("1234")
+    assert next(row for row in rows if row["verdict"] == "skip")["slabs"] == ""
+
+
+def both(rows):
+    return rows, columns_of(rows)
+
+
+@pytest.mark.parametrize("kind", ["coco", "label-studio", "fiftyone", "masks-png", "dicom-sr"])
+def test_formats_of_images_refuse_volumes_in_a_sentence(table, read_store, kind):
+    words = ["export", "s.sqlite", "--as", kind, "--out", "out"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2, result.output
+    text = " ".join(result.output.split())
+    assert f"is a volume, and --as {kind} has marks of images alone" in text
 
 
 def test_resizing_keeps_the_mean_and_the_order_of_slices():

@@ -42,6 +42,12 @@ def load_volume_mask(path: Path) -> NDArray[np.bool_]:
         return np.ascontiguousarray(selected.transpose(2, 1, 0))
 
 
+def whole_layout(path: Path) -> volumes.Layout:
+    """How the volume lies in the patient. Raises: DataError: as `load_whole_volume`."""
+    with _volume_named(path) as name:
+        return volumes.volume_layout(name)
+
+
 def volume_geometry(path: Path) -> Geometry:
     """Size of a slice's pixel and its directions. Raises: DataError: as `load_whole_volume`."""
     with _volume_named(path) as name:
