@@ -27,7 +27,7 @@ LAYERS = {
     **dict.fromkeys(
         ["run_folder", "square_text", "reader_panel", "staple", "agreement_coefficients"], 0.6
     ),
-    **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
+    **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold", "shown_grids"], 1),
     **dict.fromkeys(["asked_cases", "fusion", "assignment"], 1.1),
     "merging": 1.15,
     "disputes": 1.2,

@@ -32,6 +32,7 @@ from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.fusion_check import check_fusion
 from imil.pytorch.model import TorchModel
 from imil.pytorch.outputs import OutputsOrAuto
+from imil.pytorch.rank_check import check_rank
 from imil.pytorch.training_start import check_one_process
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.reader_panel import PANEL, ReaderPanel
@@ -182,10 +183,16 @@ class IMIL:
         if not self._checked:
             if not self.gives_corrections_to_other_processes:
                 check_one_process()
+            if len(self.samples):
+                check_rank(
+                    self.samples.treatment, self.settings.grid, self.samples.view(0).ndim - 1
+                )
             self.model.check(self.samples)
             self.samples.treatment.check(self.model, self.samples, self.settings.grid)
             if len(self.samples):
                 self.samples.image(0)
+            if (check := getattr(self.ask, "check_grid", None)) is not None:
+                check(self.settings.grid)
             self._checked = True
 
     def after_epoch(

@@ -124,7 +124,7 @@ class RoundFields(Fields):
     grid_size: str = setting(
         "Round",
         f"{GRID_SIZE}x{GRID_SIZE}",
-        "Squares per side, or rows x columns, such as 4x6.",
+        "Squares per side, or rows x columns, such as 4x6; of volumes x slabs, such as 4x4x3.",
         "4x6",
     )
     treatment: str = setting(
@@ -298,4 +298,4 @@ class RoundFields(Fields):
         from imil.grid import Grid  # here: it needs NumPy
 
         grid = Grid.parse(value)
-        return f"{grid.rows}x{grid.cols}"
+        return "x".join(map(str, grid.shape))

@@ -177,7 +177,9 @@ def _reading(reading: Reading) -> ReadingView:
 def _pictures(
     case: Case, reading: Reading | None, blacked_out: bool
 ) -> list[tuple[str, Pillow.Image]]:
-    """The four pictures of a case with their captions."""
+    """The four pictures of a case with their captions; of a volume, one of its slabs."""
+    if case.grid.slabs is not None:
+        return [("one slice of each slab", _slabs(case, reading))]
     image = resize_to_height(case.image, HEIGHT)
     if reading is None or reading.verdict != "focus":
         reading = None
@@ -205,6 +207,12 @@ def _pictures(
             Pillow.fromarray(trained_on),
         ),
     ]
+
+
+def _slabs(case: Case, reading: Reading | None) -> Pillow.Image:
+    if reading is None:
+        return review_strip(case, (), None)
+    return review_strip(case, reading.squares, reading.verdict, misleading=reading.misleading)
 
 
 def _learned(path: Path | None) -> str | None:
