@@ -45,7 +45,7 @@ LAYERS = {
     **dict.fromkeys(["pytorch", "keras"], 4.2),
     # settings know readers
     **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
-    **dict.fromkeys(["metrics", "settings", "terminal_console"], 4.5),
+    **dict.fromkeys(["count_bar", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
     **dict.fromkeys(["agreement_tables", "erasure", "round_tables", "study_copies"], 4.6),
     "store_claim": 4.65,
