@@ -15,6 +15,7 @@ html_title = f"imil {version}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4  # the anchors that a code host makes, for links to headings
+highlight_language = "text"  # of blocks that name no language
 smartquotes = False  # "--model" stays two hyphens
 default_role = "code"  # docstrings write `name`, as Markdown does
 napoleon_custom_sections = [("Source", "returns_style")]
@@ -32,6 +33,7 @@ html_favicon = html_logo = "../src/imil/web/static/icon.svg"
 html_copy_source = False
 html_use_index = False
 html_show_sphinx = False
+html_show_copyright = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#00658a", "color-brand-content": "#00658a"},
     "dark_css_variables": {"color-brand-primary": "#3fd0ff", "color-brand-content": "#3fd0ff"},

@@ -40,6 +40,7 @@ NOBODY = 65534  # the user without rights on every Unix
 # Under `--dist loadfile` a file is one worker's; the longest begin first, so that none is left
 # alone at the end. The order is all that counts: measured with `--durations`, longest first.
 LONGEST_FIRST = (
+    "test_docs_code.py",
     "test_reading_room.py",
     "test_killed.py",
     "test_study_run.py",

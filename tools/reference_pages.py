@@ -66,8 +66,8 @@ def _command(command: Any, parent: Any, name: str) -> Iterator[str]:
     depth = context.command_path.count(" ")
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"{'#' * depth} `{context.command_path}`\n"
-    yield from _help(command)
     yield f"```text\n{context.command_path} {usage}\n```\n"
+    yield from _help(command)
     shown = [one for one in command.get_params(context) if not getattr(one, "hidden", False)]
     panels: dict[str, list[Any]] = {}
     for one in shown:
