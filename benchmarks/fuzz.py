@@ -217,7 +217,8 @@ def reading(kind: str) -> Callable[[Path], object]:
             load_image(path.with_name(f"{path.name}#slice=2"))
 
         return read_both
-    from imil.images.load import image_geometry, image_size, load_image, says_burned_in
+    from imil.images.dicom_header_values import says_burned_in
+    from imil.images.load import image_geometry, image_size, load_image
 
     def read(path: Path) -> None:
         for one in (image_size, load_image, image_geometry, says_burned_in):

@@ -23,10 +23,11 @@ LAYERS = {
     ),
     **dict.fromkeys(["reader_names", "store_address", "durations", "library_versions"], 0.5),
     "run_store": 0.7,
+    "heat_map_names": 0.6,  # reads and writes JSON
     **dict.fromkeys(
         ["run_folder", "square_text", "reader_panel", "staple", "agreement_coefficients"], 0.6
     ),
-    **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold"], 1),
+    **dict.fromkeys(["cases", "outliers", "fills", "out_of_fold", "shown_grids"], 1),
     **dict.fromkeys(["asked_cases", "fusion", "assignment"], 1.1),
     "merging": 1.15,
     "disputes": 1.2,
@@ -44,7 +45,7 @@ LAYERS = {
     **dict.fromkeys(["pytorch", "keras"], 4.2),
     # settings know readers
     **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
-    **dict.fromkeys(["metrics", "settings", "terminal_console"], 4.5),
+    **dict.fromkeys(["count_bar", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
     **dict.fromkeys(["agreement_tables", "erasure", "round_tables", "study_copies"], 4.6),
     "store_claim": 4.65,

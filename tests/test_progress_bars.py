@@ -4,10 +4,12 @@ import io
 
 from rich.console import Console
 
+from imil import count_bar
+from imil.count_bar import CountBar
 from imil.notebook import cell_bar
 from imil.training import progress_bars
 from imil.training.loop import EpochResult
-from imil.training.progress_bars import Bar, CountBar
+from imil.training.progress_bars import Bar
 
 
 def lines(console):
@@ -27,7 +29,7 @@ def test_a_file_gets_a_line_for_each_tenth_of_a_training():
 
 def test_a_file_gets_a_line_a_minute_of_what_takes_long(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(progress_bars.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(count_bar.time, "monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), width=80)
     with CountBar(console, "Decoding") as bar:
         for done in range(1, 131):
@@ -39,7 +41,8 @@ def test_a_file_gets_a_line_a_minute_of_what_takes_long(monkeypatch):
 def test_a_cell_has_one_bar_that_is_updated_in_place(monkeypatch):
     clock, shown = [0.0], []
     monkeypatch.setattr(cell_bar.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(progress_bars, "in_notebook", lambda: True)
+    for module in (count_bar, progress_bars):
+        monkeypatch.setattr(module, "in_notebook", lambda: True)
     monkeypatch.setattr(cell_bar.CellOutput, "show", lambda self, html: shown.append((self, html)))
     console = Console(file=io.StringIO(), width=80)
     bar = Bar(console, 1000)

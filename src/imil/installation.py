@@ -32,6 +32,7 @@ PURPOSES = {
     "skorch": "nets of skorch: imil.skorch",
     "ignite": "trainers of Ignite: imil.ignite",
     "monai": "trainers of MONAI: imil.ignite",
+    "torchxrayvision": "networks for chest films: imil train --model torchxrayvision:NAME",
     "keras": "model.fit of Keras 3: imil.keras",
     "deidentify": "DICOM files without names: imil deidentify",
     "dicom-export": "DICOM segmentations and reports: imil export --as dicom-seg",

@@ -33,8 +33,7 @@ def fetch_images(
     Raises: SettingsError, DataError: as `imil.data.dicomweb.fetch`.
     """
     # here: the command's help needs none of it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
+    from imil.count_bar import CountBar
     from imil.data.dicomweb import fetch, server_url
     from imil.data.reports.read import read_report
     from imil.terminal_console import TerminalConsole
@@ -43,18 +42,8 @@ def fetch_images(
     report = read_report(labels, label_column=label_column, codes=codes, on_server=True)
     for note in report.notes:
         typer.echo(log_line(note))
-    columns = (TextColumn("Fetching"), BarColumn(), MofNCompleteColumn())
-    console = TerminalConsole(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None)
-        fetched = fetch(
-            server,
-            report,
-            folder,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with CountBar(TerminalConsole(stderr=True), "Fetching", transient=True) as bar:
+        fetched = fetch(server, report, folder, progress=bar.update)
     if fetched.left_out:
         typer.echo(log_line(f"{fetched.left_out} reports have no image on the server."))
     typer.echo(log_line(f"{fetched.images} images are in {folder}."))

@@ -13,8 +13,9 @@ from imil.data.folder_entries import FolderTree, is_image, visible
 from imil.data.table_columns import TextColumns
 from imil.errors import DataError
 from imil.images.dicom_file import NAMED_BY
+from imil.images.dicom_header_values import dicom_identity_of
 from imil.images.file_parts import split_part
-from imil.images.load import DICOM_MARK, dicom_identity_of
+from imil.images.load import DICOM_MARK
 
 
 def header_column(names: Sequence[str]) -> tuple[str, str] | None:
@@ -91,6 +92,9 @@ def identity(path: Path) -> dict[str, str]:
 
 
 def _may_be_dicom(path: Path) -> bool:
+    """Whether it is a DICOM file, or a folder, which may be a series."""
+    if path.is_dir():
+        return True
     if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         return False
     try:

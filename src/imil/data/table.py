@@ -26,6 +26,7 @@ from imil.data.labels import read_labels
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
 from imil.images.load import check_end, image_size
+from imil.images.whole_volumes import volume_mask_error
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,12 @@ def _with_header_patients(table: Table) -> Table:
     return replace(table, patients=patients(table.images)) if table.patients is None else table
 
 
-def check_masks(table: Table) -> None:
+def check_masks(table: Table, depth: int = 1) -> None:
     """Check that every mask exists, is complete and has the size of its image.
+
+    Args:
+        table: of N images.
+        depth: above 1, images and masks are volumes.
 
     Only the headers and the ends of the files are read. Images that cannot be read are ignored
     here: `decode_images` reports them.
@@ -191,11 +196,12 @@ def check_masks(table: Table) -> None:
     Raises: DataError: masks are missing, truncated or of another size: how many, and the first
         three.
     """
+    wrong = volume_mask_error if depth > 1 else _mask_error
     for column, files in table.masks.items():
         errors = [
             error
             for image, mask in zip(table.images, files, strict=True)
-            if mask is not None and (error := _mask_error(image, mask))
+            if mask is not None and (error := wrong(image, mask))
         ]
         if errors:
             count = sum(mask is not None for mask in files)

@@ -19,8 +19,11 @@ import numpy as np
 from imil.atomic_files import atomic_write
 from imil.errors import DataError, SettingsError
 from imil.exports.answers import MISLEADING, RELEVANT, Answer, safe_names
+from imil.images.dicom_header_values import opened_dicom
+from imil.images.dicom_volume import slice_file
 from imil.images.file_parts import FilePart, split_part
-from imil.images.load import opened_dicom
+from imil.images.opened_file import slice_named
+from imil.images.volumes import is_nifti
 
 Kind = Literal["dicom-seg", "dicom-sr"]
 INSTALL = "pip install 'imil[dicom-export]'"
@@ -101,6 +104,9 @@ def _source(answer: Answer, files: Mapping[str, Path]) -> tuple[Path, FilePart |
             f"the image '{answer.row.key}' was not found: give the run's folder, with its data "
             "where they were"
         )
+    with slice_named(path) as volume:
+        if volume is not None and not is_nifti(volume[0].name):
+            return slice_file(*volume)
     file, part = split_part(path)
     with opened_dicom(file):  # says so if it is none
         return file, part

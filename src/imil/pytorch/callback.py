@@ -22,6 +22,7 @@ from imil.cases import Correction, Reader, Round, RoundSettings
 from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
+from imil.heat_map_names import AUTO
 from imil.library_versions import versions
 from imil.notebook.reading_frame import reader_named
 from imil.notebook.run_view import RunView
@@ -31,6 +32,7 @@ from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.fusion_check import check_fusion
 from imil.pytorch.model import TorchModel
 from imil.pytorch.outputs import OutputsOrAuto
+from imil.pytorch.rank_check import check_rank
 from imil.pytorch.training_start import check_one_process
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.reader_panel import PANEL, ReaderPanel
@@ -69,6 +71,7 @@ class IMIL:
         budget: number of cases of all rounds together, in place of `num_outliers`; None: none.
         grid_size: 4 for 4×4, or "4x6" (paper: 4).
         layer: the layer to explain, as in `model.named_modules()`; None: found automatically.
+        heat_map: `auto`, `grad-cam` or `relevance`, see `TorchModel`.
         batch_size: images at a time when predicting.
         outputs: `logits` or `probabilities` of the model, see `TorchModel`; `auto`: logits, unless
             they look like probabilities, which is a question.
@@ -100,6 +103,7 @@ class IMIL:
         budget: int | None = None,
         grid_size: int | str | Grid = GRID_SIZE,
         layer: str | None = None,
+        heat_map: str = AUTO,
         batch_size: int = 64,
         outputs: OutputsOrAuto = "auto",
         say: Say = print,
@@ -118,7 +122,9 @@ class IMIL:
         self.budget = budget
         self.samples, self.run, self.say = samples, run, say
         if isinstance(model, nn.Module):
-            model = TorchModel(model, batch_size=batch_size, layer=layer, outputs=outputs)
+            model = TorchModel(
+                model, batch_size=batch_size, layer=layer, outputs=outputs, heat_map=heat_map
+            )
         self.model = model
         self.providers = {**model_providers(model, samples, seed=seed), **(providers or {})}
         check_choice(self.settings, self.providers)
@@ -177,10 +183,16 @@ class IMIL:
         if not self._checked:
             if not self.gives_corrections_to_other_processes:
                 check_one_process()
+            if len(self.samples):
+                check_rank(
+                    self.samples.treatment, self.settings.grid, self.samples.view(0).ndim - 1
+                )
             self.model.check(self.samples)
             self.samples.treatment.check(self.model, self.samples, self.settings.grid)
             if len(self.samples):
                 self.samples.image(0)
+            if (check := getattr(self.ask, "check_grid", None)) is not None:
+                check(self.settings.grid)
             self._checked = True
 
     def after_epoch(

@@ -15,11 +15,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from imil.errors import SettingsError, ShapeError
+from imil.errors import SettingsError
 from imil.pytorch.eval_context import eval_context, recording, weights_at_rest
+from imil.pytorch.explained_scores import (
+    check_maps,
+    checked_classes,
+    enlarged,
+    gradients_of,
+    scores_of,
+    unrelated,
+)
 from imil.pytorch.layer_layout import Layout, as_map, layout_of
 from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
 from imil.pytorch.logits import Outputs, logits_of
@@ -36,21 +43,23 @@ def grad_cam(
 ) -> NDArray[np.float32]:
     """Heat-maps (B, P, H, W) in [0, 1], each divided by its own maximum; 0 where all is 0.
 
+    Of volumes, (B, P, D, H, W).
+
     The module is run in evaluation mode, so that the images of a batch do not influence one
     another, and in full precision.
 
     Args:
         module: returns logits (B, K), before softmax; see `logits_of` for other outputs.
-        inputs: (B, C, H, W), as the module takes them, on its device.
+        inputs: (B, C, H, W) or (B, C, D, H, W), as the module takes them, on its device.
         classes: int (B, P), in [0, K): the classes to explain in each image.
         layer: a name as in `module.named_modules()`; found by `find_layer` if None.
     Raises:
         ShapeError: shapes do not fit, a class is out of range, or a map is not a number.
         SettingsError: the layer is unknown, does not run, or gives no map of the image.
-    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly.
+    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly, or trilinearly.
     """
     if not len(inputs):
-        return np.zeros((*_checked(inputs, classes).shape, *inputs.shape[2:]), np.float32)
+        return np.zeros((*checked_classes(inputs, classes).shape, *inputs.shape[2:]), np.float32)
     return logits_and_maps(module, inputs, classes, layer=layer)[1]
 
 
@@ -69,35 +78,16 @@ def logits_and_maps(
         outputs: what the module returns. Of probabilities, their logarithm is differentiated, or
             the log-odds of a single one.
     """
-    chosen = _checked(inputs, classes)
+    chosen = checked_classes(inputs, classes)
     layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
     module = unwrapped(module)
     with eval_context(module), recording(inputs.device), weights_at_rest(module):
         activation, logits = _forward(module, inputs, layer, outputs)
         layout = layout_of(module, layer, *inputs.shape[2:])
-        scores = _scores(logits, chosen)
+        scores = scores_of(logits, chosen)
         gradients = _gradients(scores, activation, layer)
     cams = [_cam(activation.detach(), gradient, layout, layer) for gradient in gradients]
-    return logits.detach(), _enlarged(torch.stack(cams, 1), inputs.shape[2], inputs.shape[3])
-
-
-def _checked(
-    inputs: torch.Tensor, classes: torch.Tensor | NDArray[np.integer[Any]]
-) -> torch.Tensor:
-    if inputs.ndim != 4:
-        raise ShapeError(
-            f"images of shape {tuple(inputs.shape)} cannot be explained: "
-            "give a batch (images, channels, height, width)"
-        )
-    chosen = torch.as_tensor(classes)
-    if chosen.ndim != 2 or len(chosen) != len(inputs) or not chosen.shape[1]:
-        raise ShapeError(
-            f"classes of shape {tuple(chosen.shape)} do not fit {len(inputs)} images: "
-            "give (images, classes per image)"
-        )
-    if chosen.is_floating_point():
-        raise ShapeError(f"classes are {chosen.dtype}: give whole numbers, 0 for the first class")
-    return chosen.long()
+    return logits.detach(), enlarged(torch.stack(cams, 1), inputs.shape[2:])
 
 
 def _forward(
@@ -128,57 +118,27 @@ def _forward(
     return kept[0], logits_of(output, len(inputs), outputs)
 
 
-def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """The logit of each class to explain, (B, P)."""
-    if logits.shape[1] == 1:  # it speaks for class 1, and as much against class 0
-        logits = torch.cat([-logits, logits], dim=1)
-    outside = classes[(classes < 0) | (classes >= logits.shape[1])]
-    if len(outside):
-        raise ShapeError(
-            f"class {int(outside[0])} cannot be explained: "
-            f"the model knows classes 0 to {logits.shape[1] - 1}"
-        )
-    # a copy: a tensor made in inference mode could not be used
-    return logits.gather(1, classes.to(logits.device, copy=True))
-
-
 def _gradients(
     scores: torch.Tensor, activation: torch.Tensor, layer: str, *, create_graph: bool = False
 ) -> list[torch.Tensor]:
     """The gradient of each column of scores with respect to the activation."""
-    gradients: list[torch.Tensor] = []
-    for column in scores.unbind(1) if scores.requires_grad else []:
-        # an image's score depends on that image alone, so that the sum keeps them apart
-        result = torch.autograd.grad(
-            column.sum(),
-            activation,
-            retain_graph=True,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-        gradients += [gradient for gradient in result if gradient is not None]
-    if len(gradients) < scores.shape[1]:
-        raise SettingsError(
-            f"the class scores do not depend on layer '{layer}', or the model detaches what "
-            "follows it: name a layer through which they are computed"
-        )
+    gradients = gradients_of(scores, activation, create_graph=create_graph)
+    if gradients is None:
+        raise unrelated(layer)
     return gradients
 
 
 def _cam(
     activation: torch.Tensor, gradient: torch.Tensor, layout: Layout, layer: str
 ) -> torch.Tensor:
-    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32."""
+    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32.
+
+    Of volumes, (B, slabs, rows, cols).
+    """
     maps, slopes = (_map_of(one, layout, layer) for one in (activation, gradient))
-    weights = slopes.float().mean(dim=(2, 3), keepdim=True)
+    weights = slopes.float().mean(dim=tuple(range(2, slopes.ndim)), keepdim=True)
     cam = (weights * maps.float()).sum(dim=1)
-    wrong = ~torch.isfinite(cam).flatten(1).all(dim=1)
-    if wrong.any():  # before the ReLU, which would hide -inf
-        raise ShapeError(
-            f"the heat-map of image {int(wrong.nonzero()[0])} of the batch is not a number: "
-            "the image or the weights hold NaN or infinity; "
-            "if training has diverged, lower the learning rate"
-        )
+    check_maps(cam)
     return cam.relu()
 
 
@@ -189,15 +149,6 @@ def _map_of(tensor: torch.Tensor, layout: Layout, layer: str) -> torch.Tensor:
             f"layer '{layer}' gives {tuple(tensor.shape)}, which is not a map of the image: "
             "name a layer before the pooling"
         )
-    return result
-
-
-def _enlarged(cams: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
-    """The maps (B, P, rows, cols) at the image's size, each divided by its maximum."""
-    large = functional.interpolate(cams, size=(height, width), mode="bilinear", align_corners=False)
-    highest = large.amax(dim=(2, 3), keepdim=True)
-    scaled = torch.where(highest > 0, large / highest, torch.zeros_like(large))
-    result: NDArray[np.float32] = scaled.cpu().numpy()
     return result
 
 
@@ -231,7 +182,7 @@ class LayerFeatures:
             classes: int (B,), in [0, K).
         Source: Selvaraju et al. 2017, eq. 1 and 2.
         """
-        scores = _scores(logits_of(outputs, len(classes)), classes[:, None])
+        scores = scores_of(logits_of(outputs, len(classes)), classes[:, None])
         (gradient,) = _gradients(scores, self.activation, self.layer, create_graph=True)
         return _cam(self.activation, gradient, self.layout, self.layer)
 
@@ -259,10 +210,10 @@ def features_of(module: nn.Module, layer: str) -> Iterator[list[LayerFeatures]]:
     layer = checked_layer(module, layer)
     module = unwrapped(module)
     result: list[LayerFeatures] = []
-    size: list[tuple[int, int]] = []
+    size: list[tuple[int, ...]] = []
 
     def measure(part: nn.Module, args: Any) -> None:
-        size[:] = [(int(args[0].shape[2]), int(args[0].shape[3]))]
+        size[:] = [tuple(map(int, args[0].shape[2:]))]
 
     def keep(part: nn.Module, args: Any, output: object) -> object:
         if (tensor := first_tensor(output)) is None:

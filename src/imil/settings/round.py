@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from imil.durations import duration_seconds
 from imil.errors import SettingsError
+from imil.heat_map_names import AUTO, check_heat_map
 from imil.reader_names import EVERYBODY, check_reader_name
 from imil.reader_panel import DISAGREEMENT, FUSION, MOST_READERS, check_fusion, checked_names
 from imil.readers.spec import ReaderSpec
@@ -113,10 +114,17 @@ class RoundFields(Fields):
         "of docs/choices.md.",
         "auto",
     )
+    heat_map: str = setting(
+        "Round",
+        AUTO,
+        "How heat-maps are made: auto (relevance for vision transformers whose attention can be "
+        "read, grad-cam for all other models), grad-cam or relevance.",
+        "grad-cam",
+    )
     grid_size: str = setting(
         "Round",
         f"{GRID_SIZE}x{GRID_SIZE}",
-        "Squares per side, or rows x columns, such as 4x6.",
+        "Squares per side, or rows x columns, such as 4x6; of volumes x slabs, such as 4x4x3.",
         "4x6",
     )
     treatment: str = setting(
@@ -235,6 +243,11 @@ class RoundFields(Fields):
     def _sort_epochs(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return check_epochs(value)
 
+    @field_validator("heat_map")
+    @classmethod
+    def _check_heat_map(cls, value: str) -> str:
+        return check_heat_map(value)
+
     @field_validator("choice")
     @classmethod
     def _check_choice(cls, value: str) -> str:
@@ -285,4 +298,4 @@ class RoundFields(Fields):
         from imil.grid import Grid  # here: it needs NumPy
 
         grid = Grid.parse(value)
-        return f"{grid.rows}x{grid.cols}"
+        return "x".join(map(str, grid.shape))

@@ -31,7 +31,12 @@ class TrainSettings(RoundFields, TrainingFields, DataFields):  # pydantic lists 
 
         Raises: SettingsError: the grid has a square without a pixel.
         """
-        rows, columns = map(int, self.grid_size.split("x"))
+        rows, columns, *slabs = map(int, self.grid_size.split("x"))
+        if slabs and slabs[0] > self.image_depth > 1:
+            raise SettingsError(
+                f"--grid-size {self.grid_size} has slabs without a slice at --image-depth "
+                f"{self.image_depth}: give fewer slabs, or more slices"
+            )
         if max(rows, columns) > self.image_size:
             raise SettingsError(
                 f"--grid-size {self.grid_size} has squares without a pixel at --image-size "

@@ -20,7 +20,8 @@ class TrainingFields(Fields):
     model: str = setting(
         "Model",
         "resnet50",
-        "Any model that timm has, or torchvision:NAME, monai:NAME or transformers:FOLDER.",
+        "Any model that timm has, or torchvision:NAME, torchxrayvision:NAME, monai:NAME or "
+        "transformers:FOLDER.",
         "resnet18",
     )
     weights: str = setting(
@@ -32,6 +33,14 @@ class TrainingFields(Fields):
     )
     image_size: int = setting(
         "Model", 224, "Height and width of the model's input, in pixels.", "112", ge=16, le=4096
+    )
+    image_depth: int = setting(
+        "Model",
+        1,
+        "Slices of the model's input; above 1, the table names volumes, and --grid-size has slabs.",
+        "16",
+        ge=1,
+        le=1024,
     )
     channels: Literal[1, 3] = setting("Model", 1, "1 for grey images, 3 for colour.", "3")
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from imil.atomic_files import atomic_write, write_json
 from imil.cases import Reader, RoundSettings
+from imil.count_bar import CountBar
 from imil.data.image_cache import cache_folder
 from imil.errors import DataError, RoundParked, SettingsError
 from imil.grid import Grid
@@ -33,7 +34,6 @@ from imil.terminal_console import TerminalConsole
 from imil.training.hardware.device import resolve_auto
 from imil.training.imagenet_weights import with_revision
 from imil.training.outputs.terminal_tables import accuracy_interval, result_table
-from imil.training.progress_bars import CountBar
 from imil.training.ranks.placement import ALONE, Placement, place
 from imil.training.reader_factory import make_reader
 from imil.training.run import Run

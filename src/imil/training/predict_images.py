@@ -16,7 +16,7 @@ from scipy.special import softmax
 from imil.data.cell_text import find_file
 from imil.data.class_folders import find_images
 from imil.data.column_names import find_column
-from imil.data.decoded_file import decode_image
+from imil.data.decoded_file import decode_image, decode_volume
 from imil.data.dicomweb import refuse_server
 from imil.data.table_columns import TABLES, read_columns, read_names
 from imil.errors import DataError
@@ -108,6 +108,9 @@ def predict_images(
 def _decoded(trained: TrainedModel, files: Sequence[Path]) -> Iterator[NDArray[np.uint8] | str]:
     """Each image at the network's size, or why it cannot be read."""
     size, channels = trained.description.image_size, trained.description.channels
+    depth = trained.description.image_depth
+    if depth > 1:
+        return in_order(lambda path: decode_volume(path, depth, size), files)
     return in_order(lambda path: decode_image(path, size, channels), files)
 
 

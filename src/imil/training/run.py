@@ -18,9 +18,11 @@ from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, RoundSettings
 from imil.grid import Grid
+from imil.heat_map_names import write_heat_map_method
 from imil.library_versions import versions
 from imil.pytorch import TorchModel
 from imil.pytorch.fusion_check import check_fusion
+from imil.pytorch.rank_check import check_rank
 from imil.pytorch.treatment_update import TreatmentUpdate, takes_rounds_whole
 from imil.reader_panel import ReaderPanel
 from imil.round_settings import most_cases, reader_panel
@@ -120,11 +122,16 @@ class Run:
         )
         self.net = self.module.net
         batch_size = predicted_at_a_time(self.settings, self.device)
-        self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
+        self.model = TorchModel(
+            self.module,
+            batch_size=batch_size,
+            outputs="logits",
+            heat_map=self.settings.heat_map,
+        )
         self._before_batch: BeforeBatch | None = None
         self._tracker: RunTracker | None = None
         self._tracked_store: Store | None = None
-        self._bfloat16 = precision(self.settings.precision, self.device) == "bf16-mixed"
+        self._bfloat16 = self._precision() == "bf16-mixed"
         self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
             self.folder,
@@ -137,10 +144,16 @@ class Run:
         )
         self._history = History(self.folder, self._kept_epochs, self._predictions.validation)
         if self.rounds:
-            self.model.check(self.samples["train"])
             grid = Grid.parse(self.settings.grid_size)
+            check_rank(self.module.treatment, grid, 3 if self.data.are_volumes else 2)
+            self.model.check(self.samples["train"])
+            write_heat_map_method(self.folder.heat_map, self.model.heat_map)
             self.module.treatment.check(self.model, self.samples["train"], grid)
             check_fusion(self.module.treatment, RoundSettings(grid=grid, panel=self.panel))
+
+    def _precision(self) -> str:
+        volumes = self.data.are_volumes
+        return precision(self.settings.precision, self.device, volumes=volumes)
 
     @property
     def panel(self) -> ReaderPanel:
@@ -407,4 +420,5 @@ class Run:
             grid=grid,
             squares=squares,
             tokens=self.module.treatment.leaves_out_tokens,
+            image_depth=self.settings.image_depth,
         )

@@ -13,7 +13,7 @@ from imil.data.dicom_headers import dicom_files
 from imil.data.reports.codes import Code, Codes
 from imil.data.reports.report import Entry, Name, Report, final_reports
 from imil.errors import DataError
-from imil.images.load import opened_dicom
+from imil.images.dicom_header_values import opened_dicom
 
 
 def read_structured(path: Path, codes: Codes) -> Report:

@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
 from imil.fills import blackout
+from imil.heat_map_names import HEAT_MAP_NAMES
 from imil.html_templates import html_templates
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
@@ -68,7 +69,14 @@ class RoundView(NamedTuple):
     cases: list[CaseView]
 
 
-def write_case_report(store: Store, run: str, path: Path, learned_map: Path | None = None) -> None:
+def write_case_report(
+    store: Store,
+    run: str,
+    path: Path,
+    learned_map: Path | None = None,
+    *,
+    method: str = HEAT_MAP_NAMES["grad-cam"],
+) -> None:
     """Write the page of a run's cases, and the first of them as a PNG beside it.
 
     Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
@@ -80,6 +88,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         run: name of the run.
         path: an HTML file, replaced atomically; the PNG has the same name.
         learned_map: a PNG of what the model learns from the squares, where there is one.
+        method: that drew the heat-maps, as people read it.
     """
     rounds = [
         (round_, store.cases(round_.id), store.current_readings(round_.id))
@@ -96,6 +105,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
             run=run,
             rounds=[_round(*round_, treatment == PAPERS) for round_ in rounds],
             learned=_learned(learned_map),
+            method=method,
             treatment=None if treatment == PAPERS else treatment,
         )
     )
@@ -167,7 +177,9 @@ def _reading(reading: Reading) -> ReadingView:
 def _pictures(
     case: Case, reading: Reading | None, blacked_out: bool
 ) -> list[tuple[str, Pillow.Image]]:
-    """The four pictures of a case with their captions."""
+    """The four pictures of a case with their captions; of a volume, one of its slabs."""
+    if case.grid.slabs is not None:
+        return [("one slice of each slab", _slabs(case, reading))]
     image = resize_to_height(case.image, HEIGHT)
     if reading is None or reading.verdict != "focus":
         reading = None
@@ -195,6 +207,12 @@ def _pictures(
             Pillow.fromarray(trained_on),
         ),
     ]
+
+
+def _slabs(case: Case, reading: Reading | None) -> Pillow.Image:
+    if reading is None:
+        return review_strip(case, (), None)
+    return review_strip(case, reading.squares, reading.verdict, misleading=reading.misleading)
 
 
 def _learned(path: Path | None) -> str | None:
