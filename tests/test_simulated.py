@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from reader_contract import check_reader, make_case
 
-from imil.errors import DataError, SettingsError
+from imil.errors import DataError, SettingsError, ShapeError
 from imil.grid import Grid
 from imil.readers.simulated import Inverted, RandomSquares, Simulated, largest_region
 from imil.readers.spec import ReaderSpec
@@ -120,8 +120,14 @@ def test_the_default_is_as_fair_on_a_fine_grid():
     assert Grid(8, 8).mask(fine, 64, 64)[lungs].all()
 
 
-def test_a_mask_that_is_not_two_dimensional_is_refused():
-    with pytest.raises(DataError, match=r"\(2, 2, 3\)"):
+@pytest.mark.parametrize("shape", [(2,), (2, 2, 2, 3)])
+def test_a_mask_that_is_neither_of_an_image_nor_of_a_volume_is_refused(shape):
+    with pytest.raises(DataError, match=r"a mask of shape \(2,"):
+        squares(masks=known(np.ones(shape, bool)))
+
+
+def test_a_mask_of_a_volume_does_not_lie_over_an_image():
+    with pytest.raises(ShapeError, match=r"4×4 lies over images, not .* \(2, 2, 3\)"):
         squares(masks=known(np.ones((2, 2, 3), bool)))
 
 

@@ -73,7 +73,7 @@ class RoundSettings:
         """The settings as plain JSON values, as the store has them."""
         return {
             "num_outliers": self.num_outliers,
-            "grid": [self.grid.rows, self.grid.cols],
+            "grid": list(self.grid.shape),
             "choice": self.choice,
             "seed": self.seed,
             "panel": self.panel.as_dict(),

@@ -18,18 +18,21 @@ def blackout(images: Any, keep: Any) -> Any:
     Applied to raw pixels, before normalisation: 0 must mean black (paper 3.1, step 7).
 
     Args:
-        images: an array (H, W) or (H, W, C), or a tensor (B, C, H, W); its black is 0.
+        images: an array (H, W) or (H, W, C), or a tensor (B, C, H, W); its black is 0. A volume is
+            an array (D, H, W), with a mask of that shape, or a tensor (B, C, D, H, W).
         keep: bool (H, W) or, for a batch, (B, H, W), of the same kind; True where a pixel stays.
     Raises: ShapeError: height or width differ.
 
     >>> blackout(np.array([[7, 8]]), np.array([[True, False]])).tolist()
     [[7, 0]]
     """
-    size = images.shape[2:] if images.ndim == 4 else images.shape[:2]
-    if size != keep.shape[-2:]:
-        raise ShapeError(f"image {size} and mask {keep.shape[-2:]} differ in height or width")
-    if images.ndim == 4:
+    is_batch = images.ndim >= 4
+    axes = keep.ndim - is_batch
+    size = images.shape[2:] if is_batch else images.shape[:axes]
+    if size != keep.shape[is_batch:]:
+        raise ShapeError(f"image {size} and mask {keep.shape[is_batch:]} differ in height or width")
+    if is_batch:
         return images.masked_fill(~keep[:, None], 0)
     return np.where(
-        keep if images.ndim == 2 else keep[..., None], images, np.zeros((), images.dtype)
+        keep if images.ndim == axes else keep[..., None], images, np.zeros((), images.dtype)
     )

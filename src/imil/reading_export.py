@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from imil.cases import Case, Reading, Round
 from imil.errors import StoreError
+from imil.grid import Grid
 from imil.output_text import csv_cell
 from imil.square_text import squares_text
 from imil.store import Store, schema, schema_version
@@ -62,14 +63,34 @@ class ExportRow:
     first_look_created: str
 
 
+@dataclass(frozen=True)
+class VolumeRow(ExportRow):
+    """A reading of a volume: in which slabs its squares lie, from 1 for the first."""
+
+    slabs: str
+    misleading_slabs: str
+
+
 COLUMNS = tuple(field.name for field in fields(ExportRow))
 # what names a patient stays on the machine: a page knows a case by its number
 PAGE_COLUMNS = tuple(name for name in COLUMNS if name != "key")
 
 
 def export_rows(store: Store, run: str) -> list[ExportRow]:
-    """Every reading of the run's rounds, oldest first, those that were changed later included."""
-    return [row for round_ in store.rounds(run) for row in _rows(store, round_)]
+    """Every reading of the run's rounds, oldest first, those that were changed later included.
+
+    Where a round is of volumes, all rows are `VolumeRow`s.
+    """
+    rounds = store.rounds(run)
+    rows = [(round_, row) for round_ in rounds for row in _rows(store, round_)]
+    if all(round_.settings.grid.slabs is None for round_ in rounds):
+        return [row for _, row in rows]
+    return [_with_slabs(row, round_.settings.grid) for round_, row in rows]
+
+
+def columns_of(rows: Sequence[ExportRow]) -> tuple[str, ...]:
+    """The names of the rows' columns."""
+    return tuple(field.name for field in fields(rows[0])) if rows else COLUMNS
 
 
 def record_export(store: Store, run: str, who: str, what: str) -> None:
@@ -122,23 +143,35 @@ def as_parquet(rows: Sequence[ExportRow]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+    columns = {name: [getattr(row, name) for row in rows] for name in columns_of(rows)}
     columns["first_look_seconds"] = [
         None if cell == "" else cell for cell in columns["first_look_seconds"]
     ]
     file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns, _parquet_schema()), file)
+    pyarrow.parquet.write_table(pyarrow.table(columns, _parquet_schema(rows)), file)
     return file.getvalue()
 
 
-def _parquet_schema() -> Any:
+def _parquet_schema(rows: Sequence[ExportRow]) -> Any:
     import pyarrow
 
     types = {"int": pyarrow.int64(), "str": pyarrow.string(), "float": pyarrow.float64()}
     # annotations are text here, `float | str` a number or nothing
+    kind = type(rows[0]) if rows else ExportRow
     return pyarrow.schema(
-        [(field.name, types[str(field.type).partition(" ")[0]]) for field in fields(ExportRow)]
+        [(field.name, types[str(field.type).partition(" ")[0]]) for field in fields(kind)]
     )
+
+
+def _with_slabs(row: ExportRow, grid: Grid) -> VolumeRow:
+    def slabs(squares: str) -> str:
+        per_slab = grid.plane.squares
+        return squares_text(sorted({(n - 1) // per_slab + 1 for n in grid.read(squares)}))
+
+    given = {field.name: getattr(row, field.name) for field in fields(ExportRow)}
+    if grid.slabs is None:
+        return VolumeRow(**given, slabs="", misleading_slabs="")
+    return VolumeRow(**given, slabs=slabs(row.squares), misleading_slabs=slabs(row.misleading))
 
 
 def _rows(store: Store, round_: Round) -> list[ExportRow]:

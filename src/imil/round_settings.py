@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from imil.cases import Round
 from imil.errors import SettingsError
+from imil.notebook.kernel import check_in_notebook
 from imil.reader_names import EVERYBODY
 from imil.reader_panel import DISAGREEMENT, ReaderPanel
 from imil.readers.spec import SIMULATED
@@ -39,6 +40,7 @@ def check_rounds(settings: TrainSettings) -> None:
     Raises: SettingsError: they contradict each other, or one has no effect.
     """
     _check_budget(settings)
+    _check_volumes(settings)
     _check_readers(settings)
     _check_page(settings)
     when, mix = settings.round_when, settings.mix
@@ -59,8 +61,50 @@ def check_rounds(settings: TrainSettings) -> None:
         )
 
 
+def _check_volumes(settings: TrainSettings) -> None:
+    """Check what volumes cannot be given."""
+    slabs = settings.grid_size.count("x") == 2
+    if settings.image_depth == 1:
+        if slabs:
+            raise SettingsError(
+                f"--grid-size {settings.grid_size} has slabs, and images have no slices: give rows "
+                "and columns alone, or volumes with --image-depth"
+            )
+        return
+    if not slabs:
+        raise SettingsError(
+            f"--image-depth {settings.image_depth} trains on volumes, and --grid-size "
+            f"{settings.grid_size} has no slabs: give rows x columns x slabs, such as 4x4x4"
+        )
+    refused = {
+        f"--model {settings.model}": (
+            not settings.model.startswith("monai:"),
+            "a network of three dimensions, such as --model monai:DenseNet121",
+        ),
+        f"--channels {settings.channels}": (settings.channels != 1, "--channels 1"),
+        f"--augment {','.join(settings.augment)}": (bool(settings.augment), "--augment none"),
+        f"--mix {settings.mix}": (settings.mix != "none", "--mix none"),
+        f"--reader {settings.reader}": (
+            settings.reader.kind == "web",
+            "--reader console or simulated, since the reading room shows images alone",
+        ),
+        f"{settings.devices * settings.nodes} devices": (
+            settings.devices * settings.nodes > 1,
+            "one device",
+        ),
+    }
+    for what, (given, instead) in refused.items():
+        if given:
+            raise SettingsError(
+                f"--image-depth {settings.image_depth} trains on volumes, which {what} does not "
+                f"allow: give {instead}"
+            )
+
+
 def _check_readers(settings: TrainSettings) -> None:
     kind = settings.reader.kind
+    if kind == "notebook":
+        check_in_notebook("give --reader web, whose link any browser opens")
     if settings.reader_name == EVERYBODY and kind != "replay":
         raise SettingsError(
             f"--reader-name {EVERYBODY} replays every reader of a file, and --reader is "

@@ -11,7 +11,7 @@ from typing import Literal
 
 from imil.atomic_files import atomic_write
 from imil.errors import DataError, ImilError, SettingsError
-from imil.exports.answers import Answer, answers
+from imil.exports.answers import Answer, answers, check_images
 from imil.exports.coco import as_coco
 from imil.exports.fiftyone import write_fiftyone
 from imil.exports.label_studio import PREFIX, as_label_studio
@@ -21,6 +21,7 @@ from imil.reading_export import (
     as_csv,
     as_json,
     as_parquet,
+    columns_of,
     export_rows,
     record_export,
     unanswered_looks,
@@ -144,7 +145,8 @@ def _table(store: Store, name: str, kind: str) -> tuple[str | bytes, int]:
     rows = export_rows(store, name)
     if kind == "parquet":
         return as_parquet(rows), len(rows)
-    return (as_csv(rows) if kind == "csv" else as_json(rows)), len(rows)
+    text = as_csv(rows, columns_of(rows)) if kind == "csv" else as_json(rows)
+    return text, len(rows)
 
 
 def _suspects(store: Store, name: str, kind: str) -> tuple[str, int]:
@@ -154,6 +156,8 @@ def _suspects(store: Store, name: str, kind: str) -> tuple[str, int]:
 
 def _marks(given: list[Answer], name: str, request: Request) -> str | None:
     """The text of a file; None where a folder was written."""
+    if request.as_ != "masks-nifti":
+        check_images(given, request.as_)
     if request.as_ == "coco":
         return as_coco(given, name)
     if request.as_ == "label-studio":
@@ -167,7 +171,9 @@ def _marks(given: list[Answer], name: str, request: Request) -> str | None:
     elif request.as_ == "fiftyone":
         write_fiftyone(given, request.out, _files(request.source))
     else:
-        write_masks(given, request.out, "png" if request.as_ == "masks-png" else "nifti")
+        png = request.as_ == "masks-png"
+        files = {} if png else _files(request.source)
+        write_masks(given, request.out, "png" if png else "nifti", files)
     return None
 
 
@@ -178,11 +184,14 @@ def _dicom_kind(kind: str) -> Literal["dicom-seg", "dicom-sr"]:
 def _files(source: str) -> dict[str, Path]:
     """Key of each sample to its file; empty where the run's data cannot be found."""
     from imil.data.table import read_data
+    from imil.data.worklist_table import worklist_files
     from imil.settings import load_config, resolve
 
     path = Path(source)
     folder = RunFolder(path if path.is_dir() else path.parent)
     with suppress(ImilError):  # FiftyOne then asks for the images by their keys
+        if found := worklist_files(folder.path):
+            return found
         settings = resolve(load_config(folder.config))
         table = read_data(Path(settings.data), settings.columns())
         return {key: path.absolute() for key, path in zip(table.keys, table.images, strict=True)}

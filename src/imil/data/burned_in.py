@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imil.errors import DataError
-from imil.images.load import load_image, says_burned_in
+from imil.images.dicom_header_values import says_burned_in
+from imil.images.load import load_image
 from imil.images.text_lines import count_text_lines
 from imil.threads import in_order
 

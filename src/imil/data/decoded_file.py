@@ -19,6 +19,7 @@ from imil.data.table import Table
 from imil.errors import DataError
 from imil.images.load import load_image
 from imil.images.resize import REDUCING_GAP, resize_to_square
+from imil.images.whole_volumes import load_whole_volume, resize_volume
 from imil.json_files import read_json
 from imil.threads import in_order
 
@@ -30,8 +31,8 @@ class DecodedImages:
     """Images at the training size.
 
     Args:
-        array: read-only uint8 (M, S, S) or (M, S, S, 3), mapped from the file: the images that
-            can be read, in the table's order.
+        array: read-only uint8 (M, S, S) or (M, S, S, 3), of volumes (M, D, S, S, 1), mapped from
+            the file: the images that can be read, in the table's order.
         bad: key and error message of each image that cannot be read, in the table's order.
         path: the file.
         contents: M SHA-256 of the originals; empty where they are not known.
@@ -55,13 +56,16 @@ class DecodedFile:
     channels: int
     path: Path
     contents: tuple[str, ...] = ()
+    depth: int = 1
 
     def read(self) -> DecodedImages | None:
         """The images that were decoded before; None if missing, incomplete or out of date."""
         try:
             rows = read_json(self._description, "it is made anew")["bad"]
             array = np.load(self.path, mmap_mode="r")
-            bad = tuple((self.table.keys[i], read_error(self.table.images[i])) for i in rows)
+            bad = tuple(
+                (self.table.keys[i], read_error(self.table.images[i], self.depth)) for i in rows
+            )
         except (OSError, DataError, ValueError, LookupError, TypeError, EOFError):
             return None
         # an image that can be read now was only unavailable for a while
@@ -105,6 +109,8 @@ class DecodedFile:
 
     def _shape(self, images: int) -> tuple[int, ...]:
         shape = (images, self.size, self.size)
+        if self.depth > 1:
+            return (images, self.depth, self.size, self.size, 1)
         return shape if self.channels == 1 else (*shape, self.channels)
 
     def _check_disk_space(self) -> None:
@@ -131,6 +137,8 @@ class DecodedFile:
         """
         bad: dict[int, str] = {}
         decode = partial(decode_image, size=self.size, channels=self.channels)
+        if self.depth > 1:
+            decode = partial(decode_volume, depth=self.depth, size=self.size)
         for i, image in enumerate(in_order(decode, self.table.images)):
             if isinstance(image, str):
                 bad[i] = image
@@ -157,10 +165,14 @@ class DecodedFile:
             part.unlink(missing_ok=True)
 
 
-def read_error(path: Path) -> str:
-    """Why the image cannot be read, in a sentence; empty if it can."""
+def read_error(path: Path, depth: int = 1) -> str:
+    """Why the image cannot be read, in a sentence; empty if it can.
+
+    Args:
+        depth: above 1, it is to be a volume.
+    """
     try:
-        load_image(path)
+        load_whole_volume(path) if depth > 1 else load_image(path)
     except DataError as error:
         return str(error)
     return ""
@@ -173,6 +185,14 @@ def decode_image(path: Path, size: int, channels: int) -> NDArray[np.uint8] | st
         return resize_to_square(
             load_image(path, at_least=ceil(REDUCING_GAP * size)), size, channels
         )
+    except DataError as error:
+        return str(error)
+
+
+def decode_volume(path: Path, depth: int, size: int) -> NDArray[np.uint8] | str:
+    """The volume at the training size, or the error message if it cannot be read."""
+    try:
+        return resize_volume(load_whole_volume(path), depth, size)
     except DataError as error:
         return str(error)
 

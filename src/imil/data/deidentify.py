@@ -20,7 +20,7 @@ from imil.atomic_files import atomic_write
 from imil.data.burned_in import burned_in_reason
 from imil.data.dicom_headers import dicom_files
 from imil.errors import DataError, SettingsError
-from imil.images.load import frame_names, opened_dicom
+from imil.images.dicom_header_values import frame_names, opened_dicom
 from imil.permissions import folder_mode
 
 INSTALL = "pip install 'imil[deidentify]'"

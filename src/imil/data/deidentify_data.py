@@ -9,6 +9,7 @@ from pathlib import Path
 from imil.atomic_files import atomic_write
 from imil.data.deidentify import Deidentified, deidentify, find_dicom_files
 from imil.data.table import Table, read_data
+from imil.errors import DataError
 from imil.images.file_parts import split_part
 
 MANIFEST = "manifest.csv"
@@ -31,6 +32,12 @@ def deidentify_data(
     else:
         table = read_data(source)
         files = list(dict.fromkeys(split_part(path)[0] for path in table.images))
+        folders = [path for path in files if path.is_dir()]
+        if folders:
+            raise DataError(
+                f"'{source}' names the folder '{folders[0]}': give the folder of the series alone, "
+                "not the table"
+            )
     result = deidentify(files, out, remove=remove, keep_burned_in=keep_burned_in)
     if table is not None:
         _write_manifest(out / MANIFEST, table, result)

@@ -13,6 +13,7 @@ from typing import Any
 import filelock
 
 from imil.errors import DataError
+from imil.images.dicom_header_values import files_of
 from imil.images.file_parts import FilePart, split_part
 from imil.json_files import read_json
 from imil.threads import in_order
@@ -25,7 +26,8 @@ def hash_files(
 ) -> tuple[list[str], int]:
     """SHA-256 of each image's file, "" where it cannot be read; and how many files were read.
 
-    Of an image within a file (`imil.images.file_parts`), that of the file's hash and its part.
+    Of an image within a file (`imil.images.file_parts`), that of the file's hash and its part. Of a
+    folder, which is a DICOM series, that of its files' hashes, whatever their names and order.
 
     Args:
         paths: the images.
@@ -34,10 +36,30 @@ def hash_files(
         progress: is called with the number of files read so far, and of files to read.
     """
     parts = [split_part(path) for path in paths]
-    files = list(dict.fromkeys(file for file, _ in parts))
+    held = {file: _files(file) for file, _ in parts}
+    files = list(dict.fromkeys(one for several in held.values() for one in several))
     digests, read = _hash_whole(files, index, progress)
     by_file = dict(zip(files, digests, strict=True))
-    return [_of_part(by_file[file], part) for file, part in parts], read
+    whole = {
+        file: _of_series([by_file[one] for one in several]) if file.is_dir() else by_file[file]
+        for file, several in held.items()
+    }
+    return [_of_part(whole[file], part) for file, part in parts], read
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or those of a series; a folder of anything else is reported by decoding."""
+    if not path.is_dir():
+        return [path]
+    with suppress(DataError):
+        return files_of(path)
+    return []
+
+
+def _of_series(digests: list[str]) -> str:
+    if not all(digests):
+        return ""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest() if digests else ""
 
 
 def _of_part(digest: str, part: FilePart | None) -> str:

@@ -42,6 +42,7 @@ def decode_images(
     *,
     size: int,
     channels: int = 1,
+    depth: int = 1,
     folder: Path,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -54,6 +55,7 @@ def decode_images(
     Args:
         size: S, in pixels; the aspect ratio is not kept.
         channels: 1 is grey, 3 is colour.
+        depth: above 1, the images are volumes, which become depth × S × S.
         folder: of the cache; it is created.
         skip_bad: leave out images that cannot be read, and list them.
         progress: is called with the number of steps done, and of all steps. A step is a file to
@@ -68,9 +70,9 @@ def decode_images(
         hashes, read = hash_files(
             table.images, folder / "hashes.json", lambda done, all_: report(done, all_ + len(table))
         )
-        check(_unreadable_files(table, hashes))
-        path = folder / f"{_name(hashes, size, channels)}.npy"
-        file = DecodedFile(table, size, channels, path, tuple(hashes))
+        check(_unreadable_files(table, hashes, depth))
+        path = folder / f"{_name(hashes, size, channels, depth)}.npy"
+        file = DecodedFile(table, size, channels, path, tuple(hashes), depth)
         decoded = file.read()
         if decoded is None:
             with _lock(file.path):
@@ -86,15 +88,16 @@ def decode_images(
     return replace(decoded, contents=tuple(kept))
 
 
-def _name(hashes: Sequence[str], size: int, channels: int) -> str:
-    settings = json.dumps([FORMAT, size, channels, *hashes])
+def _name(hashes: Sequence[str], size: int, channels: int, depth: int) -> str:
+    slices = [f"{depth} slices"] if depth > 1 else []
+    settings = json.dumps([FORMAT, size, channels, *slices, *hashes])
     return hashlib.sha256(settings.encode()).hexdigest()[:32]
 
 
-def _unreadable_files(table: Table, hashes: Sequence[str]) -> Unreadable:
+def _unreadable_files(table: Table, hashes: Sequence[str], depth: int) -> Unreadable:
     """Key and error message of the files that could not be hashed."""
     return tuple(
-        (key, read_error(path) or f"'{path}' could not be read")
+        (key, read_error(path, depth) or f"'{path}' could not be read")
         for key, path, digest in zip(table.keys, table.images, hashes, strict=True)
         if not digest
     )

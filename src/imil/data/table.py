@@ -21,10 +21,12 @@ from imil.data.column_synonyms import (
     synonyms_of,
 )
 from imil.data.dicom_headers import header_column, patients, with_files
+from imil.data.dicomweb import refuse_server
 from imil.data.labels import read_labels
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
 from imil.images.load import check_end, image_size
+from imil.images.whole_volumes import volume_mask_error
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         columns: the names of the table's columns; ignored for a folder.
     Raises: DataError: the data cannot be used, in one sentence.
     """
+    refuse_server(path)
     path = Path(path)
     if path.is_dir():
         try:
@@ -110,9 +113,10 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         except OSError as error:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     names, asked = read_names(path), columns
-    by = None
+    keyword, by = "", None
     if asked.image == DEFAULT.image and find_column(names, asked.image) is None:
-        by = header_column(names)  # images are named by their DICOM headers
+        # images are named by their DICOM headers
+        keyword, by = header_column(names) or ("", None)
     if by is not None:
         names = [*(name for name in names if name != by), asked.image]
     columns = _resolve(asked, names, path)
@@ -130,7 +134,7 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         paths={columns.image, *columns.masks},
     )
     if by is not None:
-        cells = with_files(cells, by, path.parent)
+        cells = with_files(cells, keyword, by, path.parent)
     ask_about_patients(cells, of_patients)
     ask_about_splits(cells, of_splits)
     table = _table(cells, path.parent, columns, source=f"'{path}'")
@@ -179,8 +183,12 @@ def _with_header_patients(table: Table) -> Table:
     return replace(table, patients=patients(table.images)) if table.patients is None else table
 
 
-def check_masks(table: Table) -> None:
+def check_masks(table: Table, depth: int = 1) -> None:
     """Check that every mask exists, is complete and has the size of its image.
+
+    Args:
+        table: of N images.
+        depth: above 1, images and masks are volumes.
 
     Only the headers and the ends of the files are read. Images that cannot be read are ignored
     here: `decode_images` reports them.
@@ -188,11 +196,12 @@ def check_masks(table: Table) -> None:
     Raises: DataError: masks are missing, truncated or of another size: how many, and the first
         three.
     """
+    wrong = volume_mask_error if depth > 1 else _mask_error
     for column, files in table.masks.items():
         errors = [
             error
             for image, mask in zip(table.images, files, strict=True)
-            if mask is not None and (error := _mask_error(image, mask))
+            if mask is not None and (error := wrong(image, mask))
         ]
         if errors:
             count = sum(mask is not None for mask in files)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from sqlalchemy import select
 
-from imil.errors import StoreError
+from imil.errors import SettingsError, StoreError
 from imil.grid import Grid
 from imil.reader_names import NOBODY
 from imil.reading_export import ExportRow, export_rows
@@ -33,19 +33,27 @@ class Answer:
         row: as in the exported tables.
         grid: of its squares.
         height, width: of the case's image, in pixels.
+        slices: of the case's volume; None: it is an image.
     """
 
     row: ExportRow
     grid: Grid
     height: int
     width: int
+    slices: int | None = None
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Height and width, of a volume slices before them."""
+        plane = self.height, self.width
+        return plane if self.slices is None else (self.slices, *plane)
 
     def squares(self, kind: str) -> tuple[int, ...]:
         """The selected (`relevant`) or the misleading squares."""
         return self.grid.read(self.row.misleading if kind == MISLEADING else self.row.squares)
 
     def boxes(self, kind: str) -> list[tuple[int, int, int, int]]:
-        """Left, top, width and height in pixels of each of these squares."""
+        """Left, top, width and height in pixels of each of these squares, of an image."""
         boxes = (self.grid.box(one, self.height, self.width) for one in self.squares(kind))
         return [(left, top, right - left, bottom - top) for top, left, bottom, right in boxes]
 
@@ -63,7 +71,7 @@ class Answer:
             "reason": row.reason,
             "seconds": row.seconds,
             "created": row.created,
-            "grid": f"{self.grid.rows}x{self.grid.cols}",
+            "grid": "x".join(map(str, self.grid.shape)),
         }
 
 
@@ -77,7 +85,23 @@ def answers(store: Store, run: str) -> list[Answer]:
     grids = {round_.epoch: round_.settings.grid for round_ in store.rounds(run)}
     sizes = _sizes(store, run)
     rows = [row for row in export_rows(store, run) if row.final == "yes" and row.reader != NOBODY]
-    return [Answer(row, grids[row.epoch], *sizes[row.epoch, row.case]) for row in rows]
+    return [_answer(row, grids[row.epoch], sizes[row.epoch, row.case]) for row in rows]
+
+
+def _answer(row: ExportRow, grid: Grid, shape: tuple[int, ...]) -> Answer:
+    if grid.slabs is None:
+        return Answer(row, grid, shape[0], shape[1])
+    return Answer(row, grid, shape[1], shape[2], shape[0])
+
+
+def check_images(given: Sequence[Answer], kind: str) -> None:
+    """Raises: SettingsError: an answer is of a volume, which this format has no marks for."""
+    of_volume = next((one for one in given if one.slices is not None), None)
+    if of_volume is not None:
+        raise SettingsError(
+            f"'{of_volume.row.key}' is a volume, and --as {kind} has marks of images alone: give "
+            "--as masks-nifti, csv, json or parquet"
+        )
 
 
 def safe_names(texts: Sequence[str]) -> list[str]:
@@ -104,8 +128,8 @@ def _stem(text: str) -> str:
     return stem[:LONGEST_STEM] or "unnamed"
 
 
-def _sizes(store: Store, run: str) -> dict[tuple[int, int], tuple[int, int]]:
-    """Epoch and number of each case to height and width of its image."""
+def _sizes(store: Store, run: str) -> dict[tuple[int, int], tuple[int, ...]]:
+    """Epoch and number of each case to the shape of its image."""
     case, round_, image = schema.cases.c, schema.rounds.c, schema.images.c
     query = (
         select(round_.epoch, case.number, image.shape)
@@ -121,5 +145,5 @@ def _sizes(store: Store, run: str) -> dict[tuple[int, int], tuple[int, int]]:
                     f"the store {store.path} lacks the image of case {row.number} of the round "
                     f"after epoch {row.epoch}: restore it from a backup"
                 )
-            sizes[row.epoch, row.number] = (int(row.shape[0]), int(row.shape[1]))
+            sizes[row.epoch, row.number] = tuple(int(one) for one in row.shape)
     return sizes

@@ -7,6 +7,8 @@ names a patient is in memory, in messages or in logs. The pixels are never mirro
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from imil.images.dicom_file import INSTALL, errors_without_text, read_tags
 from imil.images.dicom_frame import check_frame
 from imil.images.dicom_geometry import TAGS as GEOMETRY
 from imil.images.dicom_geometry import geometry_of
-from imil.images.dicom_grey import displayed
+from imil.images.dicom_grey import displayed, modality_values
 from imil.images.dicom_groups import GROUPS, of_frame
 from imil.images.file_parts import FilePart
 
@@ -54,20 +56,69 @@ def load_dicom(file: IO[bytes], part: FilePart | None = None) -> Image:
     Raises: DataError: it is not an image of at most 16 bits, or damaged, or what decodes it is not
         installed; it has several frames and none is given, or not this one.
     """
+    with _decoded_frame(file, part) as (pixels, colours, dataset):
+        if colours in GREY:
+            return displayed(pixels, dataset, inverted=colours == "MONOCHROME1")
+        return _coloured(pixels, dataset, colours)
+
+
+def load_values(file: IO[bytes]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The values after the modality LUT, (frames, H, W), and where there is none (padding).
+
+    The values are those that a volume is made of: Hounsfield units in a CT.
+
+    Raises: DataError: as `load_dicom`, or its grey values are not MONOCHROME2.
+    """
+    header = read_tags(file, TAGS)
+    with errors_without_text():
+        height, width = _checked_size(header)
+        frames = _frames(header)
+        with decoding(max(frames * _frame_bytes(header), os.fstat(file.fileno()).st_size)):
+            dataset = _with_pixels(file)
+            values, padding = [], []
+            for index in range(frames):
+                one = of_frame(_copied(dataset), index)
+                check_frame(one, height, width, index)
+                pixels, colours = _decoded(one, index)
+                if colours != "MONOCHROME2":
+                    raise DataError(f"has the colours {colours[:16]!r}: expected MONOCHROME2")
+                made, empty = modality_values(pixels, one)
+                values.append(made)
+                padding.append(empty)
+            return np.stack(values), np.stack(padding)
+
+
+@contextmanager
+def _decoded_frame(
+    file: IO[bytes], part: FilePart | None
+) -> Iterator[tuple[NDArray[Any], str, Any]]:
+    """The stored values of a frame, their photometric interpretation, and the frame's header."""
     header = read_tags(file, TAGS)
     with errors_without_text():
         height, width = _checked_size(header)
         index = _index(header, part)
         with decoding(max(_frame_bytes(header), os.fstat(file.fileno()).st_size)):
-            dataset = of_frame(read_tags(file, TAGS + PIXELS), index)
-            if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
-                raise DataError("is truncated: its pixels have no end")
-            _decoder(dataset.file_meta.TransferSyntaxUID)
+            dataset = of_frame(_with_pixels(file), index)
             check_frame(dataset, height, width, index)
-            pixels, colours = _decoded(dataset, index)
-            if colours in GREY:
-                return displayed(pixels, dataset, inverted=colours == "MONOCHROME1")
-            return _coloured(pixels, dataset, colours)
+            yield *_decoded(dataset, index), dataset
+
+
+def _with_pixels(file: IO[bytes]) -> Any:
+    dataset = read_tags(file, TAGS + PIXELS)
+    if dataset.get("Rows") is None:  # pydicom drops all of a data set that ends too early
+        raise DataError("is truncated: its pixels have no end")
+    _decoder(dataset.file_meta.TransferSyntaxUID)
+    return dataset
+
+
+def _copied(dataset: Any) -> Any:
+    """The data set again, so that what one frame says is not taken for the next."""
+    from pydicom import Dataset
+
+    copied = Dataset()
+    copied.update(dict(dataset.items()))
+    copied.file_meta = dataset.file_meta
+    return copied
 
 
 def dicom_size(file: IO[bytes], part: FilePart | None = None) -> tuple[int, int]:
@@ -117,9 +168,7 @@ def _checked_size(dataset: Any) -> tuple[int, int]:
 
 def _index(dataset: Any, part: FilePart | None) -> int:
     """Which frame is meant, from 0."""
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames < 1:
-        raise DataError(f"is damaged: it has {frames} frames")
+    frames = _frames(dataset)
     if part is None and frames > 1:
         raise DataError(
             f"has {frames} frames: name the one to use in a table, such as "
@@ -130,6 +179,13 @@ def _index(dataset: Any, part: FilePart | None) -> int:
     if part.kind != "frame" or not 1 <= part.first <= frames:
         raise DataError(f"has no '{part}': expected 'frame=1' to 'frame={frames}'")
     return part.first - 1
+
+
+def _frames(dataset: Any) -> int:
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames < 1:
+        raise DataError(f"is damaged: it has {frames} frames")
+    return frames
 
 
 def _frame_bytes(dataset: Any) -> int:

@@ -26,9 +26,7 @@ def displayed(stored: Values, dataset: Any, *, inverted: bool) -> Image:
         dataset: the header.
         inverted: whether low values are bright.
     """
-    stored = _used_bits(stored, dataset)
-    padding = _padding(stored, dataset)
-    values = _modality(stored, dataset)
+    values, padding = modality_values(stored, dataset)
     depth = np.uint8 if int(dataset.get("BitsStored") or 16) <= 8 else np.uint16
     share = _voi(values, dataset)
     if share is None:
@@ -40,6 +38,16 @@ def displayed(stored: Values, dataset: Any, *, inverted: bool) -> Image:
     result: Image = (top - shown if inverted else shown).astype(shown.dtype)
     result[padding] = 0
     return result
+
+
+def modality_values(stored: Values, dataset: Any) -> tuple[Values, NDArray[np.bool_]]:
+    """The values after the modality LUT, and where the image has no content.
+
+    Args:
+        stored, dataset: as for `displayed`.
+    """
+    stored = _used_bits(stored, dataset)
+    return _modality(stored, dataset), _padding(stored, dataset)
 
 
 def _used_bits(stored: Values, dataset: Any) -> Values:

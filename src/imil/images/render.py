@@ -70,6 +70,7 @@ def grid_lines(
     numbers: bool = True,
     squares: Sequence[int] | None = None,
     misleading: Sequence[int] = (),
+    first: int = 1,
 ) -> Pillow.Image:
     """A copy of the picture, RGB, with the grid drawn on it.
 
@@ -82,6 +83,7 @@ def grid_lines(
         numbers: whether the squares are numbered, from 1, row by row.
         squares: these are outlined, in blue.
         misleading: these are hatched, in orange.
+        first: the number that the first square is given in the picture.
     Source: paper 3.1, step 5.
     """
     if isinstance(picture, np.ndarray):
@@ -94,7 +96,7 @@ def grid_lines(
     if misleading:
         drawn = _outline(_hatch(drawn, grid, misleading), grid, misleading, MISLEADING)
     if numbers:
-        _numbers(ImageDraw.Draw(drawn), grid, drawn.size)
+        _numbers(ImageDraw.Draw(drawn), grid, drawn.size, first)
     return drawn
 
 
@@ -115,6 +117,8 @@ def case_panel(
     Source: paper 3.1, step 5.
     """
     outlined = case.earlier if squares is None else tuple(squares)
+    if case.grid.slabs is not None:
+        return _volume(case, outlined or (), misleading, None, height // 2)
     image = resize_to_height(case.image, max(height, MIN_SQUARE * case.grid.rows))
     note = f"squares 1-{case.grid.squares}" if case.grid.squares > 1 else "1 square"
     if outlined:
@@ -150,8 +154,11 @@ def review_strip(
         height: of each image, in pixels.
     Source: paper, figure 5.
     """
-    image = resize_to_height(case.image, height)
     focus = verdict == "focus"
+    if case.grid.slabs is not None:
+        kept = (squares or case.grid.others(misleading)) if focus else case.earlier
+        return _volume(case, squares, misleading, kept, height // 2)
+    image = resize_to_height(case.image, height)
     selected = squares or case.grid.others(misleading)
     kept, caption = (selected, "blackout") if focus else (case.earlier, "kept as before")
     trained_on = blackout(image, case.grid.mask(kept, *image.shape[:2])) if kept else image
@@ -166,6 +173,20 @@ def review_strip(
             Panel(marked, answer),
             Panel(Pillow.fromarray(trained_on), caption if kept else "unchanged"),
         ],
+    )
+
+
+def _volume(
+    case: Case,
+    squares: Sequence[int],
+    misleading: Sequence[int],
+    kept: Sequence[int] | None,
+    height: int,
+) -> Pillow.Image:
+    from imil.images.slab_pictures import volume_picture  # here: it draws with this module
+
+    return volume_picture(
+        _title(case), case, squares=squares, misleading=misleading, kept=kept, height=height
     )
 
 
@@ -236,21 +257,22 @@ def _erode(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     return inner
 
 
-def _numbers(draw: ImageDraw.ImageDraw, grid: Grid, size: tuple[int, int]) -> None:
+def _numbers(draw: ImageDraw.ImageDraw, grid: Grid, size: tuple[int, int], first: int) -> None:
     """Each number in its square's upper left corner, where it hides least."""
     width, height = size
     side = min(width / grid.cols, height / grid.rows)
     face = font(round(min(max(side * 0.2, 10), 22)))
     pad = 2 + round(side * 0.03)
     rows = _step(NUMBER_SPACING * (face.size + pad), height / grid.rows)
-    cols = _step(NUMBER_SPACING * (face.getlength(str(grid.squares)) + pad), width / grid.cols)
+    longest = face.getlength(str(grid.squares + first - 1))
+    cols = _step(NUMBER_SPACING * (longest + pad), width / grid.cols)
     if rows > grid.rows or cols > grid.cols:
         return  # a picture of a few pixels: no number would be readable
     for row in range(0, grid.rows, rows):
         for col in range(0, grid.cols, cols):
             square = row * grid.cols + col + 1
             top, left, _, _ = grid.box(square, height, width)
-            _number(draw, (left + pad, top + pad), str(square), face)
+            _number(draw, (left + pad, top + pad), str(square + first - 1), face)
 
 
 def _number(

@@ -31,14 +31,14 @@ MOST_SHARES = _LONG // 2  # squares of a grid of which shares can be kept
 class Corrections:
     """The correction of each of n samples; at first, none.
 
-    Takes 22 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So
+    Takes 23 bytes a sample, whatever the images' size, and 512 for each of the first 50,000. So
     grids have up to 64×64 squares; 50,000 samples at most may have more than 112, or shares.
     """
 
     def __init__(self, n: int) -> None:
         self._states = _shared(n, 1)  # 0 if not corrected
         self._removed = _shared(n, 1)  # 1 if taken out of training
-        self._shapes = _shared(n, 2)  # rows and columns of the grid
+        self._shapes = _shared(n, 3)  # rows, columns and slabs of the grid; 0 slabs: of an image
         self._short = _shared(n, _SHORT)
         self._slots = _shared(n, 4).view(torch.int32)  # rows of the next one, from 1; 0: none
         self._long = _shared(min(n, _MOST_LONG), _LONG)
@@ -67,7 +67,7 @@ class Corrections:
             shares = np.round(np.array(correction.shares) * _WHOLE).astype("<u2")
             packed = shares.view(np.uint8)
         self._row(i, grid, state, new=True)[: len(packed)] = packed
-        self._shapes.numpy()[i] = grid.rows, grid.cols
+        self._shapes.numpy()[i] = grid.rows, grid.cols, grid.slabs or 0
         states[i] = state  # last: a worker never sees half a correction
 
     def get(self, i: int) -> Correction | None:
@@ -75,7 +75,7 @@ class Corrections:
         state = int(self._states[i])
         if not state:
             return None
-        grid = Grid(*self._shapes[i].tolist())
+        grid = _grid(*self._shapes[i].tolist())
         row = self._row(i, grid, state)
         if state == _SHARES:
             shares = row[: 2 * grid.squares].copy().view("<u2") / _WHOLE
@@ -149,7 +149,7 @@ class Corrections:
         return corrected
 
     def keep(
-        self, rows: NDArray[np.int64], height: int, width: int
+        self, rows: NDArray[np.int64], *size: int
     ) -> NDArray[np.bool_] | NDArray[np.float32] | None:
         """Which pixels of these samples stay, (B, height, width); None where none is corrected.
 
@@ -157,20 +157,20 @@ class Corrections:
 
         Args:
             rows: (B,), positions of the samples.
-            height, width: of the images, in pixels.
+            size: height and width of the images in pixels, or slices, height and width.
         """
         corrected = np.flatnonzero(self.is_corrected(rows))
         if not len(corrected):
             return None
         found = rows[corrected]
         graded = bool((self._states.numpy()[found] == _SHARES).any())
-        result = np.ones((len(rows), height, width), np.float32 if graded else bool)
+        result = np.ones((len(rows), *size), np.float32 if graded else bool)
         shapes = self._shapes.numpy()[found]
         for shape in {tuple(shape) for shape in shapes.tolist()}:
             same = (shapes == shape).all(axis=1)
-            grid = Grid(*shape)
+            grid = _grid(*shape)
             kept = self._kept(found[same], grid)
-            result[corrected[same]] = grid.spread(kept, height, width)
+            result[corrected[same]] = grid.spread(kept, *size)
         return result
 
     def _kept(self, rows: NDArray[np.int64], grid: Grid) -> NDArray[np.bool_] | NDArray[np.float32]:
@@ -185,8 +185,16 @@ class Corrections:
         return np.where(graded[:, None], shares, kept)
 
     def grids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one."""
-        return np.maximum(self._shapes.numpy()[rows].astype(np.int64), 1)
+        """Rows and columns of the grid of each of these samples, (B, 2); 1, 1 without one.
+
+        Of volumes, slabs too, (B, 3).
+        """
+        shapes = self._shapes.numpy()[rows].astype(np.int64)
+        return np.maximum(shapes if shapes[:, 2].any() else shapes[:, :2], 1)
+
+
+def _grid(rows: int, cols: int, slabs: int) -> Grid:
+    return Grid(rows, cols, slabs or None)
 
 
 def check_shares(grid: Grid) -> None:

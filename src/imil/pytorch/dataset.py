@@ -42,7 +42,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
 
     Args:
         dataset: gives (raw image, label) for each position: a PIL image, an array (H, W) or
-            (H, W, C), or a tensor (C, H, W), before any transform.
+            (H, W, C), or a tensor (C, H, W), before any transform. A volume is an array
+            (D, H, W, C) or a tensor (C, D, H, W), of one channel to be shown to readers.
         transform: raw image -> tensor for training; may be random.
         view: raw image -> tensor (C, h, w) for predicting and explaining; must not be random.
             Needed when there is a transform. Both default to float in [0, 1].
@@ -51,7 +52,8 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         class_names: otherwise `dataset.classes`, otherwise the labels' numbers.
         keys: N stable, unique names; otherwise the file names in `dataset.samples`, otherwise
             positions, which hold only as long as the data set keeps its order.
-        original: position -> image that readers are shown; otherwise the raw image.
+        original: position -> image that readers are shown, of a volume (D, H, W, 1); otherwise the
+            raw image.
         geometry: returns the geometry of the i-th original, for the reading room's ruler.
         threadsafe: whether `original` may be called in several threads at once, which has large
             films with the readers sooner.
@@ -199,7 +201,10 @@ class CorrectedDataset(Dataset[tuple[Any, ...]]):
         return self._keys[i]
 
     def image(self, i: int) -> Image:
-        """The i-th original as a reader sees it: uint8 or uint16, (H, W) or (H, W, 3)."""
+        """The i-th original as a reader sees it: uint8 or uint16, (H, W) or (H, W, 3).
+
+        Of a volume, (D, H, W).
+        """
         return as_image(
             item_of(self.dataset, i)[0] if self._original is None else self._original(i)
         )
@@ -275,7 +280,7 @@ def _check_treatment(treatment: Treatment) -> None:
 
 
 def to_float(image: Any) -> torch.Tensor:
-    """The raw image as float32 (C, H, W) in [0, 1]."""
+    """The raw image as float32 (C, H, W), or (C, D, H, W), in [0, 1]."""
     if not isinstance(image, torch.Tensor):
         array = np.asarray(image)
         image = torch.from_numpy(np.array(array[None] if array.ndim == 2 else array))
@@ -295,4 +300,4 @@ def as_image(raw: Any) -> Image:
 
 
 def _is_chw(raw: Any) -> bool:
-    return isinstance(raw, torch.Tensor) and raw.ndim == 3
+    return isinstance(raw, torch.Tensor) and raw.ndim in (3, 4)

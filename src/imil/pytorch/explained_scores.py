@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from imil.errors import SettingsError, ShapeError
 def checked_classes(
     inputs: torch.Tensor, classes: torch.Tensor | NDArray[np.integer[Any]]
 ) -> torch.Tensor:
-    """The classes to explain, int64 (B, P), of images (B, C, H, W).
+    """The classes to explain, int64 (B, P), of images (B, C, H, W) or volumes (B, C, D, H, W).
 
     Raises: ShapeError: the shapes do not fit, or classes are not whole numbers.
     """
-    if inputs.ndim != 4:
+    if inputs.ndim not in (4, 5):
         raise ShapeError(
             f"images of shape {tuple(inputs.shape)} cannot be explained: "
-            "give a batch (images, channels, height, width)"
+            "give a batch (images, channels, height, width), or with slices before the height"
         )
     chosen = torch.as_tensor(classes)
     if chosen.ndim != 2 or len(chosen) != len(inputs) or not chosen.shape[1]:
@@ -87,10 +88,14 @@ def check_maps(maps: torch.Tensor) -> None:
         )
 
 
-def enlarged(maps: torch.Tensor, height: int, width: int) -> NDArray[np.float32]:
-    """The maps (B, P, rows, cols) at the image's size, each divided by its maximum."""
-    large = functional.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
-    highest = large.amax(dim=(2, 3), keepdim=True)
+def enlarged(maps: torch.Tensor, size: Sequence[int]) -> NDArray[np.float32]:
+    """The maps (B, P, rows, cols) at the image's size, each divided by its maximum.
+
+    Of volumes, (B, P, slabs, rows, cols).
+    """
+    mode = "trilinear" if maps.ndim == 5 else "bilinear"
+    large = functional.interpolate(maps, size=tuple(size), mode=mode, align_corners=False)
+    highest = large.amax(dim=tuple(range(2, large.ndim)), keepdim=True)
     scaled = torch.where(highest > 0, large / highest, torch.zeros_like(large))
     result: NDArray[np.float32] = scaled.cpu().numpy()
     return result

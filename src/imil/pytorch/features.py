@@ -44,7 +44,7 @@ def pooled_features(
             "name one that does"
         )
     maps = features[0].maps.float()
-    result = maps.mean(dim=(2, 3)) if grid is None else squares_of(maps, grid)
+    result = maps.mean(dim=tuple(range(2, maps.ndim))) if grid is None else squares_of(maps, grid)
     array: NDArray[np.float32] = result.cpu().numpy()
     return array
 

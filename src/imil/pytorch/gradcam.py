@@ -43,18 +43,20 @@ def grad_cam(
 ) -> NDArray[np.float32]:
     """Heat-maps (B, P, H, W) in [0, 1], each divided by its own maximum; 0 where all is 0.
 
+    Of volumes, (B, P, D, H, W).
+
     The module is run in evaluation mode, so that the images of a batch do not influence one
     another, and in full precision.
 
     Args:
         module: returns logits (B, K), before softmax; see `logits_of` for other outputs.
-        inputs: (B, C, H, W), as the module takes them, on its device.
+        inputs: (B, C, H, W) or (B, C, D, H, W), as the module takes them, on its device.
         classes: int (B, P), in [0, K): the classes to explain in each image.
         layer: a name as in `module.named_modules()`; found by `find_layer` if None.
     Raises:
         ShapeError: shapes do not fit, a class is out of range, or a map is not a number.
         SettingsError: the layer is unknown, does not run, or gives no map of the image.
-    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly.
+    Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly, or trilinearly.
     """
     if not len(inputs):
         return np.zeros((*checked_classes(inputs, classes).shape, *inputs.shape[2:]), np.float32)
@@ -85,7 +87,7 @@ def logits_and_maps(
         scores = scores_of(logits, chosen)
         gradients = _gradients(scores, activation, layer)
     cams = [_cam(activation.detach(), gradient, layout, layer) for gradient in gradients]
-    return logits.detach(), enlarged(torch.stack(cams, 1), inputs.shape[2], inputs.shape[3])
+    return logits.detach(), enlarged(torch.stack(cams, 1), inputs.shape[2:])
 
 
 def _forward(
@@ -129,9 +131,12 @@ def _gradients(
 def _cam(
     activation: torch.Tensor, gradient: torch.Tensor, layout: Layout, layer: str
 ) -> torch.Tensor:
-    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32."""
+    """ReLU of the channels weighted by their mean gradient, (B, rows, cols), float32.
+
+    Of volumes, (B, slabs, rows, cols).
+    """
     maps, slopes = (_map_of(one, layout, layer) for one in (activation, gradient))
-    weights = slopes.float().mean(dim=(2, 3), keepdim=True)
+    weights = slopes.float().mean(dim=tuple(range(2, slopes.ndim)), keepdim=True)
     cam = (weights * maps.float()).sum(dim=1)
     check_maps(cam)
     return cam.relu()
@@ -205,10 +210,10 @@ def features_of(module: nn.Module, layer: str) -> Iterator[list[LayerFeatures]]:
     layer = checked_layer(module, layer)
     module = unwrapped(module)
     result: list[LayerFeatures] = []
-    size: list[tuple[int, int]] = []
+    size: list[tuple[int, ...]] = []
 
     def measure(part: nn.Module, args: Any) -> None:
-        size[:] = [(int(args[0].shape[2]), int(args[0].shape[3]))]
+        size[:] = [tuple(map(int, args[0].shape[2:]))]
 
     def keep(part: nn.Module, args: Any, output: object) -> object:
         if (tensor := first_tensor(output)) is None:

@@ -23,6 +23,7 @@ class Layout:
 
     Args:
         height, width: of the image that the model was given, in pixels.
+        depth: slices of the volume that it was given; None: it was an image.
         prefix: number of tokens before the patches, where the model says so.
         grid: rows and columns of patches, where the model says so.
         channels_last: whether the model says that its maps are (batch, rows, columns, channels).
@@ -33,6 +34,7 @@ class Layout:
     prefix: int | None = None
     grid: tuple[int, int] | None = None
     channels_last: bool = False
+    depth: int | None = None
 
     def puts_channels_last(self, shape: Sequence[int]) -> bool:
         """Whether the image's proportion is found in (B, rows, cols, D), not (B, D, rows, cols)."""
@@ -50,8 +52,15 @@ class Layout:
         return abs(math.log(rows * self.width / (cols * self.height)))
 
 
-def layout_of(module: nn.Module, layer: str, height: int, width: int) -> Layout:
-    """What the layer's nearest enclosing modules say of their maps, in timm's attributes."""
+def layout_of(module: nn.Module, layer: str, *size: int) -> Layout:
+    """What the layer's nearest enclosing modules say of their maps, in timm's attributes.
+
+    Args:
+        size: height and width of the image, or slices, height and width.
+    """
+    *slices, height, width = size
+    if slices:
+        return Layout(height, width, depth=slices[0])
     parts = layer.split(".")
     paths = [".".join(parts[:n]) for n in range(len(parts), -1, -1)]
     owners = [module.get_submodule(path) for path in paths]
@@ -75,10 +84,14 @@ def _first_attribute(owners: Sequence[nn.Module], name: str) -> object:
 def as_map(tensor: torch.Tensor, layout: Layout) -> torch.Tensor | None:
     """The output of a layer as a map (B, D, rows, cols); None if it is not a map of the image.
 
+    Of volumes, (B, D, slabs, rows, cols), and only an output of this form is one.
+
     Args:
         tensor: (B, D, rows, cols), (B, rows, cols, D) or tokens (B, N, D).
         layout: what is known of the model's maps.
     """
+    if layout.depth is not None:
+        return tensor if tensor.ndim == 5 and max(tensor.shape[2:]) > 1 else None
     if tensor.ndim == 4:
         result = tensor.movedim(3, 1) if layout.puts_channels_last(tensor.shape) else tensor
     elif tensor.ndim == 3 and (grid := token_grid(tensor.shape[1], layout)):

@@ -19,7 +19,10 @@ from imil.pytorch.logits import logits_of
 
 LOOKED_AT = 2  # images: of one alone, what belongs to no image could not be told apart
 # a map is taken before it is pooled, also where the enclosing block ends in the pool
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d)
+POOLS = (
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d),
+    *(nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d, nn.LPPool3d),
+)
 # these norms have the channels of a sequence before its positions
 CHANNELS_FIRST = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 # a part that holds one of these is more than a norm, such as a linear layer with its norm
@@ -50,8 +53,8 @@ def find_layer(module: nn.Module, inputs: torch.Tensor) -> str:
     their gradient is zero: the search goes back to the norm before it.
 
     Args:
-        module: returns logits (B, K) for inputs (B, C, H, W).
-        inputs: (B, C, H, W), at least one image; the first two are used.
+        module: returns logits (B, K) for inputs (B, C, H, W), or (B, C, D, H, W).
+        inputs: such, at least one image; the first two are used.
     Returns: a name as in `named_modules()` of the module without its wrappers.
     Raises: SettingsError: no layer gives a map.
     """
@@ -196,7 +199,7 @@ def _candidates(
     """Name, output and layout of the calls that gave a map of the image, last call first."""
     pooled = {id(call.output) for call in calls.values() if isinstance(call.part, POOLS)}
     for name, call in reversed(calls.items()):
-        if not name or id(call.output) in pooled or call.output.ndim not in (3, 4):
+        if not name or id(call.output) in pooled or call.output.ndim not in (3, 4, 5):
             continue
         if len(call.output) != len(inputs):
             continue  # windows or pieces of the images
@@ -210,6 +213,8 @@ def _candidates(
 def _shows_image(name: str, call: _Call, layout: Layout) -> bool:
     """Whether the output lies over the image, as far as one can tell from outside."""
     token_blocks = [took for took in call.around if len(took) == 3 and took[0] == len(call.output)]
+    if call.output.ndim == 5:  # of volumes, whose axes are often shrunk unequally
+        return not token_blocks
     if call.output.ndim == 4:
         # what attention makes of tokens, such as (B, heads, N, N), looks like a map and is none
         return not token_blocks and layout.resembles(call.output.shape)

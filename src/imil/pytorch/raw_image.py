@@ -26,20 +26,26 @@ def to_tensor(
 ) -> tuple[torch.Tensor, FromTensor]:
     """The raw image as a tensor (C, H, W), and the way back from one to the image's own kind.
 
+    A volume is a tensor (C, D, H, W).
+
     Args:
         image: a PIL image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W). A PIL
-            image with a palette comes back as RGB; all others keep their mode.
+            image with a palette comes back as RGB; all others keep their mode. A volume is an
+            array (D, H, W, C) or a tensor (C, D, H, W).
         keep: (H, W), where the image is to stay as it is, or how far; None for everywhere.
     Raises: DataError: an array of another shape.
     """
     if isinstance(image, torch.Tensor):
         shape = image.shape
+        if image.ndim == 4:
+            return image, lambda tensor: tensor
         return image.reshape(-1, *shape[-2:]), lambda tensor: tensor.reshape(shape)
     if not isinstance(image, np.ndarray):
         return _from_pil(image, keep)
-    if image.ndim not in (2, 3):
+    if image.ndim not in (2, 3, 4):
         raise DataError(
-            f"an image of shape {image.shape} cannot be corrected: give (H, W) or (H, W, C)"
+            f"an image of shape {image.shape} cannot be corrected: give (H, W) or (H, W, C), or "
+            "(D, H, W, C) of a volume"
         )
     native = image.dtype.newbyteorder("=")
     array = image[..., None] if image.ndim == 2 else image
@@ -92,12 +98,12 @@ def _from_other_colours(
     return tensor, back
 
 
-def size_of(image: Any) -> tuple[int, int]:
-    """Height and width of a raw image of any kind that `to_tensor` takes."""
+def size_of(image: Any) -> tuple[int, ...]:
+    """Height and width of a raw image of any kind that `to_tensor` takes; of a volume, D, H, W."""
     if isinstance(image, torch.Tensor):
-        return int(image.shape[-2]), int(image.shape[-1])
+        return tuple(image.shape[-3:] if image.ndim == 4 else image.shape[-2:])
     if isinstance(image, np.ndarray):
-        return int(image.shape[0]), int(image.shape[1])
+        return tuple(image.shape[:3] if image.ndim == 4 else image.shape[:2])
     return int(image.height), int(image.width)
 
 
@@ -116,7 +122,7 @@ def within(image: Any, field: Correction) -> Any:
 
 
 def resized(image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The image (C, H, W) at the size of the other, bilinearly, in its own dtype.
+    """The image at the size of the other, bilinearly or trilinearly, in its own dtype.
 
     Raises: DataError: they differ in channels.
     """
@@ -127,7 +133,12 @@ def resized(image: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
             f"training images have {len(image)} and {len(like)} channels: a treatment that takes "
             "other images needs the same for all"
         )
-    large = functional.interpolate(
-        image[None].float(), size=like.shape[1:], mode="bilinear", antialias=True
-    )[0]
+    if image.ndim == 4:
+        large = functional.interpolate(image[None].float(), size=like.shape[1:], mode="trilinear")[
+            0
+        ]
+    else:
+        large = functional.interpolate(
+            image[None].float(), size=like.shape[1:], mode="bilinear", antialias=True
+        )[0]
     return large.to(like.dtype) if like.is_floating_point() else large.round().to(like.dtype)

@@ -87,7 +87,7 @@ def logits_and_relevance(
             maps.append(_maps(scores_of(found, chosen[part]), tokens, layout))
             logits.append(found.detach())
             start, size = start + size, max(1, MOST_TOKENS // tokens.shape[1])
-    return torch.cat(logits), enlarged(torch.cat(maps), inputs.shape[2], inputs.shape[3])
+    return torch.cat(logits), enlarged(torch.cat(maps), inputs.shape[2:])
 
 
 def has_relevance(module: nn.Module, inputs: torch.Tensor, layer: str) -> bool:

@@ -39,8 +39,8 @@ class Simulated:
 
     Args:
         masks: sample key -> masks in order of preference, such as lesion, then lungs; (H, W) of
-            any size. None or an empty mask: the next one is used. No mask at all: the case is
-            skipped.
+            any size, (D, H, W) of volumes. None or an empty mask: the next one is used. No mask at
+            all: the case is skipped.
         of: whether the threshold is a share of the region that lies in the square, or of the
             square that the region covers.
         threshold: a square with at least this share is selected, in [0, 1]. None: 0.05 of the
@@ -212,14 +212,14 @@ def largest_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Pixels that touch at a corner are connected.
 
     Args:
-        mask: (H, W), at least one pixel True.
+        mask: (H, W) or (D, H, W), at least one pixel True.
     Raises: SettingsError: SciPy is not installed.
     """
     try:
         from scipy import ndimage  # half a second, and only this option needs it
     except ModuleNotFoundError:
         raise SettingsError("one_region needs SciPy: pip install 'imil[train]'") from None
-    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    labels, _ = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0  # the background; regions are numbered from the upper left
     return np.asarray(labels == sizes.argmax())
@@ -229,8 +229,11 @@ def _check_mask(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """The mask as bool, or None if it is empty."""
     if mask is None or not mask.any():
         return None
-    if mask.ndim != 2:
-        raise DataError(f"a mask of shape {mask.shape} cannot be read: give (height, width)")
+    if mask.ndim not in (2, 3):
+        raise DataError(
+            f"a mask of shape {mask.shape} cannot be read: give (height, width), or with slices "
+            "before them"
+        )
     return mask.astype(bool, copy=False)
 
 

@@ -124,7 +124,7 @@ class RoundFields(Fields):
     grid_size: str = setting(
         "Round",
         f"{GRID_SIZE}x{GRID_SIZE}",
-        "Squares per side, or rows x columns, such as 4x6.",
+        "Squares per side, or rows x columns, such as 4x6; of volumes x slabs, such as 4x4x3.",
         "4x6",
     )
     treatment: str = setting(
@@ -137,7 +137,8 @@ class RoundFields(Fields):
     reader: ReaderField = setting(
         "Round",
         ReaderSpec("console"),
-        "Who reads: console (you, here), web (a page; its link is printed), simulated (from the "
+        "Who reads: console (you, here), web (a page; its link is printed), notebook (that page "
+        "below the cell of a notebook that trains), simulated (from the "
         "mask columns), random or inverted (controls), replay:FILE (CSV, JSON or another run's "
         "store), none.",
         "simulated:miss=0.2",
@@ -297,4 +298,4 @@ class RoundFields(Fields):
         from imil.grid import Grid  # here: it needs NumPy
 
         grid = Grid.parse(value)
-        return f"{grid.rows}x{grid.cols}"
+        return "x".join(map(str, grid.shape))

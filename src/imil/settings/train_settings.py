@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from imil.data.dicomweb import absolute_data
 from imil.errors import SettingsError
 from imil.settings.data import DataFields
 from imil.settings.fields import flag_name
@@ -30,7 +31,12 @@ class TrainSettings(RoundFields, TrainingFields, DataFields):  # pydantic lists 
 
         Raises: SettingsError: the grid has a square without a pixel.
         """
-        rows, columns = map(int, self.grid_size.split("x"))
+        rows, columns, *slabs = map(int, self.grid_size.split("x"))
+        if slabs and slabs[0] > self.image_depth > 1:
+            raise SettingsError(
+                f"--grid-size {self.grid_size} has slabs without a slice at --image-depth "
+                f"{self.image_depth}: give fewer slabs, or more slices"
+            )
         if max(rows, columns) > self.image_size:
             raise SettingsError(
                 f"--grid-size {self.grid_size} has squares without a pixel at --image-size "
@@ -42,7 +48,7 @@ class TrainSettings(RoundFields, TrainingFields, DataFields):  # pydantic lists 
         from any folder.
         """
         paths: dict[str, Any] = {
-            "data": str((base / self.data).absolute()),
+            "data": absolute_data(base, self.data),
             "reader": self.reader.with_absolute_file(base),
         }
         if is_weights_file(self.weights):

@@ -10,7 +10,7 @@ from imil.settings.fields import Fields, setting
 
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
-Logger = Literal["none", "csv", "tensorboard"]
+Logger = Literal["none", "csv", "tensorboard", "mlflow", "wandb"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 
 
@@ -33,6 +33,14 @@ class TrainingFields(Fields):
     )
     image_size: int = setting(
         "Model", 224, "Height and width of the model's input, in pixels.", "112", ge=16, le=4096
+    )
+    image_depth: int = setting(
+        "Model",
+        1,
+        "Slices of the model's input; above 1, the table names volumes, and --grid-size has slabs.",
+        "16",
+        ge=1,
+        le=1024,
     )
     channels: Literal[1, 3] = setting("Model", 1, "1 for grey images, 3 for colour.", "3")
 
@@ -99,8 +107,16 @@ class TrainingFields(Fields):
     logger: Logger = setting(
         "Training",
         "none",
-        "Tracker of the finished run: none, csv (tracker.csv) or tensorboard (its folder).",
+        "Tracker of the run while it trains: none, csv (tracker.csv), tensorboard or wandb (a "
+        "folder of that name), or mlflow (mlflow.db).",
         "tensorboard",
+    )
+    logger_images: bool = setting(
+        "Training",
+        False,
+        "Show the tracker pictures of the cases of each round too; wandb, and an MLflow server, "
+        "get no picture of a film otherwise.",
+        "true",
     )
 
     @field_validator("augment", mode="before")

@@ -38,7 +38,7 @@ class Classifier(nn.Module):
     """A network on raw pixels: scales, normalises, treats, augments, mixes; cross-entropy.
 
     Args:
-        net: (B, 3, S, S) normalised -> logits (B, K).
+        net: (B, 3, S, S) normalised -> logits (B, K); of volumes, (B, 1, D, S, S).
         optimizer: `sgd`, `adam` or `adamw`.
         lr: learning rate.
         momentum: of SGD (paper: none is named).
@@ -73,8 +73,10 @@ class Classifier(nn.Module):
         config: dict[str, Any] = getattr(net, "pretrained_cfg", {})
         self.field: Tensor | None
         self.register_buffer("field", None, persistent=False)  # (S, S), True where it sees
-        self.register_buffer("mean", _per_channel(config.get("mean", (0.5,))), persistent=False)
-        self.register_buffer("std", _per_channel(config.get("std", (0.5,))), persistent=False)
+        axes = len(config.get("input_size", (3, 224, 224))) - 1
+        for name in ("mean", "std"):
+            values = _per_channel(config.get(name, (0.5,)), axes)
+            self.register_buffer(name, values, persistent=False)
 
     def see(self, grid: Grid, squares: Sequence[int], size: int, *, tokens: bool = False) -> None:
         """From now on, everything outside these squares is black in every image, also in use.
@@ -162,8 +164,8 @@ def _nothing() -> None:
     """Undoes nothing."""
 
 
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values).view(1, -1, 1, 1)
+def _per_channel(values: tuple[float, ...], axes: int) -> Tensor:
+    return torch.tensor(values).view(1, -1, *(1,) * axes)
 
 
 class EpochOrder:

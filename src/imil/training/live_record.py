@@ -30,7 +30,7 @@ class Change:
         key: of the sample.
         readers: whose answers count.
         readings: their ids.
-        grid: rows and columns.
+        grid: rows and columns, and slabs of a volume.
         squares: what is kept of the image; None: it is as it was before the round.
         epoch: completed epochs when it took effect.
         batch: how many batches of the next epoch were drawn by then.
@@ -41,7 +41,7 @@ class Change:
     key: str
     readers: str
     readings: tuple[str, ...]
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
     squares: tuple[int, ...] | None
     epoch: int
     batch: int
@@ -104,7 +104,7 @@ def _change(row: dict[str, Any]) -> Change:
     grid = Grid(*change.grid)
     return replace(
         change,
-        grid=(grid.rows, grid.cols),
+        grid=grid.shape,
         squares=None if change.squares is None else grid.check(change.squares),
         readings=tuple(change.readings),
     )

@@ -186,7 +186,7 @@ class LiveRounds:
                     key=found.keys[number],
                     readers=merged.reading.reader,
                     readings=readings,
-                    grid=(grid.rows, grid.cols),
+                    grid=grid.shape,
                     squares=merged.reading.kept_squares(grid) if focus else None,
                     epoch=when[0],
                     batch=when[1],

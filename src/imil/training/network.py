@@ -23,13 +23,16 @@ CONVENTIONS: dict[str, Any] = {"zero_init_last": False}
 PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of our checkpoints, of others'
 
 
-def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Module:
+def build(
+    name: str, *, classes: int, image_size: int, weights: str, image_depth: int = 1
+) -> nn.Module:
     """A model with `classes` logits, initialised from torch's global random state.
 
     Args:
         name: as timm knows it, or LIBRARY:NAME as `other_models` does.
         classes: K, at least 2.
         image_size: height and width of its input, in pixels.
+        image_depth: above 1, slices of its input, which then are volumes of one channel.
         weights: `none`, `imagenet` or `imagenet@REVISION` (need a network), or a file of weights.
     Raises: SettingsError, DataError: unknown model, no network, or a file that does not fit.
     """
@@ -38,12 +41,12 @@ def build(name: str, *, classes: int, image_size: int, weights: str) -> nn.Modul
             raise SettingsError(
                 f"--weights {weights} are timm's, and the model is {name}: give none or a file"
             )
-        net = build_other(name, classes, weights)
+        net = build_other(name, classes, weights, image_depth)
     else:
         net = _of_timm(name, classes, image_size, weights)
     if is_weights_file(weights) and not are_of_folder(name, weights):
         load_weights(net, Path(weights))
-    _check_image_size(net, name, image_size)
+    _check_image_size(net, name, image_size, image_depth)
     return net
 
 
@@ -55,17 +58,23 @@ def _of_timm(name: str, classes: int, image_size: int, weights: str) -> nn.Modul
     return _create(name, classes, image_size, **pretrained_options(name, weights))
 
 
-def _check_image_size(net: nn.Module, name: str, image_size: int) -> None:
+def _check_image_size(net: nn.Module, name: str, image_size: int, depth: int) -> None:
     """Many models can be built for a size that they cannot take: checked now, not in training."""
     try:
         with eval_context(net), torch.no_grad():
-            net(torch.zeros(1, 3, image_size, image_size))
+            size = (3, image_size, image_size) if depth == 1 else (1, depth, image_size, image_size)
+            net(torch.zeros(1, *size))
     except Exception as error:  # whatever a layer raises
-        size = getattr(net, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
+        made_for = getattr(net, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        if depth > 1:
+            raise SettingsError(
+                f"{name} cannot take volumes of --image-depth {depth} and --image-size "
+                f"{image_size} ({why}): give more slices or pixels, or a smaller network"
+            ) from error
         raise SettingsError(
             f"{name} cannot take images of --image-size {image_size} ({why}): "
-            f"it was made for {size}"
+            f"it was made for {made_for}"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Models of other libraries than timm, named as LIBRARY:NAME.
 
-Each is called with images (B, 3, h, w) and gives logits (B, K).
+Each is called with images (B, 3, h, w), or volumes (B, 1, d, h, w), and gives logits (B, K).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FILMS = {  # TorchXRayVision takes pixels from -1024 to 1024
 }
 
 
-def of_torchvision(name: str, classes: int, weights: str) -> nn.Module:
+def of_torchvision(name: str, classes: int, weights: str, depth: int) -> nn.Module:
     """A classifier of torchvision, such as `densenet121`.
 
     Raises: SettingsError: there is none of that name.
@@ -42,8 +42,8 @@ def of_torchvision(name: str, classes: int, weights: str) -> nn.Module:
     return _built("torchvision", name, lambda: models.get_model(name, num_classes=classes))
 
 
-def of_monai(name: str, classes: int, weights: str) -> nn.Module:
-    """A two-dimensional classifier of MONAI, such as `DenseNet121`.
+def of_monai(name: str, classes: int, weights: str, depth: int) -> nn.Module:
+    """A classifier of MONAI, such as `DenseNet121`, of images or, where depth > 1, of volumes.
 
     Raises: SettingsError: there is none of that name, or it takes other arguments.
     """
@@ -52,15 +52,16 @@ def of_monai(name: str, classes: int, weights: str) -> nn.Module:
     if not callable(getattr(nets, name, None)):
         raise _unknown("monai", name, [one for one in dir(nets) if one[0].isupper()])
     make = getattr(nets, name)
+    dims, channels = (3, 1) if depth > 1 else (2, 3)
     ways = (
-        {"spatial_dims": 2, "in_channels": 3, "out_channels": classes},
-        {"spatial_dims": 2, "n_input_channels": 3, "num_classes": classes},
-        {"spatial_dims": 2, "in_channels": 3, "num_classes": classes},
+        {"spatial_dims": dims, "in_channels": channels, "out_channels": classes},
+        {"spatial_dims": dims, "n_input_channels": channels, "num_classes": classes},
+        {"spatial_dims": dims, "in_channels": channels, "num_classes": classes},
     )
     return _built("monai", name, *(lambda way=way: make(**way) for way in ways))
 
 
-def of_torchxrayvision(name: str, classes: int, weights: str) -> nn.Module:
+def of_torchxrayvision(name: str, classes: int, weights: str, depth: int) -> nn.Module:
     """A DenseNet for chest films of TorchXRayVision, such as `densenet121`, without its sigmoid.
 
     Raises: SettingsError: it is none of these.
@@ -80,7 +81,7 @@ def of_torchxrayvision(name: str, classes: int, weights: str) -> nn.Module:
     return net
 
 
-def of_transformers(name: str, classes: int, weights: str) -> nn.Module:
+def of_transformers(name: str, classes: int, weights: str, depth: int) -> nn.Module:
     """A classifier of transformers, by the config.json in a local folder.
 
     Raises: SettingsError: the folder holds none. DataError: its weights are of another model.
@@ -145,7 +146,7 @@ def _logits(_net: nn.Module, _args: Any, output: Any) -> Any:
     return output.logits
 
 
-LIBRARIES: dict[str, Callable[[str, int, str], nn.Module]] = {
+LIBRARIES: dict[str, Callable[[str, int, str, int], nn.Module]] = {
     "monai": of_monai,
     "torchvision": of_torchvision,
     "torchxrayvision": of_torchxrayvision,
@@ -158,11 +159,12 @@ def is_of_other_library(name: str) -> bool:
     return ":" in name
 
 
-def build_other(name: str, classes: int, weights: str) -> nn.Module:
+def build_other(name: str, classes: int, weights: str, depth: int = 1) -> nn.Module:
     """The model that `LIBRARY:NAME` names, initialised from torch's global random state.
 
     Args:
         weights: taken where they are of the model's own folder, see `are_of_folder`.
+        depth: slices of its input; 1: it takes images.
     Raises: SettingsError: unknown library or model, or the library is not installed.
     """
     library, _, rest = name.partition(":")
@@ -172,7 +174,7 @@ def build_other(name: str, classes: int, weights: str) -> nn.Module:
             + ", ".join(f"{one}:NAME" for one in LIBRARIES)
         )
     try:
-        net = LIBRARIES[library](rest, classes, weights)
+        net = LIBRARIES[library](rest, classes, weights, depth)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"--model {name} needs {error.name}, which is not installed: pip install {library}"
@@ -184,6 +186,8 @@ def build_other(name: str, classes: int, weights: str) -> nn.Module:
         "input_size": (3, size, size),
         **(FILMS if library == "torchxrayvision" else _scaling(library, rest)),
     }
+    if depth > 1:  # grey alone
+        net.pretrained_cfg |= {"input_size": (1, depth, size, size), "mean": (0.5,), "std": (0.5,)}  # type: ignore[operator]
     return net
 
 

@@ -16,8 +16,9 @@ from scipy.special import softmax
 from imil.data.cell_text import find_file
 from imil.data.class_folders import find_images
 from imil.data.column_names import find_column
-from imil.data.decoded_file import decode_image
-from imil.data.table_columns import read_columns, read_names
+from imil.data.decoded_file import decode_image, decode_volume
+from imil.data.dicomweb import refuse_server
+from imil.data.table_columns import TABLES, read_columns, read_names
 from imil.errors import DataError
 from imil.output_text import write_csv as write_rows
 from imil.pytorch import TorchModel
@@ -26,7 +27,6 @@ from imil.training.samples.prepared_data import to_pixels
 from imil.training.trained_model import TrainedModel
 
 BATCH = 64
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def find_inputs(paths: Sequence[Path], image_column: str = "image") -> list[Path
     """
     files: list[Path] = []
     for path in paths:
+        refuse_server(path)
         if path.is_dir():
             images = find_images(path)
             if not images:
@@ -107,6 +108,9 @@ def predict_images(
 def _decoded(trained: TrainedModel, files: Sequence[Path]) -> Iterator[NDArray[np.uint8] | str]:
     """Each image at the network's size, or why it cannot be read."""
     size, channels = trained.description.image_size, trained.description.channels
+    depth = trained.description.image_depth
+    if depth > 1:
+        return in_order(lambda path: decode_volume(path, depth, size), files)
     return in_order(lambda path: decode_image(path, size, channels), files)
 
 

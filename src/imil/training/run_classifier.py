@@ -31,10 +31,12 @@ def build_classifier(settings: TrainSettings, *, classes: int, resumed: bool) ->
         settings.model,
         classes=classes,
         image_size=settings.image_size,
+        image_depth=settings.image_depth,
         weights="none" if resumed else settings.weights,
     )
-    # a convolution is faster so; other layers do not mind
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if settings.image_depth == 1:
+        # a convolution is faster so; other layers do not mind
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = Classifier(
         net,
         optimizer=settings.optimizer,

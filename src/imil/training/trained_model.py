@@ -36,6 +36,7 @@ class Description:
         grid: rows and columns of the grid that `squares` are numbered on; None: it sees all.
         squares: the squares that the network sees; the others are black in every image.
         tokens: whether a vision transformer is not given the patches of the other squares.
+        image_depth: slices of its input; 1: it takes images.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Description:
     grid: tuple[int, int] | None = None
     squares: tuple[int, ...] = ()
     tokens: bool = False
+    image_depth: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def read_model(path: Path) -> TrainedModel:
         description.model,
         classes=len(description.class_names),
         image_size=description.image_size,
+        image_depth=description.image_depth,
         weights=str(path),
     )
     module = inference_module(net, len(description.class_names))
@@ -135,4 +138,5 @@ def _description(values: dict[str, Any]) -> Description:
         grid=None if grid is None else (int(grid[0]), int(grid[1])),
         squares=tuple(map(int, values["squares"])),
         tokens=bool(values.get("tokens", False)),
+        image_depth=int(values.get("image_depth", 1)),
     )

@@ -13,14 +13,14 @@ class Batch:
     """Some training images, all on one device.
 
     Args:
-        images: (B, C, H, W), raw pixels: 0 is black.
+        images: (B, C, H, W), raw pixels: 0 is black. Of volumes, (B, C, D, H, W).
         labels: (B,), in [0, K), or shares of the classes (B, K) once images are mixed.
         rows: (B,), the images' positions in the training set.
-        keep: bool (B, H, W), False in the squares of a corrected image that nobody selected and
-            True everywhere else; None where no image of the batch is corrected. With the fusion
-            `soft`, float in [0, 1]: the share of readers who keep the square.
-        grids: int (B, 2), rows and columns of the grid that each corrected image's squares lie in;
-            None stands for the paper's 4×4.
+        keep: bool (B, H, W), or (B, D, H, W), False in the squares of a corrected image that nobody
+            selected and True everywhere else; None where no image of the batch is corrected. With
+            the fusion `soft`, float in [0, 1]: the share of readers who keep the square.
+        grids: int (B, 2), rows and columns of the grid that each corrected image's squares lie in,
+            of volumes (B, 3), with slabs; None stands for the paper's 4×4.
         classes: K; None where it is not known.
         progress: share of the training's epochs that are completed, in [0, 1); 0 where it is not
             known.

@@ -63,6 +63,11 @@ class Cover(Treatment):
         """Whether shares of readers are taken: as how far the image and its cover are blended."""
         return self.squares == "readers"
 
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether volumes are covered, cuboid by cuboid: with every fill but `linear`."""
+        return self.fill != "linear"
+
     def check(self, model: Any, samples: Any, grid: Grid) -> None:
         """Raises: SettingsError: an image of another class is wanted, and there is one class."""
         check_donor(self.donor, samples.labels)
@@ -102,13 +107,14 @@ class Cover(Treatment):
         if not self.keep_original:
             return covered
         stays = moved(torch.rand(len(keep), generator=rng) < self.keep_original, covered)
-        return torch.where(stays[:, None, None, None], part.images, covered)
+        return torch.where(stays.view(-1, *(1,) * (covered.ndim - 1)), part.images, covered)
 
 
 def blended(images: Tensor, content: Tensor, alpha: Tensor) -> Tensor:
     """`alpha` (B, H, W) of the images and the rest of the content, in the images' dtype.
 
-    Where alpha is 0 or 1, pixels are those of the one or the other, bit for bit.
+    Of volumes, alpha is (B, D, H, W). Where it is 0 or 1, pixels are those of the one or the other,
+    bit for bit.
     """
     share = alpha[:, None]
     mixed = as_pixels(share * images.float() + (1 - share) * content.float(), images)

@@ -65,7 +65,7 @@ def blur(source: Source) -> Tensor:
     """The image itself, blurred. Source: Fong and Vedaldi 2017, section 4.2."""
     images = source.batch.images
     result = images.float()
-    for axis in (2, 3):
+    for axis in range(2, images.ndim):
         result = _gaussian(result, axis)
     return as_pixels(result, images)
 
@@ -130,18 +130,19 @@ def check_donor(donor: str, labels: NDArray[np.int64]) -> None:
 
 
 def _moments(source: Source) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the selected pixels, each (B, C, 1, 1)."""
+    """Mean and standard deviation of the selected pixels, each (B, C, 1, 1), or with one more 1."""
     keep, images = source.keep[:, None], source.batch.images.float()
-    count = keep.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    centre = (images * keep).sum(dim=(2, 3), keepdim=True) / count
-    variance = ((images - centre).square() * keep).sum(dim=(2, 3), keepdim=True) / count
+    place = tuple(range(2, images.ndim))
+    count = keep.sum(dim=place, keepdim=True).clamp(min=1)
+    centre = (images * keep).sum(dim=place, keepdim=True) / count
+    variance = ((images - centre).square() * keep).sum(dim=place, keepdim=True) / count
     return centre, variance.sqrt()
 
 
 def _range(images: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest and highest value of each image, (B, 1, 1, 1)."""
-    values = images.float()
-    return values.amin(dim=(1, 2, 3), keepdim=True), values.amax(dim=(1, 2, 3), keepdim=True)
+    """The lowest and highest value of each image, (B, 1, 1, 1), or with one more 1."""
+    values, inside = images.float(), tuple(range(1, images.ndim))
+    return values.amin(dim=inside, keepdim=True), values.amax(dim=inside, keepdim=True)
 
 
 def _within_range(values: Tensor, images: Tensor) -> Tensor:
@@ -150,6 +151,9 @@ def _within_range(values: Tensor, images: Tensor) -> Tensor:
 
 def _gaussian(images: Tensor, axis: int) -> Tensor:
     """The images blurred along one axis; border pixels are repeated beyond it."""
+    if images.ndim == 5:  # volumes: the plane in which the axis lies
+        plane = images.flatten(3) if axis == 2 else images.flatten(1, 2)
+        return _gaussian(plane, max(axis - 1, 2)).view(images.shape)
     sigma = BLUR * images.shape[axis]
     reach = ceil(3 * sigma)
     at = torch.arange(-reach, reach + 1, device=images.device)

@@ -12,13 +12,13 @@ PAPER = (4, 4)  # the grid where none is given
 
 
 def scattered(keep: Tensor, grids: Tensor | None, rng: torch.Generator) -> Tensor:
-    """A mask of as many squares of each image, drawn at random, bool (B, H, W).
+    """A mask of as many squares of each image, drawn at random, bool (B, H, W) or (B, D, H, W).
 
     A mask of all pixels stays.
 
     Args:
-        keep: bool (B, H, W), whole squares of the images' grids.
-        grids: int (B, 2), rows and columns; None for 4×4.
+        keep: bool (B, H, W) or (B, D, H, W), whole squares of the images' grids.
+        grids: int (B, 2), rows and columns, or (B, 3), with slabs; None for 4×4.
         rng: on the CPU.
     """
     result = keep.cpu().clone()

@@ -96,6 +96,11 @@ class Treatment:
         return False
 
     @property
+    def takes_volumes(self) -> bool:
+        """Whether images may be volumes (C, D, H, W) under a grid of cuboids; most need a plane."""
+        return False
+
+    @property
     def decides_after_round(self) -> bool:
         """Whether it is given the model, after a round or at the end."""
         kind = type(self)

@@ -32,6 +32,11 @@ class UpWeight(Treatment):
         return True
 
     @property
+    def takes_volumes(self) -> bool:
+        """Whether volumes are taken: they stay as they are."""
+        return True
+
+    @property
     def weight(self) -> int:
         """How many times as often as another sample a corrected one is drawn."""
         return self.times

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from imil.cases import Reading, RoundSettings
 from imil.geometry import NOT_STATED, Geometry
+from imil.shown_grids import check_is_shown
 from imil.store.room_queries import Row
 from imil.web.schemas import (
     CaseResponse,
@@ -27,18 +28,27 @@ def round_response(
     row: Row, names: Sequence[str], cases: Sequence[Row], responses: list[CaseResponse]
 ) -> RoundResponse:
     """A round as sent to the page."""
-    grid = RoundSettings.from_dict(row["settings"]).grid
+    grid = grid_info(RoundSettings.from_dict(row["settings"]))
     height, width = cases[0]["cam_shape"] if cases else (1, 1)
     return RoundResponse(
         id=str(row["epoch"]),
         number=row["number"],
         epoch=row["epoch"],
         state=row["state"],
-        grid=GridInfo(rows=grid.rows, cols=grid.cols),
+        grid=grid,
         class_names=list(names),
         model_view=Size(height=height, width=width),
         cases=responses,
     )
+
+
+def grid_info(settings: RoundSettings) -> GridInfo:
+    """The grid of a round as sent to the page.
+
+    Raises: SettingsError: it is of volumes, which the page would show wrongly.
+    """
+    check_is_shown(settings.grid)
+    return GridInfo(rows=settings.grid.rows, cols=settings.grid.cols)
 
 
 def case_response(

@@ -43,7 +43,8 @@ AUGMENTATIONS = {
 SHOWN = {
     "confident_mistakes": "Of the misclassified images, the {} with the highest confidence",
     "auto": "Of the misclassified images, the {} with the highest confidence, or where there were "
-    "fewer also misclassified images of a cross-validated regression on the model's features,",
+    "fewer also misclassified images of a cross-validated regression on the model's features, and "
+    "then those that it was least sure of,",
     "out_of_fold": "Of the images misclassified by a cross-validated regression on the model's "
     "features, the {} with the highest confidence",
     "moving_average": "Of the images misclassified by the moving average of the predictions over "

@@ -64,14 +64,30 @@ def resolve_auto(settings: TrainSettings) -> TrainSettings:
     Raises: SettingsError: this machine lacks the device.
     """
     device = training_device(settings.device)
-    half = precision(settings.precision, device) == "bf16-mixed"
+    volumes = settings.image_depth > 1
+    half = precision(settings.precision, device, volumes=volumes) == "bf16-mixed"
     return settings.model_copy(
         update={"device": device.type, "precision": "bf16" if half else "32"}
     )
 
 
-def precision(setting: str, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
-    """`bf16-mixed` (weights in float32) or `32-true`; `auto`: as the hardware has it."""
+def precision(
+    setting: str, device: torch.device, *, volumes: bool = False
+) -> Literal["32-true", "bf16-mixed"]:
+    """`bf16-mixed` (weights in float32) or `32-true`; `auto`: as the hardware has it.
+
+    Args:
+        volumes: whether the network convolves volumes. In bfloat16 on a processor, PyTorch 2.13
+            takes gradients of small maps from memory that was never written.
+    Raises: SettingsError: bfloat16 is asked for there.
+    """
+    if volumes and device.type == "cpu":
+        if setting == "bf16":
+            raise SettingsError(
+                "--precision bf16 computes wrong gradients of volumes on a processor: give "
+                "--precision 32, or a GPU"
+            )
+        return "32-true"
     if setting == "32":
         return "32-true"
     if setting == "bf16":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,6 +121,16 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
     if not pairs:
         path.unlink(missing_ok=True)  # of an earlier state of the run
         return
+    with atomic_write(path) as file:
+        stacked(pairs).save(file, format="png")
+
+
+def stacked(pairs: Sequence[tuple[Case, Reading | None]]) -> Pillow.Image:
+    """The cases as strips, one below the other, RGB.
+
+    Args:
+        pairs: of case and reading, at least one; None: it is unread.
+    """
     strips = [
         review_strip(case, reading.squares, reading.verdict, misleading=reading.misleading)
         if reading
@@ -131,8 +142,7 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
     picture = Pillow.new("RGB", (width, tops[-1]), strips[0].getpixel((0, 0)))
     for strip, top in zip(strips, tops, strict=False):
         picture.paste(strip, (0, top))
-    with atomic_write(path) as file:
-        picture.save(file, format="png")
+    return picture
 
 
 def _round(
@@ -167,7 +177,9 @@ def _reading(reading: Reading) -> ReadingView:
 def _pictures(
     case: Case, reading: Reading | None, blacked_out: bool
 ) -> list[tuple[str, Pillow.Image]]:
-    """The four pictures of a case with their captions."""
+    """The four pictures of a case with their captions; of a volume, one of its slabs."""
+    if case.grid.slabs is not None:
+        return [("one slice of each slab", _slabs(case, reading))]
     image = resize_to_height(case.image, HEIGHT)
     if reading is None or reading.verdict != "focus":
         reading = None
@@ -195,6 +207,12 @@ def _pictures(
             Pillow.fromarray(trained_on),
         ),
     ]
+
+
+def _slabs(case: Case, reading: Reading | None) -> Pillow.Image:
+    if reading is None:
+        return review_strip(case, (), None)
+    return review_strip(case, reading.squares, reading.verdict, misleading=reading.misleading)
 
 
 def _learned(path: Path | None) -> str | None:

@@ -94,13 +94,18 @@ def write_corrected_images(
     Raises: DataError: an image cannot be written as PNG.
     """
     table = images.data.table
+    if images.data.are_volumes:
+        raise DataError(
+            "the images of the run are volumes, which are not written as PNG: export the readings "
+            "with --as masks-nifti"
+        )
     names = _names(images.data)
     lines: list[Sequence[object]] = [COLUMNS]
     for row, name in enumerate(names):
         with atomic_write(folder / name) as half, half.open("wb") as file:
             _as_picture(images.image(row, full_size=full_size), table.keys[row]).save(file, "png")
         label, correction = int(table.labels[row]), images.corrections.get(row)
-        grid = "" if correction is None else f"{correction.grid.rows}x{correction.grid.cols}"
+        grid = "" if correction is None else "x".join(map(str, correction.grid.shape))
         squares = "" if correction is None else squares_text(correction.squares)
         split, key = images.data.split_of[row], table.keys[row]
         lines.append((name, key, label, table.class_names[label], split, grid, squares))

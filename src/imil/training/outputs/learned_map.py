@@ -30,6 +30,8 @@ def draw_learned_map(store: Store, run: str, samples: CorrectedDataset, folder: 
     if not rounds:
         return False
     grid = rounds[-1].settings.grid
+    if grid.slabs is not None:  # of volumes there is no picture
+        return False
     newest: dict[str, Merged | None] = {}
     for round_ in rounds:
         if round_.settings.grid == grid:

@@ -98,7 +98,10 @@ class Batches:
         return (part.stop - part.start) * self._team.size / images
 
     def __iter__(self) -> Iterator[Batch]:
-        """Raw pixels uint8 (B, C, S, S) with labels, positions and mask, on the device."""
+        """Raw pixels uint8 (B, C, S, S) with labels, positions and mask, on the device.
+
+        Of volumes, (B, C, D, S, S).
+        """
         if self._copy and not self._first_epoch:
             self._copy = False
             self._copy_images()
@@ -143,8 +146,9 @@ class Batches:
         return Batch(images, labels, rows, keep, grids, self._classes)
 
     def _keep(self, positions: NDArray[np.int64]) -> Tensor | None:
-        height, width = self._source.pixels.shape[1:3]
-        keep = self._corrections.keep(positions, height, width)
+        pixels = self._source.pixels
+        size = pixels.shape[1:4] if pixels.ndim == 5 else pixels.shape[1:3]
+        keep = self._corrections.keep(positions, *size)
         return None if keep is None else to_device(torch.from_numpy(keep), self._labels)
 
     def _copy_images(self) -> None:

@@ -18,8 +18,10 @@ from imil.data.mask_files import check_selections, mask_contents
 from imil.data.splits import check_contents, read_splits, split, write_splits
 from imil.data.table import Table, check_masks, read_data
 from imil.errors import DataError, SettingsError
+from imil.geometry import Geometry
 from imil.images.file_parts import shown_part, split_part
 from imil.images.load import image_geometry, load_image, load_mask
+from imil.images.whole_volumes import load_volume_mask, load_whole_volume, volume_geometry
 from imil.pytorch import CorrectedDataset
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
@@ -32,7 +34,8 @@ class Prepared:
     """Every image at the training size, and its split."""
 
     table: Table
-    pixels: NDArray[np.uint8]  # (N, S, S) or (N, S, S, 3), usually mapped from the cache's file
+    # (N, S, S) or (N, S, S, 3), of volumes (N, D, S, S, 1), usually mapped from the cache's file
+    pixels: NDArray[np.uint8]
     split_of: tuple[str, ...]
     bad: tuple[tuple[str, str], ...]  # key and error message of the images left out
     original: Callable[[int], Image] | None = None  # row -> what a reader sees; None: the file
@@ -49,6 +52,11 @@ class Prepared:
         """The splits that have samples, train first."""
         return tuple(name for name in ("train", "val", "test") if name in self.split_of)
 
+    @property
+    def are_volumes(self) -> bool:
+        """Whether samples are volumes."""
+        return self.pixels.ndim == 5
+
     def rows(self, name: str) -> NDArray[np.intp]:
         """Which rows of the table are in a split, ascending; sample i of the split is the i-th."""
         return np.flatnonzero(np.asarray(self.split_of) == name)
@@ -59,7 +67,8 @@ class Prepared:
         show = self.original or self.load_original
 
         def original(i: int) -> Image:
-            return show(int(rows[i]))
+            image = show(int(rows[i]))
+            return image[..., None] if self.are_volumes else image  # type: ignore[return-value]
 
         return CorrectedDataset(
             Pixels(self.pixels, rows, self.table.labels[rows]),
@@ -69,19 +78,28 @@ class Prepared:
             class_names=self.class_names,
             keys=[self.table.keys[i] for i in rows],
             original=original,
-            geometry=lambda i: image_geometry(self.table.images[rows[i]]),
+            geometry=lambda i: self._geometry(self.table.images[rows[i]]),
             threadsafe=True,
         )
 
     def load_original(self, row: int) -> Image:
-        """An image at full resolution, from its file: uint8 or uint16, (H, W) or (H, W, 3)."""
+        """An image at full resolution, from its file: uint8 or uint16, (H, W) or (H, W, 3).
+
+        Of a volume, (D, H, W).
+        """
+        if self.are_volumes:
+            return load_whole_volume(self.table.images[row])
         return load_image(shown_part(self.table.images[row]))
 
     def masks(self, key: str) -> list[NDArray[np.bool_] | None]:
         """The masks of a sample, in the order of the table's mask columns."""
         row = self.table.keys.index(key)
         paths = [column[row] for column in self.table.masks.values()]
-        return [None if path is None else load_mask(path) for path in paths]
+        load = load_volume_mask if self.are_volumes else load_mask
+        return [None if path is None else load(path) for path in paths]
+
+    def _geometry(self, path: Path) -> Geometry:
+        return volume_geometry(path) if self.are_volumes else image_geometry(path)
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,7 @@ def decode_table(
         table,
         size=settings.image_size,
         channels=settings.channels,
+        depth=settings.image_depth,
         folder=cache,
         skip_bad=settings.skip_bad,
         progress=progress,
@@ -163,7 +182,12 @@ def relabel(table: Table, classes_of: Prepared) -> Table:
 
 
 def to_pixels(image: NDArray[np.uint8]) -> torch.Tensor:
-    """Raw pixels as uint8 (C, S, S); `Classifier` scales and normalises whole batches."""
+    """Raw pixels as uint8 (C, S, S); `Classifier` scales and normalises whole batches.
+
+    Of volumes, (C, D, S, S).
+    """
+    if image.ndim == 4:
+        return torch.from_numpy(np.array(image.transpose(3, 0, 1, 2)))
     array = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     return torch.from_numpy(np.array(array))
 
@@ -178,7 +202,7 @@ def prepare(
     table = read_data(Path(settings.data), settings.columns())
     images = decode_table(table, settings, cache=cache, progress=progress)
     table = images.table
-    check_masks(table)
+    check_masks(table, settings.image_depth)
     masks = mask_contents(table, cache)
     if folder.splits.exists():
         split_of = read_splits(folder.splits, table)
@@ -187,7 +211,8 @@ def prepare(
         split_of = split(
             table, test=settings.test_share, val=settings.val_share, seed=settings.seed
         )
-    check_selections(table, cache)
+    if settings.image_depth == 1:  # a volume's mask says it by 0, as `check_masks` saw
+        check_selections(table, cache)
     notes = check_identical_images(table, images.contents, split_of)
     if settings.check_burned_in and not folder.splits.exists():  # once, before the first epoch
         notes += describe_burned_in(table.keys, table.images)

@@ -11,14 +11,13 @@ from imil.cases import Reading, RoundSettings
 from imil.reading_export import PAGE_COLUMNS, FirstLook, as_csv, export_rows, first_looks
 from imil.store import room_queries
 from imil.store.audit import record
-from imil.web.case_schemas import reading_response
+from imil.web.case_schemas import grid_info, reading_response
 from imil.web.routes.reading import class_names, find_round
 from imil.web.schemas import (
     ERROR_RESPONSES,
     AnswerResponse,
     Epoch,
     FirstLookResponse,
-    GridInfo,
     ResultCase,
     RoundResults,
 )
@@ -33,6 +32,7 @@ def results(epoch: Epoch, request: Request) -> RoundResults:
     store, visitor = store_of(request), require_owner(request)
     summary = find_round(store, visitor, epoch)
     settings = RoundSettings.from_dict(summary["settings"])
+    grid = grid_info(settings)
     readings, looks = store.readings(summary["id"]), first_looks(store, summary["id"])
     used = {} if summary["state"] == "open" else store.merged(summary["id"])
     names = class_names(store, visitor.run)
@@ -61,7 +61,7 @@ def results(epoch: Epoch, request: Request) -> RoundResults:
         epoch=epoch,
         state=summary["state"],
         rule=settings.panel.fusion,
-        grid=GridInfo(rows=settings.grid.rows, cols=settings.grid.cols),
+        grid=grid,
         readers=list(readers),
         cases=cases,
     )
