@@ -150,6 +150,7 @@ class ImageInfo(Size):
     laterality: Literal["", "L", "R", "B", "U"] = ""
     right: str = ""  # direction in the patient towards the right edge, such as L
     bottom: str = ""
+    hounsfield: int | None = None  # of a pixel of value 0, where each step is one unit
 
 
 class HeatMaps(Size):

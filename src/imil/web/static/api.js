@@ -33,6 +33,7 @@
  * @property {"" | "L" | "R" | "B" | "U"} laterality
  * @property {string} right direction in the patient towards the right edge, such as L
  * @property {string} bottom
+ * @property {number | null} hounsfield Hounsfield units of a pixel of value 0; null: they are none
  */
 /** @typedef {object} Opinion
  * @property {number} predicted

@@ -67,6 +67,11 @@ export const COMMANDS = [
     ["preset-2", "2", "Window: 1st to 99th percentile"],
     ["preset-3", "3", "Window: dark regions"],
     ["preset-4", "4", "Window: bright regions"],
+    ["hounsfield-lung", "5", "Window of a CT: lung"],
+    ["hounsfield-mediastinum", "6", "Window of a CT: mediastinum"],
+    ["hounsfield-soft-tissue", "7", "Window of a CT: soft tissue"],
+    ["hounsfield-bone", "8", "Window of a CT: bone"],
+    ["hounsfield-brain", "9", "Window of a CT: brain"],
   ]),
   ...group("Left mouse button", [
     ["tool-select", "s", "Select squares"],

@@ -2,6 +2,7 @@
 // except for the layout, and for the window if the reader chose to keep it.
 
 import { h } from "../dom.js";
+import { ctWindow } from "../hounsfield.js";
 import { LayoutChoice, nextLayout } from "../layouts.js";
 import { Viewer } from "../viewer.js";
 import { fitScale, fitted, flipped, freshView, fullWindow, nextView, rangeWindow, trueSize, rotated, zoomed } from "../view_transform.js";
@@ -124,6 +125,7 @@ export class ViewerController {
     if (command.startsWith("layout-")) return this.#setLayout(/** @type {Layout} */ (command.slice(7)));
     if (command === "bare") return this.#setBare(!this.#bare);
     if (command.startsWith("preset-")) return this.#setView({ ...view, ...this.#preset(command) });
+    if (command.startsWith("hounsfield-")) return this.#setCtWindow(command.slice(11));
     const { size } = this.viewer;
     const commands = /** @type {Record<string, () => View>} */ ({
       invert: () => ({ ...view, invert: !view.invert }),
@@ -148,6 +150,14 @@ export class ViewerController {
     else this.viewer.tool = /** @type {import("../gestures.js").Tool} */ (tool);
     this.#refresh();
     return true;
+  }
+
+  /** @param {string} name */
+  #setCtWindow(name) {
+    const [view, zero] = [this.#view, this.#caseData?.image.hounsfield ?? null];
+    if (zero === null) this.#app.notify("Windows of a CT cannot be set: the values of this image are not known to be Hounsfield units.");
+    const window = zero === null ? null : ctWindow(name, zero);
+    return view && window ? this.#setView({ ...view, ...window }) : true;
   }
 
   /** @param {string} command */
@@ -175,8 +185,11 @@ export class ViewerController {
     const { tool, size, layout } = this.viewer;
     this.viewer.dataset["tool"] = tool;
     const percent = Math.round(fitScale(view.turns, film, size) * view.zoom * devicePixelRatio * 100);
-    const readout = `W\u00a0${Math.round(view.width)}  C\u00a0${Math.round(view.center)}  ${percent}\u00a0%`;
-    this.toolbar.show({ tool, layout, bare: this.#bare, spacing: film.spacing !== null, invert: view.invert, readout });
+    const center = Math.round(view.center + (film.hounsfield ?? 0));
+    const unit = film.hounsfield === null ? "" : "\u00a0HU";
+    const readout = `W\u00a0${Math.round(view.width)}  C\u00a0${center}${unit}  ${percent}\u00a0%`;
+    const [spacing, hounsfield] = [film.spacing !== null, film.hounsfield !== null];
+    this.toolbar.show({ tool, layout, bare: this.#bare, spacing, hounsfield, invert: view.invert, readout });
   }
 
   /** Shows the image, or why it cannot be shown. @param {boolean} isRedraw */
