@@ -134,12 +134,14 @@ class GridInfo(ResponseModel):
 
     rows: int
     cols: int
+    slabs: int | None = None  # of volumes
 
 
 class ImageInfo(Size):
     """URL and format of an image's pixels."""
 
     url: str
+    slices: int | None = None  # of a volume: its URL takes ?slice=1 and so on
     channels: Literal[1, 3]
     bits: Literal[8, 16]
     little_endian: Literal[True] = True
@@ -158,6 +160,12 @@ class HeatMaps(Size):
 
     predicted: str
     true: str
+
+
+class Energy(ResponseModel):
+    """How the energy of a volume's heat-map is spread over the volume's slices."""
+
+    energy: list[float]  # of each slice of the volume, the highest being 1
 
 
 class Opinion(ResponseModel):

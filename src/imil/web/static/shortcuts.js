@@ -50,6 +50,9 @@ export const COMMANDS = [
     ["stronger", "]", "Higher opacity"],
   ]),
   ...group("Image", [
+    ["slice-back", ",", "Previous slice of a volume (also wheel)"],
+    ["slice-on", ".", "Next slice of a volume (also wheel)"],
+    ["cine", "shift+v", "Play the slices of a volume, or stop"],
     ["layout", "y", "Next layout: one pane, side by side, one above the other, blink"],
     ["bare", "f", "Film alone: no grid, numbers, squares, heat-map"],
     ["magnify", "q", "Magnifier while the key is held"],
@@ -89,7 +92,7 @@ export const COMMANDS = [
 /** Commands that last while their key is held. */
 export const HELD = new Set(["hide", "magnify"]);
 /** Commands that a held key repeats. */
-export const REPEATED = new Set(["zoom-in", "zoom-out", "fainter", "stronger", "left", "right", "up", "down"]);
+export const REPEATED = new Set(["slice-back", "slice-on", "zoom-in", "zoom-out", "fainter", "stronger", "left", "right", "up", "down"]);
 
 const KEY_NAMES = /** @type {Record<string, string>} */ ({ " ": "space", escape: "esc" });
 const KEY_LABELS = /** @type {Record<string, string>} */ ({
