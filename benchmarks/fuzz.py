@@ -45,6 +45,8 @@ SUFFIXES = {
     "gzip": ".nii.gz",
     "csv": ".csv",
     "coco": ".json",
+    "fhir": ".json",
+    "report": ".dcm",
 }
 
 
@@ -129,11 +131,30 @@ def seeds(kind: str) -> list[bytes]:
             b"image,label,patient\na.png,0,x\nb.png,1,y\n",
             "sep=;\nimage;label\nä;é\n".encode(),
         ]
+    if kind in ("fhir", "report"):
+        return list(report_seeds(kind))
     polygon = {"image_id": 1, "id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]}
     runs = polygon | {"id": 2, "segmentation": {"size": [20, 24], "counts": [5, 10, 465]}}
     images = [{"id": 1, "file_name": "a.png", "height": 20, "width": 24}]
     content = {"images": images, "annotations": [polygon, runs]}
     return [json.dumps(content | {"categories": [{"id": 1, "name": "x"}]}).encode()]
+
+
+def report_seeds(kind: str) -> Iterator[bytes]:
+    """Clinical reports, in FHIR or as DICOM Structured Reports."""
+    import test_reports as made
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "seed"
+        if kind == "fhir":
+            of = {"imagingStudy": made.refer("ImagingStudy/s1")}
+            code = made.report(made.TB, **of)
+            yield made.bundle(path, made.study("s1", "1.2.3"), code).read_bytes()
+            yield made.bundle(path, made.study("s1", accession="A1"), code).read_bytes()
+            return
+        items = made.item("SCT", made.TB), made.item("SCT", "1", within=[made.item("DCM", "2")])
+        yield made.structured(path, *items, evidence=["1.5", "1.6"]).read_bytes()
+        yield made.structured(path, items[0]).read_bytes()
 
 
 def damaged(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
@@ -178,6 +199,14 @@ def reading(kind: str) -> Callable[[Path], object]:
         from imil.readers.reading_files import load_readings
 
         return lambda path: [row.on(Grid(4, 4)) for row in load_readings(path, 0.01)]
+    if kind in ("fhir", "report"):
+        from test_reports import CODES
+
+        from imil.data.reports.fhir import read_fhir
+        from imil.data.reports.structured import read_structured
+
+        read_report = read_fhir if kind == "fhir" else read_structured
+        return lambda path: read_report(path, CODES)
     if kind in ("nifti", "gzip"):
         from imil.images.load import load_image
         from imil.images.nifti import load_nifti_mask

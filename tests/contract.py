@@ -3,8 +3,9 @@
 An adapter's test gives `fit(samples, ask, store, imil_epoch, epochs)`: it trains a network of
 its own for some epochs, with IMIL if `ask` is not None, and returns the weights and, for each
 epoch, every training image as it was drawn. A framework's also takes `data`, which is drawn in
-place of the samples, and `net`. Where samples and networks are not PyTorch's, it has functions
-`make_samples` and `make_flat_net` of its own.
+place of the samples. Both take `net`; `fits`, how often the same callback trains from the first
+epoch; and `times`, how often it is attached. Where samples and networks are not PyTorch's, it has
+functions `make_samples` and `make_flat_net` of its own.
 """
 
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ def check_data_that_no_correction_reaches_is_refused(fit, tmp_path):
 
 
 def check_a_model_that_cannot_be_explained_is_refused(fit, tmp_path):
-    """Before the first step: no layer gives a heat-map."""
+    """Before the first round: no layer gives a heat-map."""
     with pytest.raises(SettingsError, match=r"no layer of \w+ gives a map of the image"):
         fit(
             samples_of(fit),
@@ -193,6 +194,32 @@ def check_a_model_that_cannot_be_explained_is_refused(fit, tmp_path):
             1,
             net=getattr(fit, "make_flat_net", make_flat_net)(),
         )
+
+
+def check_a_callback_of_an_earlier_training_is_refused(fit, tmp_path):
+    """The same object, whose rounds were another training's."""
+    with pytest.raises(SettingsError, match=r"epoch 1.*(give|make) another"):
+        fit(samples_of(fit), Fixed(), Store(tmp_path / "s"), (1,), 2, fits=2)
+
+
+def check_a_callback_that_is_attached_twice_is_refused_or_holds_one_round(fit, tmp_path):
+    """To one training; `fit.twice` is the error where it is refused."""
+    asked, store = [], Store(tmp_path / "s")
+
+    def ask(cases):
+        asked.extend(cases)
+        yield from Fixed()(cases)
+
+    twice = getattr(fit, "twice", None)
+    if twice is None:
+        fit(samples_of(fit), ask, store, (1,), 2, times=2)
+        assert len(asked) == 5
+        assert [(held.epoch, held.state) for held in store.rounds()] == [(1, "applied")]
+    else:
+        kind, message = twice
+        with pytest.raises(kind, match=message):
+            fit(samples_of(fit), ask, store, (1,), 2, times=2)
+        assert asked == []
 
 
 def check_a_training_that_begins_anew_needs_a_store_of_its_own(fit, tmp_path):
@@ -217,9 +244,11 @@ CHECKS = [
     check_exactly_the_unselected_squares_go_black,
     check_a_second_round_shows_the_original_and_the_newest_reading_counts,
 ]
-FRAMEWORK_CHECKS = [
+LOOP_CHECKS = [
     *CHECKS,
-    check_data_that_no_correction_reaches_is_refused,
     check_a_model_that_cannot_be_explained_is_refused,
+    check_a_callback_of_an_earlier_training_is_refused,
+    check_a_callback_that_is_attached_twice_is_refused_or_holds_one_round,
     check_a_training_that_begins_anew_needs_a_store_of_its_own,
 ]
+FRAMEWORK_CHECKS = [*LOOP_CHECKS, check_data_that_no_correction_reaches_is_refused]

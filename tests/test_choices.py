@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from imil.choices import CHOICES, needs
 from imil.choices.among_mistakes import (
-    auto,
     class_balanced,
     diverse,
     early_mistakes,
     moving_average,
     out_of_fold,
 )
-from imil.choices.any_sample import likely_label_errors, off_lung, random, uncertain
+from imil.choices.any_sample import auto, likely_label_errors, off_lung, random, uncertain
 from imil.round_options import CHOICE_NAMES
 
 KEYS = list("abcdefgh")
@@ -80,6 +79,18 @@ def test_auto_adds_mistakes_out_of_fold_once_each_and_says_so():
     assert messages == [
         "Choice auto: 1 mistake, fewer than 3 cases; 2 mistakes out of fold are added."
     ]
+
+
+def test_auto_fills_up_with_what_is_least_sure_out_of_fold():
+    messages = []
+    probs = of_second(0.9, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9)
+    other = of_second(0.52, 0.7, 0.1, 0.45, 0.9, 0.6, 0.9, 0.7)
+    # by hand: 0 is a mistake; out of fold 1 (.7) and 0; margins 0: .04, 3: .1, 5: .2, 1 and 7: .4
+    chosen = auto(probs, LABELS, KEYS, 5, out_of_fold_probs=other, say=messages.append)
+    assert chosen == [0, 1, 3, 5, 7]
+    (message,) = messages
+    assert message.endswith("1 mistake out of fold is added, and 3 images of least certainty.")
+    assert len(auto(probs, LABELS, KEYS, 50, out_of_fold_probs=other, say=print)) == len(LABELS)
 
 
 def test_a_moving_average_remembers_earlier_epochs():

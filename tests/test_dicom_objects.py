@@ -134,8 +134,51 @@ def test_a_report_of_a_frame_refers_to_the_frame(made, tmp_path):
     (region, *_) = highdicom.sr.srread(written).content.get_planar_roi_measurement_groups()
     assert region.reference_type is not None
     assert "Referenced Frame Number" in str(pydicom.dcmread(written))
-    with pytest.raises(DataError, match="has several frames: give --as dicom-sr"):
+    with pytest.raises(DataError, match="has several frames without a position in space"):
         write_dicom_objects(found[:1], tmp_path / "seg", "dicom-seg", files)
+
+
+def test_a_segmentation_of_a_frame_refers_to_the_frame(tmp_path):
+    pytest.importorskip("data_store", reason="pydicom-data, which has the file, is missing")
+    from pydicom.data import get_testdata_file
+
+    source = pydicom.dcmread(get_testdata_file("eCT_Supplemental.dcm"))
+    store = Store(tmp_path / "imil.sqlite")
+    size = source.Rows, source.Columns
+    add_round(store, grid=GRID, film=lambda _: np.zeros(size, np.uint8), cases=1)
+    store.add(Reading("films@70#1", "Wu", "focus", (2, 15), "why"))
+    found = answers(store, "films")
+    store.close()
+    files = {found[0].row.key: f"{source.filename}#frame=2"}
+    write_dicom_objects(found, tmp_path / "out", "dicom-seg", files)
+    (written,) = (tmp_path / "out").iterdir()
+    seg = highdicom.seg.segread(written)
+    pixels = seg.get_pixels_by_source_frame(source.SOPInstanceUID, [1, 2])
+    assert not pixels[0].any()
+    assert np.array_equal(pixels[1, :, :, 0] > 0, GRID.mask((2, 15), *size))
+    assert errors_of(written) == []
+
+
+def errors_of(path):
+    """What dciodvfy calls an error; none where it is not installed."""
+    if shutil.which("dciodvfy") is None:
+        return []
+    done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True)
+    return [line for line in done.stderr.splitlines() if line.startswith("Error")]
+
+
+@pytest.mark.parametrize("spacing", [["0", "0"], ["0.2", "0"]])
+def test_a_pixel_spacing_of_zero_is_not_passed_on(made, tmp_path, spacing):
+    found, files = made
+    source = files[found[0].row.key]
+    dataset = pydicom.dcmread(source)
+    dataset.PixelSpacing = spacing
+    dataset.save_as(source)
+    write_dicom_objects(found[:1], tmp_path / "out", "dicom-seg", files)
+    (written,) = (tmp_path / "out").iterdir()
+    groups = pydicom.dcmread(written).SharedFunctionalGroupsSequence[0]
+    assert "PixelSpacing" not in str(groups.get("PixelMeasuresSequence"))
+    assert errors_of(written) == []
 
 
 @pytest.mark.parametrize("kind", ["dicom-seg", "dicom-sr"])
@@ -145,9 +188,7 @@ def test_the_objects_pass_dciodvfy(made, tmp_path, kind):
     found, files = made
     write_dicom_objects(found, tmp_path / "out", kind, files)
     for path in (tmp_path / "out").iterdir():
-        done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True)
-        errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
-        assert errors == []
+        assert errors_of(path) == []
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Images from a real DICOMweb server, and DICOM objects to it."""
 
 import csv
+from pathlib import Path
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 
 pydicom = pytest.importorskip("pydicom")
@@ -17,13 +19,14 @@ from typer.testing import CliRunner  # noqa: E402
 
 from imil.cases import Reading  # noqa: E402
 from imil.cli.main import app  # noqa: E402
-from imil.data.dicomweb import server_url, store_files  # noqa: E402
+from imil.data.dicomweb import absolute_data, server_url, store_files  # noqa: E402
 from imil.data.table import read_data  # noqa: E402
-from imil.errors import SettingsError  # noqa: E402
+from imil.errors import DataError, SettingsError  # noqa: E402
 from imil.exports.answers import answers  # noqa: E402
 from imil.exports.dicom_objects import write_dicom_objects  # noqa: E402
 from imil.images.load import load_image  # noqa: E402
 from imil.store import Store  # noqa: E402
+from imil.training.predict_images import find_inputs  # noqa: E402
 
 pytestmark = pytest.mark.process  # Orthanc
 
@@ -96,7 +99,7 @@ def test_a_segmentation_is_listed_with_the_study_of_its_image(server, tmp_path):
     # and they are no images to train on
     table = save(tmp_path / "l.csv", ["StudyInstanceUID", "label"], [[study, 0]])
     result = fetch(address, table, tmp_path / "out")
-    assert result.output.startswith("1 images are in")
+    assert "1 images are in" in result.output
 
 
 @pytest.mark.parametrize(
@@ -104,15 +107,105 @@ def test_a_segmentation_is_listed_with_the_study_of_its_image(server, tmp_path):
     [
         (["PatientID", "label"], [["P-9", "a"]], "has no image for row 1"),
         (["PatientID", "label"], [["P-*", "a"]], "or one with * ?"),
-        (["PatientID", "label"], [["P-0", "a"], ["P-0", "b"]], "a PatientID twice"),
-        (["film", "label"], [["P-0", "a"]], "has no column SOPInstanceUID"),
-        (["PatientID", "finding"], [["P-0", "a"]], "has no column label"),
+        (["PatientID", "label"], [["P-0", "a"], ["P-0", "b"]], "has two rows of one image"),
+        (["film", "label"], [["P-0", "a"]], "has none of the columns SOPInstanceUID"),
+        (["PatientID", "finding"], [["P-0", "a"]], "has no column 'label'"),
     ],
 )
 def test_a_table_that_does_not_fit_is_a_sentence(server, tmp_path, heads, rows, message):
     result = fetch(server[0], save(tmp_path / "l.csv", heads, rows), tmp_path / "out")
     assert (result.exit_code, message in result.output) == (2, True), result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_fetch_goes_on_and_fetches_nothing_twice(server, tmp_path, monkeypatch):
+    from imil.data import dicomweb
+
+    address, _ = server
+    table = save(tmp_path / "l.csv", ["PatientID", "label"], [["P-0", "a"], ["P-1", "b"]])
+    fetched, retrieve = [], dicomweb._retrieve
+
+    def interrupted(client, one, path):
+        if len(fetched) == 3:
+            raise KeyboardInterrupt
+        fetched.append(one.uid)
+        retrieve(client, one, path)
+
+    monkeypatch.setattr(dicomweb, "_retrieve", interrupted)
+    assert fetch(address, table, tmp_path / "out").exit_code != 0
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    fetched.clear()
+    other = save(tmp_path / "m.csv", ["PatientID", "label"], [["P-0", "a"]])
+    assert "holds another fetch" in fetch(address, other, tmp_path / "out").output
+    result = fetch(address, table, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert len(fetched) == 1
+    assert len(read_data(tmp_path / "out" / "manifest.csv")) == 4
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".csv"] + [".dcm"] * 4
+
+
+def test_a_training_takes_its_images_from_the_server(server, tmp_path, monkeypatch):
+    address, _ = server
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "l.csv", ["AccessionNumber", "label"], [[f"A{n}", n % 2] for n in range(4)])
+    small = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--device", "cpu"]
+    where = ["train", f"dicomweb+{address}/dicom-web"]
+    words = [*where, *small, "--reader", "none", "--batch-size", "2", "--test-share", "0.25"]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, "give --labels" in result.output) == (2, True), result.output
+    result = CliRunner().invoke(app, [*words, "--labels", "l.csv", "--out", "run"])
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "runs" / "l-images").glob("*.dcm"))) == 4
+    config = (tmp_path / "run" / "config.toml").read_text()
+    assert f'data = "{tmp_path}/runs/l-images/manifest.csv"' in config
+    again = CliRunner().invoke(app, [*words, "--labels", "l.csv", "--out", "second"])
+    assert "runs/l-images' has images that were fetched: use its manifest.csv" in again.output
+    assert not (tmp_path / "second").exists()
+    # the trained model against a report, of images on the same server
+    for label in (0, 1):
+        save(tmp_path / "r.csv", ["AccessionNumber", "label"], [[f"A{n}", label] for n in range(4)])
+        words = ["round", "open", "run", where[1], "--discrepancies", "r.csv", "--device", "cpu"]
+        result = CliRunner().invoke(app, [*words, "--out", f"d{label}"])
+        assert result.exit_code == 0, result.output
+        assert len(list((tmp_path / f"d{label}-images").glob("*.dcm"))) == 4
+    cases = [
+        len(pd.read_csv(path).query("differs == 'yes'"))
+        for path in tmp_path.glob("d?/worklist.csv")
+    ]
+    assert sum(cases) == 4  # each image differs from one of the labels
+    # and its readings can be exported for the images that were fetched
+    folder = next(path for path in ("d0", "d1") if (tmp_path / path / "imil.sqlite").exists())
+    store = Store(tmp_path / folder / "imil.sqlite")
+    store.add(Reading(store.cases(store.rounds()[0].id)[0].id, "Lee", "focus", (6,)))
+    store.close()
+    words = ["export", folder, "--as", "dicom-sr", "--out", "sr"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    (report,) = (tmp_path / "sr").iterdir()
+    assert pydicom.dcmread(report).StudyInstanceUID.startswith("1.2.826.0.1.5.")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--labels", "l.csv"], "--labels is l.csv, and DATA is not dicomweb+https"),
+        (["--codes", "c.csv"], "--codes is c.csv, and DATA is not"),
+        (["--images", "i"], "--images is i, and DATA is not"),
+    ],
+)
+def test_flags_of_a_server_without_one_are_refused(words, message, tmp_path):
+    result = CliRunner().invoke(app, ["train", str(tmp_path), *words])
+    assert (result.exit_code, message in result.output.replace("\n", " ")) == (2, True)
+
+
+def test_what_takes_no_server_says_to_fetch_first(tmp_path):
+    server = "dicomweb+https://pacs/dicom-web"
+    with pytest.raises(DataError, match="is a server: fetch its images first"):
+        read_data(server)
+    assert absolute_data(tmp_path, server) == server
+    assert absolute_data(tmp_path, "films.csv") == str(tmp_path / "films.csv")
+    with pytest.raises(DataError, match="is a server"):
+        find_inputs([Path(server)])
 
 
 def test_a_server_that_does_not_answer_is_a_sentence_without_what_was_asked(server, tmp_path):

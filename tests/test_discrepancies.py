@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from imil.cases import Reading
 from imil.cli.main import app
+from imil.images.load import load_image
 from imil.phantom.dataset import write_phantoms
 from imil.store import Store
 
@@ -86,6 +87,45 @@ def test_the_cases_are_where_model_and_report_differ_the_surest_first(home, tmp_
     listed = pd.read_csv(tmp_path / "d" / "worklist.csv")
     assert (listed["differs"] == "yes").sum() == len(differ)
     assert len(listed) == 16
+
+
+def test_a_report_in_fhir_names_the_studies_of_dicom_files(home, tmp_path):
+    make_dicom = pytest.importorskip("dicom_writer").make_dicom
+    new = pd.read_csv(home / "new" / "manifest.csv")
+    resources = []
+    for n, row in enumerate(new.itertuples()):
+        pixels = load_image(home / "new" / row.image)
+        uids = {"StudyInstanceUID": f"1.2.7.{n}", "SOPInstanceUID": f"1.2.8.{n}"}
+        make_dicom(tmp_path / f"{n:02}.dcm", pixels, **uids)
+        identifier = {"system": "urn:dicom:uid", "value": f"urn:oid:1.2.7.{n}"}
+        coding = {"system": "http://snomed.info/sct", "code": "1" if row.label else "2"}
+        resources.append(
+            {
+                "resourceType": "DiagnosticReport",
+                "status": "final" if n else "preliminary",
+                "imagingStudy": [{"identifier": identifier}],
+                "conclusionCode": [{"coding": [coding]}],
+            }
+        )
+    extra = json.loads(json.dumps(resources[-1]).replace("1.2.7.15", "1.2.7.99"))
+    report, codes = tmp_path / "r.ndjson", tmp_path / "codes.csv"
+    report.write_text("\n".join(map(json.dumps, [*resources, extra])))
+    codes.write_text("code,label\n1,lesion\n2,normal\n")
+    output = round_open(
+        home, tmp_path / "d", "--codes", codes, data=tmp_path / "worklist", report=report, code=2
+    )
+    assert "worklist' does not exist" in output
+    worklist = tmp_path / "worklist"
+    worklist.mkdir()
+    for path in tmp_path.glob("*.dcm"):
+        path.rename(worklist / path.name)
+    output = round_open(home, tmp_path / "d", "--codes", codes, data=worklist, report=report)
+    assert "1 reports are not final, and left out." in output
+    assert "1 reports have no image in the worklist, and are left out." in output
+    assert "1 images have no row in the report and are left out, '00.dcm' the first." in output
+    listed = pd.read_csv(tmp_path / "d" / "worklist.csv")
+    labels = ["lesion" if label else "normal" for label in new["label"][1:]]
+    assert listed["label"].tolist() == labels
 
 
 def test_a_model_and_a_report_that_agree_open_nothing(home, tmp_path):
@@ -207,7 +247,7 @@ def test_a_simulated_reader_reads_at_once(home, tmp_path):
     [
         ([["000001.png", "cancer"]], None, "expected one of the model's classes, normal, lesion"),
         ([["no.png", "lesion"]], None, "1 rows of"),
-        ([["X", "lesion"], ["X", "lesion"]], None, "the same image as an earlier row"),
+        ([["X", "lesion"], ["X", "lesion"]], None, "two rows of one image"),
         ([["X", ""]], None, "row 1 of"),
         ([["X", "lesion"]], ("name", "label"), "has none of the columns image, key, file"),
         ([["X", "lesion"]], ("image", "finding"), "has no column 'label' but image, finding"),

@@ -23,6 +23,7 @@ MADE = {
 }
 MADE_FOLDERS = {
     *("cases", "predictions", "splits", "figures", "jobs", "tensorboard"),
+    *("mlflow", "tracker", "wandb"),
     *("CXR_png", "ClinicalReadings"),
 }
 NOT_MODULES = {

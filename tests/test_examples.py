@@ -1,4 +1,4 @@
-"""What the README and the examples show, run as shown."""
+"""The examples run as they are; flags, plans, arms and columns that the pages show exist."""
 
 import importlib.util
 import os
@@ -8,12 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
-from reader_contract import make_case
 
-from imil import choices
-from imil.predictions import Predictions
 from imil.study.arms import TITLES
 from imil.study.plan import make_plan
 from imil.study.result_rows import COLUMNS, UNIT_COLUMNS
@@ -53,55 +49,6 @@ def test_an_example_runs_as_it_is(name, output, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert output in result.stdout
-
-
-def snippet(page, heading):
-    """The first Python block under a heading of a page."""
-    text = (ROOT / page).read_text().split(heading)[1]
-    return re.search(r"```python\n(.*?)```", text, re.S)[1]
-
-
-def run_python(code, folder, answers=""):
-    """Output of the code, run in a fresh Python as a user would."""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        input=answers,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": ""},  # so that no picture viewer is found and opened
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-@pytest.mark.slow  # trains for each page
-def test_the_snippets_of_readme_and_api_page_run_as_they_are(tmp_path):
-    shown = run_python(
-        snippet("README.md", "## Use it in your own training loop"),
-        tmp_path,
-        answers="6 7\n\n" * 20 + "\n",
-    )
-    assert "That was the last case" in shown
-    listed = run_python(snippet("docs/api.md", "## Read what a store holds"), tmp_path)
-    assert listed.count("(6, 7)") == len(listed.splitlines()) > 0
-
-
-def test_the_reader_that_the_docs_show_answers_every_case():
-    names = {}
-    exec(snippet("docs/readers.md", "## Your own"), names)
-    case = make_case()
-    (reading,) = names["everything"]([case])
-    assert reading.squares == tuple(range(1, case.grid.squares + 1))
-
-
-def test_the_choice_that_the_docs_show_can_be_named(monkeypatch):
-    monkeypatch.setitem(choices.CHOICES, "least_certain", None)  # taken back after the test
-    exec(snippet("docs/api.md", "## `imil.choices`"), {})
-    probs = np.array([[0.9, 0.1], [0.55, 0.45], [0.4, 0.6]])
-    predictions = Predictions(probs, np.array([0, 0, 0]), ["a", "b", "c"])
-    rng = np.random.default_rng(0)
-    assert choices.choose_cases("least_certain", predictions, 2, rng, {}) == [1, 2]
 
 
 @pytest.mark.parametrize(

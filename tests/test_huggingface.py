@@ -77,13 +77,28 @@ class Fitting:
 
 @pytest.fixture
 def fit(huggingface, tmp_path):
-    def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+    def fit(
+        samples,
+        ask,
+        store,
+        imil_epoch,
+        epochs,
+        *,
+        num_outliers=5,
+        data=None,
+        net=None,
+        fits=1,
+        times=1,
+    ):
         fitting = Fitting(huggingface, tmp_path, data or samples, epochs, net=net)
         if ask:
             more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
             imil = pytorch.IMIL(samples, fitting.model, ask, **more)
-            fitting.trainer.add_callback(huggingface.IMIL(imil))
-        fitting.trainer.train()
+            callback = huggingface.IMIL(imil)
+            for _ in range(times):
+                fitting.trainer.add_callback(callback)
+        for _ in range(fits):
+            fitting.trainer.train()
         return fitting.model.state_dict(), fitting.drawn
 
     return fit
@@ -168,3 +183,14 @@ def test_items_that_are_no_pairs_of_image_and_class_are_refused(huggingface):
     samples = pytorch.CorrectedDataset(contract.Films(), treatment=mixing)
     with pytest.raises(DataError, match="write a data_collator and a compute_loss_func"):
         huggingface.collate([samples[0], samples[1]])
+
+
+def test_the_trainers_log_gets_the_numbers_of_a_round_under_stable_names(huggingface, tmp_path):
+    fitting = with_imil(huggingface, tmp_path, contract.Fixed(), Store(tmp_path / "s"), epochs=2)
+    callback = fitting.trainer.callback_handler.callbacks[-1]
+    assert callback.log is None
+    callback.log = fitting.trainer.log
+    fitting.trainer.train()
+    (found,) = (row for row in fitting.trainer.state.log_history if "imil/round/epoch" in row)
+    assert found["imil/round/readings/focus"] == 5
+    assert (found["imil/round/epoch"], found["step"]) == (1, 3)

@@ -72,15 +72,31 @@ def attach(fitting, samples, ask, **how):
 
 @pytest.fixture
 def fit(kind):
-    def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+    def fit(
+        samples,
+        ask,
+        store,
+        imil_epoch,
+        epochs,
+        *,
+        num_outliers=5,
+        data=None,
+        net=None,
+        fits=1,
+        times=1,
+    ):
         fitting = Fitting(kind, Positions(data or samples), epochs, net=net)
         if ask:
             more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
-            attach(fitting, samples, ask, **more)
+            callback = attach(fitting, samples, ask, **more)
+            for _ in range(times - 1):
+                callback.attach(fitting.trainer)
         torch.manual_seed(1)
-        fitting.run()
+        for _ in range(fits):
+            fitting.run()
         return fitting.module.state_dict(), fitting.drawn
 
+    fit.twice = SettingsError, "attached to this engine already"
     return fit
 
 

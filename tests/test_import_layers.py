@@ -16,12 +16,14 @@ LAYERS = {
     **dict.fromkeys(
         ["errors", "output_text", "permissions", "preemption", "safe_path", "threads"], 0
     ),
+    "html_templates": 0.1,
     # layer 0 as well, but these may raise
     **dict.fromkeys(
         ["geometry", "grid", "atomic_files", "json_files", "predictions", "round_options"], 0.5
     ),
     **dict.fromkeys(["reader_names", "store_address", "durations", "library_versions"], 0.5),
     "run_store": 0.7,
+    "heat_map_names": 0.6,  # reads and writes JSON
     **dict.fromkeys(
         ["run_folder", "square_text", "reader_panel", "staple", "agreement_coefficients"], 0.6
     ),
@@ -32,15 +34,18 @@ LAYERS = {
     "choices": 1.2,  # of cases, beyond the paper's
     **dict.fromkeys(["agreement", "phantom"], 1.5),  # of readings, so it knows cases
     **dict.fromkeys(["images", "store"], 2),
+    "round_numbers": 2.5,
     **dict.fromkeys(["data", "reading_export", "round_agreement", "suspects"], 2.5),
     "exports": 2.7,  # of readings, for other tools
     "rounds": 3,
     "round_schedule": 3.1,
     "treatments": 3.5,  # PyTorch, and nothing of a model
-    **dict.fromkeys(["readers", "pytorch", "keras", "web"], 4),
+    **dict.fromkeys(["readers", "web"], 4),
+    "notebook": 4.1,  # shows the room, and waits for it with a reader
+    **dict.fromkeys(["pytorch", "keras"], 4.2),
     # settings know readers
     **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
-    **dict.fromkeys(["html_templates", "metrics", "settings", "terminal_console"], 4.5),
+    **dict.fromkeys(["count_bar", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
     **dict.fromkeys(["agreement_tables", "erasure", "round_tables", "study_copies"], 4.6),
     "store_claim": 4.65,
@@ -54,6 +59,7 @@ LAYERS = {
 # the callbacks of frameworks on PyTorch are above these, but may not import them
 ON_PYTORCH = ("lightning", "huggingface", "skorch", "ignite")
 FORBIDDEN = {(one, other) for one in ON_PYTORCH for other in ("readers", "keras", "web")}
+FORBIDDEN |= {(one, other) for one in ("pytorch", "keras") for other in ("readers", "web")}
 BELOW_THE_FRAMEWORKS = [name for name, layer in LAYERS.items() if layer <= 3.1]
 
 HEAVY = {

@@ -101,15 +101,28 @@ def noting(imil_keras, keras, data):
 
 @pytest.fixture
 def fit(keras, imil_keras):
-    def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+    def fit(
+        samples,
+        ask,
+        store,
+        imil_epoch,
+        epochs,
+        *,
+        num_outliers=5,
+        data=None,
+        net=None,
+        fits=1,
+        times=1,
+    ):
         batches, begin, drawn = noting(imil_keras, keras, data or samples)
         callbacks = [begin]
         net = net or make_net(keras)
         if ask:
             more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
-            callbacks.append(imil_keras.IMIL(samples, ask, **more))
+            callbacks += [imil_keras.IMIL(samples, ask, **more)] * times
         keras.utils.set_random_seed(1)
-        net.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
+        for _ in range(fits):
+            net.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
         weights = enumerate(map(keras.ops.convert_to_numpy, net.variables))
         return {name: torch.from_numpy(np.array(value)) for name, value in weights}, drawn
 

@@ -80,6 +80,23 @@ def test_where_the_metadata_name_no_licence_its_file_is_read(text, refused):
     assert licences.refused(licences.licence(package)) is refused
 
 
+@pytest.mark.parametrize(
+    ("version", "files", "refused"),
+    [
+        ("0.22.4", ["docutils/core.py"], False),
+        ("0.22.4", ["docutils/core.py", "tools/editors/emacs/rst.el"], True),
+        ("0.22.4", None, True),  # without a list of files
+        ("0.99", ["docutils/core.py"], True),  # whose licences nobody has read
+    ],
+)
+def test_a_file_under_the_gpl_that_is_not_installed_is_an_exception(version, files, refused):
+    package = Package("docutils", classifiers=["GNU General Public License (GPL)"])
+    package.version = version
+    package.files = files and [Path(one) for one in files]
+    project = {"name": "imil", "dependencies": ["docutils"]}
+    assert bool(licences.report(project, [package])[1]) is refused
+
+
 def test_what_is_missing_or_states_no_licence_is_named():
     lines, faults = licences.report(PROJECT, [Package("plain")])
     assert lines[:2] == ["not installed, of a: one", "not installed, of all: one"]

@@ -5,6 +5,7 @@ import contract
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.loggers import Logger
 from test_imil_callback import Positions
 from torch import nn
 from torch.utils.data import DataLoader
@@ -52,16 +53,22 @@ def callback(*args, **kwargs):
     return IMIL(pytorch.IMIL(*args, **kwargs))
 
 
-def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+def fit(
+    samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None, fits=1, times=1
+):
     module = Module(net)
     callbacks = []
     if ask:
         more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
-        callbacks = [callback(samples, module, ask, **more)]
+        callbacks = [callback(samples, module, ask, **more)] * times
     torch.manual_seed(1)
     loader = DataLoader(Positions(data or samples), 8, shuffle=True)
-    trainer(epochs, *callbacks).fit(module, loader)
+    for _ in range(fits):
+        trainer(epochs, *callbacks).fit(module, loader)
     return module.state_dict(), module.drawn
+
+
+fit.twice = RuntimeError, "more than one stateful callback of type `IMIL`"  # Lightning says it
 
 
 @pytest.mark.parametrize("check", contract.FRAMEWORK_CHECKS, ids=lambda check: check.__name__)
@@ -136,3 +143,35 @@ def test_an_invalid_layer_is_reported_before_the_first_step(tmp_path):
     with pytest.raises(SettingsError, match=r"unknown layer 'net\.44' of Module"):
         trainer(2, imil).fit(module, DataLoader(Positions(samples), 8))
     assert module.drawn == []
+
+
+def test_the_trainers_loggers_get_the_numbers_of_a_round_under_stable_names(tmp_path):
+    class Kept(Logger):
+        name, version = "kept", 0
+
+        def log_metrics(self, metrics, step=None):
+            got.append((step, dict(metrics)))
+
+        def log_hyperparams(self, *_args, **_kwargs):
+            pass
+
+    got, samples, module = [], contract.make_samples(), Module()
+    imil = callback(
+        samples, module, contract.Fixed(), store=tmp_path / "s", imil_epoch=2, num_outliers=5
+    )
+    one = trainer(3, imil)
+    one.loggers = [Kept(), Kept()]
+    one.fit(module, DataLoader(Positions(samples), 8))
+    rounds = [(step, found) for step, found in got if "imil/round/epoch" in found]
+    expected = {
+        "imil/round/epoch": 2,
+        "imil/round/readings/cases": 5,
+        "imil/round/readings/readers": 1,
+        "imil/round/readings/focus": 5,
+        "imil/round/readings/skip": 0,
+        "imil/round/readings/wrong_label": 0,
+        "imil/round/readings/not_assessable": 0,
+        "imil/round/readings/squares": 3.0,
+        "imil/round/readings/seconds": 0.0,
+    }
+    assert rounds == [(6, expected)] * 2

@@ -1,11 +1,15 @@
 """Models of torchvision, MONAI and transformers: trained by name, explained and refused."""
 
+import warnings
+
 import compatible_torchvision  # noqa: F401  # before what imports torchvision
 import pytest
 import torch
 
 from imil.errors import DataError, SettingsError
 from imil.pytorch.gradcam import find_layer, grad_cam
+from imil.pytorch.heat_maps import method_of
+from imil.pytorch.relevance import relevance_maps
 from imil.training.network import build
 
 
@@ -50,6 +54,71 @@ def seeded():
 def test_a_classifier_of_torchvision_is_built_by_name_and_explained():
     net = build("torchvision:squeezenet1_1", classes=3, image_size=32, weights="none")
     assert checked(net).startswith("features") or checked(net).startswith("classifier")
+
+
+@pytest.mark.slow  # a second to import, and three networks
+def test_a_densenet_for_chest_films_takes_its_own_scale_and_weights(tmp_path):
+    pytest.importorskip(
+        "torchxrayvision", reason="needs TorchXRayVision: pip install torchxrayvision"
+    )
+    from safetensors.torch import save_file
+
+    name = "torchxrayvision:densenet121"
+    torch.manual_seed(0)
+    net = build(name, classes=3, image_size=64, weights="none")
+    assert checked(net, 64).startswith("features")
+    mean, std = (torch.tensor(net.pretrained_cfg[one])[0] for one in ("mean", "std"))
+    assert ((torch.tensor([0.0, 1.0]) - mean) / std).tolist() == [-1024, 1024]
+    trained = build(name, classes=18, image_size=64, weights="none").state_dict()
+    file = tmp_path / "all.safetensors"
+    save_file({**trained, "op_threshs": torch.full((18,), 0.1)}, file)  # as its trained models have
+    loaded = build(name, classes=3, image_size=64, weights=str(file))
+    first = "features.conv0.weight"
+    assert first in trained
+    assert torch.equal(loaded.state_dict()[first], trained[first])
+    assert loaded.state_dict()["classifier.weight"].shape == (3, 1024)
+    images = torch.rand(2, 1, 64, 64).expand(2, 3, 64, 64)
+    with torch.no_grad():
+        logits = loaded.eval()(images)
+        assert torch.allclose(loaded(images[:, [0]]), logits, atol=1e-4)
+    before = warnings.filters[:]
+    with pytest.raises(
+        SettingsError, match=r"give torchxrayvision:densenet121 .* a file with --wei"
+    ):
+        build("torchxrayvision:densenet121-res224-all", classes=3, image_size=64, weights="none")
+    assert warnings.filters == before
+
+
+@pytest.mark.parametrize("headless", [False, True])
+def test_a_dinov2_folder_with_or_without_a_head_is_trained_and_explained(tmp_path, headless):
+    """As RAD-DINO's: its folder has the weights of a model without a head."""
+    pytest.importorskip("transformers", reason="needs transformers: pip install transformers")
+    from transformers import Dinov2Config, Dinov2ForImageClassification, Dinov2Model
+
+    config = Dinov2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=56,
+        patch_size=14,
+        num_labels=5,
+    )
+    saved = (Dinov2Model if headless else Dinov2ForImageClassification)(config)
+    saved.save_pretrained(tmp_path)
+    file = str(tmp_path / "model.safetensors")
+    net = build(f"transformers:{tmp_path}", classes=3, image_size=28, weights=file)
+    layer = checked(net, 28)
+    assert layer == "dinov2.layernorm"  # its head reads the class token and the mean of patches
+    backbone = saved if headless else saved.dinov2
+    token = backbone.embeddings.cls_token
+    assert torch.equal(net.dinov2.embeddings.cls_token, token)
+    images = torch.rand(2, 3, 28, 28)
+    assert method_of(net, images, layer, "auto") == "relevance"
+    cams = relevance_maps(net, images, torch.tensor([[0, 1, 2]] * 2))
+    assert cams.shape == (2, 3, 28, 28)
+    assert cams.max() == 1
+    net.train()(images).sum().backward()
+    assert net.classifier.weight.grad.any()
 
 
 @pytest.mark.process  # importing MONAI starts one, and takes seconds

@@ -29,7 +29,7 @@ def test_a_specification_is_written_as_it_was_given(text, tmp_path):
     ["psychic", "", "console:x", "web:8000", "none:x", "replay", "replay:", "control", ":x", 3],
 )
 def test_an_unknown_reader_is_refused_with_the_known_ones(text):
-    with pytest.raises(SettingsError, match=r"--reader is .*: give console, web, simulated"):
+    with pytest.raises(SettingsError, match=r"--reader is .*: give console, web, notebook, "):
         ReaderSpec.parse(text)
 
 

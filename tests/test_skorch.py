@@ -56,14 +56,27 @@ def net_of(module, *callbacks, epochs, train_split=None, **more):
 
 @pytest.fixture
 def fit(skorch):
-    def fit(samples, ask, store, imil_epoch, epochs, *, num_outliers=5, data=None, net=None):
+    def fit(
+        samples,
+        ask,
+        store,
+        imil_epoch,
+        epochs,
+        *,
+        num_outliers=5,
+        data=None,
+        net=None,
+        fits=1,
+        times=1,
+    ):
         module, callbacks = net or contract.make_net(), []
         if ask:
             more = {"store": store, "imil_epoch": imil_epoch, "num_outliers": num_outliers}
-            callbacks = [skorch.IMIL(pytorch.IMIL(samples, module, ask, **more))]
+            callbacks = [skorch.IMIL(pytorch.IMIL(samples, module, ask, **more))] * times
         net, drawn = net_of(module, *callbacks, epochs=epochs)
         torch.manual_seed(1)
-        net.fit(Positions(data or samples), y=None)
+        for _ in range(fits):
+            net.fit(Positions(data or samples), y=None)
         return module.state_dict(), drawn
 
     return fit

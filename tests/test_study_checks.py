@@ -537,10 +537,10 @@ def test_a_run_that_was_read_before_is_checked_too(tmp_path, study, key, epoch, 
         ("replay:nowhere.csv", "there are no readings at"),
         ("simulated", "the data has none"),
         ("simulated:luck=2", "invalid option 'luck=2'"),
-        ("somebody", "give console, web, simulated"),
+        ("somebody", "give console, web, notebook, simulated"),
         ("none", "reader is none: name one"),
-        ("web:8000", "'web:8000': give console, web, simulated"),
-        ("console:x", "'console:x': give console, web, simulated"),
+        ("web:8000", "'web:8000': give console, web, notebook, simulated"),
+        ("console:x", "'console:x': give console, web, notebook, simulated"),
     ],
 )
 def test_a_reader_who_cannot_answer_is_refused_before_the_first_job(tmp_path, study, reader, says):

@@ -167,7 +167,7 @@ def test_random_cuboids_are_as_many():
 def test_treatments_of_images_refuse_volumes_by_name(tmp_path, name):
     treatment = find_treatment(name)
     samples = CorrectedDataset(Stacks(4), treatment=treatment)
-    imil = IMIL(samples, network(), None, store=tmp_path / "s", grid_size=GRID)
+    imil = IMIL(samples, network(), iter, store=tmp_path / "s", grid_size=GRID)
     with pytest.raises(SettingsError, match=f"the treatment {type(treatment).__name__}.*volumes"):
         imil.begin()
 
@@ -175,7 +175,7 @@ def test_treatments_of_images_refuse_volumes_by_name(tmp_path, name):
 def test_linear_imputation_refuses_volumes(tmp_path):
     samples = CorrectedDataset(Stacks(4), treatment=Cover(fill="linear"))
     with pytest.raises(SettingsError, match=r"fill='linear'.*volumes"):
-        IMIL(samples, network(), None, store=tmp_path / "s", grid_size=GRID).begin()
+        IMIL(samples, network(), iter, store=tmp_path / "s", grid_size=GRID).begin()
 
 
 class Planes(Stacks):
@@ -196,7 +196,7 @@ class Planes(Stacks):
 def test_a_grid_that_does_not_fit_is_refused_before_training(tmp_path, data, grid, message):
     samples = CorrectedDataset(data(4))
     with pytest.raises(SettingsError, match=message):
-        IMIL(samples, network(), None, store=tmp_path / "s", grid_size=grid).begin()
+        IMIL(samples, network(), iter, store=tmp_path / "s", grid_size=grid).begin()
 
 
 def test_a_volume_of_several_channels_cannot_be_shown(tmp_path):

@@ -1,10 +1,11 @@
-"""Screenshots of the reading room for the documentation, taken in a real Chromium.
+"""Screenshots of every screen for the documentation, taken in a real Chromium.
 
-    python tools/screenshots.py [--store STORE] [--to runs/pictures]
+    python tools/screenshots.py [--store STORE] [--study STUDY] [--to runs/pictures] [--docs]
 
-One of every state of the page; those that the documentation shows are in docs/images. Without a
-store the images are phantoms. With one, a copy of it is read, and the screenshots must not be
-published if its images must not.
+One of every state of the reading room, of phantoms, as room-NAME.png for each name in `ROOM`; with
+`--study` also study-report.png, the top of that study's report. `--docs` copies to docs/images
+those that the documentation shows. With `--store` a copy of that store is read in place of
+phantoms, and the screenshots must not be published if its images must not.
 """
 
 from __future__ import annotations
@@ -33,14 +34,54 @@ from imil.store.invitations import invite
 from imil.store.run_progress import Progress
 from imil.web.server import ServerConfig, make_server, open_socket
 
+ROOT = Path(__file__).resolve().parents[1]
+# what each picture of the reading room shows, by name
+ROOM = {
+    "sign-in": "the page without a link",
+    "instructions": "what a reader sees first",
+    "practice": "the practice case",
+    "case": "a case with its squares and a reason",
+    "sides": "the same in two panes",
+    "keys": "all keys",
+    "turned": "a film that is rotated and inverted",
+    "offline": "without a network",
+    "review": "the last page of a round",
+    "tablet": "a case on a tablet",
+    "upright": "a case on an upright screen",
+    "phone": "a case on a phone",
+    "lobby": "the owner's page",
+    "blind-first": "a case of a blind-first study, before the prediction is shown",
+    "thanks": "the results, when training has ended",
+    "arbiter": "a case as the arbiter sees it",
+    "agreement": "the lobby with the agreement of two readers",
+}
+REPORT = "study-report.png"
+# pictures of the documentation that are no screens, and what makes each
+FIGURES = {
+    "round.png": "tools/round_figure.py",
+    "treatments.png": "tools/treatment_figure.py",
+    "cases.png": "imil demo: cases.png in its run's folder",
+}
 CASES = 8
 SIDE = 1024  # pixels of a phantom
 INPUT = 224  # pixels of the model's input
 MAX_BYTES = 300_000  # of a screenshot
 FILMS_LOADED = "[...document.querySelectorAll('.selections img')].every((one) => one.naturalWidth)"
 PATIENCE = 300_000  # milliseconds; a busy machine paints slowly
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+BROWSERS = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+]
 PAINTED = "[data-state=painted][data-ready]"  # and can be answered
 ANSWERS = ["6 10"] * CASES  # squares; those of the lesion, for phantoms
 
@@ -50,6 +91,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, help="a store to copy instead of phantoms")
     parser.add_argument("--to", type=Path, default=Path("runs/pictures"))
+    parser.add_argument("--study", type=Path, help="the folder of a study, for its report")
+    parser.add_argument("--docs", action="store_true", help="renew those in docs/images")
     parser.add_argument("--arbiter", action="store_true", help="those of several readers alone")
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
@@ -68,8 +111,30 @@ def main() -> None:
                 take(browser, store, address, args.to)
         if not args.store:
             take_several(browser, Path(folder), args.to)
+        if args.study:
+            take_report(browser, args.study, args.to)
         browser.close()
         store.close()
+    if args.docs:
+        for path in shown(args.to):
+            shutil.copy(path, ROOT / "docs/images" / path.name)
+
+
+def shown(folder: Path) -> list[Path]:
+    """The pictures in a folder that a page of the documentation shows."""
+    pages = [page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]]
+    return [
+        path
+        for path in sorted(folder.glob("*.png"))
+        if any(f"images/{path.name})" in page for page in pages)
+    ]
+
+
+def take_report(browser: Browser, study: Path, to: Path) -> None:
+    """The top of a study's report."""
+    page = browser.new_context(viewport={"width": 1200, "height": 900}).new_page()
+    page.goto((study / "report.html").resolve().as_uri())
+    save(page.screenshot(), to / REPORT)
 
 
 def take_several(browser: Browser, folder: Path, to: Path) -> None:
@@ -100,11 +165,15 @@ def take_several(browser: Browser, folder: Path, to: Path) -> None:
                 page.wait_for_function(FILMS_LOADED)
             else:
                 page.get_by_text("Agreement of 2 readers").click()
-            page.wait_for_timeout(700)
-            save(
-                page.screenshot(), to / f"room-{'arbiter' if kind == 'reader' else 'agreement'}.png"
-            )
+            shoot(page, "arbiter" if kind == "reader" else "agreement", to)
     store.close()
+
+
+def shoot(page: Page, name: str, to: Path) -> None:
+    """One screenshot of the reading room, once it has settled."""
+    assert name in ROOM, f"name {name} in ROOM"
+    page.wait_for_timeout(700)
+    save(page.screenshot(timeout=PATIENCE), to / f"room-{name}.png")
 
 
 def take(browser: Browser, store: Store, address: str, to: Path) -> None:
@@ -115,24 +184,22 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
         secret = invite(store, run, name, kind=kind, days=30, by="owner")[1]  # type: ignore[arg-type]  # a literal
         return f"{address}/in/{secret}"
 
-    def shoot(page: Page, name: str) -> None:
-        page.wait_for_timeout(700)
-        save(page.screenshot(), to / f"room-{name}.png")
-
     def open_page(url: str, width: int = 1440, height: int = 900, ratio: int = 1) -> Page:
         size = {"width": width, "height": height}
         page = browser.new_context(viewport=size, device_scale_factor=ratio).new_page()  # type: ignore[arg-type]  # a TypedDict
+        page.set_default_timeout(PATIENCE)
         page.goto(url)
         if "/in/" in url:
             page.get_by_role("button", name="Open the reading room").click()
         return page
 
-    shoot(open_page(address), "sign-in")
+    shoot(open_page(address), "sign-in", to)
     page = open_page(link("Dr. Lee"))
-    shoot(page, "instructions")
+    page.get_by_role("button", name="Start reading").wait_for()
+    shoot(page, "instructions", to)
     page.get_by_role("button", name="Try a practice case").click()
     page.wait_for_selector(PAINTED)
-    shoot(page, "practice")
+    shoot(page, "practice", to)
     page.get_by_role("button", name="Instructions").click()
     page.get_by_role("button", name="Start reading").click()
     wait_painted(page, 1)
@@ -142,20 +209,20 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
         "The model was focused on the letter, so I switched the focus towards the lung."
     )
     page.evaluate("document.activeElement.blur()")
-    shoot(page, "case")
+    shoot(page, "case", to)
     page.click("[data-command=layout-side]")
-    shoot(page, "sides")
+    shoot(page, "sides", to)
     page.click("[data-command=layout-single]")
     press_keys(page, "t", "3", "?")
-    shoot(page, "keys")
+    shoot(page, "keys", to)
     press_keys(page, "Escape", "Enter")
     wait_painted(page, 2)
     press_keys(page, "r", "i", "ArrowRight", "ArrowDown", "Space")
-    shoot(page, "turned")
+    shoot(page, "turned", to)
     page.context.set_offline(True)
     press_keys(page, "Enter")
     wait_painted(page, 3)
-    shoot(page, "offline")
+    shoot(page, "offline", to)
     page.context.set_offline(False)
     page.wait_for_selector(".state[data-state=good]")
     for number in range(3, CASES + 1):
@@ -165,7 +232,7 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
         page.keyboard.press("Control+Enter")
     page.get_by_role("heading", name="Your readings").wait_for()
     page.wait_for_timeout(1500)
-    shoot(page, "review")
+    shoot(page, "review", to)
     for name, size in {
         "tablet": (1024, 768, 1),
         "upright": (1200, 1920, 1),
@@ -175,19 +242,21 @@ def take(browser: Browser, store: Store, address: str, to: Path) -> None:
         small.get_by_role("button", name="Start reading").click()
         wait_painted(small, 1)
         small.mouse.click(*centre(small, 6))
-        shoot(small, name)
+        shoot(small, name, to)
     owner = open_page(link("Owner", "owner"))
-    shoot(owner, "lobby")
+    owner.get_by_text("Audit log").first.wait_for()
+    shoot(owner, "lobby", to)
     Progress(store).set_protocol(run, "blind-first", by="owner")
     blind = open_page(link("Dr. Silva"))
     blind.get_by_role("button", name="Start reading").click()
     wait_painted(blind, 1)
     blind.mouse.click(*centre(blind, 6))
-    shoot(blind, "blind-first")
+    shoot(blind, "blind-first", to)
     finish(store, run)
     page.goto(address)
     page.reload()
-    shoot(page, "thanks")
+    page.get_by_role("heading").first.wait_for()
+    shoot(page, "thanks", to)
 
 
 def press_keys(page: Page, *names: str) -> None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 class ImilError(Exception):
     """Something that a person can fix. The command line prints it and exits with 2."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback; `%tb` shows that one."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class DataError(ImilError):
     """An image, a label, a mask or a table cannot be used as it is."""

@@ -9,7 +9,7 @@ trainer.train()
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,8 +26,10 @@ from transformers import (  # noqa: E402
 )
 
 from imil import pytorch  # noqa: E402
+from imil.cases import Round  # noqa: E402
 from imil.errors import DataError, RoundPaused  # noqa: E402
 from imil.pytorch.training_start import start_training  # noqa: E402
+from imil.round_numbers import logged_numbers  # noqa: E402
 
 STATE = "imil"  # among the states of callbacks in trainer_state.json
 
@@ -59,10 +61,15 @@ class IMIL(TrainerCallback):
 
     Args:
         imil: of the model that the Trainer trains.
+        log: the Trainer's method `log`, which gets the numbers of each round, see
+            `imil.round_numbers`; None: nothing is logged. A callback that is made before its
+            Trainer is given it later: `callback.log = trainer.log`.
     """
 
-    def __init__(self, imil: pytorch.IMIL) -> None:
-        self.imil = imil
+    def __init__(
+        self, imil: pytorch.IMIL, *, log: Callable[[dict[str, float]], None] | None = None
+    ) -> None:
+        self.imil, self.log = imil, log
         self._paused: RoundPaused | None = None
 
     def on_train_begin(
@@ -75,7 +82,7 @@ class IMIL(TrainerCallback):
         self._paused = None
         if STATE in state.stateful_callbacks:
             self.imil.load_state_dict(state.stateful_callbacks[STATE])
-        start_training(
+        held = start_training(
             self.imil,
             data=kwargs["train_dataloader"],
             module=kwargs["model"],
@@ -83,6 +90,7 @@ class IMIL(TrainerCallback):
             last=int(args.num_train_epochs) if args.max_steps < 0 else None,
             processes=args.world_size,
         )
+        self._log(held)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -91,7 +99,7 @@ class IMIL(TrainerCallback):
         if state.epoch != int(state.epoch or 0):  # training ends here
             return
         try:
-            self.imil.after_epoch(int(state.epoch))
+            self._log(self.imil.after_epoch(int(state.epoch)))
         except RoundPaused as paused:
             self._paused = paused
             control.should_save = control.should_training_stop = True
@@ -107,3 +115,7 @@ class IMIL(TrainerCallback):
         if self._paused is not None:
             raise self._paused
         self.imil.finish(int(state.epoch or 0))
+
+    def _log(self, held: Round | None) -> None:
+        if held is not None and self.log is not None:
+            self.log(logged_numbers(self.imil.store, held))

@@ -16,14 +16,17 @@ import_torchvision()  # Lightning imports it too, and would stop where it does n
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
 
 from imil import pytorch  # noqa: E402
+from imil.cases import Round  # noqa: E402
 from imil.pytorch.training_start import start_training  # noqa: E402
+from imil.round_numbers import logged_numbers  # noqa: E402
 
 
 class IMIL(Callback):
     """The paper's training callback (section 3.1), for a Lightning `Trainer`.
 
     A checkpoint that is resumed from finds earlier corrections in the store, and a round that was
-    stopped goes on where it was.
+    stopped goes on where it was. The trainer's loggers get the numbers of each round, see
+    `imil.round_numbers`.
 
     Args:
         imil: of the module that the trainer fits; its `forward` must give logits (B, K).
@@ -38,7 +41,7 @@ class IMIL(Callback):
         Raises: as `imil.pytorch.training_start.start_training`.
         """
         last = trainer.max_epochs or 0  # below 1: without an end
-        start_training(
+        held = start_training(
             self.imil,
             data=trainer.train_dataloader,
             module=pl_module,
@@ -46,14 +49,23 @@ class IMIL(Callback):
             last=last if last > 0 else None,
             processes=trainer.world_size,
         )
+        self._log(trainer, held)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hold the round that is due after this epoch."""
-        self.imil.after_epoch(trainer.current_epoch + 1)
+        self._log(trainer, self.imil.after_epoch(trainer.current_epoch + 1))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let the treatment change the trained model, if it does."""
         self.imil.finish(trainer.current_epoch)
+
+    def _log(self, trainer: Trainer, held: Round | None) -> None:
+        """Send the numbers of a round to the trainer's loggers, under `imil/round/...`."""
+        if held is None:
+            return
+        numbers = logged_numbers(self.imil.store, held)
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """What Lightning's checkpoints hold of the treatment's decisions."""

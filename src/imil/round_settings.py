@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from imil.cases import Round
 from imil.errors import SettingsError
+from imil.notebook.kernel import check_in_notebook
 from imil.reader_names import EVERYBODY
 from imil.reader_panel import DISAGREEMENT, ReaderPanel
 from imil.readers.spec import SIMULATED
@@ -98,6 +99,8 @@ def _check_volumes(settings: TrainSettings) -> None:
 
 def _check_readers(settings: TrainSettings) -> None:
     kind = settings.reader.kind
+    if kind == "notebook":
+        check_in_notebook("give --reader web, whose link any browser opens")
     if settings.reader_name == EVERYBODY and kind != "replay":
         raise SettingsError(
             f"--reader-name {EVERYBODY} replays every reader of a file, and --reader is "

@@ -88,6 +88,11 @@ class RunFolder:
         return self.path / "treatment.json"
 
     @property
+    def heat_map(self) -> Path:
+        """Which method drew the heat-maps, see `imil.heat_map_names`."""
+        return self.path / "heat_map.json"
+
+    @property
     def live(self) -> Path:
         """When each reading took effect, where training went on while readers read."""
         return self.path / "live.json"

@@ -19,7 +19,7 @@ def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     Each thread works on one item, and as many results wait: memory does not grow with the number
     of items, however slowly the results are consumed.
     """
-    threads = min(_processors(), MAX_THREADS)
+    threads = min(processors(), MAX_THREADS)
     waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -34,7 +34,7 @@ def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
                 future.cancel()
 
 
-def _processors() -> int:
+def processors() -> int:
     """Number of processors that this process may use; a cluster may allow fewer than exist."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

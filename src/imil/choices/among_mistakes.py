@@ -7,7 +7,7 @@ by key. All return positions, the first case first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,41 +20,6 @@ POOL = 5  # times n: how many confident mistakes `diverse` chooses from
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-
-def auto(
-    probs: Floats,
-    labels: Labels,
-    keys: Sequence[str],
-    n: int,
-    rng: np.random.Generator | None = None,
-    *,
-    out_of_fold_probs: Floats,
-    say: Callable[[str], None],
-) -> list[int]:
-    """Confident mistakes; where they are fewer than n, mistakes out of fold after them.
-
-    Args:
-        out_of_fold_probs: (N, K), as for `out_of_fold`.
-        say: receives a line of text where there are fewer than n.
-
-    >>> probs = np.array([[.9, .1], [.2, .8], [.4, .6]])
-    >>> other = np.array([[.9, .1], [.3, .7], [.6, .4]])
-    >>> auto(probs, np.array([1, 1, 1]), list("abc"), 2, out_of_fold_probs=other, say=print)
-    Choice auto: 1 mistake, fewer than 2 cases; 1 mistake out of fold is added.
-    [0, 2]
-    """
-    chosen = confident_mistakes(probs, labels, keys, n)
-    if len(chosen) == n:
-        return chosen
-    others = confident_mistakes(out_of_fold_probs, labels, keys, n)
-    added = [i for i in others if i not in set(chosen)][: n - len(chosen)]
-    verb = "is" if len(added) == 1 else "are"
-    say(
-        f"Choice auto: {_mistakes(len(chosen))}, fewer than {n} cases; "
-        f"{_mistakes(len(added))} out of fold {verb} added."
-    )
-    return chosen + added
 
 
 def out_of_fold(
@@ -163,7 +128,3 @@ def diverse(
         distance = np.minimum(distance, np.linalg.norm(points - points[row], axis=1))
         distance[row] = -np.inf
     return chosen
-
-
-def _mistakes(n: int) -> str:
-    return f"{n} mistake" if n == 1 else f"{n} mistakes"

@@ -11,7 +11,7 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from imil.outliers import rank
+from imil.outliers import confident_mistakes, rank
 from imil.predictions import HeatMap
 
 Floats = NDArray[np.float64]
@@ -19,6 +19,49 @@ Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 AT_A_TIME = 256  # heat-maps in memory
+
+
+def auto(
+    probs: Floats,
+    labels: Labels,
+    keys: Sequence[str],
+    n: int,
+    rng: np.random.Generator | None = None,
+    *,
+    out_of_fold_probs: Floats,
+    say: Callable[[str], None],
+) -> list[int]:
+    """Confident mistakes; where they are fewer than n, mistakes out of fold after them.
+
+    Where these are too few, too, the images follow whose class the models out of fold are least
+    sure of, so that a reader has n cases: what is done for all images by a few readings
+    (`best`) needs readings, not mistakes.
+
+    Args:
+        out_of_fold_probs: (N, K), as for `out_of_fold`.
+        say: receives a line of text where mistakes are fewer than n.
+
+    >>> probs = np.array([[.9, .1], [.2, .8], [.4, .6]])
+    >>> other = np.array([[.9, .1], [.3, .7], [.6, .4]])
+    >>> auto(probs, np.array([1, 1, 1]), list("abc"), 2, out_of_fold_probs=other, say=print)
+    Choice auto: 1 mistake, fewer than 2 cases; 1 mistake out of fold is added.
+    [0, 2]
+    """
+    chosen = confident_mistakes(probs, labels, keys, n)
+    if len(chosen) == n:
+        return chosen
+    others = confident_mistakes(out_of_fold_probs, labels, keys, n)
+    added = [i for i in others if i not in set(chosen)][: n - len(chosen)]
+    missing = n - len(chosen) - len(added)
+    known = {*chosen, *added}
+    unsure = [i for i in uncertain(out_of_fold_probs, labels, keys, n) if i not in known][:missing]
+    verb = "is" if len(added) == 1 else "are"
+    and_unsure = f", and {_count(len(unsure), 'image')} of least certainty" if unsure else ""
+    say(
+        f"Choice auto: {_count(len(chosen), 'mistake')}, fewer than {n} cases; "
+        f"{_count(len(added), 'mistake')} out of fold {verb} added{and_unsure}."
+    )
+    return chosen + added + unsure
 
 
 def off_lung(
@@ -115,6 +158,10 @@ def random(
     """Any samples, drawn with `rng`; the same ones in whatever order the samples are."""
     by_key = sorted(range(len(keys)), key=keys.__getitem__)
     return [by_key[i] for i in rng.permutation(len(keys))[:n]]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _at_size(mask: Mask, shape: tuple[int, ...]) -> Mask:

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imil.choices.among_mistakes import (
-    auto,
     class_balanced,
     diverse,
     early_mistakes,
     moving_average,
     out_of_fold,
 )
-from imil.choices.any_sample import likely_label_errors, off_lung, random, uncertain
+from imil.choices.any_sample import auto, likely_label_errors, off_lung, random, uncertain
 from imil.errors import SettingsError
 from imil.outliers import confident_mistakes
 from imil.predictions import Predictions

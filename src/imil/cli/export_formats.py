@@ -184,11 +184,14 @@ def _dicom_kind(kind: str) -> Literal["dicom-seg", "dicom-sr"]:
 def _files(source: str) -> dict[str, Path]:
     """Key of each sample to its file; empty where the run's data cannot be found."""
     from imil.data.table import read_data
+    from imil.data.worklist_table import worklist_files
     from imil.settings import load_config, resolve
 
     path = Path(source)
     folder = RunFolder(path if path.is_dir() else path.parent)
     with suppress(ImilError):  # FiftyOne then asks for the images by their keys
+        if found := worklist_files(folder.path):
+            return found
         settings = resolve(load_config(folder.config))
         table = read_data(Path(settings.data), settings.columns())
         return {key: path.absolute() for key, path in zip(table.keys, table.images, strict=True)}

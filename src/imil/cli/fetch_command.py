@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.options import Group
+from imil.cli.server_images import Codes, fetch_images
 from imil.output_text import log_line
 
 
@@ -21,7 +23,7 @@ def fetch(
         Path,
         typer.Argument(
             help="A table with a label and SOPInstanceUID, StudyInstanceUID, AccessionNumber or "
-            "PatientID.",
+            "PatientID; or reports in FHIR or DICOM, with --codes.",
             show_default=False,
         ),
     ],
@@ -29,19 +31,19 @@ def fetch(
         Path, typer.Argument(metavar="OUT", help="A new or empty folder.", show_default=False)
     ],
     label_column: Annotated[str, typer.Option(help="Column of labels.")] = "label",
+    codes: Codes = None,
     group: Group = False,
 ) -> None:
     """Fetch DICOM images from a server, with the labels of a table.
 
     OUT gets the files and a manifest.csv, which `imil train` takes. They are as confidential as
-    on the server: `imil deidentify` removes what identifies patients.
+    on the server: `imil deidentify` removes what identifies patients. After an interruption the
+    same command goes on.
 
     [bold]Example[/bold]
 
         imil fetch dicomweb+https://pacs.example.org/dicom-web labels.csv films/
     """
     with errors_as_exit_codes():
-        from imil.data.dicomweb import fetch as fetch_images
-
-        count = fetch_images(server, labels, out, label_column=label_column)
-        typer.echo(log_line(f"{count} images are in {out}: train with {out / 'manifest.csv'}."))
+        manifest = fetch_images(server, labels, out, label_column=label_column, codes=codes)
+        typer.echo(log_line(f"Train with imil train {shlex.quote(str(manifest))}"))

@@ -9,6 +9,7 @@ import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.options import Cache, Group
+from imil.cli.server_images import Codes, Images, fetch_images
 from imil.output_text import log_line
 
 round_ = typer.Typer(
@@ -30,16 +31,19 @@ def open_(
         typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False),
     ],
     data: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="DATA", help="A folder of images, or a table of them.", show_default=False
+            metavar="DATA",
+            help="A folder of images, a table of them, or dicomweb+https://HOST/PATH.",
+            show_default=False,
         ),
     ],
     discrepancies: Annotated[
         Path,
         typer.Option(
             metavar="REPORT",
-            help="A table of final labels, by image, SOPInstanceUID or PatientID.",
+            help="Final labels: a table, by image or by what names it in DICOM; or reports in FHIR "
+            "or DICOM, with --codes.",
             show_default=False,
         ),
     ],
@@ -59,6 +63,8 @@ def open_(
     seed: Annotated[int, typer.Option(min=0, help="Of a simulated reader.")] = 0,
     image_column: Annotated[str, typer.Option(help="Column of paths in DATA.")] = "image",
     label_column: Annotated[str, typer.Option(help="Column of labels in the report.")] = "label",
+    codes: Codes = None,
+    images: Images = None,
     device: Annotated[str, typer.Option(help="Where to predict: auto, cpu, cuda or mps.")] = "auto",
     cache: Cache = None,
     group: Group = False,
@@ -77,14 +83,27 @@ def open_(
         imil train --continue runs/films-resnet18-discrepancies
     """
     with errors_as_exit_codes():
+        from imil.data.dicomweb import is_dicomweb
+        from imil.data.reports.read import read_report
+        from imil.errors import SettingsError
         from imil.readers.spec import ReaderSpec
         from imil.training.discrepancies import Request, open_discrepancies
 
         folder = out or model.with_name(f"{model.resolve().name}-discrepancies")
+        if is_dicomweb(data):
+            to = images or folder.with_name(f"{folder.resolve().name}-images")
+            fetched = fetch_images(data, discrepancies, to, label_column=label_column, codes=codes)
+            # its rows have the report's labels
+            data, discrepancies, codes = str(fetched), fetched, None
+            image_column, label_column = "image", "label"
+        elif images is not None:
+            raise SettingsError(
+                f"--images is {images}, and {data} is not on a server: leave it out"
+            )
+        report = read_report(discrepancies, label_column=label_column, codes=codes)
         request = Request(
-            *(model, data, discrepancies, folder, num_outliers, grid_size),
-            *(ReaderSpec.parse(reader), reader_name, seed, image_column, label_column),
-            *(device, cache),
+            *(model, Path(data), report, folder, num_outliers, grid_size),
+            *(ReaderSpec.parse(reader), reader_name, seed, image_column, device, cache),
         )
         opened = open_discrepancies(request, lambda line: typer.echo(log_line(line)))
         if opened is None:

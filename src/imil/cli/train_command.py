@@ -11,6 +11,7 @@ import typer
 
 from imil.cli.exit_codes import errors_as_exit_codes
 from imil.cli.options import cache_option, group_option
+from imil.cli.server_images import Codes, Images, check_labels, fetched_flags
 from imil.preemption import signals_stop_training
 
 Out = Annotated[
@@ -33,6 +34,13 @@ Continue = Annotated[
         show_default=False,
     ),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where DATA is dicomweb+https://HOST/PATH: the labels, as for imil fetch.",
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(help="A TOML file with the same names as these flags; flags win."),
@@ -43,6 +51,9 @@ def train(
     context: typer.Context,
     config: Config = None,
     continue_: Continue = None,
+    labels: Labels = None,
+    codes: Codes = None,
+    images: Images = None,
     out: Out = None,
     cache: Cache = None,
     group: Group = False,
@@ -62,7 +73,12 @@ def train(
 
     with errors_as_exit_codes():
         from imil.training.ranks.placement import place
-        from imil.training.run_setup import config_folders, resolve_settings, set_up_run
+        from imil.training.run_setup import (
+            config_folders,
+            given_data,
+            resolve_settings,
+            set_up_run,
+        )
 
         folders = config_folders(config)
         flags = given_flags(context, settings)
@@ -77,6 +93,8 @@ def train(
                         "round's model: leave one of them out"
                     )
             flags = continued_flags(continue_) | flags
+        data = given_data(flags, config)
+        check_labels(data, labels, codes, images)
         numbers, placement = place(resolve_settings(flags, config), os.environ)
         if placement.rank:
             from imil.training.ranks.follower import follow
@@ -87,6 +105,9 @@ def train(
 
         flags |= {"devices": numbers.devices, "nodes": numbers.nodes}
         with telling_others(placement):
+            if labels is not None:
+                to = images or Path("runs") / f"{labels.stem}-images"
+                flags |= fetched_flags(data, labels, to, numbers.label_column, codes)
             resolved, folder = set_up_run(flags, config, out or folders.get("out"))
         hint = f"imil resume {shlex.quote(str(folder.path))}"
         with errors_as_exit_codes(hint), signals_stop_training():

@@ -12,36 +12,39 @@ from imil.data.column_names import find_column
 from imil.data.folder_entries import FolderTree, is_image, visible
 from imil.data.table_columns import TextColumns
 from imil.errors import DataError
+from imil.images.dicom_file import NAMED_BY
 from imil.images.dicom_header_values import dicom_identity_of
 from imil.images.file_parts import split_part
 from imil.images.load import DICOM_MARK
 
-BY_HEADER = ("SOPInstanceUID", "PatientID")  # in the order in which they are looked for
-Identity = tuple[str, str]
+
+def header_column(names: Sequence[str]) -> tuple[str, str] | None:
+    """The keyword that names images by their headers, and its column; None if there is none.
+
+    >>> header_column(["label", "patientid"])
+    ('PatientID', 'patientid')
+    """
+    found = ((keyword, find_column(names, keyword)) for keyword in NAMED_BY)
+    return next(((keyword, name) for keyword, name in found if name is not None), None)
 
 
-def header_column(names: Sequence[str]) -> str | None:
-    """The column that names images by their headers, or None."""
-    found = (find_column(names, name) for name in BY_HEADER)
-    return next((name for name in found if name is not None), None)
-
-
-def with_files(cells: TextColumns, column: str, folder: Path) -> TextColumns:
+def with_files(cells: TextColumns, keyword: str, column: str, folder: Path) -> TextColumns:
     """The cells with the column `image`: a row for each DICOM file below the folder.
 
     Args:
-        cells: of a table, which names SOPInstanceUID or PatientID in `column`.
-        column: as the table writes it; of a patient with several files, each has a row.
+        cells: of a table.
+        keyword: one of `NAMED_BY`, which names the images.
+        column: of it, as the table writes it; of a study or a patient with several files, each has
+            a row.
         folder: of the table.
     Raises: DataError: a row has no file, a file no row, or two rows are of the same.
     """
-    by_patient = find_column([column], BY_HEADER[0]) is None
     rows: dict[str, int] = {}
     for i, cell in enumerate(cells[column]):
         if not cell or rows.setdefault(cell, i) != i:
             what = "the same as an earlier row" if cell else "empty"
             raise DataError(f"row {i + 1}: '{column}' is {what}: give each once")
-    files = {path: _identity(path)[by_patient] for path in dicom_files(folder)}
+    files = {path: identity(path)[keyword] for path in dicom_files(folder)}
     unlabelled = [path for path, name in files.items() if name not in rows]
     if unlabelled:
         raise DataError(
@@ -71,7 +74,7 @@ def patients(images: Sequence[Path]) -> tuple[str, ...] | None:
     dicom = {file: _may_be_dicom(file) for file, _ in parts}
     if not any(dicom.values()) and all(part is None for _, part in parts):
         return None
-    stated = {file: _identity(file)[1] for file, is_dicom in dicom.items() if is_dicom}
+    stated = {file: identity(file)["PatientID"] for file, is_dicom in dicom.items() if is_dicom}
     numbers: dict[str, int] = {}
     names = []
     for file, _ in parts:
@@ -80,12 +83,12 @@ def patients(images: Sequence[Path]) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def _identity(path: Path) -> Identity:
-    """SOPInstanceUID and PatientID; empty where the file cannot be read, as decoding reports."""
+def identity(path: Path) -> dict[str, str]:
+    """What names a DICOM file (`NAMED_BY`); "" where it cannot be read, as decoding reports."""
     try:
         return dicom_identity_of(path)
     except DataError:
-        return "", ""
+        return dict.fromkeys(NAMED_BY, "")
 
 
 def _may_be_dicom(path: Path) -> bool:

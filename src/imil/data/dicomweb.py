@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from imil.atomic_files import atomic_write
-from imil.data.column_names import find_column
-from imil.data.table_columns import read_columns, read_names
+from imil.atomic_files import atomic_write, write_json
+from imil.data.reports.report import Report
 from imil.errors import DataError, SettingsError
+from imil.json_files import read_json
 from imil.permissions import folder_mode
 
 SCHEME = "dicomweb+"
 INSTALL = "pip install 'imil[dicomweb]'"
 LOCAL = ("localhost", "127.0.0.1", "::1")
-# what names the images of a row, in the order in which it is looked for
-NAMED_BY = ("SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
 TAGS = {
     "SOPInstanceUID": "00080018",
     "StudyInstanceUID": "0020000D",
@@ -34,7 +33,7 @@ TAGS = {
 SERIES, MODALITY = "0020000E", "00080060"
 NO_IMAGES = ("SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "DOC", "AU", "ECG")
 WILDCARDS = "*?\\"  # in a value, these would find other images
-MANIFEST = "manifest.csv"
+MANIFEST, UNFINISHED = "manifest.csv", "unfinished.json"
 TIMEOUT = 60  # seconds without an answer
 
 
@@ -45,6 +44,18 @@ def is_dicomweb(text: str) -> bool:
     True
     """
     return text.startswith(SCHEME)
+
+
+def absolute_data(base: Path, data: str) -> str:
+    """Data that were named from the folder `base`: an absolute path, or a server's address."""
+    return data if is_dicomweb(data) else str((base / data).absolute())
+
+
+def refuse_server(data: str | Path) -> None:
+    """Raises: DataError: the data are on a server, where only some commands take them from."""
+    if is_dicomweb(text := str(data)):
+        address = text.replace(":/", "://", 1) if isinstance(data, Path) else text
+        raise DataError(f"'{address}' is a server: fetch its images first, with imil fetch")
 
 
 def server_url(text: str) -> str:
@@ -73,43 +84,73 @@ def server_url(text: str) -> str:
     return url
 
 
-def fetch(address: str, labels: Path, out: Path, *, label_column: str = "label") -> int:
-    """Fetch the images that a table names, with their labels; returns how many.
+@dataclass(frozen=True)
+class Fetched:
+    """What was fetched.
+
+    Args:
+        manifest: the table of the images, with their labels.
+        images: how many.
+        left_out: how many reports have no image on the server.
+    """
+
+    manifest: Path
+    images: int
+    left_out: int
+
+
+def fetch(
+    address: str,
+    report: Report,
+    out: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Fetched:
+    """Fetch the images that a report names, with their labels.
+
+    A fetch that was interrupted goes on where it was when it is asked for again.
 
     Args:
         address: of the server.
-        labels: a table with a label, and one of `NAMED_BY` to name an image or all of a study or
-            patient.
-        out: a new or empty folder; gets the files as 000001.dcm, and manifest.csv, which `imil
-            train` takes.
-    Raises: SettingsError, DataError: the address or the table cannot be used, the server does not
-        answer, or has no image for a row.
+        report: names images by keywords of `NAMED_BY`; of a study or a patient, all images are
+            fetched.
+        out: a new or empty folder, or that of an interrupted fetch; gets the files as 000001.dcm,
+            and manifest.csv, which `imil train` takes.
+        progress: is called with the numbers of images done, and of all.
+    Raises: SettingsError, DataError: the address or the report cannot be used, the server does not
+        answer, or has no image for a row of a table.
     """
     url = server_url(address)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    unfinished = out / UNFINISHED
+    if (out / MANIFEST).exists():
+        raise SettingsError(
+            f"'{out}' has images that were fetched: use its {MANIFEST}, or give a new folder"
+        )
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not unfinished.exists())):
         raise SettingsError(f"'{out}' is not an empty folder: give a new one")
-    keyword, rows = _rows(labels, label_column)
     with _server(url) as client:
-        found: list[tuple[str, list[dict[str, Any]]]] = []
-        for number, (value, label) in enumerate(rows, start=1):
-            instances = _instances(client, keyword, value)
-            if not instances:
-                raise DataError(
-                    f"the server has no image for row {number} of '{labels}': remove the row, or "
-                    "send the image to the server"
+        wanted, left_out = _wanted(client, report)
+        plan = {"server": url, "images": [list(one) for one in wanted]}
+        if unfinished.exists():
+            if read_json(unfinished, "give a new folder") != plan:
+                raise SettingsError(
+                    f"'{out}' holds another fetch that was interrupted, or the server's images "
+                    "have changed since: give a new folder"
                 )
-            found.append((label, instances))
-        out.mkdir(folder_mode(), parents=True, exist_ok=True)
-        listed: list[list[str]] = []
-        for label, instances in found:
-            for one in instances:
-                name = f"{len(listed) + 1:06}.dcm"
-                _retrieve(client, one, out / name)
-                listed.append([name, label])
+        else:
+            out.mkdir(folder_mode(), parents=True, exist_ok=True)
+            write_json(unfinished, plan)
+        for number, one in enumerate(wanted, start=1):
+            path = out / _file_name(number)
+            if not path.exists():
+                _retrieve(client, one, path)
+            progress(number, len(wanted))
     with atomic_write(out / MANIFEST) as half:
+        rows = [[_file_name(number), one.label] for number, one in enumerate(wanted, start=1)]
         with half.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["image", "label"], *listed])
-    return len(listed)
+            csv.writer(file).writerows([["image", "label"], *rows])
+    unfinished.unlink()
+    return Fetched(out / MANIFEST, len(wanted), left_out)
 
 
 def store_files(address: str, files: Sequence[Path]) -> None:
@@ -129,26 +170,51 @@ def store_files(address: str, files: Sequence[Path]) -> None:
                 )
 
 
-def _rows(labels: Path, label_column: str) -> tuple[str, list[tuple[str, str]]]:
-    """Which keyword names the images, and value and label of each row."""
-    names = read_names(labels)
-    label = find_column(names, label_column)
-    named = [(key, column) for key in NAMED_BY if (column := find_column(names, key))]
-    if label is None or not named:
-        missing = label_column if label is None else f"{', '.join(NAMED_BY)} (one of them)"
-        raise DataError(f"'{labels}' has no column {missing}, but {', '.join(names)}: add it")
-    keyword, column = named[0]
-    cells = read_columns(labels, {label, column})[1]
-    rows = list(zip(cells[column], cells[label], strict=True))
-    for number, (value, text) in enumerate(rows, start=1):
-        if not value or not text or set(value) & set(WILDCARDS):
+class _Instance(NamedTuple):
+    """An image on the server: its UIDs, and the label that it gets."""
+
+    study: str
+    series: str
+    uid: str
+    label: str
+
+
+def _file_name(number: int) -> str:
+    return f"{number:06}.dcm"
+
+
+def _wanted(client: Any, report: Report) -> tuple[list[_Instance], int]:
+    """The images of a report, each once, and how many entries have none.
+
+    Raises: DataError: a row of a table has no image, an image has two labels, or a name cannot be
+        asked for.
+    """
+    numbers = report.by_name()
+    found: dict[str, _Instance] = {}
+    with_images: set[int] = set()
+    for (keyword, value), number in numbers.items():
+        entry = report.entries[number]
+        if not value or set(value) & set(WILDCARDS):
             raise DataError(
-                f"row {number} of '{labels}' has no {keyword} or no label, or one with "
+                f"{report.what} {number + 1} of '{report.source}' has no {keyword}, or one with "
                 f"{' '.join(WILDCARDS)}: correct it"
             )
-    if len({value for value, _ in rows}) < len(rows):
-        raise DataError(f"'{labels}' has a {keyword} twice: give each once")
-    return keyword, rows
+        for one in _instances(client, keyword, value):
+            study, uid = (_text(one, TAGS[tag]) for tag in ("StudyInstanceUID", "SOPInstanceUID"))
+            instance = _Instance(study, _text(one, SERIES), uid, entry.label)
+            if found.setdefault(instance.uid, instance) != instance:
+                raise DataError(
+                    f"'{report.source}' gives an image two labels, '{entry.label}' in "
+                    f"{report.what} {number + 1}: give each image once"
+                )
+            with_images.add(number)
+    missing = set(numbers.values()) - with_images
+    if missing and (report.complete or not found):
+        raise DataError(
+            f"the server has no image for {report.what} {min(missing) + 1} of '{report.source}': "
+            f"remove the {report.what}, or send the image to the server"
+        )
+    return list(found.values()), len(missing)
 
 
 def _instances(client: Any, keyword: str, value: str) -> list[dict[str, Any]]:
@@ -171,13 +237,10 @@ def _text(one: dict[str, Any], tag: str) -> str:
     return str(values[0]).strip()
 
 
-def _retrieve(client: Any, one: dict[str, Any], path: Path) -> None:
-    study, series, instance = (
-        _text(one, tag) for tag in (TAGS["StudyInstanceUID"], SERIES, TAGS["SOPInstanceUID"])
-    )
+def _retrieve(client: Any, one: _Instance, path: Path) -> None:
     # any transfer syntax: the file as the server has it
     dataset = client.retrieve_instance(
-        study, series, instance, media_types=(("application/dicom", "*"),)
+        one.study, one.series, one.uid, media_types=(("application/dicom", "*"),)
     )
     with atomic_write(path) as half:
         dataset.save_as(half, enforce_file_format=True)

@@ -21,6 +21,7 @@ from imil.data.column_synonyms import (
     synonyms_of,
 )
 from imil.data.dicom_headers import header_column, patients, with_files
+from imil.data.dicomweb import refuse_server
 from imil.data.labels import read_labels
 from imil.data.table_columns import TextColumns, read_columns, read_names
 from imil.errors import DataError
@@ -104,6 +105,7 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         columns: the names of the table's columns; ignored for a folder.
     Raises: DataError: the data cannot be used, in one sentence.
     """
+    refuse_server(path)
     path = Path(path)
     if path.is_dir():
         try:
@@ -111,9 +113,10 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         except OSError as error:
             raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     names, asked = read_names(path), columns
-    by = None
+    keyword, by = "", None
     if asked.image == DEFAULT.image and find_column(names, asked.image) is None:
-        by = header_column(names)  # images are named by their DICOM headers
+        # images are named by their DICOM headers
+        keyword, by = header_column(names) or ("", None)
     if by is not None:
         names = [*(name for name in names if name != by), asked.image]
     columns = _resolve(asked, names, path)
@@ -131,7 +134,7 @@ def read_data(path: Path, columns: Columns = DEFAULT) -> Table:
         paths={columns.image, *columns.masks},
     )
     if by is not None:
-        cells = with_files(cells, by, path.parent)
+        cells = with_files(cells, keyword, by, path.parent)
     ask_about_patients(cells, of_patients)
     ask_about_splits(cells, of_splits)
     table = _table(cells, path.parent, columns, source=f"'{path}'")

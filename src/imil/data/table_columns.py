@@ -13,6 +13,8 @@ from imil.errors import DataError
 
 TextColumns = dict[str, list[str]]  # equally long; an empty cell is ""
 MAX_ROWS = 5_000_000
+CSV, PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
+TABLES = (*CSV, *PARQUET)  # suffixes
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte-order marks
 
 
@@ -43,10 +45,10 @@ def read_columns(
     if not path.is_file():  # a pipe would be waited for
         raise DataError(f"'{path}' is not a regular file: give a table of images or a folder")
     kind = path.suffix.lower()
-    if kind not in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
+    if kind not in TABLES:
         raise DataError(f"'{path}' has an unsupported format: give .csv or .parquet, or a folder")
     try:
-        names, columns = (_csv if kind in (".csv", ".tsv", ".txt") else _parquet)(path, wanted)
+        names, columns = (_csv if kind in CSV else _parquet)(path, wanted)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
     return names, {

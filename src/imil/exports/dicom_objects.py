@@ -39,6 +39,7 @@ VERDICTS = {
     "not assessable": "Image cannot be assessed",
 }
 SERIES_NUMBERS: dict[Kind, int] = {"dicom-seg": 9001, "dicom-sr": 9002}
+MAX_VOXELS = 400_000_000  # of a file with several frames: bytes of a segment, while it is made
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
 
@@ -122,7 +123,20 @@ def _check_source(dataset: Any, answer: Answer, part: FilePart | None, kind: Kin
             f"{answer.width}: give the images of the run"
         )
     if part is not None and kind == "dicom-seg":
-        raise DataError("has several frames: give --as dicom-sr, or masks-png")
+        from highdicom.spatial import get_image_coordinate_system
+
+        if get_image_coordinate_system(dataset) is None:
+            raise DataError(
+                "has several frames without a position in space, which a segmentation of them "
+                "needs: give --as dicom-sr, or masks-png"
+            )
+        if int(dataset.NumberOfFrames) * size[0] * size[1] > MAX_VOXELS:
+            raise DataError(
+                f"has {dataset.NumberOfFrames} frames of {size[0]} × {size[1]} pixels, too many "
+                "for a segmentation: give --as dicom-sr, or masks-png"
+            )
+    if any(float(value) <= 0 for value in dataset.get("PixelSpacing") or []):
+        del dataset.PixelSpacing  # unknown: a copy of it would not be valid
     # type 2: to be there, and may be empty; of those alone highdicom copies what is there
     for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate"):
         if name not in dataset:
@@ -162,16 +176,19 @@ def _common(answer: Answer, dataset: Any, kind: Kind, instance: int) -> dict[str
     }
 
 
-def _segmentation(answer: Answer, dataset: Any, _part: FilePart | None) -> Any:
+def _segmentation(answer: Answer, dataset: Any, part: FilePart | None) -> Any:
     from highdicom.seg import Segmentation, SegmentDescription
     from pydicom.sr.codedict import codes
 
     kinds = [kind for kind in (RELEVANT, MISLEADING) if answer.squares(kind)]
     size = answer.height, answer.width
-    masks = [answer.grid.mask(answer.squares(kind), *size) for kind in kinds]
+    frames, at = (1, 0) if part is None else (int(dataset.NumberOfFrames), part.first - 1)
+    masks = np.zeros((frames, *size, len(kinds)), np.uint8)  # frames without a square are left out
+    for i, kind in enumerate(kinds):
+        masks[at, :, :, i] = answer.grid.mask(answer.squares(kind), *size)
     made = Segmentation(
         source_images=[dataset],
-        pixel_array=np.stack(masks, axis=-1)[None].astype(np.uint8),
+        pixel_array=masks,
         segmentation_type="BINARY",
         segment_descriptions=[
             SegmentDescription(

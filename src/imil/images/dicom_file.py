@@ -21,6 +21,8 @@ from imil.images.budget import MAX_BYTES
 INSTALL = "pip install 'imil[dicom]'"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 MAX_FILE = MAX_BYTES + 64_000_000  # of a frame, and of what else a file holds
+# what may name an image in a table, in the order in which a column is looked for
+NAMED_BY = ("SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
 
 
 def read_tags(file: IO[bytes], tags: list[str] | None) -> Any:
@@ -67,15 +69,14 @@ def _inflated(file: IO[bytes], pydicom: Any) -> IO[bytes]:
     return plain
 
 
-def dicom_identity(file: IO[bytes]) -> tuple[str, str]:
-    """SOPInstanceUID and PatientID, to match a table and to keep patients together.
+def dicom_identity(file: IO[bytes]) -> dict[str, str]:
+    """The values of `NAMED_BY`, to match a table and to keep patients together; "" where missing.
 
     They are not to be written anywhere. Raises: DataError: as `read_tags`.
     """
-    dataset = read_tags(file, ["SOPInstanceUID", "PatientID"])
+    dataset = read_tags(file, list(NAMED_BY))
     with errors_without_text():
-        uid, patient = (dataset.get(name) or "" for name in ("SOPInstanceUID", "PatientID"))
-        return str(uid).strip(), str(patient).strip()
+        return {name: str(dataset.get(name) or "").strip() for name in NAMED_BY}
 
 
 def dicom_frames(file: IO[bytes]) -> int:

@@ -21,8 +21,8 @@ from imil.images.file_parts import split_part
 from imil.images.opened_file import DICOM_MARK, data_errors, kind_of_file, opened_file
 
 
-def dicom_identity_of(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """SOPInstanceUID and PatientID of a DICOM file; they are not to be written anywhere.
+def dicom_identity_of(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The UIDs and numbers that name a DICOM file (`NAMED_BY`); not to be written anywhere.
 
     Of a folder, those of its first file. Raises: DataError: it cannot be read.
     """

@@ -15,6 +15,8 @@ from imil.grid import Grid
 from imil.keras.dataset import CorrectedDataset
 from imil.keras.model import KerasModel, Outputs
 from imil.library_versions import versions
+from imil.notebook.reading_frame import reader_named
+from imil.notebook.run_view import RunView
 from imil.reader_panel import PANEL, ReaderPanel
 from imil.round_options import CHOICE, GRID_SIZE, IMIL_EPOCH, NUM_OUTLIERS, check_epochs
 from imil.round_schedule import check_no_rounds, say_rounds_after, why_open
@@ -30,7 +32,8 @@ class IMIL(keras.callbacks.Callback):
 
     Args:
         samples: what `model.fit` draws from, through `Batches`.
-        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
+        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`, or `"notebook"`, see
+            `imil.notebook.Notebook`.
         store: file of the store, or an open `Store`.
         run: name of this training in the store.
         imil_epoch: after how many completed epochs a round is held; one number, or several.
@@ -49,7 +52,7 @@ class IMIL(keras.callbacks.Callback):
     def __init__(
         self,
         samples: CorrectedDataset,
-        ask: Reader,
+        ask: Reader | str,
         *,
         store: Store | Path | str,
         run: str = "run",
@@ -76,12 +79,13 @@ class IMIL(keras.callbacks.Callback):
                 "in Keras a square is black or it is not, and the fusion 'soft' gives shares: give "
                 "another fusion such as majority"
             )
-        self.samples, self.ask, self.run, self.say = samples, ask, run, say
+        self.samples, self.run, self.say = samples, run, say
         self._how: dict[str, Any] = {"layer": layer, "batch_size": batch_size, "outputs": outputs}
         self.providers = dict(providers or {})
         check_choice(self.settings, self.providers)
         check_classes(choice, samples.labels, samples.class_names)
         self.store = store if isinstance(store, Store) else Store(store)
+        self.ask = reader_named(ask, self.store)
         self.store.add_run(
             run,
             class_names=samples.class_names,
@@ -91,6 +95,10 @@ class IMIL(keras.callbacks.Callback):
         self._asked: KerasModel | None = None  # of the training that runs
         self._begun = 0  # epochs that `Batches` had begun before
         self._draws_checked = False
+
+    def _repr_html_(self) -> str:
+        """The rounds so far as a notebook shows them."""
+        return RunView(self.store, self.run)._repr_html_()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Have the next epoch begin as the first one of a training."""

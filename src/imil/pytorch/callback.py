@@ -22,7 +22,10 @@ from imil.cases import Correction, Reader, Round, RoundSettings
 from imil.choices import Provider, check_classes
 from imil.errors import RoundPaused, SettingsError
 from imil.grid import Grid
+from imil.heat_map_names import AUTO
 from imil.library_versions import versions
+from imil.notebook.reading_frame import reader_named
+from imil.notebook.run_view import RunView
 from imil.predictions import Predictions, check_probabilities
 from imil.pytorch.choice_providers import model_providers
 from imil.pytorch.dataset import CorrectedDataset
@@ -57,7 +60,8 @@ class IMIL:
         samples: the training set that your `DataLoader` draws from.
         model: a module that returns logits (B, K), on the device where it trains; or a
             `TorchModel` of it, which has its own layer, batch_size and outputs.
-        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`.
+        ask: the reader, such as `imil.readers.Console("Dr. Lee", folder)`, or `"notebook"`: the
+            reading room below the cell of a notebook, see `imil.notebook.Notebook`.
         store: file of the store, or an open `Store`. Each reading is on disk in it before
             the next one is requested.
         run: name of this training in the store.
@@ -67,6 +71,7 @@ class IMIL:
         budget: number of cases of all rounds together, in place of `num_outliers`; None: none.
         grid_size: 4 for 4×4, or "4x6" (paper: 4).
         layer: the layer to explain, as in `model.named_modules()`; None: found automatically.
+        heat_map: `auto`, `grad-cam` or `relevance`, see `TorchModel`.
         batch_size: images at a time when predicting.
         outputs: `logits` or `probabilities` of the model, see `TorchModel`; `auto`: logits, unless
             they look like probabilities, which is a question.
@@ -89,7 +94,7 @@ class IMIL:
         self,
         samples: CorrectedDataset,
         model: nn.Module | TorchModel,
-        ask: Reader,
+        ask: Reader | str,
         *,
         store: Store | Path | str,
         run: str = "run",
@@ -98,6 +103,7 @@ class IMIL:
         budget: int | None = None,
         grid_size: int | str | Grid = GRID_SIZE,
         layer: str | None = None,
+        heat_map: str = AUTO,
         batch_size: int = 64,
         outputs: OutputsOrAuto = "auto",
         say: Say = print,
@@ -114,14 +120,17 @@ class IMIL:
         check_fusion(samples.treatment, self.settings)
         _check_budget(budget, self.imil_epoch, num_outliers)
         self.budget = budget
-        self.samples, self.ask, self.run, self.say = samples, ask, run, say
+        self.samples, self.run, self.say = samples, run, say
         if isinstance(model, nn.Module):
-            model = TorchModel(model, batch_size=batch_size, layer=layer, outputs=outputs)
+            model = TorchModel(
+                model, batch_size=batch_size, layer=layer, outputs=outputs, heat_map=heat_map
+            )
         self.model = model
         self.providers = {**model_providers(model, samples, seed=seed), **(providers or {})}
         check_choice(self.settings, self.providers)
         check_classes(choice, samples.labels, samples.class_names)
         self.store = store if isinstance(store, Store) else Store(store)
+        self.ask = reader_named(ask, self.store)
         self.store.add_run(
             run,
             class_names=samples.class_names,
@@ -144,8 +153,13 @@ class IMIL:
         )
         self._before = tuple(round_.epoch for round_ in self.store.rounds(run))
         self._resumed = self._checked = self._has_state = False
+        self.last_epoch = 0  # completed epochs, of this training
         self._held: list[int] = []  # after so many epochs, says the checkpoint
         self.gives_corrections_to_other_processes = False  # as rank 0 of `imil train` does
+
+    def _repr_html_(self) -> str:
+        """The rounds so far as a notebook shows them."""
+        return RunView(self.store, self.run)._repr_html_()
 
     def __getstate__(self) -> dict[str, Any]:
         """Raises: SettingsError: it is to be copied or pickled."""
@@ -190,11 +204,19 @@ class IMIL:
                 a pass over the training set.
         Raises:
             RoundPaused: the reader stopped; call again with the same model to continue.
-            SettingsError: the run has rounds from an earlier training, see `begin`; `predictions`
-                are not probabilities, or not of these samples in their order.
+            SettingsError: the run has rounds from an earlier training, see `begin`; a later epoch
+                was completed already; `predictions` are not probabilities, or not of these samples
+                in their order.
             ShapeError: `predictions` are not (N, K).
         """
+        if epoch < self.last_epoch:
+            raise SettingsError(
+                f"epoch {epoch} comes after epoch {self.last_epoch}, and an IMIL is of one "
+                "training: to train anew, make another with a run or store of its own; to continue "
+                "from a checkpoint, call restore"
+            )
         self.begin()
+        self.last_epoch = epoch
         if epoch in self.imil_epoch:
             return self.hold_round(epoch, predictions)
         self._update.after_epoch(epoch)
@@ -272,7 +294,7 @@ class IMIL:
             round, and its state was not loaded; or the store lacks a round that the state has.
         """
         check_has_rounds(self.store, self.run, self._held)
-        self._resumed = True
+        self._resumed, self.last_epoch = True, epoch
         restore(self.samples, self.store, run=self.run, epoch=epoch)
         self._restore_decisions(epoch)
         held = {round_.epoch for round_ in self.store.rounds(self.run)}

@@ -6,7 +6,7 @@ one layer's output alone. No parameter's gradient is computed, and nothing is le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from imil.errors import SettingsError, ShapeError
+from imil.errors import SettingsError
 from imil.pytorch.eval_context import eval_context, recording, weights_at_rest
+from imil.pytorch.explained_scores import (
+    check_maps,
+    checked_classes,
+    enlarged,
+    gradients_of,
+    scores_of,
+    unrelated,
+)
 from imil.pytorch.layer_layout import Layout, as_map, layout_of
 from imil.pytorch.layers import checked_layer, find_layer, first_tensor, unwrapped, with_first
 from imil.pytorch.logits import Outputs, logits_of
@@ -52,7 +59,7 @@ def grad_cam(
     Source: Selvaraju et al. 2017, eq. 1 and 2; enlarged bilinearly, or trilinearly.
     """
     if not len(inputs):
-        return np.zeros((*_checked(inputs, classes).shape, *inputs.shape[2:]), np.float32)
+        return np.zeros((*checked_classes(inputs, classes).shape, *inputs.shape[2:]), np.float32)
     return logits_and_maps(module, inputs, classes, layer=layer)[1]
 
 
@@ -71,35 +78,16 @@ def logits_and_maps(
         outputs: what the module returns. Of probabilities, their logarithm is differentiated, or
             the log-odds of a single one.
     """
-    chosen = _checked(inputs, classes)
+    chosen = checked_classes(inputs, classes)
     layer = find_layer(module, inputs) if layer is None else checked_layer(module, layer)
     module = unwrapped(module)
     with eval_context(module), recording(inputs.device), weights_at_rest(module):
         activation, logits = _forward(module, inputs, layer, outputs)
         layout = layout_of(module, layer, *inputs.shape[2:])
-        scores = _scores(logits, chosen)
+        scores = scores_of(logits, chosen)
         gradients = _gradients(scores, activation, layer)
     cams = [_cam(activation.detach(), gradient, layout, layer) for gradient in gradients]
-    return logits.detach(), _enlarged(torch.stack(cams, 1), inputs.shape[2:])
-
-
-def _checked(
-    inputs: torch.Tensor, classes: torch.Tensor | NDArray[np.integer[Any]]
-) -> torch.Tensor:
-    if inputs.ndim not in (4, 5):
-        raise ShapeError(
-            f"images of shape {tuple(inputs.shape)} cannot be explained: "
-            "give a batch (images, channels, height, width), or with slices before the height"
-        )
-    chosen = torch.as_tensor(classes)
-    if chosen.ndim != 2 or len(chosen) != len(inputs) or not chosen.shape[1]:
-        raise ShapeError(
-            f"classes of shape {tuple(chosen.shape)} do not fit {len(inputs)} images: "
-            "give (images, classes per image)"
-        )
-    if chosen.is_floating_point():
-        raise ShapeError(f"classes are {chosen.dtype}: give whole numbers, 0 for the first class")
-    return chosen.long()
+    return logits.detach(), enlarged(torch.stack(cams, 1), inputs.shape[2:])
 
 
 def _forward(
@@ -130,40 +118,13 @@ def _forward(
     return kept[0], logits_of(output, len(inputs), outputs)
 
 
-def _scores(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """The logit of each class to explain, (B, P)."""
-    if logits.shape[1] == 1:  # it speaks for class 1, and as much against class 0
-        logits = torch.cat([-logits, logits], dim=1)
-    outside = classes[(classes < 0) | (classes >= logits.shape[1])]
-    if len(outside):
-        raise ShapeError(
-            f"class {int(outside[0])} cannot be explained: "
-            f"the model knows classes 0 to {logits.shape[1] - 1}"
-        )
-    # a copy: a tensor made in inference mode could not be used
-    return logits.gather(1, classes.to(logits.device, copy=True))
-
-
 def _gradients(
     scores: torch.Tensor, activation: torch.Tensor, layer: str, *, create_graph: bool = False
 ) -> list[torch.Tensor]:
     """The gradient of each column of scores with respect to the activation."""
-    gradients: list[torch.Tensor] = []
-    for column in scores.unbind(1) if scores.requires_grad else []:
-        # an image's score depends on that image alone, so that the sum keeps them apart
-        result = torch.autograd.grad(
-            column.sum(),
-            activation,
-            retain_graph=True,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-        gradients += [gradient for gradient in result if gradient is not None]
-    if len(gradients) < scores.shape[1]:
-        raise SettingsError(
-            f"the class scores do not depend on layer '{layer}', or the model detaches what "
-            "follows it: name a layer through which they are computed"
-        )
+    gradients = gradients_of(scores, activation, create_graph=create_graph)
+    if gradients is None:
+        raise unrelated(layer)
     return gradients
 
 
@@ -177,13 +138,7 @@ def _cam(
     maps, slopes = (_map_of(one, layout, layer) for one in (activation, gradient))
     weights = slopes.float().mean(dim=tuple(range(2, slopes.ndim)), keepdim=True)
     cam = (weights * maps.float()).sum(dim=1)
-    wrong = ~torch.isfinite(cam).flatten(1).all(dim=1)
-    if wrong.any():  # before the ReLU, which would hide -inf
-        raise ShapeError(
-            f"the heat-map of image {int(wrong.nonzero()[0])} of the batch is not a number: "
-            "the image or the weights hold NaN or infinity; "
-            "if training has diverged, lower the learning rate"
-        )
+    check_maps(cam)
     return cam.relu()
 
 
@@ -194,16 +149,6 @@ def _map_of(tensor: torch.Tensor, layout: Layout, layer: str) -> torch.Tensor:
             f"layer '{layer}' gives {tuple(tensor.shape)}, which is not a map of the image: "
             "name a layer before the pooling"
         )
-    return result
-
-
-def _enlarged(cams: torch.Tensor, size: Sequence[int]) -> NDArray[np.float32]:
-    """The maps (B, P, rows, cols) at the image's size, each divided by its maximum."""
-    mode = "trilinear" if cams.ndim == 5 else "bilinear"
-    large = functional.interpolate(cams, size=tuple(size), mode=mode, align_corners=False)
-    highest = large.amax(dim=tuple(range(2, large.ndim)), keepdim=True)
-    scaled = torch.where(highest > 0, large / highest, torch.zeros_like(large))
-    result: NDArray[np.float32] = scaled.cpu().numpy()
     return result
 
 
@@ -237,7 +182,7 @@ class LayerFeatures:
             classes: int (B,), in [0, K).
         Source: Selvaraju et al. 2017, eq. 1 and 2.
         """
-        scores = _scores(logits_of(outputs, len(classes)), classes[:, None])
+        scores = scores_of(logits_of(outputs, len(classes)), classes[:, None])
         (gradient,) = _gradients(scores, self.activation, self.layer, create_graph=True)
         return _cam(self.activation, gradient, self.layout, self.layer)
 

@@ -15,11 +15,12 @@ from torch import nn
 from imil.cases import HeatMap
 from imil.errors import DataError, SettingsError
 from imil.grid import Grid
+from imil.heat_map_names import AUTO, check_heat_map
 from imil.predictions import Predictions, check_labels
 from imil.pytorch.dataset import CorrectedDataset
 from imil.pytorch.eval_context import eval_context, full_precision, rounding
 from imil.pytorch.features import pooled_features
-from imil.pytorch.gradcam import logits_and_maps
+from imil.pytorch.heat_maps import METHODS, method_of
 from imil.pytorch.last_layer import find_last_layer, inputs_of
 from imil.pytorch.layers import LOOKED_AT, find_finer_layer, find_layer, look_for_layer
 from imil.pytorch.logits import Outputs, logits_of, probabilities, two_columns
@@ -49,7 +50,10 @@ class TorchModel:
         outputs: `logits`, or `probabilities` where the module ends in a sigmoid or softmax; `auto`
             takes logits, and asks where the outputs look like probabilities. An image whose
             probability is rounded to 0 or 1 has an empty heat-map.
-    Raises: SettingsError: batch_size is below 1, or there are no such outputs.
+        heat_map: the method, a name in `imil.pytorch.heat_maps.METHODS`; `auto`: `relevance` for
+            vision transformers whose attention can be read, unless a layer is named, and
+            `grad-cam` for all other models.
+    Raises: SettingsError: batch_size is below 1, there are no such outputs, or no such method.
     """
 
     def __init__(
@@ -59,12 +63,16 @@ class TorchModel:
         batch_size: int = 64,
         layer: str | None = None,
         outputs: OutputsOrAuto = "auto",
+        heat_map: str = AUTO,
     ):
         if batch_size < 1:
             raise SettingsError(f"batch_size is {batch_size}: give 1 or more")
+        check_heat_map(heat_map, layer)
         self.module = module
         self.batch_size = batch_size
         self._layer = layer
+        self._asked = heat_map if layer is None else "grad-cam"
+        self._method: str | None = None
         self._ask = checked_outputs(outputs) == "auto"
         self._outputs: Outputs = "probabilities" if outputs == "probabilities" else "logits"
         self._checked: CorrectedDataset | None = None
@@ -87,6 +95,7 @@ class TorchModel:
             if self._layer is None:
                 layer = look_for_layer(self.module, batch)
                 self._layer, logits = layer.name if layer.lasting else None, layer.logits
+                self._find_method(batch, layer.name)
             else:
                 first = np.zeros((len(batch), 1), np.int64)
                 logits, _ = self._logits_and_maps(batch, first, self._layer)
@@ -103,10 +112,24 @@ class TorchModel:
     def _logits_of(self, output: object, batch: int) -> torch.Tensor:
         return logits_of(output, batch, self._outputs)
 
+    @property
+    def heat_map(self) -> str | None:
+        """The name of the method that draws the heat-maps; None before it is known.
+
+        It is known after `check`, or after the first heat-map.
+        """
+        return self._method
+
+    def _find_method(self, batch: torch.Tensor, layer: str) -> str:
+        if self._method is None:
+            self._method = method_of(self.module, batch, layer, self._asked)
+        return self._method
+
     def _logits_and_maps(
         self, batch: torch.Tensor, classes: NDArray[np.integer[Any]], layer: str
     ) -> tuple[torch.Tensor, NDArray[np.float32]]:
-        return logits_and_maps(self.module, batch, classes, layer=layer, outputs=self._outputs)
+        draw = METHODS[self._find_method(batch, layer)]
+        return draw(self.module, batch, classes, layer=layer, outputs=self._outputs)
 
     def predict(self, samples: CorrectedDataset) -> Predictions:
         """Predictions for the originals, in evaluation mode and without random transforms.
@@ -157,7 +180,7 @@ class TorchModel:
     def explain(
         self, samples: CorrectedDataset, indices: Sequence[int], classes: Sequence[int]
     ) -> list[HeatMap]:
-        """One Grad-CAM heat-map per pair of sample and class, (h, w) of the view, in [0, 1]."""
+        """One heat-map per pair of sample and class, (h, w) of the view, in [0, 1]."""
         if not indices:
             return []
         by_sample: dict[int, list[int]] = {}  # all classes of a sample come from one pass

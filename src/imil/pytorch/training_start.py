@@ -53,6 +53,7 @@ def start_training(
     if epoch is not None:
         return imil.restore(epoch)
     check_no_rounds(imil.store, imil.run, [r.epoch for r in imil.store.rounds(imil.run)])
+    imil.last_epoch = 0  # of an earlier fit, in which no round was held
     imil.begin()
     return None
 

@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 from imil.errors import SettingsError
 from imil.readers.marks import SHARE
 
-Kind = Literal["console", "web", "simulated", "random", "inverted", "none", "replay", "control"]
+Kind = Literal[
+    "console", "web", "notebook", "simulated", "random", "inverted", "none", "replay", "control"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SIMULATED: tuple[Kind, ...] = ("simulated", "random", "inverted")  # programs that read from masks
 NUMBERS = (
@@ -30,8 +32,8 @@ class ReaderSpec:
     After the file of a replay, `,share=0.3` may follow.
 
     Args:
-        kind: `console` or `web` for a person, a kind in `SIMULATED`, `replay`, `none`, or
-            `control`, which only a study gives.
+        kind: `console`, `web` or `notebook` for a person, a kind in `SIMULATED`, `replay`, `none`,
+            or `control`, which only a study gives.
         detail: what follows the colon: the file of a replay, the options of a simulated reader,
             the arm of a control.
     """
@@ -58,8 +60,8 @@ class ReaderSpec:
         needs_detail = kind in ("replay", "control")
         if kind is None or (detail and not takes_detail) or (needs_detail and not detail):
             raise SettingsError(
-                f"--reader is {text!r}: give console, web, simulated, random, inverted, none or "
-                "replay:FILE"
+                f"--reader is {text!r}: give console, web, notebook, simulated, random, inverted, "
+                "none or replay:FILE"
             )
         spec = cls(kind, detail)
         if kind == "replay" and not 0 < spec.share <= 1:

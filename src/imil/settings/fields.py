@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from imil.errors import SettingsError
 
 Panel = Literal["Data", "Model", "Training", "Round"]
-SWITCHES = ("low_memory", "skip_bad", "check_burned_in")  # settings that are true or false
+# settings that are true or false
+SWITCHES = ("logger_images", "low_memory", "skip_bad", "check_burned_in")
 
 
 def setting(panel: Panel, default: Any, help_: str, example: str, **limits: Any) -> Any:

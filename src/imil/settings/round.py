@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from imil.durations import duration_seconds
 from imil.errors import SettingsError
+from imil.heat_map_names import AUTO, check_heat_map
 from imil.reader_names import EVERYBODY, check_reader_name
 from imil.reader_panel import DISAGREEMENT, FUSION, MOST_READERS, check_fusion, checked_names
 from imil.readers.spec import ReaderSpec
@@ -113,6 +114,13 @@ class RoundFields(Fields):
         "of docs/choices.md.",
         "auto",
     )
+    heat_map: str = setting(
+        "Round",
+        AUTO,
+        "How heat-maps are made: auto (relevance for vision transformers whose attention can be "
+        "read, grad-cam for all other models), grad-cam or relevance.",
+        "grad-cam",
+    )
     grid_size: str = setting(
         "Round",
         f"{GRID_SIZE}x{GRID_SIZE}",
@@ -129,7 +137,8 @@ class RoundFields(Fields):
     reader: ReaderField = setting(
         "Round",
         ReaderSpec("console"),
-        "Who reads: console (you, here), web (a page; its link is printed), simulated (from the "
+        "Who reads: console (you, here), web (a page; its link is printed), notebook (that page "
+        "below the cell of a notebook that trains), simulated (from the "
         "mask columns), random or inverted (controls), replay:FILE (CSV, JSON or another run's "
         "store), none.",
         "simulated:miss=0.2",
@@ -233,6 +242,11 @@ class RoundFields(Fields):
     @classmethod
     def _sort_epochs(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return check_epochs(value)
+
+    @field_validator("heat_map")
+    @classmethod
+    def _check_heat_map(cls, value: str) -> str:
+        return check_heat_map(value)
 
     @field_validator("choice")
     @classmethod

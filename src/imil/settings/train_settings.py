@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from imil.data.dicomweb import absolute_data
 from imil.errors import SettingsError
 from imil.settings.data import DataFields
 from imil.settings.fields import flag_name
@@ -47,7 +48,7 @@ class TrainSettings(RoundFields, TrainingFields, DataFields):  # pydantic lists 
         from any folder.
         """
         paths: dict[str, Any] = {
-            "data": str((base / self.data).absolute()),
+            "data": absolute_data(base, self.data),
             "reader": self.reader.with_absolute_file(base),
         }
         if is_weights_file(self.weights):

@@ -10,7 +10,7 @@ from imil.settings.fields import Fields, setting
 
 Mix = Literal["none", "mixup", "cutmix", "cutout"]
 Augment = Literal["flip", "crop"]
-Logger = Literal["none", "csv", "tensorboard"]
+Logger = Literal["none", "csv", "tensorboard", "mlflow", "wandb"]
 WeightDecay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] | Literal["default"]
 
 
@@ -20,7 +20,8 @@ class TrainingFields(Fields):
     model: str = setting(
         "Model",
         "resnet50",
-        "Any model that timm has, or torchvision:NAME, monai:NAME or transformers:FOLDER.",
+        "Any model that timm has, or torchvision:NAME, torchxrayvision:NAME, monai:NAME or "
+        "transformers:FOLDER.",
         "resnet18",
     )
     weights: str = setting(
@@ -106,8 +107,16 @@ class TrainingFields(Fields):
     logger: Logger = setting(
         "Training",
         "none",
-        "Tracker of the finished run: none, csv (tracker.csv) or tensorboard (its folder).",
+        "Tracker of the run while it trains: none, csv (tracker.csv), tensorboard or wandb (a "
+        "folder of that name), or mlflow (mlflow.db).",
         "tensorboard",
+    )
+    logger_images: bool = setting(
+        "Training",
+        False,
+        "Show the tracker pictures of the cases of each round too; wandb, and an MLflow server, "
+        "get no picture of a film otherwise.",
+        "true",
     )
 
     @field_validator("augment", mode="before")

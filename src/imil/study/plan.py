@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from imil.data.dicomweb import absolute_data
 from imil.errors import SettingsError
 from imil.readers.spec import ReaderSpec
 from imil.settings import TrainSettings, flag_name, is_weights_file, load_toml, resolve
@@ -274,7 +275,7 @@ def make_plan(values: dict[str, Any], *, base: Path) -> Plan:
     external = values.get("external")
     for one in (values, *tables(external.values() if isinstance(external, dict) else ())):
         if isinstance(one.get("data"), str):
-            one["data"] = str((base / one["data"]).absolute())
+            one["data"] = absolute_data(base, one["data"])
     for training in tables([values.get("training")]):
         weights = training.get("weights")
         if isinstance(weights, str) and is_weights_file(weights):

@@ -13,14 +13,17 @@ import pandas as pd
 
 from imil.atomic_files import is_locked, os_errors_as_sentences, write_json
 from imil.errors import DataError
+from imil.heat_map_names import HEAT_MAP_NAMES, heat_map_name
 from imil.json_files import damaged_file, read_table
 from imil.predictions import Predictions
 from imil.run_folder import STUDY_PLAN, RunFolder
+from imil.study.phrases import listed
 
 State = Literal["waiting", "running", "done", "failed"]
 TRAINED_WITH = ("threads", "device", "precision")  # kept in job.json through all states
 MOST_SECONDS = 1e10  # of work; 300 years
 FACTS = {"classes", "images", "fingerprint"}  # what everything that reads study.json needs
+GRAD_CAM = HEAT_MAP_NAMES["grad-cam"]
 TEST = "test"  # the set on which arms are compared; external ones are `external-NAME`
 COUNTERFACTUAL = ("test-for", "test-against")  # the test set, the planted shortcut for and against
 
@@ -193,6 +196,13 @@ class StudyFolder:
         return [
             self.job(arm, seed, split) for split in range(splits) for seed in seeds for arm in arms
         ]
+
+    @property
+    def heat_maps_by(self) -> str:
+        """The method that drew the trainings' heat-maps, as people read it; several where models
+        differ."""
+        records = (self.path / "jobs").glob(f"*/*/{RunFolder(Path()).heat_map}")
+        return listed(sorted({heat_map_name(path) for path in records})) or GRAD_CAM
 
     def states(self, jobs: Iterable[Job]) -> dict[Job, State]:
         """The state of each job; one that is `running` while no process runs the study waits."""

@@ -17,13 +17,14 @@ from imil.cases import Case, Reading, Round
 from imil.data.column_names import NONE, find_column
 from imil.data.table import Table, read_data
 from imil.data.table_columns import read_columns, read_names
+from imil.data.worklist_table import TABLE, worklist_files
 from imil.errors import DataError, SettingsError
 from imil.json_files import read_table
 from imil.output_text import csv_value
 from imil.run_folder import RunFolder
 from imil.settings import TrainSettings
 from imil.store import Store, name_round
-from imil.training.discrepancy_folder import EPOCH, TABLE, finished_run, read_record
+from imil.training.discrepancy_folder import EPOCH, finished_run, read_record
 
 TRAINING = "training.csv"
 # settings of the model that are of its own run alone
@@ -159,9 +160,7 @@ def _copied(reading: Reading, case: str) -> Reading:
 
 def _keys_of_images(path: Path) -> dict[str, str]:
     """Key in the worklist -> key in the table of the training, which is the file's path."""
-    cells = read_columns(path / TABLE, {"image", "key"}, paths={"image", "key"})[1]
-    keys = map(csv_value, cells["key"])
-    return dict(zip(keys, map(_key, cells["image"]), strict=True))
+    return {key: _key(str(image)) for key, image in worklist_files(path).items()}
 
 
 def _key(path: str) -> str:

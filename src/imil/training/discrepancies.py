@@ -12,6 +12,8 @@ import numpy as np
 from imil.atomic_files import atomic_write, write_json
 from imil.cases import Case, Reader, Round, RoundSettings
 from imil.data.image_cache import cache_folder
+from imil.data.reports.report import Report
+from imil.data.worklist_table import TABLE
 from imil.errors import SettingsError
 from imil.grid import Grid
 from imil.library_versions import versions
@@ -24,7 +26,7 @@ from imil.rounds import make_cases
 from imil.run_folder import RunFolder
 from imil.store import Store
 from imil.store import round_state as states
-from imil.training.discrepancy_folder import EPOCH, RECORD, TABLE, finished_run
+from imil.training.discrepancy_folder import EPOCH, RECORD, finished_run
 from imil.training.hardware.device import training_device
 from imil.training.reader_factory import make_reader
 from imil.training.samples.prepared_data import Prepared, decode_table
@@ -42,7 +44,7 @@ class Request:
     Args:
         model: the folder of a finished run.
         data: a folder or a table of images.
-        report: a table of final labels.
+        report: the final labels.
         out: a new folder.
         num_outliers: the most cases.
         grid_size: None: as in the run.
@@ -51,7 +53,7 @@ class Request:
 
     model: Path
     data: Path
-    report: Path
+    report: Report
     out: Path
     num_outliers: int
     grid_size: str | None = None
@@ -59,7 +61,6 @@ class Request:
     reader_name: str = "reader"
     seed: int = 0
     image_column: str = "image"
-    label_column: str = "label"
     device: str = "auto"
     cache: Path | None = None
 
@@ -82,8 +83,11 @@ def open_discrepancies(request: Request, say: Callable[[str], None]) -> Round | 
         request.report,
         trained.description.class_names,
         image_column=request.image_column,
-        label_column=request.label_column,
     )
+    for note in request.report.notes:
+        say(note)
+    if worklist.unused:
+        say(f"{worklist.unused} reports have no image in the worklist, and are left out.")
     if worklist.unreported:
         say(
             f"{len(worklist.unreported)} images have no row in the report and are left out, "

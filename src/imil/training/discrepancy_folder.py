@@ -10,7 +10,7 @@ from imil.run_folder import RunFolder
 from imil.settings import TrainSettings, load_config, resolve
 
 EPOCH = 0  # of the round: it comes before the first epoch of the training that goes on with it
-RECORD, TABLE = "discrepancies.json", "worklist.csv"
+RECORD = "discrepancies.json"
 
 
 def finished_run(path: Path) -> tuple[RunFolder, TrainSettings]:

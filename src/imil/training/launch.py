@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from imil.atomic_files import atomic_write, write_json
 from imil.cases import Reader, RoundSettings
+from imil.count_bar import CountBar
 from imil.data.image_cache import cache_folder
 from imil.errors import DataError, RoundParked, SettingsError
 from imil.grid import Grid
+from imil.notebook.reading_frame import Notebook
 from imil.parking import check_answered, how_to_go_on
 from imil.reader_panel import ReaderPanel
 from imil.readers.parked import Parked
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 # settings that may change when a run is resumed
 CHANGEABLE = (
     *("data", "reader", "reader_name", "store", "wait", "deadline", "protocol"),
-    *("logger", "device", "devices", "nodes", "low_memory"),
+    *("logger", "logger_images", "device", "devices", "nodes", "low_memory"),
     *("readers", "quorum", "overlap", "arbiter", "disagreement"),  # of the rounds to come
 )
 Room = Callable[[Run, Store, Console], AbstractContextManager[Reader]]
@@ -214,8 +215,8 @@ def _check_unchanged(settings: TrainSettings, folder: RunFolder) -> None:
 
 
 def _local_reader(run: Run) -> Reader | None:
-    """The reader, checked before training; None where there is none or it is a web page."""
-    if run.settings.reader.kind in ("none", "web"):
+    """The reader, checked before training; None where there is none, or it needs the store."""
+    if run.settings.reader.kind in ("none", "web", "notebook"):
         return None
     panel = run.panel
     if run.settings.reader.kind == "console":
@@ -271,6 +272,8 @@ def _train(run: Run, reader: Reader | None, console: Console, room: Room) -> dic
                 reader = Parked(store)
             else:
                 reader = stack.enter_context(room(run, store, console))
+        if store is not None and run.settings.reader.kind == "notebook":
+            reader = Notebook(store, run.settings.reader_name)
         try:
             metrics = run.train(reader, store)
         except RoundParked:
@@ -315,15 +318,8 @@ def _prepare(
     console: Console,
     leader: Leader | None,
 ) -> Prepared:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Decoding", total=None)
-        data = prepare(
-            settings,
-            folder,
-            cache=cache_folder(cache),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with CountBar(console, "Decoding", transient=True) as bar:
+        data = prepare(settings, folder, cache=cache_folder(cache), progress=bar.update)
     for key, reason in data.bad:
         console.print(f"Left out: {key}: {reason}", markup=False)
     for note in data.notes:

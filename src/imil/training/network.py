@@ -105,7 +105,8 @@ def load_weights(net: nn.Module, path: Path) -> None:
 
     Raises: DataError: not such a file, or layers are missing or of another shape.
     """
-    weights = _read(path)
+    unused = getattr(net, "pretrained_cfg", {}).get("unused_weights", ())
+    weights = {name: weight for name, weight in _read(path).items() if name not in unused}
     expected = net.state_dict()
     head = [name for name in expected if name.startswith(_heads(net))]
     if any(name in weights and weights[name].shape != expected[name].shape for name in head):

@@ -6,16 +6,26 @@ Each is called with images (B, 3, h, w), or volumes (B, 1, d, h, w), and gives l
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from imil.errors import DataError, SettingsError
 from imil.json_files import read_table
 from imil.pytorch.torchvision_import import import_torchvision
+
+DENSENETS = ("densenet121", "densenet161", "densenet169", "densenet201")
+FILMS = {  # TorchXRayVision takes pixels from -1024 to 1024
+    "mean": (0.5,) * 3,
+    "std": (0.5 / 1024,) * 3,
+    # thresholds of its trained models, by which it scales probabilities: not of the network
+    "unused_weights": ("op_threshs",),
+}
 
 
 def of_torchvision(name: str, classes: int, weights: str, depth: int) -> nn.Module:
@@ -49,6 +59,26 @@ def of_monai(name: str, classes: int, weights: str, depth: int) -> nn.Module:
         {"spatial_dims": dims, "in_channels": channels, "num_classes": classes},
     )
     return _built("monai", name, *(lambda way=way: make(**way) for way in ways))
+
+
+def of_torchxrayvision(name: str, classes: int, weights: str, depth: int) -> nn.Module:
+    """A DenseNet for chest films of TorchXRayVision, such as `densenet121`, without its sigmoid.
+
+    Raises: SettingsError: it is none of these.
+    """
+    import_torchvision()
+    with warnings.catch_warnings():  # its import turns off all warnings
+        from torchxrayvision import models
+
+    if name not in DENSENETS:
+        raise SettingsError(
+            f"--model 'torchxrayvision:{name}' is not known: give torchxrayvision:densenet121 "
+            f"({', '.join(DENSENETS[1:])}), and trained weights as a file with --weights"
+        )
+    shape = models.get_densenet_params(name)
+    net: nn.Module = models.DenseNet(num_classes=classes, in_channels=1, **shape)
+    net.register_forward_pre_hook(_grey)
+    return net
 
 
 def of_transformers(name: str, classes: int, weights: str, depth: int) -> nn.Module:
@@ -108,6 +138,10 @@ def _last_linear(net: nn.Module) -> str:
     return linear[-1] if linear else ""
 
 
+def _grey(_net: nn.Module, images: tuple[torch.Tensor]) -> torch.Tensor:
+    return images[0].mean(dim=1, keepdim=True)
+
+
 def _logits(_net: nn.Module, _args: Any, output: Any) -> Any:
     return output.logits
 
@@ -115,6 +149,7 @@ def _logits(_net: nn.Module, _args: Any, output: Any) -> Any:
 LIBRARIES: dict[str, Callable[[str, int, str, int], nn.Module]] = {
     "monai": of_monai,
     "torchvision": of_torchvision,
+    "torchxrayvision": of_torchxrayvision,
     "transformers": of_transformers,
 }
 
@@ -149,17 +184,18 @@ def build_other(name: str, classes: int, weights: str, depth: int = 1) -> nn.Mod
     net.pretrained_cfg = {  # type: ignore[assignment]
         "classifier": _last_linear(net),
         "input_size": (3, size, size),
-        **_scaling(Path(rest) if library == "transformers" else None),
+        **(FILMS if library == "torchxrayvision" else _scaling(library, rest)),
     }
     if depth > 1:  # grey alone
         net.pretrained_cfg |= {"input_size": (1, depth, size, size), "mean": (0.5,), "std": (0.5,)}  # type: ignore[operator]
     return net
 
 
-def _scaling(folder: Path | None) -> dict[str, Any]:
+def _scaling(library: str, name: str) -> dict[str, Any]:
     """Mean and standard deviation of each channel: a folder's own, or ImageNet's."""
-    file = None if folder is None else folder / "preprocessor_config.json"
-    given = read_table(file, "save the model anew") if file is not None and file.is_file() else {}
+    file = Path(name) / "preprocessor_config.json"
+    has_own = library == "transformers" and file.is_file()
+    given = read_table(file, "save the model anew") if has_own else {}
     return {
         "mean": tuple(given.get("image_mean") or IMAGENET_DEFAULT_MEAN),
         "std": tuple(given.get("image_std") or IMAGENET_DEFAULT_STD),

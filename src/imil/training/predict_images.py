@@ -17,7 +17,8 @@ from imil.data.cell_text import find_file
 from imil.data.class_folders import find_images
 from imil.data.column_names import find_column
 from imil.data.decoded_file import decode_image, decode_volume
-from imil.data.table_columns import read_columns, read_names
+from imil.data.dicomweb import refuse_server
+from imil.data.table_columns import TABLES, read_columns, read_names
 from imil.errors import DataError
 from imil.output_text import write_csv as write_rows
 from imil.pytorch import TorchModel
@@ -26,7 +27,6 @@ from imil.training.samples.prepared_data import to_pixels
 from imil.training.trained_model import TrainedModel
 
 BATCH = 64
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def find_inputs(paths: Sequence[Path], image_column: str = "image") -> list[Path
     """
     files: list[Path] = []
     for path in paths:
+        refuse_server(path)
         if path.is_dir():
             images = find_images(path)
             if not images:

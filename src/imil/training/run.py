@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from imil.asked_cases import Wrapped
 from imil.atomic_files import write_json
 from imil.cases import Reader, RoundSettings
 from imil.grid import Grid
+from imil.heat_map_names import write_heat_map_method
 from imil.library_versions import versions
 from imil.pytorch import TorchModel
 from imil.pytorch.fusion_check import check_fusion
@@ -30,7 +31,7 @@ from imil.settings import TrainSettings
 from imil.store import Store
 from imil.store.run_progress import Progress
 from imil.store_claim import open_run_store, store_place
-from imil.training.callbacks import Bar, History, with_reading_bar
+from imil.training.callbacks import History
 from imil.training.checkpoints import Writer
 from imil.training.classifier import EpochOrder
 from imil.training.continued import check_continued, continued_from, nobody, take_over_round
@@ -44,6 +45,7 @@ from imil.training.loop import Loop, seed_everything
 from imil.training.outputs.learned_map import draw_learned_map
 from imil.training.outputs.progress_reporter import ProgressReporter
 from imil.training.outputs.run_results import write_results
+from imil.training.progress_bars import Bar, with_reading_bar
 from imil.training.round_calls import RoundCalls
 from imil.training.round_timing import KeptEpochs
 from imil.training.run_classifier import (
@@ -58,7 +60,7 @@ from imil.training.run_predictions import RunPredictions
 from imil.training.run_rounds import RunRounds
 from imil.training.samples.batches import Batches, BeforeBatch
 from imil.training.samples.prepared_data import Prepared
-from imil.training.trackers import check_logger, track_run
+from imil.training.trackers import RunTracker, check_logger
 from imil.training.trained_model import Description, write_model
 from imil.training.treatment_files import read_decisions, read_field
 
@@ -120,8 +122,15 @@ class Run:
         )
         self.net = self.module.net
         batch_size = predicted_at_a_time(self.settings, self.device)
-        self.model = TorchModel(self.module, batch_size=batch_size, outputs="logits")
+        self.model = TorchModel(
+            self.module,
+            batch_size=batch_size,
+            outputs="logits",
+            heat_map=self.settings.heat_map,
+        )
         self._before_batch: BeforeBatch | None = None
+        self._tracker: RunTracker | None = None
+        self._tracked_store: Store | None = None
         self._bfloat16 = self._precision() == "bf16-mixed"
         self._kept_epochs = KeptEpochs(self.marks, self._rounds.due)
         self._predictions = RunPredictions(
@@ -138,6 +147,7 @@ class Run:
             grid = Grid.parse(self.settings.grid_size)
             check_rank(self.module.treatment, grid, 3 if self.data.are_volumes else 2)
             self.model.check(self.samples["train"])
+            write_heat_map_method(self.folder.heat_map, self.model.heat_map)
             self.module.treatment.check(self.model, self.samples["train"], grid)
             check_fusion(self.module.treatment, RoundSettings(grid=grid, panel=self.panel))
 
@@ -180,7 +190,14 @@ class Run:
                 epoch, when the readings of a round that was due are stored.
         Raises: RoundPaused: the reader stopped, or the round is parked; the run can be resumed.
         """
+        with self._tracking():
+            return self._train(reader, store, after_rounds)
+
+    def _train(
+        self, reader: Reader | None, store: Store | None, after_rounds: Sequence[Call]
+    ) -> dict[str, Any]:
         bar = Bar(self.console, self.settings.epochs)
+        self._tracked_store = store
         if self.continued is not None and reader is None:
             reader = nobody
         if reader is None or store is None or not self.has_store:
@@ -283,9 +300,8 @@ class Run:
         epochs.load_checkpoint()
         find_features(self.module, self.samples["train"], self.device)
         predict = self._predictions.before_round
-        epochs.train(
-            [predict, *first, self._weight_corrected], [predict, *each, self._weight_corrected]
-        )
+        end = [self._weight_corrected, self._track]
+        epochs.train([predict, *first, *end], [predict, self._track, *each, *end])
 
     def _loop(self) -> Loop:
         samples = self.samples["train"]
@@ -364,8 +380,30 @@ class Run:
         run = self.name if self.has_store else None
         place = store_place(self.settings, self.folder)
         metrics = write_results(self.folder, seed=self.settings.seed, store=place, run=run)
-        track_run(self.settings.logger, self.folder, place, run)
+        if self._tracker is not None:
+            self._track(self.settings.epochs)
+            self._tracker.end(self.settings.epochs, metrics)
         return metrics
+
+    @contextmanager
+    def _tracking(self) -> Iterator[None]:
+        """Show the run in its tracker while the block runs."""
+        if self.settings.logger == "none":
+            yield
+            return
+        say = partial(self.console.print, markup=False, soft_wrap=True)
+        self._tracker = RunTracker(self.settings, self.folder, self._rounds.due, say)
+        try:
+            yield
+        finally:
+            self._tracker.close()
+
+    def _track(self, epoch: int) -> None:
+        """Send the tracker what is new."""
+        if self._tracker is not None:
+            store = self._tracked_store if self.has_store else None
+            name = self.name if self.has_store else ""
+            self._tracker.update(epoch, self._history.rows, store, name)
 
     def _description(self) -> Description:
         """How the trained network is used."""

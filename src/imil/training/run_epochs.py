@@ -9,9 +9,10 @@ from imil.errors import ImilError
 from imil.preemption import deferred, immediate, requested
 from imil.pytorch.treatment_update import TreatmentUpdate
 from imil.run_folder import RunFolder
-from imil.training.callbacks import Bar, History
+from imil.training.callbacks import History
 from imil.training.checkpoints import Checkpoints, Writer, newest_checkpoint
 from imil.training.loop import EpochResult, Loop
+from imil.training.progress_bars import Bar
 
 Call = Callable[[int], object]  # with completed epochs
 

@@ -26,6 +26,15 @@ def config_folders(config: Path | None) -> dict[str, Path]:
     return {name: Path(values[name]) for name in FOLDERS if name in values}
 
 
+def given_data(flags: Mapping[str, Any], config: Path | None) -> str:
+    """DATA as it was given, "" where it was not.
+
+    Raises: SettingsError: the configuration file cannot be read.
+    """
+    values = {} if config is None else load_config(config)
+    return str((values | dict(flags)).get("data") or "")
+
+
 def set_up_run(
     flags: Mapping[str, Any], config: Path | None, out: Path | None
 ) -> tuple[TrainSettings, RunFolder]:

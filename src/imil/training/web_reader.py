@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from imil.cases import Reader
-from imil.errors import SettingsError
 from imil.readers.web_page import Web
 from imil.store import Store
+from imil.web.installed import check_web_installed
 
 if TYPE_CHECKING:
     from imil.training.run import Run
@@ -60,16 +60,3 @@ def reading_room(
             say=partial(console.print, markup=False, soft_wrap=True),
             check_server=lambda: room.restart_if_ended(partial(console.print, soft_wrap=True)),
         )
-
-
-def check_web_installed() -> None:
-    """Fail before training starts if no page could be served at the round.
-
-    Raises: SettingsError: the web part is not installed.
-    """
-    try:
-        import imil.web.child_server  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"--reader web needs {error.name}: pip install 'imil[web]', or use another reader"
-        ) from error

@@ -11,15 +11,13 @@ import numpy as np
 
 from imil.data.cell_text import clean, find_file
 from imil.data.column_names import find_column
-from imil.data.dicom_headers import BY_HEADER, header_column
+from imil.data.dicom_headers import identity
+from imil.data.reports.report import IMAGE, Name, Report
 from imil.data.table import DEFAULT, Table
-from imil.data.table_columns import TextColumns, read_columns, read_names
+from imil.data.table_columns import TABLES, read_columns, read_names
 from imil.errors import DataError
-from imil.images.dicom_header_values import dicom_identity_of
 from imil.images.file_parts import split_part
-from imil.training.predict_images import TABLES, find_inputs
-
-IMAGE_COLUMNS = ("image", "key", "file")  # of a report, in the order in which they are looked for
+from imil.training.predict_images import find_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,45 +27,43 @@ class Worklist:
     Args:
         table: of the images with a label; their classes are the model's.
         unreported: keys of images that the report does not have.
+        unused: how many of several clinical reports have no image here.
     """
 
     table: Table
     unreported: tuple[str, ...]
+    unused: int
 
 
 def read_worklist(
-    data: Path,
-    report: Path,
-    class_names: Sequence[str],
-    *,
-    image_column: str = "image",
-    label_column: str = "label",
+    data: Path, report: Report, class_names: Sequence[str], *, image_column: str = "image"
 ) -> Worklist:
     """The images of a worklist, with the labels of a report.
 
     Args:
         data: a folder of images, or a table with a column of paths; columns of masks are used.
-        report: a CSV or Parquet table with a final label for each image, which it names by its
-            path, by its file name, or by SOPInstanceUID or PatientID.
+        report: the final labels.
         class_names: of the model; the labels of the report are among them.
         image_column: of `data`, where that is a table.
-        label_column: of the report.
     Raises: DataError: one cannot be read, a label is none of the classes, a row of the report
         has no image, or no image has a row.
     """
     files = find_inputs([data], image_column)
     base = data if data.is_dir() else data.parent
     keys = [_key(file, base) for file in files]
-    labels = _labels(report, files, keys, label_column)
+    found = _entries(report, files, keys)
+    labels = ["" if number is None else report.entries[number].label for number in found]
     known = [i for i in range(len(files)) if labels[i]]
     if not known:
-        raise DataError(f"'{report}' has a label for none of the {len(files)} images of '{data}'")
+        raise DataError(
+            f"'{report.source}' has a label for none of the {len(files)} images of '{data}'"
+        )
     numbers = {clean(name).casefold(): number for number, name in enumerate(class_names)}
     for i in known:
         if labels[i].casefold() not in numbers:
             raise DataError(
-                f"'{report}' has the label '{labels[i]}' for '{keys[i]}': expected one of the "
-                f"model's classes, {', '.join(class_names)}"
+                f"'{report.source}' has the label '{labels[i]}' for '{keys[i]}': expected one of "
+                f"the model's classes, {', '.join(class_names)}"
             )
     masks = _masks(data, len(files))
     table = Table(
@@ -80,7 +76,7 @@ def read_worklist(
         masks={name: tuple(paths[i] for i in known) for name, paths in masks.items()},
     )
     left = [keys[i] for i in range(len(files)) if not labels[i]]
-    return Worklist(table, tuple(left))
+    return Worklist(table, tuple(left), len(report.entries) - len(set(found) - {None}))
 
 
 def _key(file: Path, base: Path) -> str:
@@ -91,60 +87,33 @@ def _key(file: Path, base: Path) -> str:
     return unicodedata.normalize("NFC", name.as_posix())
 
 
-def _labels(report: Path, files: Sequence[Path], keys: Sequence[str], column: str) -> list[str]:
-    """The label of each image, "" where the report has none."""
-    names = read_names(report)
-    label = find_column(names, column)
-    if label is None:
-        raise DataError(
-            f"'{report}' has no column '{column}' but {', '.join(names)}: name the right one with "
-            "--label-column"
-        )
-    image = next(filter(None, (find_column(names, name) for name in IMAGE_COLUMNS)), None)
-    by_header = None if image else header_column(names)
-    named = image or by_header
-    if named is None:
-        raise DataError(
-            f"'{report}' has none of the columns {', '.join((*IMAGE_COLUMNS, *BY_HEADER))}: add "
-            "the one that names the images"
-        )
-    cells = read_columns(report, {named, label}, paths={named})[1]
-    rows = _rows(report, cells, named, label)
-    if by_header:
-        place = 0 if find_column([by_header], BY_HEADER[0]) else 1
-        of_images = [_identity(file)[place] for file in files]
+def _entries(report: Report, files: Sequence[Path], keys: Sequence[str]) -> list[int | None]:
+    """The number of the report's entry for each image, None where there is none.
+
+    Raises: DataError: a row of a table has no image, or a file name fits several.
+    """
+    numbers = report.by_name()
+    if IMAGE in report.keywords:
+        names = _matched([name for _, name in numbers], keys, report.source)
+        found = [None if name is None else numbers[IMAGE, name] for name in names]
     else:
-        of_images = _matched(rows, keys, report)
-    unused = set(rows) - set(of_images)
-    if unused:
-        first = min(list(rows).index(name) for name in unused) + 1
+        found = [_by_header(numbers, file) for file in files]
+    unused = set(numbers.values()) - set(found)
+    if unused and report.complete:
         raise DataError(
-            f"{len(unused)} rows of '{report}' name no image of the worklist, row {first} the "
-            "first: remove them, or add the images"
+            f"{len(unused)} rows of '{report.source}' name no image of the worklist, row "
+            f"{min(unused) + 1} the first: remove them, or add the images"
         )
-    return [rows.get(name, "") for name in of_images]
+    return found
 
 
-def _rows(report: Path, cells: TextColumns, named: str, label: str) -> dict[str, str]:
-    rows: dict[str, str] = {}
-    for i, (name, value) in enumerate(zip(cells[named], cells[label], strict=True)):
-        if not name or name in rows:
-            what = "the same image as an earlier row" if name else "no image"
-            raise DataError(f"row {i + 1} of '{report}' has {what}: give each once")
-        if not value:
-            raise DataError(f"row {i + 1} of '{report}' has no label: add it, or remove the row")
-        rows[name] = value
-    return rows
+def _by_header(numbers: Mapping[Name, int], file: Path) -> int | None:
+    """The entry that names the file most exactly: by its own UID before its study's."""
+    stated = identity(split_part(file)[0])
+    return next((numbers[name] for name in stated.items() if name in numbers), None)
 
 
-def _identity(file: Path) -> tuple[str, str]:
-    try:
-        return dicom_identity_of(split_part(file)[0])
-    except DataError:  # decoding reports it
-        return "", ""
-
-
-def _matched(rows: Mapping[str, str], keys: Sequence[str], report: Path) -> list[str]:
+def _matched(rows: Sequence[str], keys: Sequence[str], report: Path) -> list[str | None]:
     """The name in the report of each image: its path, or else its file name alone."""
     given = {
         unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix()): name
@@ -166,7 +135,7 @@ def _matched(rows: Mapping[str, str], keys: Sequence[str], report: Path) -> list
             )
         if same:
             found.setdefault(same[0], name)
-    return [found.get(key, "") for key in keys]
+    return [found.get(key) for key in keys]
 
 
 def _masks(data: Path, count: int) -> dict[str, tuple[Path | None, ...]]:

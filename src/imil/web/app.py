@@ -40,6 +40,7 @@ def create_app(
     hosts: Iterable[str] = (),
     public_url: str | None = None,
     framed_by: str | None = None,
+    introduction: str | None = None,
 ) -> FastAPI:
     """The reading room of a store. It keeps no state of its own: several may serve one store.
 
@@ -47,7 +48,7 @@ def create_app(
         store_path: a run's folder, its store, or the address of a database.
         hosts: names and addresses that it answers to, besides those of this machine.
         public_url: the address that people use, such as `https://reading.example.org`.
-        framed_by: the one origin that may show the page in a frame.
+        framed_by, introduction: see `SecurityMiddleware`.
     Raises: StoreError: there is no store, or it cannot be opened for writing.
     """
     app = FastAPI(
@@ -74,7 +75,13 @@ def create_app(
     _add_page_and_description(app)
     app.add_middleware(GZipMiddleware)
     names = allowed_hosts([*hosts, urlsplit(public_url).hostname or ""] if public_url else hosts)
-    app.add_middleware(SecurityMiddleware, hosts=names, public=public_url, framed_by=framed_by)
+    app.add_middleware(
+        SecurityMiddleware,
+        hosts=names,
+        public=public_url,
+        framed_by=framed_by,
+        introduction=introduction,
+    )
     return app
 
 

@@ -30,6 +30,7 @@ from imil.web.app import find_store
 from imil.web.server import ServerConfig, make_server, open_socket
 
 STOP_TIMEOUT = 0.5  # seconds; a training that was asked to stop must end within one
+INTRODUCTION = "IMIL_INTRODUCTION"  # variable of the child that has `ServerConfig.introduction`
 START_TIMEOUT = 120.0  # seconds until the child must listen; a busy machine imports slowly
 
 
@@ -142,12 +143,16 @@ def _start_process(
 ) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     """The child process and its startup message. Raises: StoreError: it did not start."""
     values = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(config).items()}
+    introduction = values.pop("introduction")
+    secret = {} if introduction is None else {INTRODUCTION: introduction}
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "imil.web.child_server", str(file), json.dumps(values)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=child_environment() | (file.environment() if isinstance(file, DatabaseUrl) else {}),
+        env=child_environment()
+        | (file.environment() if isinstance(file, DatabaseUrl) else {})
+        | secret,  # every user sees the arguments
         start_new_session=True,  # Ctrl-C goes to the training only; the pipe ends the child
     )
     try:
@@ -248,7 +253,7 @@ def _serve_until_parent_ends(store_path: str, config_json: str) -> None:
     values = json.loads(config_json)
     for name in ("tls_cert", "tls_key"):
         values[name] = Path(values[name]) if values[name] else None
-    config = ServerConfig(**values)
+    config = ServerConfig(**values, introduction=os.environ.pop(INTRODUCTION, None))
     messages: list[str] = []
     try:
         sock = open_socket(config, messages.append)

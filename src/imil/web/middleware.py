@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from hmac import compare_digest
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +34,10 @@ class SecurityMiddleware:
         app: the wrapped application.
         hosts: host names that the server answers to, in lower case.
         public: the public URL, if there is one.
-        framed_by: the only origin that may show the page in a frame, such as a notebook's.
+        framed_by: the only pages that may show the page in a frame, such as a notebook's, as
+            sources of `frame-ancestors`.
+        introduction: a secret that makes one more host name known, by the first request that has
+            it as the parameter `host`: a notebook behind a proxy does not know its own.
     """
 
     def __init__(
@@ -43,9 +47,11 @@ class SecurityMiddleware:
         hosts: Collection[str],
         public: str | None = None,
         framed_by: str | None = None,
+        introduction: str | None = None,
     ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._introduction = introduction
         self._public = urlsplit(public) if public else None
         self._is_https = self._public is not None and self._public.scheme == "https"
         self._headers = {
@@ -127,7 +133,18 @@ class SecurityMiddleware:
         except ValueError:
             return False
         # the address that the connection came in by cannot be another site's name
-        return name in self._hosts or name == (scope.get("server") or ("",))[0]
+        own = name in self._hosts or name == (scope.get("server") or ("",))[0]
+        return own or (bool(name) and self._is_introduced(scope, name))
+
+    def _is_introduced(self, scope: Scope, name: str) -> bool:
+        """Whether the request has the secret that makes this host name known, once."""
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("host", [""])[0]
+        if self._introduction is None or not compare_digest(
+            given.encode(), self._introduction.encode()
+        ):
+            return False
+        self._hosts, self._introduction = self._hosts | {name}, None
+        return True
 
     def _same_origin(self, headers: Headers, host: str) -> bool:
         origin = headers.get("origin")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import re
 import socket
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from imil.web.connections import MAX_CONNECTIONS, GuardedConnection
 PORT = 8090  # default; the next free one if it is in use
 PORTS_TO_TRY = 50
 MAX_PORT = 65_535
+FRAME_SOURCE = re.compile(r"'self'|https?://[\w.-]+(:(\d{1,5}|\*))?")
 _PORT_TAKEN = (errno.EADDRINUSE, errno.EACCES) if sys.platform == "win32" else (errno.EADDRINUSE,)
 
 
@@ -39,7 +41,9 @@ class ServerConfig:
         behind_proxy: addresses or networks, with commas, of the proxies whose headers are trusted
             for client address and scheme.
         public_url: the address that readers use, if it differs.
-        framed_by: the only origin that may show the page in a frame.
+        framed_by: the only pages that may show the page in a frame, as sources of
+            `frame-ancestors` with a space between them: origins, or 'self'.
+        introduction: see `imil.web.middleware.SecurityMiddleware`.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +54,7 @@ class ServerConfig:
     behind_proxy: str | None = None
     public_url: str | None = None
     framed_by: str | None = None
+    introduction: str | None = field(default=None, repr=False)
 
     def validated(self) -> ServerConfig:
         """The configuration itself, if it is valid and secure.
@@ -76,6 +81,8 @@ class ServerConfig:
             _check_proxies(self.behind_proxy)
         if self.public_url is not None:
             check_url("--public-url", self.public_url)
+        if self.framed_by is not None:
+            _check_frame_sources(self.framed_by)
         return self
 
     def address(self, port: int) -> str:
@@ -98,6 +105,16 @@ def _check_proxies(addresses: str) -> None:
             f"invalid --behind-proxy {addresses}: give the address that the proxy connects from, "
             "such as 127.0.0.1; with commas where there are several"
         )
+
+
+def _check_frame_sources(sources: str) -> None:
+    """Raises: SettingsError: one is neither an origin nor 'self', or admits every page."""
+    for source in sources.split(" "):
+        if not FRAME_SOURCE.fullmatch(source):
+            raise SettingsError(
+                f"invalid framed_by {source!r}: expected an origin such as http://localhost:8888, "
+                "or 'self'"
+            )
 
 
 def check_url(flag: str, address: str) -> None:
@@ -162,6 +179,7 @@ def make_server(store_path: Location | str, config: ServerConfig) -> uvicorn.Ser
         hosts=[config.host],
         public_url=config.public_url,
         framed_by=config.framed_by,
+        introduction=config.introduction,
     )
     uvicorn_config = uvicorn.Config(
         app,

@@ -18,7 +18,7 @@ from imil.study.plan import Plan
 from imil.study.plan_tables import Reader
 from imil.training.reader_factory import make_reader
 from imil.training.samples.prepared_data import Prepared
-from imil.training.web_reader import check_web_installed
+from imil.web.installed import check_web_installed
 
 
 def check_readers(plan: Plan, data: Prepared, splits: Splits) -> list[str]:

@@ -148,7 +148,7 @@ def _caption(inputs: FigureInputs, arms: Sequence[Arm], data: pd.DataFrame) -> s
     return (
         "Energy: share of the heat-map's energy inside the mask; pointing game: share of images "
         f"whose heat-map has its maximum inside. Test images: {listed(counts)}. Heat-maps are "
-        f"Grad-CAM of the true class, of {trainings(units)}.{markers} Dotted lines: the share of "
-        "the image that the mask covers, which is the chance level of the energy: that of a "
-        f"uniform heat-map. {resolution_sentence(settings)}"
+        f"{inputs.folder.heat_maps_by} of the true class, of {trainings(units)}.{markers} Dotted "
+        "lines: the share of the image that the mask covers, which is the chance level of the "
+        f"energy: that of a uniform heat-map. {resolution_sentence(settings)}"
     )

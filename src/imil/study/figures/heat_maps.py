@@ -40,7 +40,7 @@ TITLE_SIZE = SMALL + 0.3  # points
 LINE, LABEL, BLOCK_GAP = 0.105, 0.3, 0.14  # inches: a title's line, an image's label
 MAX_COLUMN = 1.5  # inches
 HOW_TO_READ = (
-    "A heat-map (Grad-CAM) shows the model's attention, not ground truth: the regions that support "
+    "A heat-map ({}) shows the model's attention, not ground truth: the regions that support "
     "the true class. Each is scaled to its own maximum, so colours cannot be compared between "
     "images. Below: the predicted class with its probability; ✓ correct, ✗ and bold: wrong."
 )
@@ -269,7 +269,7 @@ def _caption(
         f"{count(len(rows), 'test image')}{each}, sampled with the seed of the splits and not "
         f"picked by hand, with the heat-map of each arm's training of seed {job.seed}"
         + (f" on split {job.split}." if inputs.plan.splits.count > 1 else "."),
-        HOW_TO_READ,
+        HOW_TO_READ.format(inputs.folder.heat_maps_by),
     ]
     if any(row.mask is not None and row.mask.any() for row in rows):
         sentences.append("Blue outlines: lesions, where known.")

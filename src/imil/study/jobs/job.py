@@ -18,6 +18,7 @@ from rich.console import Console
 
 from imil.atomic_files import atomic_write
 from imil.errors import ImilError, RoundPaused, SettingsError
+from imil.heat_map_names import write_heat_map_method
 from imil.images.load import load_mask
 from imil.round_settings import most_cases
 from imil.settings import TrainSettings, load_config, resolve
@@ -250,6 +251,7 @@ def _evaluate(plan: Plan, job: Job, run: Run, as_they_are: Prepared, cache: Path
         if key in shown or any(of_images[i] is not None for of_images in files.values())
     ]
     cams = model.explain(samples, wanted, [int(samples.labels[i]) for i in wanted])
+    write_heat_map_method(run.folder.heat_map, model.heat_map)
     write_focus(
         job.focus,
         [keys[i] for i in wanted],

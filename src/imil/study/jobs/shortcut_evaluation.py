@@ -36,7 +36,7 @@ def evaluate_counterfactual(shortcut: Shortcut, job: Job, run: Run, data: Prepar
 
 
 def _write_energy(mark: Mark, job: Job, run: Run, against: CorrectedDataset) -> None:
-    """The Grad-CAM energy in the squares of the shortcut, for images that it argues against.
+    """The energy of heat-maps in the squares of the shortcut, for images that it argues against.
 
     The heat-maps are of the last class, for which it argues.
     """

@@ -15,6 +15,7 @@ from pathlib import Path
 from imil.errors import SettingsError
 from imil.safe_path import isolate_children
 from imil.study.jobs.job import Task, do
+from imil.threads import processors
 
 KILLED = "its process was killed (out of memory?)"
 PACKAGE_PARENT = Path(__file__).parents[3]
@@ -64,8 +65,8 @@ def outcome(done: Future[str]) -> str:
 
 
 def threads_of(jobs: int) -> int:
-    """Threads for each of `jobs` processes, so that together they use all processors."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+    """Threads for each of `jobs` processes, so that together they use all processors they may."""
+    return max(1, processors() // jobs)
 
 
 @contextmanager

@@ -166,13 +166,14 @@ def _precision(findings: Findings) -> str:
 
 
 def _explainability(findings: Findings) -> str:
+    method = findings.study.heat_maps_by
     masks = {mask for table in findings.focus.values() for mask in table["mask"]}
     if masks:
         names = listed([MASKS.get(mask, mask) for mask in sorted(masks)])
-        return f"Grad-CAM of the true class; its energy in {names} is under “Focus”."
+        return f"Heat-maps by {method} of the true class; their energy in {names} is under “Focus”."
     done = [job for job, state in findings.jobs.items() if state == "done"]
     if any(job.heat_maps.exists() for job in done):
-        return "Grad-CAM of the true class, among the figures."
+        return f"Heat-maps by {method} of the true class, among the figures."
     return ""
 
 

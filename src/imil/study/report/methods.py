@@ -43,7 +43,8 @@ AUGMENTATIONS = {
 SHOWN = {
     "confident_mistakes": "Of the misclassified images, the {} with the highest confidence",
     "auto": "Of the misclassified images, the {} with the highest confidence, or where there were "
-    "fewer also misclassified images of a cross-validated regression on the model's features,",
+    "fewer also misclassified images of a cross-validated regression on the model's features, and "
+    "then those that it was least sure of,",
     "out_of_fold": "Of the images misclassified by a cross-validated regression on the model's "
     "features, the {} with the highest confidence",
     "moving_average": "Of the images misclassified by the moving average of the predictions over "
@@ -61,9 +62,9 @@ SHOWN = {
     "random": "{} images drawn at random",
 }
 DISPLAYS = {
-    "web": "in a browser, with both labels and the Grad-CAM heat-maps of the predicted and of the "
-    "true class",
-    "console": "at a terminal, with both labels and the Grad-CAM heat-map of the predicted class",
+    "web": "in a browser, with both labels and the {} heat-maps of the predicted and of the true "
+    "class",
+    "console": "at a terminal, with both labels and the {} heat-map of the predicted class",
 }
 WEIGHTS = {"none": "from random weights", "imagenet": "from weights trained on ImageNet"}
 SPLIT_PARTS = {"train": "training", "val": "validation", "test": "test"}
@@ -160,6 +161,7 @@ def _round(findings: Findings) -> Iterator[str]:
     )
     if any(len(session.answers) < session.wanted for session in findings.sessions):
         yield "Fewer cases were shown where the model made fewer mistakes."
+    method = findings.study.heat_maps_by
     for reader in findings.plan.readers:
         kind = reader.reader.kind
         if reader.reader.is_simulated:
@@ -168,13 +170,13 @@ def _round(findings: Findings) -> Iterator[str]:
         elif kind == "replay":
             rest = "left unchanged"
             if reader.asks:
-                rest = f"shown to a person in each training, {DISPLAYS[reader.asks]}"
+                rest = f"shown to a person in each training, {DISPLAYS[reader.asks].format(method)}"
             yield (
                 f"The readings of {reader.name} came from a file and were used wherever the same "
                 f"case was selected; other cases were {rest}."
             )
         else:
-            yield f"{reader.name} read the cases of each training, {DISPLAYS[kind]}."
+            yield f"{reader.name} read the cases of each training, {DISPLAYS[kind].format(method)}."
     yield from _uncorrected(findings)
 
 

@@ -57,7 +57,7 @@ def shortcut_sentences(findings: Findings) -> Iterator[str]:
             "trainings (Owen 2007), and is not given where the gap is not positive in all of them."
         )
     yield (
-        "Heat-maps were Grad-CAM of the class that the shortcut argues for, in test images that it "
-        "argues against; their energy in the squares of the shortcut was compared with the area of "
-        "these squares."
+        f"Heat-maps were made by {findings.study.heat_maps_by} for the class that the shortcut "
+        "argues for, in test images that it argues against; their energy in the squares of the "
+        "shortcut was compared with the area of these squares."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from PIL import Image as Pillow
 from imil.atomic_files import atomic_write
 from imil.cases import Case, Reading, Round
 from imil.fills import blackout
+from imil.heat_map_names import HEAT_MAP_NAMES
 from imil.html_templates import html_templates
 from imil.images.montage import percent, squares_as_text
 from imil.images.render import grid_lines, overlay, resize_to_height, review_strip
@@ -67,7 +69,14 @@ class RoundView(NamedTuple):
     cases: list[CaseView]
 
 
-def write_case_report(store: Store, run: str, path: Path, learned_map: Path | None = None) -> None:
+def write_case_report(
+    store: Store,
+    run: str,
+    path: Path,
+    learned_map: Path | None = None,
+    *,
+    method: str = HEAT_MAP_NAMES["grad-cam"],
+) -> None:
     """Write the page of a run's cases, and the first of them as a PNG beside it.
 
     Each case is shown as in the paper's Figure 5: image, heat-map, squares, and what the model
@@ -79,6 +88,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
         run: name of the run.
         path: an HTML file, replaced atomically; the PNG has the same name.
         learned_map: a PNG of what the model learns from the squares, where there is one.
+        method: that drew the heat-maps, as people read it.
     """
     rounds = [
         (round_, store.cases(round_.id), store.current_readings(round_.id))
@@ -95,6 +105,7 @@ def write_case_report(store: Store, run: str, path: Path, learned_map: Path | No
             run=run,
             rounds=[_round(*round_, treatment == PAPERS) for round_ in rounds],
             learned=_learned(learned_map),
+            method=method,
             treatment=None if treatment == PAPERS else treatment,
         )
     )
@@ -110,6 +121,16 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
     if not pairs:
         path.unlink(missing_ok=True)  # of an earlier state of the run
         return
+    with atomic_write(path) as file:
+        stacked(pairs).save(file, format="png")
+
+
+def stacked(pairs: Sequence[tuple[Case, Reading | None]]) -> Pillow.Image:
+    """The cases as strips, one below the other, RGB.
+
+    Args:
+        pairs: of case and reading, at least one; None: it is unread.
+    """
     strips = [
         review_strip(case, reading.squares, reading.verdict, misleading=reading.misleading)
         if reading
@@ -121,8 +142,7 @@ def _write_png(pairs: list[tuple[Case, Reading | None]], path: Path) -> None:
     picture = Pillow.new("RGB", (width, tops[-1]), strips[0].getpixel((0, 0)))
     for strip, top in zip(strips, tops, strict=False):
         picture.paste(strip, (0, top))
-    with atomic_write(path) as file:
-        picture.save(file, format="png")
+    return picture
 
 
 def _round(

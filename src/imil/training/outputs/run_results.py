@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+from imil.heat_map_names import heat_map_name
 from imil.run_folder import RunFolder
 from imil.store import Store, schema_version
 from imil.store_address import Location
@@ -34,7 +35,13 @@ def write_results(
                 for r in opened.rounds(run)
             ]
             if held:
-                write_case_report(opened, run, folder.page, folder.learned_map)
+                write_case_report(
+                    opened,
+                    run,
+                    folder.page,
+                    folder.learned_map,
+                    method=heat_map_name(folder.heat_map),
+                )
     draw_training_curve(folder.history, [h["epoch"] for h in held], folder.curve)
     return write_metrics(folder, seed=seed, rounds=held)
 

@@ -204,6 +204,7 @@ class Follower:
             self._module,
             batch_size=predicted_at_a_time(settings, self.device),
             outputs="logits",
+            heat_map=settings.heat_map,
         )
 
     def train_epoch(self, wanted: TrainEpoch) -> None:
