@@ -158,9 +158,7 @@ def test_a_reader_scrolls_through_the_slices_and_marks_squares_of_two_slabs(addr
         opened.wait_until(f"{text} === '{slice_} of 10 · slab {slab} of 4'")
 
     at(5, 2)
-    assert (
-        page.evaluate("[...document.querySelectorAll('.grid-numbers text')][0].textContent") == "7"
-    )
+    assert page.text_content(".grid-numbers text >> nth=0") == "7"
     middle = on_screen(page)
     page.keyboard.press(".")
     at(6, 3)
