@@ -78,6 +78,26 @@ def test_values_are_hounsfield_units_and_the_affine_is_in_millimetres(series):
     assert np.allclose(layout.affine @ [1, 2, 3, 1], [100 - 0.75, 90 - 1, 30 + 7.5, 1])
 
 
+@pytest.mark.parametrize(
+    ("tags", "zero"),
+    [
+        ({"Modality": "CT"}, -1024),
+        ({"Modality": "CT", "RescaleType": "HU"}, -1024),
+        ({"Modality": "CT", "RescaleType": "US"}, None),
+        ({"Modality": "MR"}, None),
+        ({}, None),
+        ({"Modality": "CT", "RescaleSlope": 0.5}, None),  # a step is no unit then
+    ],
+)
+def test_a_slice_says_what_its_values_are_in_hounsfield_units(series, tags, zero):
+    for k, name in enumerate(NAMES):
+        write(series / name, k, **tags)
+    assert image_geometry(part(series, "slice=3")).hounsfield == zero
+    if zero is not None:
+        shown = load_image(part(series, "slice=3")).astype(int)
+        assert np.array_equal(shown + zero, values(2) - 1024)
+
+
 def test_padding_is_the_lowest_value_of_what_is_no_padding(series):
     pixels = values(0)
     pixels[0] = -2000

@@ -1,6 +1,7 @@
 """Pixel spacing, laterality and directions: from the header to the store and the page."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,18 +72,23 @@ FULL = Geometry((0.5, 0.25), True, "L", "L", "F")
 
 
 def test_a_geometry_comes_back_from_plain_values_as_it_was():
-    assert Geometry.from_dict(FULL.as_dict()) == FULL
+    in_hounsfield = replace(FULL, hounsfield=-1024)
+    for one in (FULL, in_hounsfield, Geometry(hounsfield=0)):
+        assert Geometry.from_dict(one.as_dict()) == one
+    assert "hounsfield" not in FULL.as_dict()  # as older stores have it
     assert NOT_STATED.as_dict() is None
     assert Geometry.from_dict(None) == NOT_STATED
 
 
-@pytest.mark.parametrize("bad", [{"spacing": [0, 1]}, {"spacing": ["a", "b"]}, {"laterality": "X"}])
+@pytest.mark.parametrize(
+    "bad", [{"spacing": [0, 1]}, {"spacing": ["a", "b"]}, {"laterality": "X"}, {"hounsfield": "-1"}]
+)
 def test_a_geometry_that_nobody_wrote_is_refused(bad):
     with pytest.raises(ValueError, match="invalid"):
         Geometry.from_dict(FULL.as_dict() | bad)
 
 
-def room(folder, geometry):
+def room(folder, geometry, **options):
     """A store with a round whose cases have that geometry."""
     from rooms import Case
 
@@ -91,7 +97,7 @@ def room(folder, geometry):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rooms.Case", case)
-        return make_store(folder)
+        return make_store(folder, **options)
 
 
 def test_the_store_keeps_the_geometry_of_a_case(tmp_path):
@@ -146,4 +152,65 @@ def test_the_page_shows_sides_and_measures_in_millimetres(browser, tmp_path):
         matrix = reader.page.evaluate("document.querySelector('.view-label').dataset.matrix")
         pixels = 60 / float(matrix.split()[0])
         assert reader.page.evaluate(text) == f"{pixels * 0.25:.1f} mm at the detector"
+        reader.context.close()
+
+
+def wedge(_number):
+    """Values from -1024 to 975 Hounsfield units, from left to right, where 0 is -1024."""
+    return np.tile(np.arange(0, 2000, 20, dtype=np.uint16), (80, 1))
+
+
+READOUT = "document.querySelector('.readout').textContent"
+CT = {"5": (1500, -600), "6": (350, 50), "7": (400, 50), "8": (1800, 400), "9": (80, 40)}
+
+
+def row_on_screen(page):
+    """The grey values of the middle row of the left pane."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)))")
+    values = page.evaluate(
+        """() => {
+            const { width, height } = document.querySelector("canvas.film");
+            const context = document.querySelector("canvas.film").getContext("2d");
+            return [...context.getImageData(0, Math.floor(height / 2), width, 1).data];
+        }"""
+    )
+    return np.array(values)[::4]
+
+
+def test_windows_of_a_ct_are_those_of_its_hounsfield_units(browser, tmp_path):
+    geometry = Geometry(hounsfield=-1024)
+    with (
+        closing(room(tmp_path, geometry, film=wedge)) as store,
+        serving(tmp_path / "imil.sqlite") as address,
+    ):
+        reader = ReaderBrowser(browser, address, link(store)).start()
+        page = reader.page
+        assert page.is_visible("[data-command=hounsfield-lung]")
+        reader.press_keys("f", "1")  # the film alone, in its full range
+        reader.wait_until(f"{READOUT}.includes('HU')")
+        full = row_on_screen(page)
+        at = np.flatnonzero((full > 3) & (full < 252))  # pixels of the screen where the film is
+        units = np.interp(at, [at[0], at[-1]], [-1000, 950])
+        for key, (width, level) in CT.items():
+            page.keyboard.press(key)
+            text = f"W\u00a0{width}  C\u00a0{level}\u00a0HU"
+            reader.wait_until(f"{READOUT}.startsWith('{text}')")
+            drawn = row_on_screen(page)[at]
+            # DICOM's LINEAR: black below the level by half of the width, white above
+            assert (drawn[units < level - width / 2 - 60] < 3).all(), key
+            assert (drawn[units > level + width / 2 + 60] > 252).all(), key
+            grey = drawn[np.abs(units - level) < max(width / 2 - 60, 0)]
+            assert ((grey > 3) & (grey < 252)).all(), key
+        reader.context.close()
+
+
+def test_without_hounsfield_units_their_windows_are_hidden_and_say_so(browser, tmp_path):
+    with closing(room(tmp_path, FULL)) as store, serving(tmp_path / "imil.sqlite") as address:
+        reader = ReaderBrowser(browser, address, link(store)).start()
+        before = reader.page.evaluate(READOUT)
+        assert "HU" not in before
+        assert not reader.page.is_visible("[data-command=hounsfield-lung]")
+        reader.page.keyboard.press("5")
+        reader.wait_until("document.body.textContent.includes('not known to be Hounsfield units')")
+        assert reader.page.evaluate(READOUT) == before
         reader.context.close()

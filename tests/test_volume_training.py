@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 nibabel = pytest.importorskip("nibabel")
 
-from imil.cases import RoundSettings  # noqa: E402
 from imil.cli.main import app  # noqa: E402
 from imil.errors import DataError, SettingsError  # noqa: E402
 from imil.exports.answers import answers  # noqa: E402
@@ -26,10 +25,8 @@ from imil.images.whole_volumes import (  # noqa: E402
 from imil.phantom.stack import draw_stack  # noqa: E402
 from imil.pytorch import IMIL, CorrectedDataset  # noqa: E402
 from imil.readers.simulated import Simulated  # noqa: E402
-from imil.readers.web_page import Web  # noqa: E402
 from imil.reading_export import as_csv, columns_of, export_rows  # noqa: E402
 from imil.store import Store  # noqa: E402
-from imil.web.case_schemas import grid_info  # noqa: E402
 
 D, S = 16, 32
 GRID = Grid(4, 4, 4)
@@ -114,7 +111,6 @@ def test_a_round_on_volumes_from_the_table_to_the_predictions(table, small_dense
         (["--grid-size", "4x4"], "--grid-size 4x4 has no slabs"),
         (["--image-depth", "1"], "--grid-size 4x4x4 has slabs, and images have no slices"),
         (["--grid-size", "4x4x20"], "slabs without a slice at --image-depth 16"),
-        (["--reader", "web"], "which --reader web does not allow"),
         (["--model", "test_resnet"], "which --model test_resnet does not allow"),
         (["--channels", "3"], "which --channels 3 does not allow"),
         (["--mix", "mixup"], "which --mix mixup does not allow"),
@@ -271,11 +267,3 @@ def test_resizing_keeps_the_mean_and_the_order_of_slices():
     assert (np.diff(small[..., 0].astype(int), axis=0) >= 0).mean() > 0.99
     same = rng.integers(0, 256, (D, S, S), dtype=np.uint8)
     assert np.array_equal(resize_volume(same, D, S)[..., 0], same)
-
-
-def test_the_reading_room_refuses_volumes_and_never_shows_them_wrongly():
-    with pytest.raises(SettingsError, match="the reading room shows images and the grid 4×4×4"):
-        grid_info(RoundSettings(grid=GRID))
-    with pytest.raises(SettingsError, match="read them with --reader console"):
-        Web(None).check_grid(GRID)
-    assert grid_info(RoundSettings()).rows == 4

@@ -1,4 +1,4 @@
-"""What is known of an image's place in the patient: size of a pixel, side, directions."""
+"""What is known of an image's place in the patient, and of its values: pixels, sides, units."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 # towards the patient's left, right, front (anterior), back (posterior), head and feet
 OPPOSITES = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 LATERALITIES = ("L", "R", "B", "U")  # left, right, both, unpaired
+LARGEST_HU = 65535  # of what 16 bits hold
 DIRECTION = re.compile(r"[LRAPHF]{1,3}")
 
 
@@ -25,6 +26,8 @@ class Geometry:
         laterality: of a paired part of the body: `L`, `R`, `B` (both) or `U` (unpaired).
         right: direction in the patient towards the right edge of the image, such as `L`.
         bottom: direction in the patient towards the bottom edge, such as `F`.
+        hounsfield: Hounsfield units of a pixel whose value is 0, where each step is one unit; None
+            where values are no Hounsfield units, or have passed a window.
     """
 
     spacing: tuple[float, float] | None = None
@@ -32,12 +35,14 @@ class Geometry:
     laterality: str = ""
     right: str = ""
     bottom: str = ""
+    hounsfield: int | None = None
 
     def as_dict(self) -> dict[str, Any] | None:
         """The geometry as plain JSON values; None if nothing is stated."""
         if self == NOT_STATED:
             return None
-        return {
+        units = {} if self.hounsfield is None else {"hounsfield": self.hounsfield}
+        return units | {
             "spacing": None if self.spacing is None else list(self.spacing),
             "at_detector": self.at_detector,
             "laterality": self.laterality,
@@ -61,7 +66,10 @@ class Geometry:
         if laterality not in ("", *LATERALITIES):
             raise ValueError(f"invalid laterality {laterality!r}")
         size = None if spacing is None else (float(spacing[0]), float(spacing[1]))
-        return cls(size, bool(values["at_detector"]), laterality, right, bottom)
+        zero = values.get("hounsfield")
+        if zero is not None and not (isinstance(zero, int) and abs(zero) <= LARGEST_HU):
+            raise ValueError(f"invalid Hounsfield units {zero!r}")
+        return cls(size, bool(values["at_detector"]), laterality, right, bottom, zero)
 
 
 NOT_STATED = Geometry()

@@ -156,6 +156,14 @@ class Grid:
             raise SquareError(f"squares {{{named}}} lie outside a {self} grid (1-{self.squares})")
         return tuple(chosen)
 
+    def slab(self, index: int, slices: int) -> int:
+        """In which slab a slice of a volume lies; both from 0.
+
+        >>> [Grid(4, 4, 3).slab(index, 8) for index in range(8)]
+        [0, 0, 0, 1, 1, 2, 2, 2]
+        """
+        return int(_bands(self.slabs or 1, slices)[index])
+
     def others(self, squares: Collection[int]) -> tuple[int, ...]:
         """The squares of the grid that are not among these.
 

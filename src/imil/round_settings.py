@@ -84,10 +84,6 @@ def _check_volumes(settings: TrainSettings) -> None:
         f"--channels {settings.channels}": (settings.channels != 1, "--channels 1"),
         f"--augment {','.join(settings.augment)}": (bool(settings.augment), "--augment none"),
         f"--mix {settings.mix}": (settings.mix != "none", "--mix none"),
-        f"--reader {settings.reader}": (
-            settings.reader.kind == "web",
-            "--reader console or simulated, since the reading room shows images alone",
-        ),
         f"{settings.devices * settings.nodes} devices": (
             settings.devices * settings.nodes > 1,
             "one device",

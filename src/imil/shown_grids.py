@@ -1,4 +1,4 @@
-"""Which grids the reading room shows: those of images."""
+"""Which grids have pictures of a whole round: those of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ def check_is_shown(grid: Grid) -> None:
     """Raises: SettingsError: the grid lies over volumes."""
     if grid.slabs is not None:
         raise SettingsError(
-            f"the reading room shows images and the grid {grid} lies over volumes: read them with "
-            "--reader console or a simulated reader, or train on slices, such as "
-            "'ct.nii.gz#slice=40'"
+            f"the grid {grid} lies over volumes, of which there is no picture for a whole round: "
+            "open the cases, or write the readings with imil export --as csv or masks-nifti"
         )

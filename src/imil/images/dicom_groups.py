@@ -10,7 +10,7 @@ MACROS = {
     "PixelMeasuresSequence": ("PixelSpacing",),
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
-    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope"),
+    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
     "FrameAnatomySequence": ("FrameLaterality",),
 }

@@ -26,7 +26,10 @@ from imil.images.file_parts import FilePart
 from imil.images.volumes import Layout, Volume, check_size, ends, volume_layout
 
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-TAGS = ["SeriesInstanceUID", "Rows", "Columns", "NumberOfFrames", *PLACE, *GROUPS]
+TAGS = [
+    *("SeriesInstanceUID", "Rows", "Columns", "NumberOfFrames", "Modality", "RescaleType"),
+    *(*PLACE, *GROUPS),
+]
 MARK = b"DICM"  # after a preamble of 128 bytes
 NOT_IMAGES = {"dicomdir", "thumbs.db", "desktop.ini"}  # beside the files of a series
 MOST_FILES = 5000
@@ -46,6 +49,7 @@ class Slice:
         axes: (2, 3), the directions of its rows and of its columns, as unit vectors.
         spacing: millimetres between rows, and between columns.
         size: rows and columns.
+        hounsfield: whether its values are stated to be Hounsfield units.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Slice:
     axes: NDArray[np.float64]
     spacing: tuple[float, float]
     size: tuple[int, int]
+    hounsfield: bool
 
 
 def series_files(folder: Path) -> list[Path]:
@@ -98,6 +103,7 @@ def dicom_layout(path: Path, part: FilePart | None) -> Layout:
         *directions,
         _affine(ordered[0], step),
         tuple(ordered),
+        all(one.hounsfield for one in ordered),
     )
 
 
@@ -192,9 +198,11 @@ def _slice(dataset: Any, path: Path, frame: int, name: str) -> Slice:
     unit = axes.shape == (2, 3) and np.allclose(axes @ axes.T, np.eye(2), atol=1e-2)
     if position.shape != (3,) or not np.isfinite(position).all() or not unit or spacing is None:
         raise DataError(f"is damaged: the place of {name} is no place")
-    return Slice(
-        name, path, frame, position, axes, spacing, (int(dataset.Rows), int(dataset.Columns))
-    )
+    size = int(dataset.Rows), int(dataset.Columns)
+    # PS3.3 C.8.2.1.1.2: those of a CT, unless it says otherwise
+    unit = str(dataset.get("RescaleType") or "HU").strip().upper()
+    in_hounsfield = dataset.get("Modality") == "CT" and unit == "HU"
+    return Slice(name, path, frame, position, axes, spacing, size, in_hounsfield)
 
 
 def _check_alike(first: Slice, one: Slice) -> None:

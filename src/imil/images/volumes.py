@@ -43,6 +43,7 @@ class Layout:
         affine: (4, 4), from column, row and slice (from 0) to millimetres towards right, front and
             head (RAS, as NIfTI has it); None where it is not stated.
         source: what the format's loader needs to load the values.
+        hounsfield: whether values are stated to be Hounsfield units.
     """
 
     shape: tuple[int, int, int]
@@ -51,6 +52,7 @@ class Layout:
     bottom: str
     affine: NDArray[np.float64] | None
     source: Any
+    hounsfield: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ def slice_geometry(path: Path, part: FilePart) -> Geometry:
     """Size of a pixel and directions. Raises: DataError: as `load_slice`."""
     layout = volume_layout(path, part)
     _numbers(layout, part)
-    return _geometry(layout)
+    return _geometry(layout, load_volume(path, part) if layout.hounsfield else None)
 
 
 def load_whole(path: Path) -> Image:
@@ -116,7 +118,8 @@ def load_whole(path: Path) -> Image:
 
 def whole_geometry(path: Path) -> Geometry:
     """Size of a slice's pixel and its directions. Raises: DataError: as `load_slice`."""
-    return _geometry(volume_layout(path))
+    layout = volume_layout(path)
+    return _geometry(layout, load_volume(path) if layout.hounsfield else None)
 
 
 def is_nifti(name: str) -> bool:
@@ -147,10 +150,9 @@ def load_volume(path: Path, part: FilePart | None = None) -> Volume:
 def shown_slice(volume: Volume, index: int) -> Image:
     """A slice as it is shown: uint8 or uint16 (H, W), see `load_slice`; the first is 0."""
     stored = volume.values[:, :, index].T  # rows first
-    whole = stored.dtype.kind in "ui" and (volume.slope, volume.intercept) == (1.0, 0.0)
-    if whole and stored.dtype == np.uint8:
+    if _keeps_steps(volume) and stored.dtype == np.uint8:
         return np.ascontiguousarray(stored)
-    if whole and volume.high - volume.low <= TOP:
+    if _keeps_steps(volume):
         return np.ascontiguousarray((stored.astype(np.int64) - int(volume.low)).astype(np.uint16))
     values = stored.astype(np.float64) * volume.slope + volume.intercept
     share = (values - volume.low) / max(volume.high - volume.low, 1e-30)
@@ -181,9 +183,20 @@ def ends(values: NDArray[Any]) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
-def _geometry(layout: Layout) -> Geometry:
+def _geometry(layout: Layout, volume: Volume | None) -> Geometry:
+    """The geometry of a slice, with the units of its values where they are Hounsfield units."""
     across, down, _ = layout.spacing
-    return Geometry(checked_spacing(down, across), right=layout.right, bottom=layout.bottom)
+    zero = None
+    if volume is not None and _keeps_steps(volume):
+        zero = 0 if volume.values.dtype == np.uint8 else int(volume.low)
+    spacing = checked_spacing(down, across)
+    return Geometry(spacing, right=layout.right, bottom=layout.bottom, hounsfield=zero)
+
+
+def _keeps_steps(volume: Volume) -> bool:
+    """Whether one step of a shown value is one step of the volume's."""
+    whole = volume.values.dtype.kind in "ui" and (volume.slope, volume.intercept) == (1.0, 0.0)
+    return whole and volume.high - volume.low <= TOP
 
 
 def _numbers(layout: Layout, part: FilePart) -> range:

@@ -191,8 +191,6 @@ class IMIL:
             self.samples.treatment.check(self.model, self.samples, self.settings.grid)
             if len(self.samples):
                 self.samples.image(0)
-            if (check := getattr(self.ask, "check_grid", None)) is not None:
-                check(self.settings.grid)
             self._checked = True
 
     def after_epoch(

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from imil.asked_cases import open_cases
 from imil.cases import Case, Reader, Reading, Round
-from imil.grid import Grid
-from imil.shown_grids import check_is_shown
 from imil.store import Store, round_state
 from imil.store.clock import now
 from imil.store.invitations import visited
@@ -47,7 +45,6 @@ class Web:
         """Readings as they come; each is in the store already, and adding it again does nothing."""
         if not cases:
             return
-        self.check_grid(cases[0].grid)
         round_ = self.store.round_of(cases[0])
         if self.fallback is not None and not self._opened_in_time(round_.run):
             self._alone = True
@@ -65,10 +62,6 @@ class Web:
                 return
             self.check_server()
             time.sleep(self.interval)
-
-    def check_grid(self, grid: Grid) -> None:
-        """Raises: SettingsError: it lies over volumes, which the page does not show."""
-        check_is_shown(grid)
 
     def open_cases(self, cases: Sequence[Case], readings: Sequence[Reading]) -> list[Case]:
         """All of them: that a case is read by one reader says nothing of the others."""

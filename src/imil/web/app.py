@@ -26,6 +26,7 @@ from imil.web.room_audit import OpenedFilms
 from imil.web.routes import learned, lobby, pixels, practice, reading, renewal, results
 from imil.web.shared_films import SharedFilms
 from imil.web.sign_in import FailedSignIns
+from imil.web.stack_slices import Stacks
 
 log = logging.getLogger("imil.web")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -64,6 +65,7 @@ def create_app(
     app.state.failed_sign_ins = FailedSignIns()
     app.state.films, app.state.opened_films = SharedFilms(), OpenedFilms()
     app.state.view = pixels.model_view_loader(store)
+    app.state.stacks = Stacks()
     app.state.public_url = public_url.rstrip("/") if public_url else None
     app.state.secure = bool(public_url and public_url.startswith("https:"))
     error_responses.add_error_handlers(app)

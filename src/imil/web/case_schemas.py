@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from imil.cases import Reading, RoundSettings
 from imil.geometry import NOT_STATED, Geometry
-from imil.shown_grids import check_is_shown
 from imil.store.room_queries import Row
 from imil.web.schemas import (
     CaseResponse,
@@ -29,7 +28,7 @@ def round_response(
 ) -> RoundResponse:
     """A round as sent to the page."""
     grid = grid_info(RoundSettings.from_dict(row["settings"]))
-    height, width = cases[0]["cam_shape"] if cases else (1, 1)
+    height, width = cases[0]["cam_shape"][-2:] if cases else (1, 1)
     return RoundResponse(
         id=str(row["epoch"]),
         number=row["number"],
@@ -43,12 +42,9 @@ def round_response(
 
 
 def grid_info(settings: RoundSettings) -> GridInfo:
-    """The grid of a round as sent to the page.
-
-    Raises: SettingsError: it is of volumes, which the page would show wrongly.
-    """
-    check_is_shown(settings.grid)
-    return GridInfo(rows=settings.grid.rows, cols=settings.grid.cols)
+    """The grid of a round as sent to the page."""
+    grid = settings.grid
+    return GridInfo(rows=grid.rows, cols=grid.cols, slabs=grid.slabs)
 
 
 def case_response(
@@ -70,7 +66,12 @@ def case_response(
         number=case["number"],
         label=case["label"],
         label_name=names[case["label"]],
-        image=image_info(f"api/images/{case['image']}", case, Geometry.from_dict(case["geometry"])),
+        image=image_info(
+            f"api/images/{case['image']}",
+            case,
+            Geometry.from_dict(case["geometry"]),
+            is_volume=len(case["cam_shape"]) == 3,
+        ),
         opinion=opinion(case, epoch, names) if show_opinion else None,
         earlier=case["earlier"],
         first_look=None if first_look is None else list(first_look),
@@ -79,17 +80,20 @@ def case_response(
     )
 
 
-def image_info(url: str, row: Row, geometry: Geometry = NOT_STATED) -> ImageInfo:
+def image_info(
+    url: str, row: Row, geometry: Geometry = NOT_STATED, *, is_volume: bool = False
+) -> ImageInfo:
     """Format and URL of an image's pixels, and what is known of its geometry."""
-    height, width, *color = row["shape"] or (
-        1,
-        1,
-    )  # null: the image is missing, and its URL answers 404
+    # null: the image is missing, and its URL answers 404
+    shape = row["shape"] or ((1, 1, 1) if is_volume else (1, 1))
+    slices = shape[0] if is_volume else None
+    height, width, *color = shape[1:] if is_volume else shape
     channels: Literal[1, 3] = 3 if color else 1
     bits: Literal[8, 16] = 16 if row["dtype"] == "uint16" else 8
     value_range: dict[str, Any] = {"low": row["low"] or 0, "high": row["high"] or 0}
     return ImageInfo(
         url=url,
+        slices=slices,
         height=height,
         width=width,
         channels=channels,
@@ -102,7 +106,7 @@ def image_info(url: str, row: Row, geometry: Geometry = NOT_STATED) -> ImageInfo
 def opinion(case: Row, epoch: int, names: Sequence[str]) -> Opinion:
     """The model's prediction for a case, and the URLs of its heat-maps."""
     base = f"api/rounds/{epoch}/cases/{case['number']}/heat-map"
-    height, width = case["cam_shape"]
+    height, width = case["cam_shape"][-2:]
     # browsers cache heat-maps for good: another study at this address needs other URLs
     identity = f"{case['id']} {case['image']} {case['confidence']!r}"
     version = hashlib.sha256(identity.encode()).hexdigest()[:12]

@@ -134,12 +134,14 @@ class GridInfo(ResponseModel):
 
     rows: int
     cols: int
+    slabs: int | None = None  # of volumes
 
 
 class ImageInfo(Size):
     """URL and format of an image's pixels."""
 
     url: str
+    slices: int | None = None  # of a volume: its URL takes ?slice=1 and so on
     channels: Literal[1, 3]
     bits: Literal[8, 16]
     little_endian: Literal[True] = True
@@ -150,6 +152,7 @@ class ImageInfo(Size):
     laterality: Literal["", "L", "R", "B", "U"] = ""
     right: str = ""  # direction in the patient towards the right edge, such as L
     bottom: str = ""
+    hounsfield: int | None = None  # of a pixel of value 0, where each step is one unit
 
 
 class HeatMaps(Size):
@@ -157,6 +160,12 @@ class HeatMaps(Size):
 
     predicted: str
     true: str
+
+
+class Energy(ResponseModel):
+    """How the energy of a volume's heat-map is spread over the volume's slices."""
+
+    energy: list[float]  # of each slice of the volume, the highest being 1
 
 
 class Opinion(ResponseModel):

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from imil.cases import RoundSettings
 from imil.images.colours import to_uint8
 from imil.images.relevance_map import relevance_map, selected_shares
+from imil.shown_grids import check_is_shown
 from imil.store import room_queries
 from imil.web.routes.pixels import PNG
 from imil.web.routes.reading import find_round
@@ -34,6 +35,7 @@ def learned(epoch: Epoch, request: Request) -> Response:
         raise HTTPException(404, "You have selected no squares in this round.")
     cases = room_queries.cases(store, summary["id"])
     grid = RoundSettings.from_dict(summary["settings"]).grid
+    check_is_shown(grid)
     images = [case["image"] for case in cases if case["dtype"] is not None]  # else it is missing
     views = [to_uint8(request.app.state.view(image, SIZE)) for image in images]
     grey = [view if view.ndim == 2 else view.mean(axis=2) for view in views]

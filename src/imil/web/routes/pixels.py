@@ -23,9 +23,16 @@ from imil.store import Store, room_queries
 from imil.store.invitations import Visitor
 from imil.store.room_queries import Packed, Which
 from imil.store.round_waiting import asked
-from imil.web.schemas import ERROR_RESPONSES, Epoch, Number
+from imil.web.schemas import ERROR_RESPONSES, Energy, Epoch, Number
 from imil.web.shared_films import SharedFilms, pieces
 from imil.web.sign_in import current_visitor, store_of
+from imil.web.stack_slices import (
+    Stacks,
+    model_view_of_slice,
+    nearest_slice,
+    slice_energy,
+    squares_at,
+)
 
 NO_STORE = "no-store"  # films outlive no session: the page keeps them in its memory alone
 MAX_LIST_LENGTH = 6 * MAX_SIDE * MAX_SIDE  # characters of a list of squares
@@ -35,6 +42,7 @@ RAW: Responses = {
 }
 PNG: Responses = {200: {"content": {"image/png": {}}, "description": "what the model will see"}}
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+Slice = Annotated[int | None, Query(ge=1, le=100_000, alias="slice", description="of a volume")]
 SquareList = Annotated[
     str, Query(max_length=MAX_LIST_LENGTH, description="numbers with commas between")
 ]
@@ -43,11 +51,16 @@ router = APIRouter(prefix="/api", tags=["pixels"], responses=ERROR_RESPONSES)
 
 
 @router.get("/images/{sha256}", responses=RAW, response_class=Response)
-def image(sha256: Sha256, request: Request) -> Response:
-    """The pixels of an image, row by row, little-endian."""
+def image(sha256: Sha256, request: Request, slice_: Slice = None) -> Response:
+    """The pixels of an image, or of a slice of a volume, row by row, little-endian."""
     store, visitor = store_of(request), current_visitor(request)
     films: SharedFilms = request.app.state.films
     run = visitor.run
+    if slice_ is not None:
+        stacks: Stacks = request.app.state.stacks
+        cut = stacks.slice((run, sha256), lambda: room_queries.image(store, run, sha256), slice_)
+        request.app.state.opened_films.record(store, visitor, sha256)
+        return pixel_response(request, cut)
     pixels = films.get((run, sha256), lambda: room_queries.image(store, run, sha256))
     if pixels is None:
         raise NotFound(f"the store has no image {sha256[:12]}…")
@@ -58,22 +71,56 @@ def image(sha256: Sha256, request: Request) -> Response:
 @router.get(
     "/rounds/{epoch}/cases/{number}/heat-map/{which}", responses=RAW, response_class=Response
 )
-def heat_map(epoch: Epoch, number: Number, which: Which, request: Request) -> Response:
-    """A heat-map, float32 in [0, 1], row by row; blind-first, only after the first look."""
+def heat_map(
+    epoch: Epoch, number: Number, which: Which, request: Request, slice_: Slice = None
+) -> Response:
+    """A heat-map, float32 in [0, 1], row by row; blind-first, only after the first look.
+
+    Of a volume, that of one of its slices.
+    """
     store, visitor = store_of(request), current_visitor(request)
-    case = find_case(store, visitor, epoch, number)
-    if not case["shown"]:
-        raise HTTPException(403, "Select your squares first: the prediction is shown after that.")
+    case = shown_case(store, visitor, epoch, number)
+    if slice_ is not None:
+        slices = volume_slices(store, visitor.run, case, request)
+        at = nearest_slice(slice_, case["cam_shape"][0], slices)
+        stacks: Stacks = request.app.state.stacks
+        return pixel_response(request, stacks.slice(*heat_of(store, case, which), at))
     pixels = room_queries.heat_map(store, case["id"], which)
     return pixel_response(request, pixels)
 
 
+@router.get("/rounds/{epoch}/cases/{number}/heat-map/{which}/energy")
+def energy(epoch: Epoch, number: Number, which: Which, request: Request) -> Energy:
+    """How the energy of a volume's heat-map is spread over its slices; as `heat_map`."""
+    store, visitor = store_of(request), current_visitor(request)
+    case = shown_case(store, visitor, epoch, number)
+    slices = volume_slices(store, visitor.run, case, request)
+    stacks: Stacks = request.app.state.stacks
+    of_map = slice_energy(stacks.get(*heat_of(store, case, which)))
+    of_volume = [of_map[nearest_slice(n, len(of_map), slices) - 1] for n in range(1, slices + 1)]
+    most = max(of_volume)
+    return Energy(energy=[round(one / most, 4) if most > 0 else 0.0 for one in of_volume])
+
+
 @router.get("/rounds/{epoch}/cases/{number}/preview", responses=PNG, response_class=Response)
-def preview(epoch: Epoch, number: Number, request: Request, squares: SquareList = "") -> Response:
+def preview(
+    epoch: Epoch,
+    number: Number,
+    request: Request,
+    squares: SquareList = "",
+    slice_: Slice = None,
+) -> Response:
     """What the model will see, at its input size, if only these squares are kept."""
     store, visitor = store_of(request), current_visitor(request)
     case = find_case(store, visitor, epoch, number)
     settings = RoundSettings.from_dict(case["settings"])
+    if settings.grid.slabs is not None:
+        volume = volume_of(store, visitor.run, case, request)
+        at = slice_ or (len(volume) + 1) // 2
+        view = model_view_of_slice(volume, at, case["cam_shape"][1])
+        chosen = settings.grid.check(listed(squares))
+        local = squares_at(settings.grid, list(chosen), at, len(volume))
+        return preview_response(view, settings.grid.plane, ",".join(map(str, local)))
     model_view: NDArray[np.uint8] = request.app.state.view(case["image"], case["cam_shape"][0])
     return preview_response(model_view, settings.grid, squares)
 
@@ -111,16 +158,49 @@ def model_view_loader(store: Store) -> Callable[[str, int], NDArray[np.uint8]]:
 
 def preview_response(model_view: NDArray[np.uint8], grid: Grid, squares: str) -> Response:
     """A PNG in which everything but the squares is black."""
-    try:
-        chosen = [int(word) for word in squares.split(",") if word]
-    except ValueError:
-        raise SquareError("invalid squares: expected numbers with commas, such as 2,3,6") from None
-    keep = grid.mask(chosen, *model_view.shape[:2])
+    keep = grid.mask(listed(squares), *model_view.shape[:2])
     file = io.BytesIO()
     Pillow.fromarray(blackout(model_view, keep).astype(np.uint8)).save(
         file, "PNG", compress_level=1
     )
     return Response(file.getvalue(), media_type="image/png")
+
+
+def listed(squares: str) -> list[int]:
+    """The squares of a list with commas. Raises: SquareError: it is none."""
+    try:
+        return [int(word) for word in squares.split(",") if word]
+    except ValueError:
+        raise SquareError("invalid squares: expected numbers with commas, such as 2,3,6") from None
+
+
+def volume_of(store: Store, run: str, case: room_queries.Row, request: Request) -> NDArray[Any]:
+    """The volume of a case. Raises: NotFound: its image is none, or is missing."""
+    stacks: Stacks = request.app.state.stacks
+    sha256 = case["image"]
+    return stacks.get((run, sha256), lambda: room_queries.image(store, run, sha256))
+
+
+def volume_slices(store: Store, run: str, case: room_queries.Row, request: Request) -> int:
+    """How many slices the volume of a case has. Raises: NotFound: as `volume_of`."""
+    if len(case["cam_shape"]) != 3:
+        raise NotFound("the case has no volume")
+    return len(volume_of(store, run, case, request))
+
+
+def heat_of(
+    store: Store, case: room_queries.Row, which: Which
+) -> tuple[tuple[str, str], Callable[[], Packed]]:
+    """Key and loader of a volume's heat-map."""
+    return (case["id"], which), lambda: room_queries.heat_map(store, case["id"], which)
+
+
+def shown_case(store: Store, visitor: Visitor, epoch: int, number: int) -> room_queries.Row:
+    """A case whose prediction the visitor may see; 403 before a blind reader's first look."""
+    case = find_case(store, visitor, epoch, number)
+    if not case["shown"]:
+        raise HTTPException(403, "Select your squares first: the prediction is shown after that.")
+    return case
 
 
 def pixel_response(request: Request, packed: Packed, cache: str = NO_STORE) -> Response:

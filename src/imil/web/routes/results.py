@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from imil.cases import Reading, RoundSettings
 from imil.reading_export import PAGE_COLUMNS, FirstLook, as_csv, export_rows, first_looks
+from imil.shown_grids import check_is_shown
 from imil.store import room_queries
 from imil.store.audit import record
 from imil.web.case_schemas import grid_info, reading_response
@@ -32,6 +33,7 @@ def results(epoch: Epoch, request: Request) -> RoundResults:
     store, visitor = store_of(request), require_owner(request)
     summary = find_round(store, visitor, epoch)
     settings = RoundSettings.from_dict(summary["settings"])
+    check_is_shown(settings.grid)
     grid = grid_info(settings)
     readings, looks = store.readings(summary["id"]), first_looks(store, summary["id"])
     used = {} if summary["state"] == "open" else store.merged(summary["id"])

@@ -22,6 +22,7 @@
  */
 /** @typedef {object} Pixels
  * @property {string} url
+ * @property {number | null} slices of a volume, whose url takes ?slice=1 and so on
  * @property {number} height
  * @property {number} width
  * @property {1 | 3} channels
@@ -33,6 +34,7 @@
  * @property {"" | "L" | "R" | "B" | "U"} laterality
  * @property {string} right direction in the patient towards the right edge, such as L
  * @property {string} bottom
+ * @property {number | null} hounsfield Hounsfield units of a pixel of value 0; null: they are none
  */
 /** @typedef {object} Opinion
  * @property {number} predicted
@@ -186,9 +188,12 @@ export const api = {
     ),
   /** @param {string} round @param {number} number @param {string} id */
   readingPath: (round, number, id) => `${casePath(round, number)}/readings/${id}`,
-  /** @param {string} round @param {number} number @param {readonly number[]} squares */
-  previewUrl: (round, number, squares) =>
-    `${casePath(round, number)}/preview?squares=${squares.join(",")}`,
+  /** @param {string} round @param {number} number @param {readonly number[]} squares @param {number | null} slice of a volume */
+  previewUrl: (round, number, squares, slice = null) =>
+    `${casePath(round, number)}/preview?squares=${squares.join(",")}${slice === null ? "" : `&slice=${slice}`}`,
+  /** @param {string} round @param {number} number @param {"predicted" | "true"} which */
+  energy: (round, number, which) =>
+    /** @type {Promise<{energy: number[]}>} */ (call("GET", `${casePath(round, number)}/heat-map/${which}/energy`)),
   /** @param {string} round */
   learnedUrl: (round) => `api/rounds/${encodeURIComponent(round)}/learned`,
   /** @param {string} round @param {boolean} skipsAll whether the reader was asked, and skips every case

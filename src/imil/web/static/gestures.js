@@ -1,5 +1,6 @@
 // Mouse and touch input on a pane: the left button uses the selected tool, with shift it sets the
-// window; middle button pans, right button and wheel zoom, two fingers zoom and pan.
+// window; middle button pans, right button and wheel zoom, two fingers zoom and pan. Over a volume the
+// wheel turns to another slice, and zooms with ctrl.
 
 import { releaseFocus } from "./shortcuts.js";
 import { panned, zoomed } from "./view_transform.js";
@@ -14,6 +15,7 @@ import { panned, zoomed } from "./view_transform.js";
  * @property {() => Tool} tool
  * @property {() => {view: View, film: Film, size: Size} | null} current null while nothing is shown
  * @property {(view: View) => void} change
+ * @property {(pixels: number) => boolean} scroll turns to another slice, where there are some
  * @property {(kind: Mark, point: Point) => void} begin
  * @property {(kind: Mark, from: Point, to: Point) => void} move
  * @property {(kind: Mark, completed: boolean) => void} end
@@ -132,6 +134,7 @@ function wheel(target, pane, event) {
   if (!current || coveredAt(event)) return;
   event.preventDefault();
   const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
+  if (!event.ctrlKey && target.scroll(event.deltaY * lines)) return;
   const factor = Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015));
   target.change(zoomed(current.view, current.film, current.size, factor, position(pane, event)));
 }

@@ -1,7 +1,8 @@
 // Where the squares of the grid lie, in pixels of the film. The same integer arithmetic as the
 // blackout on the server (imil.grid.edge), so that the outline lies where the cut will be.
 
-/** @typedef {{rows: number, cols: number}} Grid */
+/** `slabs`: of volumes @typedef {{rows: number, cols: number, slabs?: number | null}} Grid */
+/** @typedef {{squares: readonly number[], misleading: readonly number[]}} Marked */
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Box */
 
 /**
@@ -48,9 +49,49 @@ function bandAt(position, parts, length) {
   return i;
 }
 
+/** @param {Grid} grid */
+export function countSquares(grid) {
+  return grid.rows * grid.cols * (grid.slabs ?? 1);
+}
+
 /** @param {Grid} grid @returns {number[]} */
 export function allSquares(grid) {
-  return Array.from({ length: grid.rows * grid.cols }, (_, i) => i + 1);
+  return Array.from({ length: countSquares(grid) }, (_, i) => i + 1);
+}
+
+/** The grid of one slice. @param {Grid} grid @returns {Grid} */
+export function planeOf({ rows, cols }) {
+  return { rows, cols };
+}
+
+/** In which slab a slice lies, from 0. @param {Grid} grid @param {number} slice from 1 @param {number} slices */
+export function slabAt(grid, slice, slices) {
+  return bandAt(slice - 1, grid.slabs ?? 1, slices);
+}
+
+/** How many squares come before those of a slice. @param {Grid} grid @param {number} slice from 1 @param {number} slices */
+export function squaresBefore(grid, slice, slices) {
+  return slabAt(grid, slice, slices) * grid.rows * grid.cols;
+}
+
+/** The squares of the slab in which a slice lies. @param {Grid} grid @param {number} slice @param {number} slices */
+export function slabSquares(grid, slice, slices) {
+  const before = squaresBefore(grid, slice, slices);
+  return allSquares(planeOf(grid)).map((n) => n + before);
+}
+
+/** The marks of one slab, numbered from 1 there. @param {Marked} marks @param {number} before @param {number} count */
+export function marksInSlab({ squares, misleading }, before, count) {
+  const within = (/** @type {readonly number[]} */ some) => some.filter((n) => n > before && n <= before + count).map((n) => n - before);
+  return { squares: within(squares), misleading: within(misleading) };
+}
+
+/** All marks, with those of one slab replaced. @param {Marked} all @param {Marked} slab numbered from 1 there
+ * @param {number} before @param {number} count */
+export function marksWithSlab(all, slab, before, count) {
+  const merged = (/** @type {readonly number[]} */ old, /** @type {readonly number[]} */ own) =>
+    [...old.filter((n) => n <= before || n > before + count), ...own.map((n) => n + before)].sort((a, b) => a - b);
+  return { squares: merged(all.squares, slab.squares), misleading: merged(all.misleading, slab.misleading) };
 }
 
 /**
@@ -59,7 +100,7 @@ export function allSquares(grid) {
  * @throws {RangeError} with a message for the reader
  */
 export function parseSquares(grid, text) {
-  const count = grid.rows * grid.cols;
+  const count = countSquares(grid);
   if (text.trim().toLowerCase() === "all") return allSquares(grid);
   /** @type {Set<number>} */
   const chosen = new Set();
@@ -70,7 +111,7 @@ export function parseSquares(grid, text) {
     const last = Number(match[2] ?? match[1]);
     const outside = first < 1 || first > count ? first : last > count ? last : 0;
     if (outside || last < first) {
-      throw new RangeError(`“${word}” is outside the ${grid.rows}×${grid.cols} grid (1–${count}).`);
+      throw new RangeError(`“${word}” is outside the ${[grid.rows, grid.cols, ...(grid.slabs ? [grid.slabs] : [])].join("×")} grid (1–${count}).`);
     }
     for (let square = first; square <= last; square += 1) chosen.add(square);
   }

@@ -31,6 +31,8 @@ export class GridOverlay extends HTMLElement {
   #matrix = /** @type {Matrix} */ ({ a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 });
   /** @type {import("./reading_state.js").Marks} */
   #marks = { squares: [], misleading: [] };
+  /** How many squares come before those that are shown. */
+  #before = 0;
   /** The square with keyboard focus. */
   active = 1;
 
@@ -40,17 +42,19 @@ export class GridOverlay extends HTMLElement {
     else this.#svg.setAttribute("aria-hidden", "true");
   }
 
-  /** @param {Squares} grid @param {Size} film @param {readonly number[] | null} earlier */
-  setGrid(grid, film, earlier) {
+  /** @param {Squares} grid of the plane @param {Size} film @param {readonly number[] | null} earlier
+   * @param {number} before how many squares of a volume come before @param {number} active the square with the cursor */
+  setGrid(grid, film, earlier, before = 0, active = 1) {
     this.#grid = grid;
     this.#film = film;
-    this.active = 1;
+    this.#before = before;
+    this.active = active;
     this.#lines.setAttribute("d", gridLinesPath(grid, film.height, film.width));
     this.#earlier.setAttribute("d", outlinePath(grid, earlier ?? [], film.height, film.width));
     const few = grid.rows * grid.cols <= MAX_NUMBERED;
-    fill(this.#numbers, ...(few ? allSquares(grid).map((n) => s("text", {}, String(n))) : []));
+    fill(this.#numbers, ...(few ? allSquares(grid).map((n) => s("text", {}, String(n + before))) : []));
     if (this.hasAttribute("interactive")) this.#addCells();
-    this.moveTo(1);
+    this.moveTo(active);
   }
 
   /** @param {import("./reading_state.js").Marks} marks */
@@ -144,7 +148,7 @@ export class GridOverlay extends HTMLElement {
   /** @param {number} square */
   #cellLabel(square) {
     const { cols } = this.#grid;
-    return `Square ${square}, row ${Math.floor((square - 1) / cols) + 1}, column ${((square - 1) % cols) + 1}`;
+    return `Square ${square + this.#before}, row ${Math.floor((square - 1) / cols) + 1}, column ${((square - 1) % cols) + 1}`;
   }
 
   /** Puts the keyboard's cursor on a square. @param {number} square */

@@ -11,6 +11,8 @@ import { ApiError } from "./api.js";
 /** @typedef {{height: number, width: number, values: Float32Array}} HeatValues */
 
 const CACHE_SIZE = 4; // images in memory: the previous one, the current one and the next two
+const SLICES = 48; // of volumes, which are small and turned to and fro
+const HEAT_MAPS = 96;
 
 export class ImageCache {
   #worker = new Worker(new URL("./image_worker.js", import.meta.url), { type: "module" });
@@ -37,18 +39,21 @@ export class ImageCache {
     this.#images.delete(image.url);
     const film = cached ?? this.#fetch(image);
     this.#images.set(image.url, film);
-    for (const url of [...this.#images.keys()].slice(0, -CACHE_SIZE)) this.#images.delete(url);
+    const isSlice = image.url.includes("slice=");
+    const alike = [...this.#images.keys()].filter((url) => url.includes("slice=") === isSlice);
+    for (const url of alike.slice(0, isSlice ? -SLICES : -CACHE_SIZE)) this.#images.delete(url);
     return film;
   }
 
-  /** @param {Opinion} opinion @param {"predicted" | "true"} which
+  /** @param {Opinion} opinion @param {"predicted" | "true"} which @param {number | null} slice of a volume
    * @returns {Promise<HeatValues>} @throws {ApiError} */
-  heatMap({ heatMaps }, which) {
-    const url = heatMaps[which];
+  heatMap({ heatMaps }, which, slice = null) {
+    const url = heatMaps[which] + (slice === null ? "" : `&slice=${slice}`);
     const cached = this.#heatMaps.get(url);
     if (cached) return cached;
     const map = fetchHeatMap(url, heatMaps.height, heatMaps.width);
     this.#heatMaps.set(url, map);
+    for (const old of [...this.#heatMaps.keys()].slice(0, -HEAT_MAPS)) this.#heatMaps.delete(old);
     map.catch(() => this.#heatMaps.delete(url));
     return map;
   }

@@ -50,6 +50,9 @@ export const COMMANDS = [
     ["stronger", "]", "Higher opacity"],
   ]),
   ...group("Image", [
+    ["slice-back", ",", "Previous slice of a volume (also wheel)"],
+    ["slice-on", ".", "Next slice of a volume (also wheel)"],
+    ["cine", "shift+v", "Play the slices of a volume, or stop"],
     ["layout", "y", "Next layout: one pane, side by side, one above the other, blink"],
     ["bare", "f", "Film alone: no grid, numbers, squares, heat-map"],
     ["magnify", "q", "Magnifier while the key is held"],
@@ -67,6 +70,11 @@ export const COMMANDS = [
     ["preset-2", "2", "Window: 1st to 99th percentile"],
     ["preset-3", "3", "Window: dark regions"],
     ["preset-4", "4", "Window: bright regions"],
+    ["hounsfield-lung", "5", "Window of a CT: lung"],
+    ["hounsfield-mediastinum", "6", "Window of a CT: mediastinum"],
+    ["hounsfield-soft-tissue", "7", "Window of a CT: soft tissue"],
+    ["hounsfield-bone", "8", "Window of a CT: bone"],
+    ["hounsfield-brain", "9", "Window of a CT: brain"],
   ]),
   ...group("Left mouse button", [
     ["tool-select", "s", "Select squares"],
@@ -84,7 +92,7 @@ export const COMMANDS = [
 /** Commands that last while their key is held. */
 export const HELD = new Set(["hide", "magnify"]);
 /** Commands that a held key repeats. */
-export const REPEATED = new Set(["zoom-in", "zoom-out", "fainter", "stronger", "left", "right", "up", "down"]);
+export const REPEATED = new Set(["slice-back", "slice-on", "zoom-in", "zoom-out", "fainter", "stronger", "left", "right", "up", "down"]);
 
 const KEY_NAMES = /** @type {Record<string, string>} */ ({ " ": "space", escape: "esc" });
 const KEY_LABELS = /** @type {Record<string, string>} */ ({

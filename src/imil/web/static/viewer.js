@@ -9,7 +9,7 @@ import { Magnifier } from "./magnifier.js";
 import { copyCanvas, cover, createPane, magnification, updateLabel, viewportOf } from "./pane.js";
 import { RenderBackend } from "./render_backend.js";
 import { SquareStrokes } from "./square_strokes.js";
-import { squareAt } from "./grid_geometry.js";
+import { countSquares, marksInSlab, marksWithSlab, planeOf, squareAt } from "./grid_geometry.js";
 import { markOf, nextMark, withMark } from "./reading_state.js";
 import { transformPoint, inverse, matrix } from "./view_transform.js";
 
@@ -19,6 +19,8 @@ import { transformPoint, inverse, matrix } from "./view_transform.js";
 /** @typedef {import("./view_transform.js").Point} Point */
 /** @typedef {import("./layouts.js").Layout} Layout */
 /** @typedef {{image: Pixels, grid: import("./grid_geometry.js").Grid}} Content */
+
+const NOTCH = 50; // pixels that a notch of a wheel scrolls, or more
 
 export class Viewer extends HTMLElement {
   #left = createPane("Image", true);
@@ -41,9 +43,16 @@ export class Viewer extends HTMLElement {
     marks: () => this.#left.grid.marks,
     cols: () => this.#content?.grid.cols ?? 1,
     selectOnly: () => this.selectOnly,
-    change: (marks, name) => this.onmarks(marks, name),
+    change: (marks, name) => this.#change(marks, name),
     cancel: (name) => this.onstrokecancel(name),
   });
+  /** Of the whole reading; the panes show those of a slab, where the film is a slice of a volume. @type {import("./reading_state.js").Marks} */
+  #marks = { squares: [], misleading: [] };
+  /** How many squares of a volume come before those that are shown. */
+  #before = 0;
+  /** @type {readonly number[] | null} */
+  #earlier = null;
+  #scrolled = 0;
   #frame = 0;
   /** @type {(() => void)[]} */
   #paintCallbacks = [];
@@ -52,6 +61,8 @@ export class Viewer extends HTMLElement {
 
   /** @param {View} _view zoom, pan or window was changed with the pointer */
   onview = (_view) => {};
+  /** The wheel was turned over a film; whether that shows another slice. @param {number} _steps @returns {boolean} */
+  onturn = (_steps) => false;
   /** The bare film was clicked, on which no squares are shown. */
   onbareclick = () => {};
   /** Whether squares can only be selected, and not marked as misleading. */
@@ -125,14 +136,47 @@ export class Viewer extends HTMLElement {
     this.redraw();
   }
 
-  /** @param {Content} content @param {readonly number[] | null} earlier */
-  show(content, earlier) {
+  /** @param {Content} content @param {readonly number[] | null} earlier @param {number} before how many squares of a volume come before those of the film */
+  show(content, earlier, before = 0) {
     this.#content = content;
+    this.#earlier = earlier;
     this.#line = null;
     this.#strokes.end(true);
     this.#paintCallbacks = []; // of the case before
     this.setHeatMap(null);
-    for (const { grid } of this.#panes) grid.setGrid(content.grid, content.image, earlier);
+    this.#setSlab(before, 1);
+  }
+
+  /** Shows another slice of the same volume. @param {Pixels} image @param {number} before as for `show` */
+  setSlice(image, before) {
+    if (!this.#content) return;
+    this.#content = { ...this.#content, image };
+    if (before !== this.#before) {
+      this.#strokes.end(true);
+      this.#setSlab(before, this.#left.grid.active);
+      this.mark(this.#marks);
+    }
+    this.redraw();
+  }
+
+  /** @param {number} before @param {number} active */
+  #setSlab(before, active) {
+    const { grid: whole, image } = /** @type {Content} */ (this.#content);
+    this.#before = before;
+    const earlier = this.#earlier && this.#inSlab({ squares: this.#earlier, misleading: [] }).squares;
+    for (const { grid } of this.#panes) grid.setGrid(planeOf(whole), image, earlier, before, active);
+  }
+
+  /** The marks that are shown. @param {import("./grid_geometry.js").Marked} marks */
+  #inSlab(marks) {
+    const grid = /** @type {Content} */ (this.#content).grid;
+    return marksInSlab(marks, this.#before, countSquares(planeOf(grid)));
+  }
+
+  /** @param {import("./reading_state.js").Marks} marks as they are shown @param {string | null} name */
+  #change(marks, name) {
+    const grid = /** @type {Content} */ (this.#content).grid;
+    this.onmarks(marksWithSlab(this.#marks, marks, this.#before, countSquares(planeOf(grid))), name);
   }
 
   /** @param {import("./image_cache.js").HeatValues | null} map null: none */
@@ -150,14 +194,16 @@ export class Viewer extends HTMLElement {
 
   /** @param {import("./reading_state.js").Marks} marks */
   mark(marks) {
-    for (const { grid } of this.#panes) grid.mark(marks);
+    this.#marks = marks;
+    const shown = this.#content ? this.#inSlab(marks) : marks;
+    for (const { grid } of this.#panes) grid.mark(shown);
   }
 
   /** Marks the square at the keyboard's cursor as misleading, or clears it. */
   toggleMisleading() {
     if (this.selectOnly) return;
     const { active, marks } = this.#left.grid;
-    this.onmarks(withMark(marks, [active], markOf(marks, active) === "misleading" ? "none" : "misleading"), null);
+    this.#change(withMark(marks, [active], markOf(marks, active) === "misleading" ? "none" : "misleading"), null);
   }
 
   /** @param {View} view */
@@ -179,7 +225,7 @@ export class Viewer extends HTMLElement {
   /** What a click does, to the square at the keyboard's cursor. */
   pick() {
     const { active, marks } = this.#left.grid;
-    this.onmarks(withMark(marks, [active], nextMark(markOf(marks, active), this.selectOnly)), null);
+    this.#change(withMark(marks, [active], nextMark(markOf(marks, active), this.selectOnly)), null);
   }
 
   /** Covers the right pane with a message, or uncovers it. @param {Node | null} message */
@@ -243,6 +289,7 @@ export class Viewer extends HTMLElement {
       tool: () => (this.tool === "length" && !this.#content?.image.spacing ? "select" : this.tool),
       current: () => this.#content && this.#view && { view: this.#view, film: this.#content.image, size: this.size },
       change: (view) => this.onview(view),
+      scroll: (pixels) => this.#scroll(pixels),
       begin: (kind, point) => (kind === "length" ? this.#measureFrom(point) : this.#beginStroke(point)),
       move: (kind, from, to) => {
         if (kind === "length") this.#measureTo(to);
@@ -251,6 +298,14 @@ export class Viewer extends HTMLElement {
       },
       end: (kind, completed) => kind !== "length" && this.#strokes.end(completed),
     };
+  }
+
+  /** One slice a notch of a wheel; a touchpad sends many small ones. @param {number} pixels */
+  #scroll(pixels) {
+    this.#scrolled = Math.abs(pixels) >= NOTCH ? Math.sign(pixels) * NOTCH : this.#scrolled + pixels;
+    const steps = Math.trunc(this.#scrolled / NOTCH);
+    this.#scrolled -= steps * NOTCH;
+    return this.onturn(steps);
   }
 
   /** @param {Point} point */
@@ -270,7 +325,7 @@ export class Viewer extends HTMLElement {
   #squareAt(point) {
     if (!this.#content) return null;
     const { x, y } = this.#onFilm(point);
-    return squareAt(this.#content.grid, x, y, this.#content.image.height, this.#content.image.width);
+    return squareAt(planeOf(this.#content.grid), x, y, this.#content.image.height, this.#content.image.width);
   }
 
   /** @param {Point} point */

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { assign, h, plural, s } from "../dom.js";
-import { parseMarks, typedMarks, allSquares } from "../grid_geometry.js";
+import { parseMarks, typedMarks, allSquares, countSquares } from "../grid_geometry.js";
 import { keptSquares } from "../reading_state.js";
 
 /** @typedef {import("../api.js").Round} Round */
@@ -42,6 +42,7 @@ export class AnswerForm {
   constructor(round, caseData, dispatch, run, shortcuts, previewOpen) {
     this.#round = round;
     this.#caseData = caseData;
+    this.#slice = caseData.image.slices ? Math.ceil(caseData.image.slices / 2) : null;
     this.#dispatch = dispatch;
     /** @param {string} command @param {string} label @param {string} [name] unique on the page */
     const button = (command, label, name = label) =>
@@ -50,7 +51,7 @@ export class AnswerForm {
     this.#redo = button("redo", "Redo", "Redo squares");
     this.#preview = h("details", { class: "preview", open: previewOpen }, h("summary", {}, "What the model will see"), this.#image, this.#empty);
     this.#preview.addEventListener("toggle", () => this.#updatePreview(0));
-    assign(this.#numbers, { placeholder: `numbers, 1–${round.grid.rows * round.grid.cols}`, oninput: () => this.#parseNumbers(), onblur: () => dispatch({ type: "commit" }) });
+    assign(this.#numbers, { placeholder: `numbers, 1–${countSquares(round.grid)}`, oninput: () => this.#parseNumbers(), onblur: () => dispatch({ type: "commit" }) });
     assign(this.#reason, { oninput: () => dispatch({ type: "reason", text: this.#reason.value }) });
     this.squares = h(
       "section",
@@ -143,6 +144,15 @@ export class AnswerForm {
     }
   }
 
+  /** Of a volume, the slice on the screen; null: it is an image. @type {number | null} */
+  #slice = null;
+
+  /** @param {number} slice of the volume that is on the screen */
+  setSlice(slice) {
+    this.#slice = slice;
+    this.#updatePreview(PREVIEW_DELAY);
+  }
+
   /** The squares that the model will see; none: nothing is marked. @type {readonly number[]} */
   #squares = [];
 
@@ -155,7 +165,7 @@ export class AnswerForm {
     this.#empty.hidden = squares.length > 0;
     if (squares.length === 0) return;
     this.#timer = window.setTimeout(() => {
-      const url = api.previewUrl(this.#round.id, this.#caseData.number, squares);
+      const url = api.previewUrl(this.#round.id, this.#caseData.number, squares, this.#slice);
       if (url === this.#previewUrl) return;
       this.#previewUrl = url;
       const all = squares.length === allSquares(this.#round.grid).length;

@@ -49,6 +49,7 @@ export class CasePage extends HTMLElement {
     this.#controller = new ViewerController(app, round, (command) => this.run(command));
     this.#controller.onpainted = (part) => this.#painted(part);
     this.#controller.onmissing = (part) => this.#missing(part);
+    this.#controller.onslice = (slice) => this.#answerForm?.setSlice(slice);
     this.#controller.heat.onchange = () => this.#showOpinion();
     this.#controller.viewer.onmarks = (marks, merge) => this.#dispatch(merge ? { type: "set", ...marks, merge } : { type: "set", ...marks });
     this.#controller.viewer.onstrokecancel = () => this.#dispatch({ type: "undo" });
@@ -67,6 +68,7 @@ export class CasePage extends HTMLElement {
   disconnectedCallback() {
     this.#listeners.abort();
     this.#controller.heat.end();
+    this.#controller.stack.pause();
     this.leave();
   }
 
@@ -95,7 +97,7 @@ export class CasePage extends HTMLElement {
     const caseSession = new CaseSession({ round: this.#round, caseData, localStore: practice ? null : localStore, outbox, blind, withheld });
     this.#caseSession = caseSession;
     this.#answerForm = new AnswerForm(this.#round, caseData, (action) => this.#dispatch(action), (command) => this.run(command), this.#app.shortcuts, this.#answerForm?.open ?? hasRoomForPreview());
-    fill(this.#side, h("div", { class: "opinion-place" }), h("div", { class: "selections-place" }), this.#answerForm.squares, this.#answerForm.reason);
+    fill(this.#side, h("div", { class: "opinion-place" }), h("div", { class: "selections-place" }), this.#controller.stack.element, this.#answerForm.squares, this.#answerForm.reason);
     caseSession.addEventListener("change", () => this.#show());
     caseSession.addEventListener("submitted-elsewhere", () => this.#verdicts.say("This case was submitted in another tab. Submitting here replaces that reading."));
     this.#controller.open(caseData);
@@ -239,6 +241,7 @@ export class CasePage extends HTMLElement {
       this.#gate.expect("opinion");
       this.#showOpinion();
       await this.#controller.heat.load();
+      void this.#controller.showEnergy();
     } catch (error) {
       const { status, message } = /** @type {import("../api.js").ApiError} */ (error);
       if (status === 401) this.#app.showSignedOut();

@@ -20,6 +20,8 @@ export class HeatController {
   #held = false;
   #off = false;
   #timer = 0;
+  /** Of a volume; null: it is an image. @type {number | null} */
+  #slice = null;
   /** @type {"predicted" | "true"} */
   which = "predicted";
   opacity = OPACITY;
@@ -30,6 +32,8 @@ export class HeatController {
   onmissing = () => {};
   /** Called when a setting was changed by key. */
   onchange = () => {};
+  /** Called when another class is to be shown. */
+  onclass = () => {};
 
   /** @param {App} app @param {Viewer} viewer */
   constructor(app, viewer) {
@@ -41,12 +45,21 @@ export class HeatController {
     viewer.styleHeat(this);
   }
 
-  /** @param {Case} caseData */
-  open(caseData) {
+  /** @param {Case} caseData @param {number | null} slice of a volume */
+  open(caseData, slice) {
     this.#caseData = caseData;
+    this.#slice = slice;
     this.#map = null;
     this.#held = this.#off = false;
     this.which = "predicted";
+    void this.load();
+  }
+
+  /** Shows the heat-map of another slice of the volume. @param {number} slice */
+  setSlice(slice) {
+    this.#slice = slice;
+    this.#map = null;
+    this.#show();
     void this.load();
   }
 
@@ -54,10 +67,11 @@ export class HeatController {
   async load() {
     const caseData = this.#caseData;
     const { which } = this;
+    const slice = this.#slice;
     if (!caseData?.opinion) return;
     try {
-      const map = await this.#app.imageCache.heatMap(caseData.opinion, which);
-      if (caseData !== this.#caseData || which !== this.which) return;
+      const map = await this.#app.imageCache.heatMap(caseData.opinion, which, slice);
+      if (caseData !== this.#caseData || which !== this.which || slice !== this.#slice) return;
       this.#map = map;
       this.#show();
     } catch (error) {
@@ -99,6 +113,7 @@ export class HeatController {
   /** @param {"predicted" | "true"} which */
   setClass(which) {
     this.which = which;
+    this.onclass();
     void this.load();
   }
 

@@ -105,7 +105,9 @@ function card(app, round, caseData, open) {
     "li",
     { class: reading ? "card" : "card unread", "data-case": caseData.number, "data-squares": reading?.squares.join(" ") ?? "", "data-misleading": reading?.misleading.join(" ") ?? "" },
     h("header", {}, h("h2", {}, `Case ${caseData.number}`), verdict && h("span", { class: "badge" }, verdict), unsent && h("span", { class: "badge wait" }, "not sent yet")),
-    h("div", { class: "pictures" }, imageFigure(app, round, caseData), modelView(round, caseData)),
+    caseData.image.slices
+      ? h("p", { class: "dim" }, `A volume of ${caseData.image.slices} slices: open the case to see its squares.`)
+      : h("div", { class: "pictures" }, imageFigure(app, round, caseData), modelView(round, caseData)),
     h("p", { class: "line" }, opinion && h("span", {}, "Model: ", h("strong", {}, opinion.predictedName), ` ${percent(opinion.confidence)}`), opinion && " · ", h("span", {}, "Ground truth: ", h("strong", {}, caseData.labelName))),
     reading?.reason && h("p", { class: "reason-text", dir: "auto" }, reading.reason),
     h(

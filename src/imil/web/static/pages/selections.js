@@ -17,6 +17,6 @@ export function selectionsCard(round, caseData) {
     { class: "card selections", "aria-label": "Selections of the readers" },
     h("h2", {}, "The readers differ"),
     h("p", { class: "dim" }, "You are the arbiter: your answer counts. Outlined: selected. Hatched: misleading."),
-    h("ul", {}, ...selections.map(({ reader, reading }) => h("li", { "data-reader": reader, "data-squares": reading.squares.join(" ") }, h("h3", { dir: "auto" }, reader), film(round.grid, round.id, one, reading, null), marks(reading), reading.reason && h("p", { class: "dim", dir: "auto" }, reading.reason)))),
+    h("ul", {}, ...selections.map(({ reader, reading }) => h("li", { "data-reader": reader, "data-squares": reading.squares.join(" ") }, h("h3", { dir: "auto" }, reader), !image.slices && film(round.grid, round.id, one, reading, null), marks(reading), reading.reason && h("p", { class: "dim", dir: "auto" }, reading.reason)))),
   );
 }

@@ -1,6 +1,7 @@
 // The toolbar above the images: tool of the left mouse button, window, orientation, zoom.
 
 import { fill, h } from "../dom.js";
+import { CT_WINDOWS } from "../hounsfield.js";
 import { icon } from "../icons.js";
 import { LAYOUTS } from "../layouts.js";
 
@@ -31,6 +32,7 @@ export class Toolbar {
   #invert;
   #layouts;
   #bare;
+  #ct;
 
   /** @param {Shortcuts} shortcuts @param {ToolbarCallbacks} callbacks @param {boolean} keepWindow keep the window? */
   constructor(shortcuts, callbacks, keepWindow) {
@@ -43,12 +45,16 @@ export class Toolbar {
     this.#layouts = LAYOUTS.map(([name, label]) => button(`layout-${name}`, label, icon(name)));
     this.#bare = button("bare", "Film alone", icon("bare"));
     const presets = PRESETS.map((label, i) => button(`preset-${i + 1}`, `Window ${i + 1}: ${label}`, String(i + 1)));
+    const ct = Object.entries(CT_WINDOWS).map(([name, [label, level, width]]) =>
+      button(`hounsfield-${name}`, `${label} window: level ${level}, width ${width} HU`, label));
+    this.#ct = h("div", { class: "set words", role: "group", "aria-label": "Window of a CT", hidden: true }, ...ct);
     const keep = h("input", { type: "checkbox", checked: keepWindow, onchange: () => callbacks.keep(keep.checked) });
     this.element = h(
       "div",
       { class: "tools", role: "toolbar", "aria-label": "Image tools" },
       h("div", { class: "set", role: "group", "aria-label": "Left mouse button" }, ...this.#tools),
       h("div", { class: "set", role: "group", "aria-label": "Window" }, ...presets, h("label", { class: "check", title: "Use this window for the next case too" }, keep, "keep")),
+      this.#ct,
       h("div", { class: "set" }, ...orientationButtons),
       h(
         "div",
@@ -62,13 +68,14 @@ export class Toolbar {
     );
   }
 
-  /** @param {{tool: Tool, layout: import("../layouts.js").Layout, bare: boolean, spacing: boolean, invert: boolean, readout: string}} state */
-  show({ tool, layout, bare, spacing, invert, readout }) {
+  /** @param {{tool: Tool, layout: import("../layouts.js").Layout, bare: boolean, spacing: boolean, hounsfield: boolean, invert: boolean, readout: string}} state */
+  show({ tool, layout, bare, spacing, hounsfield, invert, readout }) {
     TOOLS.forEach(([name], i) => this.#tools[i]?.setAttribute("aria-pressed", String(name === tool)));
     LAYOUTS.forEach(([name], i) => this.#layouts[i]?.setAttribute("aria-pressed", String(name === layout)));
     this.#bare.setAttribute("aria-pressed", String(bare));
     const length = /** @type {HTMLButtonElement} */ (this.#tools.at(-1));
     length.hidden = !spacing; // there is nothing to measure with
+    this.#ct.hidden = !hounsfield; // their windows would mean nothing
     this.#invert.setAttribute("aria-pressed", String(invert));
     if (this.#readout.textContent !== readout) fill(this.#readout, readout);
   }
