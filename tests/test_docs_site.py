@@ -47,8 +47,9 @@ def screenshots():
     return module
 
 
-def test_every_picture_that_a_page_shows_is_there_and_has_a_script_that_makes_it():
+def test_every_picture_that_a_page_shows_is_there_and_has_a_script_that_makes_it(monkeypatch):
     pytest.importorskip("playwright", reason="needs Playwright: make setup brings it")
+    monkeypatch.syspath_prepend(ROOT / "tools")
     made = screenshots()
     known = {f"room-{name}.png" for name in made.ROOM} | {made.REPORT} | set(made.FIGURES)
     shown = set()
