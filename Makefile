@@ -6,7 +6,7 @@ BIN := .venv/bin
 # and keeps compiled modules, for the tests start hundreds of processes
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-fast test-all bench lint licences jscheck lock wheel
+.PHONY: setup demo test test-fast test-all bench docs lint licences jscheck lock wheel
 
 setup:
 	@$(PYTHON) tools/setup.py
@@ -30,6 +30,10 @@ test-all: setup
 bench: setup
 	@for one in starting choosing scale decoding pause limit training_step paper_table reading_room faults; do \
 		$(BIN)/python benchmarks/$$one.py $(FLAGS) || exit 1; done
+
+# the documentation site, in site/html; a warning is an error
+docs: setup
+	@$(BIN)/python tools/docs_site.py
 
 lint: setup
 	@$(BIN)/ruff check

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from docutils import nodes
+
 from imil import __version__
 
 project = "imil"
@@ -28,6 +30,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_favicon = html_logo = "../src/imil/web/static/icon.svg"
 html_copy_source = False
+html_use_index = False
 html_show_sphinx = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#00658a", "color-brand-content": "#00658a"},
@@ -36,8 +39,16 @@ html_theme_options = {
 
 
 def setup(app: Any) -> None:
-    """Read sections of docstrings that begin on the line of their title; before napoleon does."""
+    """Read docstrings as they are written here, before napoleon does, and set dashes."""
     app.connect("autodoc-process-docstring", split_titles, priority=400)
+    app.connect("doctree-read", draw_dashes)
+
+
+def draw_dashes(app: Any, doctree: nodes.document) -> None:
+    """Put a dash between a parameter and its description, where Sphinx writes two hyphens."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
 
 
 def split_titles(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +32,9 @@ PYTHON = Sybil(parsers=[PythonCodeBlockParser()])
 class Tutorial:
     """A tutorial in a folder: what it shows is done, in its order.
 
-    A block `console` has commands after `$`, and what they print: numbers may differ, and `...`
-    stands for anything. `imil serve` runs until `end`. A block `toml` is the file that its first
-    line names. What `press` is given are the rows of the table of keys.
+    A block `console` has commands after `$`, which go on after a backslash, and what they print:
+    numbers may differ, and `...` stands for anything. `imil serve` runs until `end`. A block `toml`
+    is the file that its first line names. `press` is called with the link that `imil invite` makes.
     """
 
     def __init__(self, folder: Path, press=None) -> None:
@@ -62,7 +63,7 @@ class Tutorial:
 
     def _console(self, example) -> None:
         for shown in re.split(r"^\$ ", example.parsed, flags=re.M)[1:]:
-            line, _, expected = shown.partition("\n")
+            line, _, expected = shown.replace("\\\n", " ").partition("\n")
             self.output = self._run(line)
             masked = [NUMBER.sub("0", text) for text in (expected, self.output)]
             checker = doctest.OutputChecker()
@@ -74,7 +75,7 @@ class Tutorial:
                 self.press(LINK.search(self.output)[0])
 
     def _run(self, line: str) -> str:
-        words = _words(line)
+        words = shlex.split(line)
         if words[:2] == ["imil", "serve"]:
             return self._serve(words[1:])
         if words[0] == "imil":
@@ -82,7 +83,7 @@ class Tutorial:
         else:
             result = subprocess.run(words, cwd=self.folder, capture_output=True, text=True)
         assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
-        return result.stdout
+        return result.stdout + result.stderr
 
     def _serve(self, words: list[str]) -> str:
         out = self.folder / "serve.txt"
@@ -91,12 +92,6 @@ class Tutorial:
             assert self.servers[-1].is_alive(), text
             self.servers[-1].join(0.1)
         return text
-
-
-def _words(line: str) -> list[str]:
-    import shlex
-
-    return shlex.split(line)
 
 
 def presses(page: Path) -> Iterator[list[str]]:

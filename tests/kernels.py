@@ -51,6 +51,7 @@ class Kernel:
                 self.text += content["text"]
             elif kind == "error":
                 self.error = f"{content['ename']}: {content['evalue']}"
+                self.traceback = content["traceback"]
             elif kind == "status" and content["execution_state"] == "idle":
                 return
 

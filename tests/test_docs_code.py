@@ -104,6 +104,65 @@ def a_keras_model(names, monkeypatch):
     names |= {"raw": films, "augment": None, "normalise": None, "ask": everywhere, "model": model}
 
 
+def a_trainer(names, monkeypatch):
+    pytest.importorskip(
+        "transformers", reason="needs transformers: pip install 'imil[huggingface]'"
+    )
+    import imil.huggingface
+
+    names |= {
+        "imil": imil,
+        "rounds": object(),
+        "model": None,
+        "args": None,
+        "train": None,
+        "Trainer": lambda *_, **given: SimpleNamespace(log=print, **given),
+    }
+
+
+def a_notebook(names, monkeypatch):
+    from imil.notebook import reading_frame
+    from imil.pytorch import IMIL, CorrectedDataset
+
+    monkeypatch.setattr(reading_frame, "check_in_notebook", lambda _remedy: None)
+    films, model = drawn_net()
+    names |= {"IMIL": IMIL, "train": CorrectedDataset(films), "model": model}
+
+
+def volumes_and_a_net(names, monkeypatch):
+    from imil.pytorch import IMIL, CorrectedDataset
+
+    rng = np.random.default_rng(0)
+    volumes = [(rng.integers(0, 255, (6, 16, 16, 1), np.uint8), i % 2) for i in range(8)]
+    net = nn.Sequential(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    names |= {
+        "IMIL": IMIL,
+        "CorrectedDataset": CorrectedDataset,
+        "volumes": volumes,
+        "normalise": lambda volume: torch.as_tensor(np.array(volume))[None, ..., 0] / 255,
+        "net": nn.Sequential(*net, nn.Linear(4, 2)),
+        "reader": everywhere,
+    }
+    Path("run").mkdir()
+
+
+def the_log_is_the_trainers(names, output):
+    assert names["callback"].log is names["trainer"].log
+    assert names["trainer"].callbacks == [names["callback"]]
+
+
+def the_notebook_reads(names, output):
+    from imil.notebook import Notebook
+
+    assert isinstance(names["rounds"].ask, Notebook)
+
+
+def a_round_has_slabs(names, output):
+    held = names["imil"].after_epoch(70)
+    assert held.cases > 0
+    assert str(held.settings.grid) == "4×4×3"
+
+
 def every_case_was_answered(names, output):
     assert "That was the last case" in output
 
@@ -140,12 +199,20 @@ AROUND = {
     ("docs/api.md", 0): (a_choice_may_be_added, the_choice_is_known_by_its_name),
     ("docs/api.md", 1): (a_store, the_reading_is_listed),
     ("docs/frameworks.md", 0): (raw_images, nothing_more),
-    ("docs/frameworks.md", 1): (a_keras_model, nothing_more),
+    ("docs/frameworks.md", 1): (a_trainer, the_log_is_the_trainers),
+    ("docs/frameworks.md", 2): (a_notebook, the_notebook_reads),
+    ("docs/frameworks.md", 3): (a_keras_model, nothing_more),
     ("docs/readers.md", 0): (lambda *_: None, every_square_is_selected),
     ("docs/training.md", 0): (a_training_of_ones_own, rounds_were_held),
+    ("docs/volumes.md", 0): (volumes_and_a_net, a_round_has_slabs),
 }
 KERAS = [pytest.mark.slow, pytest.mark.process, pytest.mark.filterwarnings("ignore")]
-MARKS = {("README.md", 0): [pytest.mark.slow], ("docs/frameworks.md", 1): KERAS}
+SLOW = [pytest.mark.slow]
+MARKS = {
+    ("README.md", 0): SLOW,
+    ("docs/frameworks.md", 1): SLOW,
+    ("docs/frameworks.md", 3): KERAS,
+}
 
 
 @pytest.mark.parametrize(("page", "number"), list(blocks()))
@@ -202,8 +269,12 @@ def read_as_shown(link):
         page = reader.page
         for number in range(1, round_.cases + 1):
             reader.wait_for_case(number)
+            before = None
             for keys in rows[number - 1] if number <= len(rows) else ["d", "6 7", "Control+Enter"]:
+                if keys == before:
+                    page.wait_for_timeout(1000)  # a double click is one press
                 (page.keyboard.type if keys[0] in "-0123456789" else page.keyboard.press)(keys)
+                before = keys
         page.get_by_role("heading", name="Your readings").wait_for()
         reader.click_button("Finish the round")
         page.get_by_text("Thank you").first.wait_for()

@@ -208,6 +208,25 @@ def test_other_models_keep_grad_cam(name):
         drawn(net, batch)
 
 
+class OfVolumes(WithEncoder):
+    """Tokens of a volume, 4×4×4, which could be taken for 8×8 of an image."""
+
+    def __init__(self):
+        super().__init__(norm_first=True)
+        self.patches = nn.Conv3d(1, 16, 4, 4)
+
+
+def test_volumes_keep_grad_cam():
+    net = OfVolumes().eval()
+    volumes = torch.rand(2, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+    layer = find_layer(net, volumes)
+    assert method_of(net, volumes, layer, "auto") == "grad-cam"
+    maps = METHODS["grad-cam"](net, volumes, CLASSES[:2], layer=layer, outputs="logits")[1]
+    assert maps.shape == (2, 2, 16, 16, 16)
+    with pytest.raises(SettingsError, match=r"the attention of .* cannot be read"):
+        drawn(net, volumes, CLASSES[:2])
+
+
 @pytest.mark.slow
 def test_windows_keep_grad_cam():
     name = "swin_tiny_patch4_window7_224"

@@ -106,12 +106,14 @@ def test_tokens_that_cannot_be_left_out_are_refused_before_training(films, model
 def test_a_run_leaves_tokens_out_in_training_and_in_use(films, tmp_path, monkeypatch):
     values = {"treatment": "field-of-view:tokens=true,reliance=0", "model": "test_vit"}
     values |= {"image_size": 64, "batch_size": 8, "imil_epoch": [1], "num_outliers": 8}
+    values |= {"heat_map": "relevance"}
     whole = train_run(films, tmp_path / "whole", **values)
     painted = train_run(
         films, tmp_path / "painted", **(values | {"treatment": "field-of-view:reliance=0"})
     )
     assert RunFolder(tmp_path / "whole").field_of_view.exists()
     assert whole["end"] != painted["end"]
+    assert "attention (relevance propagation)" in RunFolder(tmp_path / "whole").page.read_text()
     trained = read_model(RunFolder(tmp_path / "whole").weights)
     with torch.no_grad():
         image = torch.rand(1, 1, 64, 64) * 255

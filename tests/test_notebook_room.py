@@ -110,6 +110,7 @@ def test_an_interrupted_kernel_keeps_what_is_read_and_goes_on(tmp_path, request)
         assert one.wait().startswith(
             "RoundPaused: the round after epoch 1 was interrupted with 0 of 2"
         )
+        assert one.traceback == [one.error]  # a sentence
         (html,) = one.shown.values()
         assert "is open: 0 of 2" in html
         # the room is closed, and its link opens nothing any more

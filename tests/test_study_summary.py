@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from studies import small_study
 
+from imil.heat_map_names import write_heat_map_method
 from imil.round_options import CHOICE_NAMES
 from imil.study.plan_tables import Reader
 from imil.study.report.claim import checklist
@@ -401,6 +402,10 @@ def test_the_methods_say_what_a_person_was_shown(study):
         "heat-maps of the predicted and of the true class. Wu read the cases of each training, at "
         "a terminal, with both labels and the Grad-CAM heat-map of the predicted class."
     ) in text
+    job = findings.study.job("imil-Lee", 0, 0).run
+    job.heat_map.parent.mkdir(parents=True, exist_ok=True)
+    write_heat_map_method(job.heat_map, "relevance")
+    assert "with both labels and the relevance propagation heat-map" in " ".join(methods(changed))
 
 
 def test_the_methods_mention_fewer_cases_only_where_there_were_fewer(study):

@@ -92,7 +92,7 @@ def in_site(path: Path) -> str:
     """Where a file of the repository is in the site."""
     name = path.relative_to(ROOT).as_posix()
     if name.startswith("examples/"):
-        return name.removesuffix(".py") + ".md"
+        return Path(name).with_suffix(".md").as_posix()
     return ELSEWHERE.get(name, name.removeprefix("docs/"))
 
 

@@ -112,10 +112,10 @@ def example_pages() -> dict[str, str]:
     """A page per complete example, with its source."""
     pages = {}
     for path in sorted((ROOT / "examples").glob("*.py")):
-        about = ast.get_docstring(ast.parse(path.read_text())) or path.name
-        title = about.split("\n")[0].rstrip(".")
         text = path.read_text()
-        pages[f"examples/{path.stem}.md"] = (
-            f"# {title}\n\n`examples/{path.name}`\n\n```python\n{text}```\n"
-        )
+        heading = re.search(r"^# # (.+)", text, re.M)  # of a notebook's script
+        about = ast.get_docstring(ast.parse(text)) or (heading and heading[1]) or path.name
+        title = about.split("\n")[0].rstrip(".")
+        body = f"`examples/{path.name}`\n\n```python\n{text}```\n"
+        pages[f"examples/{path.stem}.md"] = f"# {title}\n\n{body}"
     return pages

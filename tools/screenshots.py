@@ -25,9 +25,12 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
+from scipy.ndimage import gaussian_filter
 
 from imil.cases import Case, Reading, RoundSettings
+from imil.grid import Grid
 from imil.phantom.dataset import CLASS_NAMES, LETTERS, Phantom, draw
+from imil.phantom.stack import draw_stack
 from imil.reader_panel import PANEL, ReaderPanel
 from imil.store import Store, name_round, round_state
 from imil.store.invitations import invite
@@ -54,6 +57,7 @@ ROOM = {
     "thanks": "the results, when training has ended",
     "arbiter": "a case as the arbiter sees it",
     "agreement": "the lobby with the agreement of two readers",
+    "stack": "a slice of a volume",
 }
 REPORT = "study-report.png"
 # pictures of the documentation that are no screens, and what makes each
@@ -65,6 +69,7 @@ FIGURES = {
 CASES = 8
 SIDE = 1024  # pixels of a phantom
 INPUT = 224  # pixels of the model's input
+SLICES, STACK_SIDE = 24, 256  # of a volume
 MAX_BYTES = 300_000  # of a screenshot
 FILMS_LOADED = "[...document.querySelectorAll('.selections img')].every((one) => one.naturalWidth)"
 PATIENCE = 300_000  # milliseconds; a busy machine paints slowly
@@ -93,7 +98,9 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("runs/pictures"))
     parser.add_argument("--study", type=Path, help="the folder of a study, for its report")
     parser.add_argument("--docs", action="store_true", help="renew those in docs/images")
-    parser.add_argument("--arbiter", action="store_true", help="those of several readers alone")
+    parser.add_argument(
+        "--arbiter", action="store_true", help="those of several readers and of a volume alone"
+    )
     args = parser.parse_args()
     args.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -111,6 +118,7 @@ def main() -> None:
                 take(browser, store, address, args.to)
         if not args.store:
             take_several(browser, Path(folder), args.to)
+            take_stack(browser, Path(folder), args.to)
         if args.study:
             take_report(browser, args.study, args.to)
         browser.close()
@@ -166,6 +174,55 @@ def take_several(browser: Browser, folder: Path, to: Path) -> None:
             else:
                 page.get_by_text("Agreement of 2 readers").click()
             shoot(page, "arbiter" if kind == "reader" else "agreement", to)
+    store.close()
+
+
+def take_stack(browser: Browser, folder: Path, to: Path) -> None:
+    """A slice of a volume with the squares of its slab."""
+    (folder / "stack").mkdir()
+    store, run, grid = Store(folder / "stack" / "imil.sqlite"), "volumes", Grid(4, 4, 4)
+    store.add_run(run, class_names=CLASS_NAMES, settings={}, versions={})
+    Progress(store).report(run, state="waiting", epoch=70, epochs=100)
+    drawn = draw_stack(1, np.random.default_rng(0), slices=SLICES, size=STACK_SIDE, lesion_slices=6)
+    here = np.flatnonzero(drawn.lesion.any(axis=(1, 2)))
+    elsewhere = np.zeros((SLICES, 64, 64), np.float32)
+    elsewhere[here[0] - 3 : here[0] + 3, 38:50, 12:24] = 1
+    true = np.zeros_like(elsewhere)
+    true[here, 18:32, 40:54] = 1
+    elsewhere, true = (gaussian_filter(one, (1.5, 6, 6)) for one in (elsewhere, true))
+    elsewhere, true = elsewhere / elsewhere.max(), true / true.max()
+    case = Case(
+        id=f"{name_round(run, 70)}#1",
+        run=run,
+        epoch=70,
+        round=name_round(run, 70),
+        number=1,
+        key="volume 1",
+        label=1,
+        predicted=0,
+        confidence=0.97,
+        class_names=CLASS_NAMES,
+        grid=grid,
+        load_heat_map={"predicted": elsewhere, "true": true}.__getitem__,
+        load_image=lambda: drawn.volume,
+    )
+    store.open_round(run, 70, RoundSettings(num_outliers=1, grid=grid), [case])
+    with Progress(store).alive(run), serving(store.path) as address:
+        secret = invite(store, run, "Dr. Lee", by="owner")[1]
+        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/in/{secret}")
+        page.get_by_role("button", name="Open the reading room").click()
+        page.get_by_role("button", name="Start reading").click()
+        wait_painted(page, 1)
+        middle = int(here[len(here) // 2])
+        for _ in range(abs(middle - SLICES // 2)):
+            page.keyboard.press("." if middle > SLICES // 2 else ",")
+        shares = grid.shares(drawn.lesion)
+        page.keyboard.press("d")
+        page.keyboard.type(" ".join(str(i) for i, share in enumerate(shares, 1) if share > 0.01))
+        page.evaluate("document.activeElement.blur()")
+        shoot(page, "stack", to)
     store.close()
 
 

@@ -143,8 +143,18 @@ def room_in_frame(
     try:
         with start_server_process(store.path, round_.run, config=config) as room:
             path = f"in/{secret}" + (f"?host={introduction}" if introduction else "")
-            output.show(frame_html(round_, reader, room.port, path, page, height))
-            yield Web(store, check_server=lambda: room.restart_if_ended(print))
+
+            def show() -> None:
+                output.show(frame_html(round_, reader, room.port, path, page, height))
+
+            def check_server() -> None:
+                before = room.process
+                room.restart_if_ended(print)
+                if room.process is not before:  # maybe at another port, and it knows no host name
+                    show()
+
+            show()
+            yield Web(store, check_server=check_server)
     finally:
         revoke(store, round_.run, invitation.id, by=reader)
         output.show(_ended(store, round_))

@@ -138,11 +138,12 @@ def _row(case: Case, reading: Reading | None) -> list[str]:
 
 def _strip_uri(case: Case, reading: Reading | None) -> str:
     """Image, heat-map, squares and blackout of a case as a data URI."""
-    squares, verdict, misleading = (), None, ()
-    if reading is not None:
+    if reading is None:
+        strip = review_strip(case, (), None, height=HEIGHT)
+    else:
         squares, verdict, misleading = reading.squares, reading.verdict, reading.misleading
+        strip = review_strip(case, squares, verdict, misleading=misleading, height=HEIGHT)
     content = io.BytesIO()
-    strip = review_strip(case, squares, verdict, misleading=misleading, height=HEIGHT)
     strip.save(content, "JPEG", quality=86)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 

@@ -243,6 +243,8 @@ class ConservativeRules(TorchFunctionMode):
         """Start the graph at the first tokens that lie over the image."""
         if self._tokens is not None or tokens.ndim != 3 or len(tokens) != self._images:
             return
+        if self._layout.depth is not None:  # of a volume: which token is where is not known
+            return
         is_learned = isinstance(tokens, nn.Parameter)  # whose flag is the training's
         if not is_learned and token_grid(tokens.shape[1], self._layout):
             # the same object goes on past the norm, so that its gradient has both ways
