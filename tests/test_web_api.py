@@ -100,7 +100,7 @@ def test_the_session_has_the_reader_and_the_rounds(lee):
 
 def test_a_round_equals_that_in_the_store(lee):
     got = lee.get("/api/rounds/70").json()
-    assert got["grid"] == {"rows": 4, "cols": 4}
+    assert got["grid"] == {"rows": 4, "cols": 4, "slabs": None}
     assert got["classNames"] == list(NAMES)
     assert got["modelView"] == {"height": 16, "width": 16}
     assert [case["number"] for case in got["cases"]] == [1, 2, 3]

@@ -200,8 +200,8 @@ def _slice(dataset: Any, path: Path, frame: int, name: str) -> Slice:
         raise DataError(f"is damaged: the place of {name} is no place")
     size = int(dataset.Rows), int(dataset.Columns)
     # PS3.3 C.8.2.1.1.2: those of a CT, unless it says otherwise
-    unit = str(dataset.get("RescaleType") or "HU").strip().upper()
-    in_hounsfield = dataset.get("Modality") == "CT" and unit == "HU"
+    rescaled = str(dataset.get("RescaleType") or "HU").strip().upper()
+    in_hounsfield = dataset.get("Modality") == "CT" and rescaled == "HU"
     return Slice(name, path, frame, position, axes, spacing, size, in_hounsfield)
 
 

@@ -61,7 +61,8 @@ def relevance_map(
     picture = grid_lines(tinted, grid, numbers=False)
     draw = ImageDraw.Draw(picture)
     for square in range(1, grid.squares + 1):
-        box = grid.box(square, height, width)
+        top, left, bottom, right = grid.box(square, height, width)
+        box = (top, left, bottom, right)
         if square in covered:
             _hatch(draw, box)
         _percentage(draw, box, f"{100 * shares[square - 1]:.0f} %")

@@ -85,7 +85,7 @@ def image_info(
 ) -> ImageInfo:
     """Format and URL of an image's pixels, and what is known of its geometry."""
     # null: the image is missing, and its URL answers 404
-    shape = row["shape"] or ((1, 1, 1) if is_volume else (1, 1))
+    shape: list[int] = list(row["shape"] or ((1, 1, 1) if is_volume else (1, 1)))
     slices = shape[0] if is_volume else None
     height, width, *color = shape[1:] if is_volume else shape
     channels: Literal[1, 3] = 3 if color else 1

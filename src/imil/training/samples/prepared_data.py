@@ -68,7 +68,7 @@ class Prepared:
 
         def original(i: int) -> Image:
             image = show(int(rows[i]))
-            return image[..., None] if self.are_volumes else image  # type: ignore[return-value]
+            return image[..., None] if self.are_volumes else image
 
         return CorrectedDataset(
             Pixels(self.pixels, rows, self.table.labels[rows]),
