@@ -119,6 +119,8 @@ def make_ready():
         return
     if not importlib.util.find_spec("ensurepip"):
         sys.exit("this Python cannot make virtual environments: apt-get install python3-venv")
+    if VENV.is_symlink():  # what it leads to belongs to another folder, and would be emptied
+        sys.exit(f"{VENV} is a link to {VENV.resolve()}: remove the link, then run this again")
     STAMP.unlink(missing_ok=True)  # without a stamp .venv counts as incomplete
     install(fresh=made_by != MADE_BY)
     STAMP.write_text(f"{MADE_BY}\n{digest}")
