@@ -23,6 +23,7 @@ from slow_params import slow
 from studies import make_study
 
 from imil.grid import Grid
+from imil.heat_map_names import write_heat_map_method
 from imil.images.colours import overlay
 from imil.images.load import load_image, load_mask
 from imil.images.render import MISLEADING
@@ -451,6 +452,11 @@ def test_an_arm_without_heat_maps_is_named(copy):
     with figure_style():
         drawing = heat_maps.draw(FigureInputs(folder, plan, table(plan), loaders(plan)))
     assert "without heat-maps of this training: MixUp." in drawing.caption
+    assert "A heat-map (Grad-CAM) shows" in drawing.caption
+    write_heat_map_method(folder.job("baseline", 0, 0).run.heat_map, "relevance")
+    with figure_style():
+        drawing = heat_maps.draw(FigureInputs(folder, plan, table(plan), loaders(plan)))
+    assert "A heat-map (relevance propagation) shows" in drawing.caption
     assert "mixup" not in set(drawing.data["arm"])
 
 
