@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 
 from imil.cases import Case, RoundSettings
+from imil.geometry import NOT_STATED
 from imil.grid import Grid
 from imil.store import Store, name_round
 from imil.store.invitations import invite
@@ -31,7 +32,9 @@ def heat(number):
     return np.random.default_rng(100 + number).random((16, 16), np.float32)
 
 
-def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film):
+def add_round(
+    store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film, geometry=NOT_STATED
+):
     """Open a round, and add its run if needed; `film` draws the image of a number."""
     if run not in [row["name"] for row in store.runs()]:
         store.add_run(run, class_names=NAMES, settings={}, versions={})
@@ -51,6 +54,7 @@ def add_round(store, run="films", epoch=70, cases=3, grid=Grid(4, 4), film=film)
             load_heat_map={"predicted": heat(number), "true": heat(number + 50)}.__getitem__,
             load_image=lambda number=number: film(number + epoch + len(run)),
             earlier=(2, 3) if number == 2 else None,
+            geometry=geometry,
         )
         for number in range(1, cases + 1)
     ]

@@ -248,7 +248,7 @@ def test_images_are_compressed_by_several_threads_and_read_by_one(store, monkeyp
         readers.add(threading.get_ident())
         return np.full((4, 5), number, np.uint16)
 
-    monkeypatch.setattr("imil.threads._processors", lambda: 2)
+    monkeypatch.setattr("imil.threads.processors", lambda: 2)
     monkeypatch.setattr("imil.store.store.image_row", row)
     cases = [replace(make_case(n), load_image=partial(read, n)) for n in range(1, 7)]
     held = store.open_round("r", 3, RoundSettings(), cases)
@@ -263,7 +263,7 @@ def test_threadsafe_images_are_read_by_several_threads(store, monkeypatch):
         both.wait()  # breaks unless two are at work
         return np.full((4, 5), number, np.uint16)
 
-    monkeypatch.setattr("imil.threads._processors", lambda: 2)
+    monkeypatch.setattr("imil.threads.processors", lambda: 2)
     cases = [
         replace(make_case(n), load_image=partial(read, n), threadsafe=True) for n in range(1, 7)
     ]

@@ -70,6 +70,14 @@ RIGHTS = {
     ("GET", "/api/images/{sha256}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}"): OF_THE_RUN,
+    # films have no slices
+    ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}/energy"): (
+        401,
+        401,
+        404,
+        404,
+        404,
+    ),
     ("GET", "/api/rounds/{epoch}/cases/{number}/preview"): OF_THE_RUN,
     ("PUT", "/api/rounds/{epoch}/cases/{number}/readings/{reading}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}/learned"): OF_THE_RUN,

@@ -130,7 +130,8 @@ class RunFolder:
 
     def clear(self) -> None:
         """Delete what was written before training started."""
-        for path in (self.config, self.splits, self.database_run, self.continued):
+        written = (self.config, self.splits, self.database_run, self.continued, self.heat_map)
+        for path in written:
             path.unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:

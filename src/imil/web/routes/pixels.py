@@ -182,9 +182,9 @@ def volume_of(store: Store, run: str, case: room_queries.Row, request: Request) 
 
 
 def volume_slices(store: Store, run: str, case: room_queries.Row, request: Request) -> int:
-    """How many slices the volume of a case has. Raises: NotFound: as `volume_of`."""
+    """How many slices the volume of a case has. Raises: NotFound: as `volume_of`; 404 of a film."""
     if len(case["cam_shape"]) != 3:
-        raise NotFound("the case has no volume")
+        raise HTTPException(404, "The image of this case is no volume: it has no slices.")
     return len(volume_of(store, run, case, request))
 
 
