@@ -51,6 +51,7 @@ ID = "e" * 32
 # run, a reader of another run, the owner. A route that is missing here fails the test.
 PUBLIC = (200, 200, 200, 200, 200)
 SIGNED_IN = (401, 401, 200, 200, 200)
+OF_A_FILM = (401, 401, 404, 404, 404)  # which has no slices
 OF_THE_RUN = (401, 401, 200, 404, 200)
 OWNER = (401, 401, 403, 403, 200)
 RIGHTS = {
@@ -70,14 +71,7 @@ RIGHTS = {
     ("GET", "/api/images/{sha256}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}"): OF_THE_RUN,
-    # films have no slices
-    ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}/energy"): (
-        401,
-        401,
-        404,
-        404,
-        404,
-    ),
+    ("GET", "/api/rounds/{epoch}/cases/{number}/heat-map/{which}/energy"): OF_A_FILM,
     ("GET", "/api/rounds/{epoch}/cases/{number}/preview"): OF_THE_RUN,
     ("PUT", "/api/rounds/{epoch}/cases/{number}/readings/{reading}"): OF_THE_RUN,
     ("GET", "/api/rounds/{epoch}/learned"): OF_THE_RUN,
