@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 NEEDS = {
     "huggingface_trainer.py": ["transformers", "accelerate"],
     "skorch_net.py": ["skorch"],
+    "fastai_learner.py": ["fastai"],
     "ignite_trainer.py": ["ignite"],
     "monai_trainer.py": ["ignite", "monai"],
     "accelerate_loop.py": ["accelerate"],

@@ -44,7 +44,7 @@ LAYERS = {
     "notebook": 4.1,  # shows the room, and waits for it with a reader
     **dict.fromkeys(["pytorch", "keras"], 4.2),
     # settings know readers
-    **dict.fromkeys(["lightning", "huggingface", "skorch", "ignite"], 4.5),
+    **dict.fromkeys(["lightning", "huggingface", "skorch", "fastai", "ignite"], 4.5),
     **dict.fromkeys(["count_bar", "metrics", "settings", "terminal_console"], 4.5),
     "round_settings": 4.6,
     **dict.fromkeys(["agreement_tables", "erasure", "round_tables", "study_copies"], 4.6),
@@ -57,14 +57,14 @@ LAYERS = {
     "__main__": 7,  # python -m imil
 }
 # the callbacks of frameworks on PyTorch are above these, but may not import them
-ON_PYTORCH = ("lightning", "huggingface", "skorch", "ignite")
+ON_PYTORCH = ("lightning", "huggingface", "skorch", "fastai", "ignite")
 FORBIDDEN = {(one, other) for one in ON_PYTORCH for other in ("readers", "keras", "web")}
 FORBIDDEN |= {(one, other) for one in ("pytorch", "keras") for other in ("readers", "web")}
 BELOW_THE_FRAMEWORKS = [name for name, layer in LAYERS.items() if layer <= 3.1]
 
 HEAVY = {
     *("torch", "torchvision", "lightning", "pytorch_lightning", "keras", "tensorflow", "jax"),
-    *("transformers", "accelerate", "skorch", "sklearn", "ignite", "monai"),
+    *("transformers", "accelerate", "skorch", "fastai", "sklearn", "ignite", "monai"),
     *("matplotlib", "pandas", "pyarrow", "fastapi", "starlette", "uvicorn", "typer"),
 }
 

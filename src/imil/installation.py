@@ -30,6 +30,7 @@ PURPOSES = {
     "wandb": "runs in Weights & Biases: imil train --logger wandb",
     "huggingface": "the Trainer of transformers: imil.huggingface",
     "skorch": "nets of skorch: imil.skorch",
+    "fastai": "learners of fastai: imil.fastai",
     "ignite": "trainers of Ignite: imil.ignite",
     "monai": "trainers of MONAI: imil.ignite",
     "torchxrayvision": "networks for chest films: imil train --model torchxrayvision:NAME",
