@@ -18,6 +18,9 @@ from hypothesis import settings
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Keras chooses its backend when it is first imported, which another library may do before a test
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
 # a busy machine is slow and not wrong
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

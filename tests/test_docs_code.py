@@ -93,7 +93,6 @@ def raw_images(names, monkeypatch):
 
 
 def a_keras_model(names, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras", reason="needs Keras: pip install 'imil[keras]'")
     films, _ = drawn_net()
     layers = keras.layers

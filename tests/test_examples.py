@@ -1,7 +1,6 @@
 """The examples run as they are; flags, plans, arms and columns that the pages show exist."""
 
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -46,7 +45,6 @@ def test_an_example_runs_as_it_is(name, output, tmp_path):
         [sys.executable, ROOT / "examples" / name, tmp_path, *more],
         capture_output=True,
         text=True,
-        env={"KERAS_BACKEND": "torch", **os.environ},
     )
     assert result.returncode == 0, result.stderr
     assert output in result.stdout

@@ -21,13 +21,12 @@ pytestmark = [
     pytest.mark.process,  # importing Keras starts one
 ]
 
-BACKEND = os.environ.get("KERAS_BACKEND", "torch")
+BACKEND = os.environ["KERAS_BACKEND"]
 
 
 @pytest.fixture(scope="module")
 def keras():
     """Keras, on the backend of this process."""
-    os.environ["KERAS_BACKEND"] = BACKEND
     pytest.importorskip("keras", reason="needs Keras: pip install imil[keras]")
     import keras
 
