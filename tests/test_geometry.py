@@ -90,14 +90,7 @@ def test_a_geometry_that_nobody_wrote_is_refused(bad):
 
 def room(folder, geometry, **options):
     """A store with a round whose cases have that geometry."""
-    from rooms import Case
-
-    def case(**values):
-        return Case(**values, geometry=geometry)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rooms.Case", case)
-        return make_store(folder, **options)
+    return make_store(folder, geometry=geometry, **options)
 
 
 def test_the_store_keeps_the_geometry_of_a_case(tmp_path):

@@ -11,7 +11,6 @@ from browsers import ReaderBrowser, chromium
 from PIL import Image
 from rooms import link, make_store, serving, visiting
 
-from imil.geometry import Geometry
 from imil.grid import Grid
 from imil.store.run_progress import Progress
 from imil.web.stack_slices import nearest_slice, squares_at
@@ -147,34 +146,6 @@ def on_screen(page):
 def browser():
     with chromium() as running:
         yield running
-
-
-def test_the_windows_of_a_ct_are_in_hounsfield_units(browser, tmp_path):
-    """By hand: lung is -1350 to 150 HU, pixels -326 to 1174 of one whose value 0 is -1024 HU."""
-    store = make_store(tmp_path, geometry=Geometry(hounsfield=-1024))
-    readout = "document.querySelector('.readout').textContent"
-    with closing(store), serving(tmp_path / "imil.sqlite") as url:
-        opened = ReaderBrowser(browser, url, link(store)).start()
-        expected = {"5": (1500, -600), "6": (350, 50), "7": (400, 50), "8": (1800, 400)}
-        for key, (width, level) in {**expected, "9": (80, 40)}.items():
-            opened.page.keyboard.press(key)
-            opened.wait_until(f"{readout}.includes('W\\u00a0{width}  C\\u00a0{level}\\u00a0HU')")
-        opened.page.click("[data-command=hounsfield-lung]")
-        opened.wait_until(f"{readout}.includes('W\\u00a01500')")
-        code = "import('/static/hounsfield.js').then((m) => m.ctWindow('lung', -1024))"
-        assert opened.page.evaluate(code) == {"center": 424, "width": 1500}
-        opened.check_no_errors()
-        opened.context.close()
-
-
-def test_films_have_no_windows_of_a_ct(browser, tmp_path):
-    store = make_store(tmp_path, cases=1)
-    with closing(store), serving(tmp_path / "imil.sqlite") as url:
-        opened = ReaderBrowser(browser, url, link(store)).start()
-        assert not opened.page.locator("[data-command=hounsfield-lung]").is_visible()
-        opened.page.keyboard.press("5")
-        opened.page.get_by_text("are not known to be Hounsfield units").wait_for()
-        opened.context.close()
 
 
 def test_a_reader_scrolls_through_the_slices_and_marks_squares_of_two_slabs(address, browser):
