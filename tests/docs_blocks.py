@@ -57,6 +57,11 @@ class Tutorial:
             server.terminate()
             server.join()
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        # a cache of its own: what is printed depends on what was decoded before
+        return {"COLUMNS": WIDTH, "IMIL_CACHE": str(self.folder / "cache")}
+
     def _file(self, example) -> None:
         name = re.match(r"# ([\w.]+)\n", example.parsed)[1]
         (self.folder / name).write_text(example.parsed)
@@ -79,7 +84,7 @@ class Tutorial:
         if words[:2] == ["imil", "serve"]:
             return self._serve(words[1:])
         if words[0] == "imil":
-            result = command(words[1:], self.folder, COLUMNS=WIDTH)
+            result = command(words[1:], self.folder, **self._environment)
         else:
             result = subprocess.run(words, cwd=self.folder, capture_output=True, text=True)
         assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
@@ -87,7 +92,7 @@ class Tutorial:
 
     def _serve(self, words: list[str]) -> str:
         out = self.folder / "serve.txt"
-        self.servers.append(begin(words, self.folder, out, COLUMNS=WIDTH))
+        self.servers.append(begin(words, self.folder, out, **self._environment))
         while "/in/" not in (text := out.read_text() if out.exists() else ""):
             assert self.servers[-1].is_alive(), text
             self.servers[-1].join(0.1)
