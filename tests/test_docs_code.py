@@ -103,31 +103,6 @@ def a_keras_model(names, monkeypatch):
     names |= {"raw": films, "augment": None, "normalise": None, "ask": everywhere, "model": model}
 
 
-def a_trainer(names, monkeypatch):
-    pytest.importorskip(
-        "transformers", reason="needs transformers: pip install 'imil[huggingface]'"
-    )
-    import imil.huggingface
-
-    names |= {
-        "imil": imil,
-        "rounds": object(),
-        "model": None,
-        "args": None,
-        "train": None,
-        "Trainer": lambda *_, **given: SimpleNamespace(log=print, **given),
-    }
-
-
-def a_notebook(names, monkeypatch):
-    from imil.notebook import reading_frame
-    from imil.pytorch import IMIL, CorrectedDataset
-
-    monkeypatch.setattr(reading_frame, "check_in_notebook", lambda _remedy: None)
-    films, model = drawn_net()
-    names |= {"IMIL": IMIL, "train": CorrectedDataset(films), "model": model}
-
-
 def volumes_and_a_net(names, monkeypatch):
     from imil.pytorch import IMIL, CorrectedDataset
 
@@ -143,17 +118,6 @@ def volumes_and_a_net(names, monkeypatch):
         "reader": everywhere,
     }
     Path("run").mkdir()
-
-
-def the_log_is_the_trainers(names, output):
-    assert names["callback"].log is names["trainer"].log
-    assert names["trainer"].callbacks == [names["callback"]]
-
-
-def the_notebook_reads(names, output):
-    from imil.notebook import Notebook
-
-    assert isinstance(names["rounds"].ask, Notebook)
 
 
 def a_round_has_slabs(names, output):
@@ -198,9 +162,7 @@ AROUND = {
     ("docs/api.md", 0): (a_choice_may_be_added, the_choice_is_known_by_its_name),
     ("docs/api.md", 1): (a_store, the_reading_is_listed),
     ("docs/frameworks.md", 0): (raw_images, nothing_more),
-    ("docs/frameworks.md", 1): (a_trainer, the_log_is_the_trainers),
-    ("docs/frameworks.md", 2): (a_notebook, the_notebook_reads),
-    ("docs/frameworks.md", 3): (a_keras_model, nothing_more),
+    ("docs/frameworks.md", 1): (a_keras_model, nothing_more),
     ("docs/readers.md", 0): (lambda *_: None, every_square_is_selected),
     ("docs/training.md", 0): (a_training_of_ones_own, rounds_were_held),
     ("docs/volumes.md", 0): (volumes_and_a_net, a_round_has_slabs),
@@ -209,8 +171,7 @@ KERAS = [pytest.mark.slow, pytest.mark.process, pytest.mark.filterwarnings("igno
 SLOW = [pytest.mark.slow]
 MARKS = {
     ("README.md", 0): SLOW,
-    ("docs/frameworks.md", 1): SLOW,
-    ("docs/frameworks.md", 3): KERAS,
+    ("docs/frameworks.md", 1): KERAS,
 }
 
 
